@@ -1,0 +1,32 @@
+# Aliases. `go test ./...` alone needs nothing but Go.
+
+# How long each fuzz target runs under `make fuzz`.
+FUZZTIME ?= 60s
+
+.PHONY: test lint race fuzz bench
+
+# Everything that must pass: the module, then real Kubo and the JavaScript
+# client beside our binary (interop/ builds Kubo from source on its first run).
+test:
+	@command -v go >/dev/null || { echo "needs Go 1.26 or later: https://go.dev/dl"; exit 1; }
+	go build ./... && go test ./...
+	@command -v npm >/dev/null || { echo "needs node and npm for the JavaScript client: apt-get install nodejs npm"; exit 1; }
+	cd interop && go test -count=1 -timeout 20m ./...
+
+lint:
+	@test -z "$$(go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'))" || { echo "gofumpt would change:"; go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# The race detector where goroutines share state.
+race:
+	go test -race -short ./names/... ./publisher/... ./recordstore/... ./resolver/... ./routing/... ./rpc/...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@for t in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop'); do \
+	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$t); do \
+	    echo "fuzz $$f in $$(dirname $$t)"; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$(dirname $$t) || exit 1; \
+	  done; \
+	done

@@ -1,0 +1,194 @@
+package ipns_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/goipns/ipns"
+
+// importTable says which packages of this module a package may import directly,
+// outside its tests. A package that is not named may import nothing of ours;
+// "*" stands for anything; a trailing /... for all packages below.
+// ARCHITECTURE.md shows the same lines.
+const importTable = `
+ipns                -> internal/wire
+internal/wire       ->
+internal/keyspace   ->
+contenthash         -> ipns
+keystore            -> ipns
+recordstore         -> ipns internal/keyspace
+recordstore/...     -> ipns recordstore internal/keyspace
+names               -> ipns recordstore
+routing             -> ipns internal/keyspace
+routing/...         -> ipns routing internal/keyspace
+routing/delegated   -> ipns routing names
+routing/pubsub      -> ipns routing names
+publisher           -> ipns routing names recordstore
+resolver            -> ipns routing names recordstore
+republisher         -> ipns routing names recordstore internal/keyspace
+content             ->
+gateway             -> ipns resolver content
+rpc                 -> ipns routing
+cmd/ipns            -> ipns contenthash rpc internal/daemon internal/testnet
+internal/daemon     -> *
+internal/simnet     -> *
+internal/testnet    -> *
+bench/...           -> *
+examples/...        -> *
+`
+
+// outsideTable says who may import what of others: the left side is an import
+// path prefix, the right side the packages of ours that may use it.
+const outsideTable = `
+github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
+github.com/cockroachdb/pebble       -> recordstore/pebble content internal/daemon bench/...
+github.com/libp2p/go-libp2p-kad-dht -> routing/dht internal/daemon internal/simnet internal/testnet bench/...
+github.com/spf13/cobra              -> cmd/ipns
+`
+
+// coreTable lists all that the root package may import besides the standard
+// library and its row above: it does no I/O and knows no network.
+const coreTable = `
+github.com/multiformats/
+github.com/ipfs/go-cid
+github.com/decred/dcrd/dcrec/secp256k1
+github.com/libp2p/go-libp2p/core/crypto
+github.com/libp2p/go-libp2p/core/peer
+`
+
+func TestImports(t *testing.T) {
+	ours := parseTable(t, importTable)
+	outside := parseTable(t, outsideTable)
+	core := strings.Fields(coreTable)
+	imports := directImports(t)
+	if len(imports) < 2 {
+		t.Fatalf("found %d packages: is the test run in the module's root?", len(imports))
+	}
+	for pkg, list := range imports {
+		allowed, known := lookup(ours, pkg)
+		if !known {
+			t.Errorf("%s: not in the import table", pkg)
+		}
+		for _, imp := range list {
+			if inModule, ok := strings.CutPrefix(imp, module); ok {
+				inModule = strings.TrimPrefix(inModule, "/")
+				if inModule == "" {
+					inModule = "ipns"
+				}
+				if !matches(allowed, inModule) {
+					t.Errorf("%s imports %s: not in the import table", pkg, inModule)
+				}
+				continue
+			}
+			for prefix, who := range outside {
+				if strings.HasPrefix(imp, prefix) && !matches(who, pkg) {
+					t.Errorf("%s imports %s: only %v may", pkg, imp, who)
+				}
+			}
+			isStd := !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".")
+			if pkg == "ipns" && !isStd && !slices.ContainsFunc(core, func(p string) bool { return strings.HasPrefix(imp, p) }) {
+				t.Errorf("the root package imports %s: not in the table of the core", imp)
+			}
+		}
+	}
+}
+
+func TestArchitectureShowsTheImportTable(t *testing.T) {
+	doc, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{importTable, outsideTable, coreTable} {
+		if !strings.Contains(string(doc), strings.TrimSpace(table)) {
+			t.Errorf("ARCHITECTURE.md does not show this part of the table:\n%s", table)
+		}
+	}
+}
+
+func parseTable(t *testing.T, text string) map[string][]string {
+	rows := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		left, right, ok := strings.Cut(line, "->")
+		if !ok {
+			t.Fatalf("no arrow in %q", line)
+		}
+		rows[strings.TrimSpace(left)] = strings.Fields(right)
+	}
+	return rows
+}
+
+// lookup finds the row of a package: its own, else that of a folder above it.
+func lookup(rows map[string][]string, pkg string) ([]string, bool) {
+	if row, ok := rows[pkg]; ok {
+		return row, true
+	}
+	for dir := path.Dir(pkg); dir != "."; dir = path.Dir(dir) {
+		if row, ok := rows[dir+"/..."]; ok {
+			return row, true
+		}
+	}
+	return nil, false
+}
+
+func matches(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		below, isTree := strings.CutSuffix(p, "/...")
+		return p == "*" || p == pkg || isTree && strings.HasPrefix(pkg, below+"/")
+	})
+}
+
+// directImports maps each package of the module (the root is "ipns") to what
+// its files import, tests left out.
+func directImports(t *testing.T) map[string][]string {
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && file != "." {
+			_, nested := os.Stat(filepath.Join(file, "go.mod"))
+			name := d.Name()
+			if nested == nil || name == "testdata" || name == "node_modules" || name[0] == '.' {
+				return fs.SkipDir
+			}
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		pkg := filepath.ToSlash(filepath.Dir(file))
+		if pkg == "." {
+			pkg = "ipns"
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		if _, seen := found[pkg]; !seen {
+			found[pkg] = nil
+		}
+		for _, spec := range parsed.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[pkg] = append(found[pkg], imp)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
