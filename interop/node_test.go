@@ -28,6 +28,7 @@ type node struct {
 	prog *program
 	bin  string
 	repo string
+	dir  string // working directory of its commands; empty: that of the test
 	name string // in messages, for example "ipfs-2"
 
 	daemon *daemon // nil: not running
@@ -56,7 +57,7 @@ func (n *node) try(stdin io.Reader, args ...string) result {
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, n.bin, args...)
-	cmd.Env = n.environ()
+	cmd.Env, cmd.Dir = n.environ(), n.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError

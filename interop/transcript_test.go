@@ -1,0 +1,224 @@
+package interop
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the transcripts in testdata/cli with what Kubo prints")
+
+// TestTranscripts types the commands of testdata/cli/*.txt. Kubo must answer as
+// the files say, which keeps them true; ipns must then answer the same.
+//
+// A transcript is a list of commands, each followed by what it printed:
+//
+//	# a comment
+//	$ add -Q hello.txt      the command line, without the name of the program
+//	@ hello.txt             standard input, if any: a file of the working directory
+//	1> zQm…                 one line of standard output
+//	2> Error: …             the first line of standard error that tells the error
+//	= 1                     the exit code, if not 0
+//	~ reason                ipns answers in its own way, and why: only Kubo is held to the answer
+//
+// Words in braces stand for what differs from run to run: {self} and {peer} are
+// the node's name in base36 and base58, {repo} and {dir} the paths of the
+// repository and of the working directory, {prog} the name of the program in a hint.
+//
+// Each file is run on two repositories of each program: one without a daemon,
+// one through `daemon --offline`. Where a command prints is not to depend on that.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/cli/*.txt")
+	mustDo(t, err)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			script := readTranscript(t, file)
+			if *update {
+				script.record(t)
+				script.write(t, file)
+			}
+			t.Run("ipfs", func(t *testing.T) { script.check(t, kubo, false) })
+			t.Run("ipfs-daemon", func(t *testing.T) { script.check(t, kubo, true) })
+		})
+	}
+}
+
+type transcript struct {
+	steps []*step
+	tail  []string // comments after the last command
+}
+
+// A step is one command and its answer.
+type step struct {
+	line     int
+	comments []string
+	args     string
+	stdin    string
+	ownWay   string // why ipns answers differently; empty: it does not
+	want     answer
+}
+
+// An answer is what a script can see of a command, with variables in place of their values.
+type answer struct {
+	stdout []string
+	failed string // the line of standard error that tells the error
+	code   int
+}
+
+func (a answer) String() string {
+	var b strings.Builder
+	for _, l := range a.stdout {
+		fmt.Fprintf(&b, "1> %s\n", l)
+	}
+	if a.failed != "" {
+		fmt.Fprintf(&b, "2> %s\n", a.failed)
+	}
+	if a.code != 0 {
+		fmt.Fprintf(&b, "= %d\n", a.code)
+	}
+	return b.String()
+}
+
+func readTranscript(t *testing.T, file string) *transcript {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	mustDo(t, err)
+	s := new(transcript)
+	var pending []string
+	var last *step
+	for i, l := range strings.Split(strings.TrimSuffix(string(b), "\n"), "\n") {
+		kind, rest, _ := strings.Cut(l, " ")
+		switch {
+		case kind == "$":
+			last = &step{line: i + 1, comments: pending, args: rest}
+			s.steps = append(s.steps, last)
+			pending = nil
+		case kind == "#" || l == "":
+			pending = append(pending, l)
+		case last == nil:
+			t.Fatalf("%s:%d: %q before the first command", file, i+1, l)
+		case kind == "@":
+			last.stdin = rest
+		case kind == "1>":
+			last.want.stdout = append(last.want.stdout, rest)
+		case kind == "2>":
+			last.want.failed = rest
+		case kind == "~":
+			last.ownWay = rest
+		case kind == "=":
+			if _, err := fmt.Sscan(rest, &last.want.code); err != nil {
+				t.Fatalf("%s:%d: %v", file, i+1, err)
+			}
+		default:
+			t.Fatalf("%s:%d: %q is no line of a transcript", file, i+1, l)
+		}
+	}
+	s.tail = pending
+	return s
+}
+
+func (s *transcript) write(t *testing.T, file string) {
+	t.Helper()
+	var b strings.Builder
+	for _, st := range s.steps {
+		for _, c := range st.comments {
+			fmt.Fprintln(&b, c)
+		}
+		fmt.Fprintf(&b, "$ %s\n", st.args)
+		if st.stdin != "" {
+			fmt.Fprintf(&b, "@ %s\n", st.stdin)
+		}
+		if st.ownWay != "" {
+			fmt.Fprintf(&b, "~ %s\n", st.ownWay)
+		}
+		b.WriteString(st.want.String())
+	}
+	for _, c := range s.tail {
+		fmt.Fprintln(&b, c)
+	}
+	mustDo(t, os.WriteFile(file, []byte(b.String()), 0o644))
+}
+
+// record replaces the answers by those of Kubo without a daemon.
+func (s *transcript) record(t *testing.T) {
+	r := newTypist(t, kubo)
+	for _, st := range s.steps {
+		st.want = r.answer(t, st)
+	}
+}
+
+func (s *transcript) check(t *testing.T, p *program, daemon bool) {
+	r := newTypist(t, p)
+	if daemon {
+		r.node.start("--offline")
+	}
+	for _, st := range s.steps {
+		got := r.answer(t, st)
+		if p == ours && st.ownWay != "" {
+			continue
+		}
+		if got.String() != st.want.String() {
+			t.Errorf("line %d: %s %s\ngot:\n%swant:\n%s", st.line, p, st.args, got, st.want)
+		}
+	}
+}
+
+// A typist types the commands of a transcript into one node.
+type typist struct {
+	node *node
+	vars *strings.Replacer // from variables to their values
+	hide *strings.Replacer // and back
+}
+
+func newTypist(t *testing.T, p *program) *typist {
+	t.Helper()
+	n := newNode(t, p, p.name)
+	n.dir = writeTree(t, map[string]string{
+		"hello.txt":        "hello\n",
+		"empty.txt":        "",
+		"site/index.html":  "<p>a front page\n",
+		"site/.hidden":     "not added without -H\n",
+		"site/css/one.css": "p {}\n",
+		"void/":            "",
+	})
+	for _, f := range []string{"ed25519.key", "v1v2.ipns-record", "v2.ipns-record"} {
+		b, err := os.ReadFile(filepath.Join("testdata", f))
+		mustDo(t, err)
+		mustDo(t, os.WriteFile(filepath.Join(n.dir, f), b, 0o600))
+	}
+	self, _, _ := strings.Cut(n.line("key", "list", "-l"), " ")
+	peer := n.peerID()
+	return &typist{
+		node: n,
+		vars: strings.NewReplacer("{self}", self, "{peer}", peer, "{repo}", n.repo, "{dir}", n.dir),
+		hide: strings.NewReplacer(self, "{self}", peer, "{peer}", n.repo, "{repo}", n.dir, "{dir}",
+			"'"+p.name+" ", "'{prog} ", "`"+p.name+" ", "`{prog} "),
+	}
+}
+
+func (r *typist) answer(t *testing.T, st *step) answer {
+	t.Helper()
+	var in io.Reader
+	if st.stdin != "" {
+		b, err := os.ReadFile(filepath.Join(r.node.dir, st.stdin))
+		mustDo(t, err)
+		in = bytes.NewReader(b)
+	}
+	res := r.node.try(in, strings.Fields(r.vars.Replace(st.args))...)
+	a := answer{code: res.code}
+	if out := strings.TrimSuffix(r.hide.Replace(res.stdout), "\n"); out != "" {
+		a.stdout = strings.Split(out, "\n")
+	}
+	for l := range strings.Lines(r.hide.Replace(res.stderr)) {
+		if strings.HasPrefix(l, "Error: ") {
+			a.failed = strings.TrimSuffix(l, "\n")
+			break
+		}
+	}
+	return a
+}
