@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata/cli
 // repository and of the working directory, {prog} the name of the program in a hint.
 //
 // Each file is run on two repositories of each program: one without a daemon,
-// one through `daemon --offline`. Where a command prints is not to depend on that.
+// one through `daemon --offline`: what a command prints does not depend on that.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/cli/*.txt")
 	mustDo(t, err)
