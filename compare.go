@@ -1,0 +1,35 @@
+package ipns
+
+import (
+	"bytes"
+	"cmp"
+	"time"
+)
+
+// Compare orders two records of one name: negative when a is older than b, 0 when
+// they are the same bytes, positive when a is newer. The higher sequence is
+// newer, then the later EOL to the nanosecond, then the larger bytes, so that
+// every node chooses the same one, whatever order it saw them in. Compare looks
+// at no clock: an expired record can be the newest.
+func Compare(a, b *Record) int {
+	if c := cmp.Compare(a.sequence, b.sequence); c != 0 {
+		return c
+	}
+	if c := a.eol.Compare(b.eol); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.raw, b.raw)
+}
+
+// Best returns the newest of the records that are not expired at now, and nil
+// when there is none. Nil records are skipped, so the results of failed calls
+// can stay in the list.
+func Best(now time.Time, records ...*Record) *Record {
+	var best *Record
+	for _, r := range records {
+		if r != nil && !r.Expired(now) && (best == nil || Compare(r, best) > 0) {
+			best = r
+		}
+	}
+	return best
+}

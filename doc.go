@@ -1,0 +1,37 @@
+// Package ipns is the record core of IPNS: names, keys, records.
+//
+// A [Name] is the hash of a public key. A [Record] is a statement signed with
+// that key: "from now until EOL, the name means this value", with a sequence
+// number that tells a newer statement from an older one. Anybody can carry a
+// record; nobody but the holder of the key can make one.
+//
+// The package is pure. It does no I/O, starts no goroutine and reads no clock:
+// where a time matters it is an argument. All its values are safe for
+// concurrent use.
+//
+// Bytes from outside come in through [Open], which checks everything. A record
+// that was opened once can be brought back from a trusted place by [Load] and
+// checked again by [Record.Verify]. A record is forwarded by [Record.Raw]: it
+// is never encoded a second time, so what the signer wrote is what travels.
+//
+// PROTOCOL.md shows every encoding byte by byte.
+package ipns
+
+import "time"
+
+const (
+	// MaxRecordSize is the largest serialized record, in bytes. A reader of a
+	// stream should read one byte more, to tell a full record from one too large.
+	MaxRecordSize = 10 << 10
+
+	// DefaultTTL is how long a resolver may cache a record whose publisher
+	// has no other wish.
+	DefaultTTL = 5 * time.Minute
+
+	// DefaultLifetime is the time from publishing to EOL when the publisher has
+	// no other wish. Servers of the public DHT drop a record after as long.
+	DefaultLifetime = 48 * time.Hour
+
+	// RecordMediaType is the media type of a serialized record.
+	RecordMediaType = "application/vnd.ipfs.ipns-record"
+)

@@ -1,0 +1,288 @@
+package ipns
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/goipns/ipns/internal/wire"
+)
+
+// signaturePrefix comes before the document in what SignatureV2 signs.
+const signaturePrefix = "ipns-signature:"
+
+// Form tells how a record is serialized.
+type Form uint8
+
+const (
+	// V1V2 has the signed document and copies of its fields with a legacy
+	// signature, so that readers of before 2021 understand it. It is what Kubo
+	// and Helia write.
+	V1V2 Form = iota
+	// V2Only has the signed document alone: about half the size, and half the
+	// time to sign.
+	V2Only
+)
+
+// String returns "V1+V2" or "V2".
+func (f Form) String() string {
+	if f == V2Only {
+		return "V2"
+	}
+	return "V1+V2"
+}
+
+// Record is an immutable record that came from [Open], [Reopen], [Load],
+// [Sign] or [Renew]. It keeps the serialized bytes it came from.
+type Record struct {
+	name Name
+	raw  []byte
+	form Form
+
+	data, value wire.Span // in raw; value is inside of data
+	sequence    uint64
+	ttl         uint64 // ns
+	eol         time.Time
+}
+
+// Open parses raw and checks everything: that it is a record of name, signed by
+// its key, complete, and not expired at now. raw is copied. Errors wrap
+// [ErrSize], [ErrMalformed], [ErrDataMissing], [ErrKeyNotFound],
+// [ErrKeyMismatch], [ErrKeyInvalid], [ErrSignature], [ErrMismatch],
+// [ErrValidityType], [ErrValidity] or [ErrExpired]; the last means that all
+// else is right.
+func Open(name Name, raw []byte, now time.Time) (*Record, error) {
+	r, err := Reopen(name, raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkExpiry(now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Reopen is [Open] without the check of EOL: the last record of a name tells
+// its sequence even when it is expired.
+func Reopen(name Name, raw []byte) (*Record, error) {
+	if len(raw) > MaxRecordSize {
+		return nil, ErrSize
+	}
+	p := parts{raw: bytes.Clone(raw)}
+	if err := p.verify(&name); err != nil {
+		return nil, err
+	}
+	return p.record(name)
+}
+
+// Load parses raw and verifies nothing. It is for bytes that were opened before
+// and come from a place that keeps them whole. Call [Record.Verify] before the
+// record is served or put anywhere. raw is copied.
+func Load(name Name, raw []byte) (*Record, error) {
+	if len(raw) > MaxRecordSize {
+		return nil, ErrSize
+	}
+	return load(name, bytes.Clone(raw))
+}
+
+// load is Load for bytes that nobody else holds.
+func load(name Name, raw []byte) (*Record, error) {
+	p := parts{raw: raw}
+	if err := p.parseEnvelope(); err != nil {
+		return nil, err
+	}
+	if err := p.parseDocument(); err != nil {
+		return nil, err
+	}
+	return p.record(name)
+}
+
+// Verify checks a loaded record as [Open] does.
+func (r *Record) Verify(now time.Time) error {
+	p := parts{raw: r.raw}
+	if err := p.verify(&r.name); err != nil {
+		return err
+	}
+	return r.checkExpiry(now)
+}
+
+func (r *Record) checkExpiry(now time.Time) error {
+	if r.Expired(now) {
+		return fmt.Errorf("%w since %s", ErrExpired, r.eol.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Name returns the name that the record is for.
+func (r *Record) Name() Name { return r.name }
+
+// Raw returns the serialized record, byte for byte as it came. It must not be
+// modified.
+func (r *Record) Raw() []byte { return r.raw[:len(r.raw):len(r.raw)] }
+
+// RawValue returns the value as it was signed. It must not be modified.
+func (r *Record) RawValue() []byte { return r.value.Of(r.raw) }
+
+// Sequence returns the sequence number: of two records of a name the one with
+// the higher number is newer.
+func (r *Record) Sequence() uint64 { return r.sequence }
+
+// EOL returns the end of life in UTC: the record is good before it.
+func (r *Record) EOL() time.Time { return r.eol }
+
+// TTL returns how long the record may be cached; 0 means not at all. Values that
+// do not fit are cut to the longest Duration. It does not know of EOL.
+func (r *Record) TTL() time.Duration { return time.Duration(min(r.ttl, math.MaxInt64)) }
+
+// Form tells how the record is serialized.
+func (r *Record) Form() Form { return r.form }
+
+// Expired reports whether the end of life has come at now.
+func (r *Record) Expired(now time.Time) bool { return !now.Before(r.eol) }
+
+// Hash returns the SHA-256 of Raw.
+func (r *Record) Hash() [32]byte { return sha256.Sum256(r.raw) }
+
+// DataHash returns the SHA-256 of the signed document. It is the same for the
+// two forms of a record, and nobody can change it without the key, while the
+// envelope around it can be changed by anybody.
+func (r *Record) DataHash() [32]byte { return sha256.Sum256(r.data.Of(r.raw)) }
+
+// parts is a record being parsed and checked, step by step as the
+// specification lists the steps.
+type parts struct {
+	raw []byte
+	env wire.Envelope
+	doc wire.Document
+}
+
+// verify runs all steps that need no clock.
+func (p *parts) verify(name *Name) error {
+	if err := p.parseEnvelope(); err != nil {
+		return err
+	}
+	if p.env.SignatureV2.Len == 0 {
+		return fmt.Errorf("%w: record has no signatureV2", ErrSignature)
+	}
+	key, err := p.publicKey(name)
+	if err != nil {
+		return err
+	}
+	if err := p.parseDocument(); err != nil {
+		return err
+	}
+	if err := p.verifyV2(key); err != nil {
+		return err
+	}
+	if err := p.compareLegacy(); err != nil {
+		return err
+	}
+	_, err = p.eol()
+	return err
+}
+
+func (p *parts) parseEnvelope() error {
+	if err := wire.ParseEnvelope(&p.env, p.raw); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if p.env.Data.Len == 0 {
+		if p.env.SignatureV1.Len > 0 && p.env.SignatureV2.Len == 0 {
+			return fmt.Errorf("%w: legacy V1-only record", ErrDataMissing)
+		}
+		return ErrDataMissing
+	}
+	return nil
+}
+
+// publicKey returns the serialized key of name. A key in the envelope must be
+// that key, also where the name contains it and the envelope need not.
+func (p *parts) publicKey(name *Name) ([]byte, error) {
+	embedded := p.env.PubKey.Of(p.raw)
+	if inline, ok := name.inlineKey(); ok {
+		if len(embedded) > 0 && !bytes.Equal(embedded, inline) {
+			return nil, ErrKeyMismatch
+		}
+		return inline, nil
+	}
+	if len(embedded) == 0 {
+		return nil, ErrKeyNotFound
+	}
+	if nameOfSerialized(embedded) != *name {
+		return nil, ErrKeyMismatch
+	}
+	return embedded, nil
+}
+
+func (p *parts) parseDocument() error {
+	if err := wire.ParseDocument(&p.doc, p.env.Data.Of(p.raw)); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+func (p *parts) verifyV2(key []byte) error {
+	// Most documents fit, so that the message needs no allocation.
+	var room [512]byte
+	msg := append(append(room[:0], signaturePrefix...), p.env.Data.Of(p.raw)...)
+	return verifySignature(key, msg, p.env.SignatureV2.Of(p.raw))
+}
+
+// compareLegacy compares the copies in the envelope with the signed fields.
+// A copy that is absent counts as zero. SignatureV1 itself is never looked at.
+func (p *parts) compareLegacy() error {
+	if p.env.SignatureV1.Len == 0 && p.env.Value.Len == 0 {
+		return nil
+	}
+	data := p.env.Data.Of(p.raw)
+	field := ""
+	switch {
+	case !bytes.Equal(p.env.Value.Of(p.raw), p.doc.Value.Of(data)):
+		field = wire.KeyValue
+	case !bytes.Equal(p.env.Validity.Of(p.raw), p.doc.Validity.Of(data)):
+		field = wire.KeyValidity
+	case p.env.ValidityType != p.doc.ValidityType:
+		field = wire.KeyValidityType
+	case p.env.Sequence != p.doc.Sequence:
+		field = wire.KeySequence
+	case p.env.TTL != p.doc.TTL:
+		field = wire.KeyTTL
+	default:
+		return nil
+	}
+	return fmt.Errorf("field %q %w", field, ErrMismatch)
+}
+
+func (p *parts) eol() (time.Time, error) {
+	if p.doc.ValidityType != validityEOL {
+		return time.Time{}, fmt.Errorf("%w: %d", ErrValidityType, p.doc.ValidityType)
+	}
+	validity := p.doc.Validity.Of(p.env.Data.Of(p.raw))
+	t, err := parseValidity(validity)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %q: %w", ErrValidity, shorten(string(validity)), err)
+	}
+	return t, nil
+}
+
+// record makes the Record of parsed parts.
+func (p *parts) record(name Name) (*Record, error) {
+	eol, err := p.eol()
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{
+		name:     name,
+		raw:      p.raw,
+		data:     p.env.Data,
+		value:    wire.Span{Off: p.env.Data.Off + p.doc.Value.Off, Len: p.doc.Value.Len},
+		sequence: p.doc.Sequence,
+		ttl:      p.doc.TTL,
+		eol:      eol,
+	}
+	if p.env.SignatureV1.Len == 0 && p.env.Value.Len == 0 {
+		r.form = V2Only
+	}
+	return r, nil
+}
