@@ -1,0 +1,369 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+	"strings"
+
+	chunk "github.com/ipfs/boxo/chunker"
+	"github.com/ipfs/boxo/ipld/merkledag"
+	"github.com/ipfs/boxo/ipld/unixfs"
+	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
+	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
+	uio "github.com/ipfs/boxo/ipld/unixfs/io"
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+)
+
+const (
+	chunkSize = 256 << 10 // bytes of a file in one leaf; part of what decides a CID
+	maxDepth  = 1024      // directories inside one another; deeper trees can't be read through the gateway either
+)
+
+// Leaves tells how the ends of a file's tree are encoded.
+type Leaves int
+
+const (
+	LeavesByVersion Leaves = iota // raw with CID version 1, wrapped with 0
+	LeavesRaw                     // the bytes alone
+	LeavesWrapped                 // in a UnixFS node
+)
+
+// AddOptions configure [Store.Add]. The zero value does what `ipfs add --pin=false` does.
+type AddOptions struct {
+	CIDVersion int // 0 or 1
+	Leaves     Leaves
+	// Pin pins each root recursively, under PinName if it is not empty.
+	Pin     bool
+	PinName string
+	// OnlyHash computes the CIDs and stores nothing; Pin is then ignored.
+	OnlyHash bool
+	// Wrap puts all that is added into one directory, which becomes the only root and has the empty name.
+	Wrap bool
+	// Progress is told how many bytes of the file called name have been read so far, after each further 256 KiB and
+	// at its end. It is called by the goroutine that ranges over the result.
+	Progress func(name string, bytes int64)
+}
+
+// Added is one entry of a tree after it was added.
+type Added struct {
+	Name string // the entry's path; of a file without name its CID
+	CID  cid.Cid
+	Size uint64 // bytes of all blocks below, their own included, as links count them
+	Root bool   // the last event of a tree: it is now stored, pinned and on disk, whatever was asked for
+}
+
+// Add imports trees, one after the other, and tells each entry when its CID is known: files and links in the order in
+// which they came, then the directories, children first, the root last. It ends with the first error. Whoever stops
+// earlier leaves blocks that nobody refers to, but no pin.
+//
+// Beside one block per level of the file that is being read, it holds up to 8 MiB of blocks, the links of each directory
+// that is not finished, and the event of each directory of the tree.
+func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
+	return func(yield func(Added, error) bool) {
+		a, err := s.newImport(ctx, o, yield)
+		if err == nil {
+			err = a.run(entries)
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Added{}, fmt.Errorf("add: %w", err))
+		}
+	}
+}
+
+// errStopped ends an import whose consumer wants no more events.
+var errStopped = errors.New("consumer stopped")
+
+// importer is one call of Add. Directories are built from the root down: open holds those that may still get entries.
+type importer struct {
+	ctx     context.Context
+	store   *Store
+	opts    AddOptions
+	raw     bool
+	builder cid.Prefix
+	dag     *blockBuffer
+	yield   func(Added, error) bool
+
+	open []*openDir
+	done []Added // finished directories of the current tree, children first
+}
+
+type openDir struct {
+	path  string
+	dir   uio.Directory
+	names map[string]struct{} // what it holds: a second entry of the same name must not replace the first
+}
+
+func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, error) bool) (*importer, error) {
+	builder, err := merkledag.PrefixForCidVersion(o.CIDVersion)
+	if err != nil {
+		return nil, fmt.Errorf("CID version %d: must be 0 or 1", o.CIDVersion)
+	}
+	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: builder}
+	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.CIDVersion == 1
+	a.dag = &blockBuffer{}
+	if !o.OnlyHash {
+		a.dag.to = s.dag
+	}
+	return a, nil
+}
+
+func (a *importer) run(entries iter.Seq2[Entry, error]) error {
+	if a.opts.Wrap {
+		if err := a.openDir(""); err != nil {
+			return err
+		}
+	}
+	for e, err := range entries {
+		if err == nil {
+			err = a.ctx.Err()
+		}
+		if err == nil {
+			err = a.add(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return a.closeDirs(0)
+}
+
+// add takes one entry: it finishes the directories that the entry is not in, and begins those that it is in.
+func (a *importer) add(e Entry) error {
+	if path.Clean("/" + e.Path)[1:] != e.Path {
+		return fmt.Errorf("%q is not a clean relative path", e.Path)
+	}
+	if e.Path == "" && e.Mode.IsDir() {
+		return nil // the directory around all entries, which is there if Wrap says so
+	}
+	parents := strings.Split(e.Path, "/")
+	if len(parents) > maxDepth {
+		return fmt.Errorf("%.100s…: more than %d directories deep", e.Path, maxDepth)
+	}
+	if !e.Mode.IsDir() {
+		parents = parents[:len(parents)-1]
+	}
+	if err := a.enter(parents); err != nil {
+		return err
+	}
+	if e.Mode.IsDir() {
+		return nil
+	}
+	node, err := a.leaf(e)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.Path, err)
+	}
+	name := e.Path
+	if name == "" {
+		name = node.Cid().String()
+	}
+	added, err := event(name, node)
+	if err != nil {
+		return err
+	}
+	return a.finish(added, node)
+}
+
+// enter leaves open exactly the directories parents, one inside the other.
+func (a *importer) enter(parents []string) error {
+	base := 0
+	if a.opts.Wrap {
+		base = 1 // the directory around all stays open
+	}
+	same := 0
+	for same < len(parents) && base+same < len(a.open) && a.open[base+same].path == strings.Join(parents[:same+1], "/") {
+		same++
+	}
+	if err := a.closeDirs(base + same); err != nil {
+		return err
+	}
+	for ; same < len(parents); same++ {
+		if err := a.openDir(strings.Join(parents[:same+1], "/")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *importer) openDir(name string) error {
+	if err := a.claim(name); err != nil {
+		return err
+	}
+	dir, err := uio.NewDirectory(a.dag, uio.WithCidBuilder(a.builder))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	a.open = append(a.open, &openDir{path: name, dir: dir, names: make(map[string]struct{})})
+	return nil
+}
+
+// claim books the name of a new entry in its directory.
+func (a *importer) claim(name string) error {
+	if len(a.open) == 0 {
+		return nil
+	}
+	names, base := a.open[len(a.open)-1].names, path.Base(name)
+	if _, taken := names[base]; taken {
+		return fmt.Errorf("%s comes twice, or its directory was left and entered again", name)
+	}
+	names[base] = struct{}{}
+	return nil
+}
+
+// closeDirs finishes open directories, the innermost first, until n are left.
+func (a *importer) closeDirs(n int) error {
+	for len(a.open) > n {
+		d := a.open[len(a.open)-1]
+		a.open = a.open[:len(a.open)-1]
+		node, err := d.dir.GetNode()
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+		if err := a.dag.Add(a.ctx, node); err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+		added, err := event(d.path, node)
+		if err != nil {
+			return err
+		}
+		if len(a.open) == 0 {
+			return a.finishRoot(added)
+		}
+		a.done = append(a.done, added)
+		if err := a.link(d.path, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish places a file or link: in the innermost open directory, or as a tree of its own.
+func (a *importer) finish(added Added, node ipld.Node) error {
+	if len(a.open) == 0 {
+		return a.finishRoot(added)
+	}
+	if err := a.claim(added.Name); err != nil {
+		return err
+	}
+	if err := a.link(added.Name, node); err != nil {
+		return err
+	}
+	return a.tell(added)
+}
+
+func (a *importer) link(name string, node ipld.Node) error {
+	if err := a.open[len(a.open)-1].dir.AddChild(a.ctx, path.Base(name), node); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// finishRoot makes a finished tree durable and only then tells of its directories. The blocks are written before the
+// pin: a crash between them leaves a tree that is there, but not pinned.
+func (a *importer) finishRoot(root Added) error {
+	if err := a.dag.flush(a.ctx); err != nil {
+		return err
+	}
+	if !a.opts.OnlyHash {
+		if a.opts.Pin {
+			if err := a.store.pinStored(a.ctx, root.CID, a.opts.PinName); err != nil {
+				return fmt.Errorf("pin %s: %w", root.CID, err)
+			}
+		}
+		if err := a.store.Sync(); err != nil {
+			return err
+		}
+	}
+	root.Root = true
+	dirs := append(a.done, root)
+	a.done = nil
+	for _, d := range dirs {
+		if err := a.tell(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *importer) tell(added Added) error {
+	if !a.yield(added, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+func event(name string, node ipld.Node) (Added, error) {
+	size, err := node.Size()
+	if err != nil {
+		return Added{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return Added{Name: name, CID: node.Cid(), Size: size}, nil
+}
+
+// leaf builds what is no directory.
+func (a *importer) leaf(e Entry) (ipld.Node, error) {
+	if e.Mode.Type() == fs.ModeSymlink {
+		return a.symlink(e.Target)
+	}
+	params := helpers.DagBuilderParams{
+		Dagserv:    a.dag,
+		RawLeaves:  a.raw,
+		Maxlinks:   helpers.DefaultLinksPerBlock,
+		CidBuilder: a.builder,
+	}
+	r := &progressReader{ctx: a.ctx, r: e.Content, name: e.Path, report: a.opts.Progress}
+	db, err := params.New(chunk.NewSizeSplitter(r, chunkSize))
+	if err != nil {
+		return nil, err
+	}
+	return balanced.Layout(db)
+}
+
+func (a *importer) symlink(target string) (ipld.Node, error) {
+	if len(target) > maxTarget {
+		return nil, fmt.Errorf("the target of the link has more than %d bytes", maxTarget)
+	}
+	data, err := unixfs.SymlinkData(target)
+	if err != nil {
+		return nil, err
+	}
+	node := merkledag.NodeWithData(data)
+	if err := node.SetCidBuilder(a.builder); err != nil {
+		return nil, err
+	}
+	return node, a.dag.Add(a.ctx, node)
+}
+
+// errCutOff stands for io.ErrUnexpectedEOF, which the chunker would take for the regular end of a file.
+var errCutOff = errors.New("the content breaks off")
+
+// progressReader ends with ctx and reports what has been read.
+type progressReader struct {
+	ctx    context.Context
+	r      io.Reader
+	name   string
+	report func(string, int64)
+
+	read, told int64
+}
+
+func (p *progressReader) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.r.Read(b)
+	p.read += int64(n)
+	if p.report != nil && (p.read-p.told >= chunkSize || err == io.EOF && p.read > p.told) {
+		p.told = p.read
+		p.report(p.name, p.read)
+	}
+	if err == io.ErrUnexpectedEOF {
+		err = errCutOff
+	}
+	return n, err
+}

@@ -1,0 +1,71 @@
+package content
+
+import (
+	"context"
+
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+)
+
+// A blockBuffer is written out when it holds more than this.
+const (
+	bufferBytes = 8 << 20
+	bufferNodes = 1024
+)
+
+// blockBuffer collects new blocks and writes many at a time. The goroutine that adds also writes: when an import
+// returns, nobody writes any more.
+type blockBuffer struct {
+	to    ipld.DAGService // nil: blocks are thrown away
+	nodes []ipld.Node
+	bytes int
+}
+
+var _ ipld.DAGService = (*blockBuffer)(nil)
+
+func (b *blockBuffer) Add(ctx context.Context, n ipld.Node) error {
+	if b.to == nil {
+		return nil
+	}
+	b.nodes = append(b.nodes, n)
+	b.bytes += len(n.RawData())
+	if b.bytes > bufferBytes || len(b.nodes) > bufferNodes {
+		return b.flush(ctx)
+	}
+	return nil
+}
+
+func (b *blockBuffer) AddMany(ctx context.Context, nodes []ipld.Node) error {
+	for _, n := range nodes {
+		if err := b.Add(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *blockBuffer) flush(ctx context.Context) error {
+	if len(b.nodes) == 0 {
+		return nil
+	}
+	err := b.to.AddMany(ctx, b.nodes)
+	clear(b.nodes)
+	b.nodes, b.bytes = b.nodes[:0], 0
+	return err
+}
+
+// An import never reads: trees are built from what is in memory. Reads and removals answer as an empty store would.
+
+func (*blockBuffer) Get(_ context.Context, c cid.Cid) (ipld.Node, error) {
+	return nil, ipld.ErrNotFound{Cid: c}
+}
+
+func (*blockBuffer) GetMany(context.Context, []cid.Cid) <-chan *ipld.NodeOption {
+	none := make(chan *ipld.NodeOption)
+	close(none)
+	return none
+}
+
+func (*blockBuffer) Remove(context.Context, cid.Cid) error { return nil }
+
+func (*blockBuffer) RemoveMany(context.Context, []cid.Cid) error { return nil }

@@ -1,0 +1,145 @@
+// Package content turns folders into CIDs and back: it imports files, keeps and pins their blocks, exchanges them with
+// other nodes and announces who has them. It is the one door to boxo; its CIDs are those of Kubo for the same input.
+//
+// A [Store] rests on a Pebble database that it shares with others. All its keys begin with '/' (0x2f): whoever shares
+// the database uses other first bytes. Given a libp2p host it fetches from and serves to other nodes, without one it
+// works on what is there.
+//
+// Invariant: an [Added] with Root set, and a pin call that returned nil, survive a crash of the process and of the
+// machine. Everything before that may be lost, and leaves at most blocks that nobody refers to.
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/ipfs/boxo/bitswap"
+	"github.com/ipfs/boxo/bitswap/network/bsnet"
+	"github.com/ipfs/boxo/blockservice"
+	"github.com/ipfs/boxo/blockstore"
+	"github.com/ipfs/boxo/exchange"
+	"github.com/ipfs/boxo/exchange/offline"
+	"github.com/ipfs/boxo/ipld/merkledag"
+	pin "github.com/ipfs/boxo/pinning/pinner"
+	"github.com/ipfs/boxo/pinning/pinner/dspinner"
+	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/routing"
+)
+
+// Bounds of the exchange with other nodes.
+const (
+	sendWorkers      = 8       // messages to other nodes in the making at once
+	readWorkers      = 32      // blocks read from disk at once for others
+	bytesPerPeer     = 1 << 20 // blocks on the way to one node before it has to acknowledge some
+	wantsPerPeer     = 1024    // wishes of one node that are remembered
+	fetchConcurrency = 32      // blocks of one tree that are fetched at once
+)
+
+// Options configure a [Store].
+type Options struct {
+	// DB holds blocks and pins. The Store does not close it. Required.
+	DB *pebble.DB
+	// Host connects the Store with other nodes. nil: the Store is offline.
+	Host host.Host
+	// Router finds who has a block and announces that we have it; it may also be an [Announcer].
+	// nil: only connected nodes are asked, and nothing is announced. Without Host it is not used.
+	Router routing.ContentRouting
+	// Reprovide is how long after an announcement of all pinned roots the next one begins.
+	// 0: 22 h, so that the 48 h for which a DHT keeps them never run out. Negative: never.
+	Reprovide time.Duration
+	// Log gets a line for each round of announcements. nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Store holds blocks and pins. Its methods may be called from several goroutines at once, none after [Store.Close].
+type Store struct {
+	db       *pebble.DB
+	router   routing.ContentRouting // nil: offline or no router
+	log      *slog.Logger
+	blocks   blockservice.BlockService
+	exchange exchange.Interface
+	dag      ipld.DAGService
+	local    ipld.DAGService // never asks other nodes
+	pins     pin.Pinner
+
+	stop    context.CancelFunc // ends the exchange and the announcements
+	stopped chan struct{}      // closed when the announcements have ended; nil: there are none
+}
+
+// Open makes a Store over o.DB and, with a host, connects it with other nodes.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	ds, err := Datastore(o.DB)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: o.DB, log: o.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+
+	// The block service asks whether a block is there before it writes one: the block store need not ask again.
+	bs := blockstore.NewBlockstore(ds, blockstore.WriteThrough(true))
+	if o.Host == nil {
+		s.exchange = offline.Exchange(bs)
+	} else {
+		s.router = o.Router
+		s.exchange = newBitswap(life, o.Host, o.Router, bs)
+	}
+	s.blocks = blockservice.New(bs, s.exchange)
+	s.dag = merkledag.NewDAGService(s.blocks)
+	s.local = merkledag.NewDAGService(blockservice.New(bs, offline.Exchange(bs)))
+	s.pins, err = dspinner.New(ctx, ds, s.local)
+	if err != nil {
+		stop()
+		return nil, errors.Join(fmt.Errorf("read the pins: %w", err), s.exchange.Close())
+	}
+	if s.router != nil && o.Reprovide >= 0 {
+		s.stopped = make(chan struct{})
+		go s.keepProviding(life, o.Reprovide)
+	}
+	return s, nil
+}
+
+func newBitswap(ctx context.Context, h host.Host, r routing.ContentRouting, bs blockstore.Blockstore) exchange.Interface {
+	var finder routing.ContentDiscovery // a nil Router must stay a nil interface
+	if r != nil {
+		finder = r
+	}
+	return bitswap.New(ctx, bsnet.NewFromIpfsHost(h), finder, bs,
+		bitswap.TaskWorkerCount(sendWorkers),
+		bitswap.EngineTaskWorkerCount(sendWorkers),
+		bitswap.EngineBlockstoreWorkerCount(readWorkers),
+		bitswap.MaxOutstandingBytesPerPeer(bytesPerPeer),
+		bitswap.MaxQueuedWantlistEntriesPerPeer(wantsPerPeer),
+		bitswap.WithoutDuplicatedBlockStats(),
+	)
+}
+
+// BlockService gives access to single blocks, local ones and, when online, those of other nodes.
+func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
+
+// Sync returns when all that was written to the Store before is on disk. [Store.Add] and the pin methods call it
+// themselves.
+func (s *Store) Sync() error {
+	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+		return fmt.Errorf("write blocks to disk: %w", err)
+	}
+	return nil
+}
+
+// Close ends announcements, exchange and pinner, in this order, and makes all durable. Host, router and database stay
+// open and are to be closed after it.
+func (s *Store) Close() error {
+	s.stop()
+	if s.stopped != nil {
+		<-s.stopped
+	}
+	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync())
+}

@@ -1,0 +1,186 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/ipfs/boxo/ipld/merkledag"
+	pin "github.com/ipfs/boxo/pinning/pinner"
+	"github.com/ipfs/go-cid"
+)
+
+// PinType tells what a pin holds.
+type PinType string
+
+const (
+	Recursive PinType = "recursive" // a block and all below it
+	Direct    PinType = "direct"    // a block alone
+	Indirect  PinType = "indirect"  // a block below a recursive pin
+	AnyPin    PinType = "all"       // in questions only
+)
+
+// maxPinName bounds the name of a pin, in bytes.
+const maxPinName = 255
+
+// Pin is a block that is kept.
+type Pin struct {
+	CID  cid.Cid
+	Type PinType
+	Name string  // of a recursive or direct pin; may be empty
+	Via  cid.Cid // of an indirect pin, where known: the recursive pin above it
+}
+
+// ErrNotPinned says that a CID has no pin of its own.
+var ErrNotPinned = pin.ErrNotPinned
+
+// Pin keeps the block c, with all below it if t is [Recursive], after fetching what is not here. Pinning again changes
+// nothing but the name. A block that is pinned recursively can't be pinned directly.
+func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) error {
+	if len(name) > maxPinName {
+		return fmt.Errorf("pin: name of %d bytes is longer than %d", len(name), maxPinName)
+	}
+	var err error
+	switch t {
+	case Recursive:
+		// The pinner would drop an existing pin before it fetches, and lose it if that fails.
+		err = merkledag.FetchGraph(ctx, c, s.dag, merkledag.Concurrency(fetchConcurrency))
+		if err == nil {
+			err = s.pinStored(ctx, c, name)
+		}
+	case Direct:
+		if _, err = s.dag.Get(ctx, c); err == nil {
+			err = s.pins.PinWithMode(ctx, c, pin.Direct, name)
+		}
+	default:
+		err = fmt.Errorf("a pin is %s or %s, not %q", Recursive, Direct, t)
+	}
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	return s.Sync()
+}
+
+// pinStored pins recursively a tree whose blocks are all here. The pinner replaces a pin in two steps: one that stays
+// the same is left alone.
+func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
+	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
+	if err != nil {
+		return err
+	}
+	if len(had) == 1 && had[0].Mode == pin.Recursive && had[0].Name == name {
+		return nil
+	}
+	return s.pins.PinWithMode(ctx, c, pin.Recursive, name)
+}
+
+// Unpin removes the pin of c. With t [Direct] a recursive pin is left alone and is an error. The blocks stay.
+// No pin: [ErrNotPinned].
+func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
+	if err := s.pins.Unpin(ctx, c, t != Direct); err != nil {
+		if errors.Is(err, ErrNotPinned) {
+			return fmt.Errorf("unpin %s: %w", c, err)
+		}
+		return fmt.Errorf("unpin: %w", err)
+	}
+	return s.Sync()
+}
+
+// PinOf tells how c is pinned, if it is pinned as t: [ErrNotPinned] otherwise. To answer for indirect pins it reads
+// the trees of all recursive ones.
+func (s *Store) PinOf(ctx context.Context, c cid.Cid, t PinType) (Pin, error) {
+	mode, ok := pin.StringToMode(string(t))
+	if !ok {
+		return Pin{}, fmt.Errorf("no such type of pin: %q", t)
+	}
+	found, err := s.pins.CheckIfPinnedWithType(ctx, mode, true, c)
+	if err != nil {
+		return Pin{}, fmt.Errorf("look for the pin of %s: %w", c, err)
+	}
+	if len(found) == 0 || !found[0].Pinned() {
+		return Pin{}, fmt.Errorf("%s: %w", c, ErrNotPinned)
+	}
+	return pinOf(found[0]), nil
+}
+
+func pinOf(p pin.Pinned) Pin {
+	t, _ := pin.ModeToString(p.Mode)
+	return Pin{CID: p.Key, Type: PinType(t), Name: p.Name, Via: p.Via}
+}
+
+// Pins lists the pins of type t: recursive ones first, then direct, then indirect. Indirect ones need the trees of all
+// recursive ones, which are not fetched from others, and the set of their CIDs in memory. It ends with the first error.
+func (s *Store) Pins(ctx context.Context, t PinType) iter.Seq2[Pin, error] {
+	return func(yield func(Pin, error) bool) {
+		ctx, cancel := context.WithCancel(ctx) // ends the pinner's goroutine if the consumer stops
+		defer cancel()
+		switch t {
+		case Recursive:
+			yieldPins(s.pins.RecursiveKeys(ctx, true), yield)
+		case Direct:
+			yieldPins(s.pins.DirectKeys(ctx, true), yield)
+		case Indirect:
+			s.indirect(ctx, yield)
+		case AnyPin:
+			_ = yieldPins(s.pins.RecursiveKeys(ctx, true), yield) &&
+				yieldPins(s.pins.DirectKeys(ctx, true), yield) &&
+				s.indirect(ctx, yield)
+		default:
+			yield(Pin{}, fmt.Errorf("no such type of pin: %q", t))
+		}
+	}
+}
+
+// yieldPins hands pins on and tells whether the consumer wants more.
+func yieldPins(pins <-chan pin.StreamedPin, yield func(Pin, error) bool) bool {
+	for p := range pins {
+		if p.Err != nil {
+			yield(Pin{}, fmt.Errorf("list pins: %w", p.Err))
+			return false
+		}
+		if !yield(pinOf(p.Pin), nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// indirect hands out what lies below recursive pins and has no pin of its own.
+func (s *Store) indirect(ctx context.Context, yield func(Pin, error) bool) bool {
+	own := cid.NewSet()
+	var roots []cid.Cid
+	for p := range s.pins.RecursiveKeys(ctx, false) {
+		if p.Err != nil {
+			return yield(Pin{}, fmt.Errorf("list pins: %w", p.Err)) && false
+		}
+		roots = append(roots, p.Pin.Key)
+		own.Add(p.Pin.Key)
+	}
+	for p := range s.pins.DirectKeys(ctx, false) {
+		if p.Err != nil {
+			return yield(Pin{}, fmt.Errorf("list pins: %w", p.Err)) && false
+		}
+		own.Add(p.Pin.Key)
+	}
+	seen, more := cid.NewSet(), true
+	for _, root := range roots {
+		err := merkledag.Walk(ctx, merkledag.GetLinksWithDAG(s.local), root, func(c cid.Cid) bool {
+			if !more || !seen.Visit(c) {
+				return false
+			}
+			if !own.Has(c) {
+				more = yield(Pin{CID: c, Type: Indirect, Via: root}, nil)
+			}
+			return more
+		})
+		if !more {
+			return false
+		}
+		if err != nil {
+			yield(Pin{}, fmt.Errorf("list what is below %s: %w", root, err))
+			return false
+		}
+	}
+	return true
+}
