@@ -1,0 +1,88 @@
+package routing
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// merge runs several sequences at once and hands their items to one consumer.
+// After stop none of its goroutines is left.
+type merge[T any] struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	items  chan item[T]
+	wg     sync.WaitGroup
+}
+
+// item is one value, or the end of one sequence with the error it ended with.
+type item[T any] struct {
+	value T
+	err   error
+	end   bool
+}
+
+func newMerge[T any](ctx context.Context) *merge[T] {
+	m := &merge[T]{items: make(chan item[T])}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	return m
+}
+
+// add starts a sequence. The merge waits for it in stop.
+func (m *merge[T]) add(seq iter.Seq2[T, error]) {
+	m.wg.Go(func() {
+		end := item[T]{end: true}
+		for v, err := range seq {
+			if err != nil {
+				end.err = err
+				break
+			}
+			if !m.send(item[T]{value: v}) {
+				return
+			}
+		}
+		m.send(end)
+	})
+}
+
+func (m *merge[T]) send(it item[T]) bool {
+	select {
+	case m.items <- it:
+		return true
+	case <-m.ctx.Done():
+		return false
+	}
+}
+
+// pass yields values until one of the sequences ends, and returns the error it
+// ended with. ok is false if the consumer wants no more. When the context ends,
+// sequences that still run count as ended by it.
+func (m *merge[T]) pass(yield func(T, error) bool) (err error, ok bool) {
+	for {
+		select {
+		case it := <-m.items:
+			if it.end {
+				return it.err, true
+			}
+			if !yield(it.value, nil) {
+				return nil, false
+			}
+		case <-m.ctx.Done():
+			return context.Cause(m.ctx), true
+		}
+	}
+}
+
+// ended returns the error to end with: that of the context if it was this that
+// ended the sequences, else err.
+func (m *merge[T]) ended(err error) error {
+	if m.ctx.Err() != nil {
+		return context.Cause(m.ctx)
+	}
+	return err
+}
+
+func (m *merge[T]) stop() {
+	m.cancel()
+	m.wg.Wait()
+}

@@ -1,0 +1,146 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/goipns/ipns"
+)
+
+// Parallel asks all of its Routers at once. Acks and Answers are yielded as
+// they come. A Router that fails never hides what another one says: its error
+// is part of the one that ends the whole.
+//
+// The errors of a put are joined; one with nobody to put to counts only if that
+// holds for all. A search whose Routers did not all answer ends with an
+// *IncompleteError that sums them up, or, if none of them did its work, with
+// their errors joined.
+type Parallel []Router
+
+// Put implements Router.
+func (p Parallel) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error] {
+	return func(yield func(Ack, error) bool) {
+		m := newMerge[Ack](ctx)
+		defer m.stop()
+		for _, r := range p {
+			m.add(r.Put(m.ctx, rec))
+		}
+		var ended []error
+		for range p {
+			err, ok := m.pass(yield)
+			if !ok {
+				return
+			}
+			ended = append(ended, err)
+		}
+		if err := m.ended(putError(ended)); err != nil {
+			yield(Ack{}, err)
+		}
+	}
+}
+
+// Search implements Router.
+func (p Parallel) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
+	return func(yield func(Answer, error) bool) {
+		m := newMerge[Answer](ctx)
+		defer m.stop()
+		for _, r := range p {
+			m.add(r.Search(m.ctx, name))
+		}
+		answers := 0
+		counted := func(a Answer, err error) bool {
+			answers++
+			return yield(a, err)
+		}
+		var ended []error
+		for range p {
+			err, ok := m.pass(counted)
+			if !ok {
+				return
+			}
+			ended = append(ended, err)
+		}
+		if err := m.ended(searchError(ended, answers)); err != nil {
+			yield(Answer{}, err)
+		}
+	}
+}
+
+// Watch implements Watcher: it watches with all Routers that can.
+func (p Parallel) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
+	return func(yield func(Answer, error) bool) {
+		m := newMerge[Answer](ctx)
+		defer m.stop()
+		watching := 0
+		for _, r := range p {
+			if w, ok := r.(Watcher); ok {
+				m.add(w.Watch(m.ctx, name))
+				watching++
+			}
+		}
+		var errs []error
+		for range watching {
+			err, ok := m.pass(yield)
+			if !ok {
+				return
+			}
+			errs = append(errs, err)
+		}
+		if err := m.ended(errors.Join(errs...)); err != nil {
+			yield(Answer{}, err)
+		}
+	}
+}
+
+// putError folds the errors, nil included, that several puts ended with.
+func putError(ended []error) error {
+	var failed []error
+	nobody := 0
+	for _, err := range ended {
+		switch {
+		case errors.Is(err, ErrNoTargets):
+			nobody++
+		case err != nil:
+			failed = append(failed, err)
+		}
+	}
+	if nobody == len(ended) {
+		return ErrNoTargets
+	}
+	return errors.Join(failed...)
+}
+
+// searchError folds the errors, nil included, that several searches with this
+// many answers in all ended with.
+func searchError(ended []error, answers int) error {
+	var failed []error
+	sum := IncompleteError{Asked: answers, Answered: answers}
+	nobody, done, incomplete := 0, 0, 0
+	for _, err := range ended {
+		var part *IncompleteError
+		switch {
+		case err == nil:
+			done++
+		case errors.Is(err, ErrNoTargets):
+			nobody++
+		case errors.As(err, &part):
+			incomplete++
+			// The answers themselves are counted already.
+			sum.Asked += max(0, part.Asked-part.Answered)
+		default:
+			failed = append(failed, err)
+		}
+	}
+	switch {
+	case nobody == len(ended):
+		return ErrNoTargets
+	case incomplete == 0 && len(failed) == 0:
+		return nil
+	case incomplete == 0 && done == 0:
+		return errors.Join(failed...)
+	}
+	sum.Asked += len(failed) // each failed Router is a source that did not answer
+	sum.Err = errors.Join(failed...)
+	return &sum
+}

@@ -1,0 +1,166 @@
+package routing
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxTargets bounds how many targets of one network a [Receipt] tells apart.
+// Acks of further ones are left out: what a receipt says is then a lower bound.
+const MaxTargets = 256
+
+// Receipt is what became of one put: the fold of its Acks, so far. The zero
+// Receipt is that of a put that nobody has answered yet.
+//
+// A copy of a Receipt is a snapshot: Add never changes what an earlier copy
+// shows. Add itself is for one goroutine at a time.
+type Receipt struct {
+	// Networks holds one part for each network that answered, in the order of
+	// their names.
+	Networks []NetworkReceipt `json:"Networks"`
+}
+
+// NetworkReceipt is the part of a Receipt that one network gave.
+type NetworkReceipt struct {
+	Network string `json:"Network"` // "wan", "lan", "pubsub", a host name
+	// Announced is how many of the Of targets that should hold the record took
+	// it. It is never more than Of.
+	Announced int `json:"Announced"`
+	Of        int `json:"Of"`
+	// Extra is how many hold a copy beyond those that should.
+	Extra int `json:"Extra,omitempty"`
+	// Targets are all that answered, refused or failed, in the order in which
+	// each was first heard of.
+	Targets []TargetReceipt `json:"Targets"`
+}
+
+// TargetReceipt is what one target did with the record at last.
+type TargetReceipt struct {
+	Target string `json:"Target"` // a peer id or a URL
+	// Reason is why the target does not hold the record; empty if it took it.
+	Reason string `json:"Reason,omitempty"`
+	// Newer is the sequence of the record that made the target refuse, if it
+	// told us.
+	Newer *uint64 `json:"Newer,omitempty"`
+	// Extra says that the target is beyond those that should hold the record.
+	Extra bool          `json:"Extra,omitempty"`
+	RTT   time.Duration `json:"RTT"` // nanoseconds from the first byte sent to the answer
+}
+
+// Took reports whether the target holds the record.
+func (t TargetReceipt) Took() bool { return t.Reason == "" }
+
+// Add folds one Ack in. Of several Acks of one target that it took the record
+// counts for good: a retry that finds it away does not unsay it.
+func (r *Receipt) Add(ack Ack) {
+	i, found := slices.BinarySearchFunc(r.Networks, ack.Network, func(n NetworkReceipt, name string) int {
+		return strings.Compare(n.Network, name)
+	})
+	// Copied before it is changed, here and below: snapshots share the arrays.
+	networks := slices.Clone(r.Networks)
+	if !found {
+		networks = slices.Insert(networks, i, NetworkReceipt{Network: ack.Network})
+	}
+	networks[i] = networks[i].add(ack)
+	r.Networks = networks
+}
+
+func (n NetworkReceipt) add(ack Ack) NetworkReceipt {
+	t := TargetReceipt{Target: ack.Target, Extra: ack.Extra, RTT: ack.RTT}
+	if ack.Err != nil {
+		t.Reason = ack.Err.Error()
+		if t.Reason == "" {
+			t.Reason = "failed without a reason"
+		}
+	}
+	if ack.Newer != nil {
+		seq := ack.Newer.Sequence()
+		t.Newer = &seq
+	}
+	n.Targets = slices.Clone(n.Targets)
+	i := slices.IndexFunc(n.Targets, func(old TargetReceipt) bool { return old.Target == t.Target })
+	switch {
+	case i >= 0 && n.Targets[i].Took() && !t.Took():
+	case i >= 0:
+		n.Targets[i] = t
+	case len(n.Targets) < MaxTargets:
+		n.Targets = append(n.Targets, t)
+	}
+	n.count(ack.Of)
+	return n
+}
+
+// count brings the figures up to date. A network that names no Of is taken to
+// want its record where it was offered.
+func (n *NetworkReceipt) count(of int) {
+	took, wanted, extra := 0, 0, 0
+	for _, t := range n.Targets {
+		switch {
+		case !t.Extra && t.Took():
+			took, wanted = took+1, wanted+1
+		case !t.Extra:
+			wanted++
+		case t.Took():
+			extra++
+		}
+	}
+	n.Of = max(n.Of, of)
+	if of == 0 {
+		n.Of = max(n.Of, wanted)
+	}
+	n.Announced = min(took, n.Of)
+	n.Extra = extra + took - n.Announced
+}
+
+// Announced is the headline: how many of the targets that should hold the
+// record took it, on the network with the most of them; "wan" wins a tie. Of a
+// DHT these are the 20 servers closest to the name; copies beyond them are not
+// counted.
+func (r Receipt) Announced() (k, of int) {
+	var head NetworkReceipt
+	for _, n := range r.Networks {
+		if n.Of > head.Of || n.Of == head.Of && n.Network == "wan" {
+			head = n
+		}
+	}
+	return head.Announced, head.Of
+}
+
+// Refused yields every target that does not hold the record, with its network:
+// it refused, failed or never answered.
+func (r Receipt) Refused() iter.Seq2[string, TargetReceipt] {
+	return func(yield func(string, TargetReceipt) bool) {
+		for _, n := range r.Networks {
+			for _, t := range n.Targets {
+				if !t.Took() && !yield(n.Network, t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// String tells the headline, as in "announced to 20 of 20".
+func (r Receipt) String() string {
+	k, of := r.Announced()
+	if of == 0 {
+		return "announced to nobody"
+	}
+	return fmt.Sprintf("announced to %d of %d", k, of)
+}
+
+// Collect runs a put to its end and folds its Acks. The error is the one that
+// the put ended with; the receipt holds also then.
+func Collect(acks iter.Seq2[Ack, error]) (Receipt, error) {
+	var r Receipt
+	for ack, err := range acks {
+		if err != nil {
+			return r, err
+		}
+		r.Add(ack)
+	}
+	return r, nil
+}

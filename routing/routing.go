@@ -1,0 +1,110 @@
+// Package routing is the seam where records travel: a [Router] puts a record
+// on a network and searches a network for one.
+//
+// The DHTs, pubsub and delegated HTTP routers are each a Router; [Parallel] and
+// [Tiered] make one of many. What a Router is asked to do and what happened are
+// two things: Put reports every target that answered, Search every source, and
+// the caller folds them to a [Receipt] or to the best record. Nothing in here
+// decides what is enough.
+//
+// Records enter from outside only through an [Opener], so that what a Router
+// yields is always verified, and identical bytes are verified once.
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
+)
+
+// Router puts records on a network and searches a network for them.
+// Implementations are safe for concurrent use.
+//
+// Both methods do their work while the caller iterates and stop when it breaks
+// or when ctx ends; they leave no goroutine behind once the iteration is over.
+// An error, if any, is yielded last, with a zero value, and means that the
+// operation as a whole came to nothing or to less than it says; a target that
+// failed is no such error. If ctx ends first, the error is that of ctx.
+type Router interface {
+	// Put offers the record to every target that should hold it and yields one
+	// Ack for each as it answers, refuses or fails. The error is ErrNoTargets
+	// if the network has nobody to offer it to.
+	Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error]
+
+	// Search yields one Answer for each source that answered, also those that
+	// have no record. Every record is valid at the time it was opened. If the
+	// search ends without an error, as many sources answered as it takes to know,
+	// and a name for which none had a record does not exist on this network. An
+	// *IncompleteError says that too few answered for that, ErrNoTargets that
+	// there is nobody to ask, any other error that the search failed.
+	Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]
+}
+
+// Ack tells what one target did with one record.
+type Ack struct {
+	Name    ipns.Name
+	Target  string // who: a peer id or a URL
+	Network string // where: "wan", "lan", "pubsub", a host name
+	Err     error  // nil: the target took the record
+	// Newer is the record that made the target refuse, if it told us.
+	Newer *ipns.Record
+	RTT   time.Duration // from the first byte sent to the answer
+	// Of is how many targets of this network should hold the record, as far as
+	// known when the Ack was made: 20 on a DHT, fewer if it has fewer servers.
+	Of int
+	// Extra says that the target is beyond those Of: it holds a copy that is
+	// not counted.
+	Extra bool
+}
+
+// Answer is what one source said of a name.
+type Answer struct {
+	Record  *ipns.Record // nil: the source has none
+	Source  string       // who: a peer id or a URL
+	Network string       // where, as in Ack
+	At      time.Time    // when the answer came
+}
+
+// ErrNoTargets says that a network has nobody to put a record to or to ask.
+var ErrNoTargets = errors.New("no reachable servers")
+
+// IncompleteError ends a search in which too few sources answered: whether the
+// name exists, and whether what was found is the newest, is unknown.
+type IncompleteError struct {
+	Asked, Answered int
+	Err             error // why the others did not, if known
+}
+
+func (e *IncompleteError) Error() string {
+	text := fmt.Sprintf("only %d of %d servers answered", e.Answered, e.Asked)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns why the others did not answer.
+func (e *IncompleteError) Unwrap() error { return e.Err }
+
+// Region is a part of the key space.
+type Region = keyspace.Region
+
+// Sweeper is implemented by a Router that can put many records of one region
+// with one visit to each server.
+type Sweeper interface {
+	// Sweep puts the records, which come in the order of their Kademlia ids and
+	// lie in the region, and yields one Ack for each record and target.
+	Sweep(ctx context.Context, region Region, records iter.Seq[*ipns.Record]) iter.Seq2[Ack, error]
+}
+
+// Watcher is implemented by a Router that is told of new records of a name
+// without asking for them.
+type Watcher interface {
+	// Watch yields records as they arrive, until ctx ends or the caller breaks.
+	Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]
+}

@@ -1,0 +1,339 @@
+// Package routingtest holds what tests of and with Routers need: a [Network] of
+// fake servers that misbehave on request, and [TestRouter], the contract of
+// [routing.Router] as a test that every implementation passes.
+package routingtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/routing"
+)
+
+// Fault is one way to misbehave.
+type Fault int
+
+const (
+	// Honest servers do as they should. It is the zero value.
+	Honest Fault = iota
+	// Dead servers take requests and never answer.
+	Dead
+	// Refusing servers answer every put with an error, and searches as usual.
+	Refusing
+	// Forgetful servers say that they took a record and keep nothing.
+	Forgetful
+	// Denying servers say of every name that they have no record.
+	Denying
+	// Stuck servers keep and serve the first record of a name, whatever comes
+	// later, and say that they took it.
+	Stuck
+	// Forging servers serve bytes that no key has signed.
+	Forging
+)
+
+// Errors that targets of a Network report in their Acks.
+var (
+	ErrOlder   = errors.New("have a newer record")
+	ErrRefused = errors.New("refused")
+	ErrTimeout = errors.New("no answer in time")
+)
+
+// Server is one fake server. Set its exported fields while no request runs.
+type Server struct {
+	ID    string
+	Fault Fault
+	Delay time.Duration // from request to answer
+
+	kad     keyspace.Key
+	mu      sync.Mutex
+	records map[ipns.Name][]byte
+}
+
+// Network is a Router over fake servers in memory. As on a DHT, a record
+// belongs on the servers closest to its name. Set its exported fields before
+// first use.
+type Network struct {
+	Name    string // the Network of Acks and Answers; empty: "wan"
+	Servers []*Server
+	// Replicas is how many servers should hold a record. 0: 20
+	Replicas int
+	// Quorum is how many of those asked must answer for a search to be
+	// complete. 0: three quarters.
+	Quorum int
+	// Timeout is how long an answer is waited for. 0: 10 s
+	Timeout time.Duration
+	// Fail ends every operation at once with this error.
+	Fail error
+	Now  func() time.Time // nil: time.Now
+
+	// Opener verifies what servers return. nil: one is made.
+	Opener *routing.Opener
+
+	once   sync.Once
+	mu     sync.Mutex
+	counts Counts
+}
+
+// Counts says what a Network was asked to do.
+type Counts struct {
+	Puts     int // calls of Put
+	Searches int // calls of Search
+}
+
+// New returns a network of n honest servers, with ids that are the same on each
+// run.
+func New(n int) *Network {
+	net := &Network{}
+	for i := range n {
+		net.Servers = append(net.Servers, &Server{ID: fmt.Sprintf("server-%03d", i)})
+	}
+	return net
+}
+
+// Counts returns what was asked so far.
+func (n *Network) Counts() Counts {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.counts
+}
+
+// Closest returns the servers that should hold a record of the name, closest
+// first.
+func (n *Network) Closest(name ipns.Name) []*Server {
+	n.init()
+	servers := slices.Clone(n.Servers)
+	target := keyspace.Key(name.Kad())
+	slices.SortFunc(servers, func(a, b *Server) int { return keyspace.Closer(target, a.kad, b.kad) })
+	return servers[:min(n.Replicas, len(servers))]
+}
+
+// Holders counts the servers that hold exactly this record.
+func (n *Network) Holders(rec *ipns.Record) int {
+	count := 0
+	for _, s := range n.Servers {
+		if slices.Equal(s.Held(rec.Name()), rec.Raw()) {
+			count++
+		}
+	}
+	return count
+}
+
+func (n *Network) init() {
+	n.once.Do(func() {
+		if n.Name == "" {
+			n.Name = "wan"
+		}
+		if n.Replicas == 0 {
+			n.Replicas = 20
+		}
+		if n.Timeout == 0 {
+			n.Timeout = 10 * time.Second
+		}
+		if n.Now == nil {
+			n.Now = time.Now
+		}
+		if n.Opener == nil {
+			n.Opener = &routing.Opener{Now: n.Now}
+		}
+		for _, s := range n.Servers {
+			s.kad = keyspace.KeyOf([]byte(s.ID))
+		}
+	})
+}
+
+// Put implements routing.Router.
+func (n *Network) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		n.init()
+		n.mu.Lock()
+		n.counts.Puts++
+		n.mu.Unlock()
+		targets := n.Closest(rec.Name())
+		put := func(ctx context.Context, s *Server) routing.Ack {
+			start := time.Now()
+			newer, err := s.put(ctx, rec, n.Now())
+			return routing.Ack{
+				Name: rec.Name(), Target: s.ID, Network: n.Name, Of: len(targets),
+				Err: err, Newer: newer, RTT: time.Since(start),
+			}
+		}
+		each(ctx, n, targets, put, yield, func() error { return nil })
+	}
+}
+
+// Search implements routing.Router.
+func (n *Network) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
+	return func(yield func(routing.Answer, error) bool) {
+		n.init()
+		n.mu.Lock()
+		n.counts.Searches++
+		n.mu.Unlock()
+		sources := n.Closest(name)
+		quorum := n.Quorum
+		if quorum == 0 {
+			quorum = (3*len(sources) + 3) / 4
+		}
+		search := func(ctx context.Context, s *Server) *routing.Answer {
+			return n.ask(ctx, s, name)
+		}
+		answered := 0
+		answer := func(a *routing.Answer, err error) bool {
+			switch {
+			case err != nil:
+				return yield(routing.Answer{}, err)
+			case a == nil:
+				return true
+			}
+			answered++
+			return yield(*a, nil)
+		}
+		each(ctx, n, sources, search, answer, func() error {
+			if answered < quorum {
+				return &routing.IncompleteError{Asked: len(sources), Answered: answered}
+			}
+			return nil
+		})
+	}
+}
+
+// ask returns what one server says, nil if that is nothing or nonsense.
+func (n *Network) ask(ctx context.Context, s *Server, name ipns.Name) *routing.Answer {
+	raw, err := s.get(ctx, name)
+	if err != nil {
+		return nil
+	}
+	a := &routing.Answer{Source: s.ID, Network: n.Name, At: n.Now()}
+	if raw != nil {
+		if a.Record, err = n.Opener.Open(name, raw); err != nil {
+			// An expired record is an honest answer of one who has none; what
+			// does not verify is no answer at all.
+			if !errors.Is(err, ipns.ErrExpired) {
+				return nil
+			}
+			a.Record = nil
+		}
+	}
+	return a
+}
+
+// each asks all servers at once and yields their answers as they come, then the
+// error that the whole ends with.
+func each[T any](ctx context.Context, n *Network, servers []*Server, ask func(context.Context, *Server) T, yield func(T, error) bool, end func() error) {
+	var zero T
+	switch {
+	case n.Fail != nil:
+		yield(zero, n.Fail)
+		return
+	case len(servers) == 0:
+		yield(zero, routing.ErrNoTargets)
+		return
+	}
+	inner, cancel := context.WithTimeout(ctx, n.Timeout)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	answers := make(chan T, len(servers))
+	for _, s := range servers {
+		wg.Go(func() { answers <- ask(inner, s) })
+	}
+	for range servers {
+		select {
+		case a := <-answers:
+			if ctx.Err() != nil {
+				yield(zero, ctx.Err())
+				return
+			}
+			if !yield(a, nil) {
+				return
+			}
+		case <-ctx.Done():
+			yield(zero, ctx.Err())
+			return
+		}
+	}
+	if err := end(); err != nil {
+		yield(zero, err)
+	}
+}
+
+// Held returns the bytes that the server holds for the name; nil: none.
+func (s *Server) Held(name ipns.Name) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records[name]
+}
+
+// Hold makes the server hold these bytes, whatever they are; nil: nothing.
+func (s *Server) Hold(name ipns.Name, raw []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold(name, raw)
+}
+
+func (s *Server) hold(name ipns.Name, raw []byte) {
+	if s.records == nil {
+		s.records = map[ipns.Name][]byte{}
+	}
+	s.records[name] = raw
+}
+
+// wait waits as long as the server takes to answer.
+func (s *Server) wait(ctx context.Context) error {
+	late := time.NewTimer(s.Delay)
+	defer late.Stop()
+	answer := late.C
+	if s.Fault == Dead {
+		answer = nil
+	}
+	select {
+	case <-answer:
+		return nil
+	case <-ctx.Done():
+		return ErrTimeout
+	}
+}
+
+func (s *Server) put(ctx context.Context, rec *ipns.Record, now time.Time) (newer *ipns.Record, err error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock() // held throughout: of two puts at once the newer must win
+	defer s.mu.Unlock()
+	held := s.records[rec.Name()]
+	switch {
+	case s.Fault == Refusing:
+		return nil, ErrRefused
+	case s.Fault == Forgetful, s.Fault == Stuck && held != nil:
+		return nil, nil
+	case rec.Expired(now):
+		return nil, ipns.ErrExpired
+	}
+	if held != nil {
+		old, err := ipns.Open(rec.Name(), held, now)
+		if err == nil && ipns.Compare(old, rec) > 0 {
+			return old, ErrOlder
+		}
+	}
+	s.hold(rec.Name(), rec.Raw())
+	return nil, nil
+}
+
+func (s *Server) get(ctx context.Context, name ipns.Name) ([]byte, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
+	switch s.Fault {
+	case Denying:
+		return nil, nil
+	case Forging:
+		return []byte("not signed by anybody"), nil
+	}
+	return s.Held(name), nil
+}

@@ -1,0 +1,235 @@
+package routingtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+)
+
+// patience is how long anything in TestRouter may take.
+const patience = 30 * time.Second
+
+// TestRouter holds a Router to the contract of [routing.Router]. The function
+// makes a working Router on a network that knows no record yet; it is called
+// once for each part of the test, and ends what it started by t.Cleanup.
+//
+// The Router must reach targets that take a record and serve it back. What the
+// test cannot know, such as what happens when servers are dead, remains for the
+// tests of each implementation.
+func TestRouter(t *testing.T, open func(t *testing.T) routing.Router) {
+	for name, part := range map[string]func(*testing.T, routing.Router){
+		"PutThenSearch":     testPutThenSearch,
+		"SearchUnknown":     testSearchUnknown,
+		"OlderIsNotTaken":   testOlderIsNotTaken,
+		"Break":             testBreak,
+		"ContextEnds":       testContextEnds,
+		"ManyAtOnce":        testManyAtOnce,
+		"NothingTillRanged": testNothingTillRanged,
+	} {
+		t.Run(name, func(t *testing.T) { part(t, open(t)) })
+	}
+}
+
+func testPutThenSearch(t *testing.T, r routing.Router) {
+	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 1})
+	if took := put(t, r, rec); took == 0 {
+		t.Fatal("nobody took the record")
+	}
+	if found := search(t, r, rec.Name()); found == nil {
+		t.Fatal("the record that was put is not found")
+	} else if !bytes.Equal(found.Raw(), rec.Raw()) {
+		t.Fatalf("put\n%x, found\n%x", rec.Raw(), found.Raw())
+	}
+	// A second time is as good as the first.
+	if took := put(t, r, rec); took == 0 {
+		t.Fatal("nobody took the record when it was put again")
+	}
+}
+
+func testSearchUnknown(t *testing.T, r routing.Router) {
+	name := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"}).Name()
+	if found := search(t, r, name); found != nil {
+		t.Fatalf("found %x for a name that nobody has published", found.Raw())
+	}
+}
+
+// Whoever refuses the older record, the newer one is what a search finds.
+func testOlderIsNotTaken(t *testing.T, r routing.Router) {
+	key := NewKey(t)
+	older := Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 7})
+	newer := Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqabdbmfrgg", Sequence: 8})
+	put(t, r, newer)
+	for ack, err := range r.Put(t.Context(), older) {
+		if err != nil {
+			break // to refuse as a whole is allowed
+		}
+		if ack.Newer != nil && ipns.Compare(ack.Newer, older) <= 0 {
+			t.Errorf("%s refused because of a record that is not newer", ack.Target)
+		}
+	}
+	found := search(t, r, newer.Name())
+	if found == nil || !bytes.Equal(found.Raw(), newer.Raw()) {
+		t.Fatal("the newer record is not found after an older one was put")
+	}
+}
+
+// No goroutine may stay behind when the caller has had enough.
+func testBreak(t *testing.T, r routing.Router) {
+	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
+	put(t, r, rec) // connections are up now, with what goroutines they need
+	search(t, r, rec.Name())
+	before := runtime.NumGoroutine()
+	const rounds = 20
+	for range rounds {
+		for range r.Search(t.Context(), rec.Name()) {
+			break
+		}
+		for range r.Put(t.Context(), rec) {
+			break
+		}
+	}
+	// What a network stack does on its own may take a moment to end.
+	deadline := time.Now().Add(patience)
+	for runtime.NumGoroutine() >= before+rounds && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after := runtime.NumGoroutine(); after >= before+rounds {
+		t.Fatalf("%d goroutines before, %d after %d searches and puts that were broken off", before, after, rounds)
+	}
+}
+
+func testContextEnds(t *testing.T, r routing.Router) {
+	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	start := time.Now()
+	var last error
+	for _, err := range r.Search(ctx, rec.Name()) {
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("a search whose context has ended ends with %v, want %v", last, context.Canceled)
+	}
+	last = nil
+	for _, err := range r.Put(ctx, rec) {
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("a put whose context has ended ends with %v, want %v", last, context.Canceled)
+	}
+	if took := time.Since(start); took > patience/3 {
+		t.Errorf("took %v to see that the context has ended", took)
+	}
+}
+
+func testManyAtOnce(t *testing.T, r routing.Router) {
+	var wg sync.WaitGroup
+	for range 8 {
+		rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 3})
+		wg.Go(func() {
+			if took := put(t, r, rec); took == 0 {
+				t.Error("nobody took the record")
+			}
+			if found := search(t, r, rec.Name()); found == nil || found.Sequence() != 3 {
+				t.Error("the record that was put is not found")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A sequence is work to do, not work begun: nothing is put before it is ranged
+// over.
+func testNothingTillRanged(t *testing.T, r routing.Router) {
+	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
+	r.Put(t.Context(), rec)
+	if found := search(t, r, rec.Name()); found != nil {
+		t.Fatal("a put that nobody ranged over has put its record")
+	}
+}
+
+// put puts a record, checks each Ack and returns how many targets took it.
+func put(t *testing.T, r routing.Router, rec *ipns.Record) (took int) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for ack, err := range r.Put(ctx, rec) {
+		if err != nil {
+			t.Errorf("put: %v", err)
+			break
+		}
+		switch {
+		case ack.Name != rec.Name():
+			t.Errorf("ack for %v, put was for %v", ack.Name, rec.Name())
+		case ack.Target == "" || ack.Network == "":
+			t.Errorf("ack does not say whose it is: %+v", ack)
+		case ack.Of < 1 && !ack.Extra:
+			t.Errorf("ack of %s says that %d targets should hold the record", ack.Target, ack.Of)
+		case ack.RTT < 0:
+			t.Errorf("ack of %s after %v", ack.Target, ack.RTT)
+		}
+		if ack.Err == nil {
+			took++
+		}
+	}
+	return took
+}
+
+// search searches to the end, checks each Answer and returns the newest record.
+func search(t *testing.T, r routing.Router, name ipns.Name) (best *ipns.Record) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for a, err := range r.Search(ctx, name) {
+		if err != nil {
+			t.Errorf("search: %v", err)
+			break
+		}
+		if a.Source == "" || a.Network == "" || a.At.IsZero() {
+			t.Errorf("answer does not say whose and when it is: %+v", a)
+		}
+		if a.Record == nil {
+			continue
+		}
+		if a.Record.Name() != name {
+			t.Errorf("%s answered with a record of %v when asked for %v", a.Source, a.Record.Name(), name)
+		}
+		if err := a.Record.Verify(time.Now()); err != nil {
+			t.Errorf("%s answered with a record that does not verify: %v", a.Source, err)
+		}
+		if best == nil || ipns.Compare(a.Record, best) > 0 {
+			best = a.Record
+		}
+	}
+	return best
+}
+
+// NewKey makes an Ed25519 key.
+func NewKey(t testing.TB) crypto.PrivKey {
+	t.Helper()
+	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Sign signs a record with a key. Without an EOL it ends in a day.
+func Sign(t testing.TB, key crypto.PrivKey, f ipns.Fields) *ipns.Record {
+	t.Helper()
+	if f.EOL.IsZero() {
+		f.EOL = time.Now().Add(24 * time.Hour)
+	}
+	rec, err := ipns.Sign(t.Context(), ipns.NewSigner(key), f, ipns.V1V2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}

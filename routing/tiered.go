@@ -1,0 +1,97 @@
+package routing
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns"
+)
+
+// Tiered asks its Tiers in order: the next one only if those before found no
+// record, or have not found one Delay after the last of them was asked. A tier
+// that was asked is heard to its end. Puts go to all tiers at once.
+type Tiered struct {
+	Tiers []Router
+	Delay time.Duration // 0: a tier is waited for, however long it takes
+}
+
+// Put implements Router as [Parallel] does.
+func (t Tiered) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error] {
+	return Parallel(t.Tiers).Put(ctx, rec)
+}
+
+// Watch implements Watcher as [Parallel] does.
+func (t Tiered) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
+	return Parallel(t.Tiers).Watch(ctx, name)
+}
+
+// Search implements Router. It ends as the search of [Parallel] over the tiers
+// that were asked.
+func (t Tiered) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
+	return func(yield func(Answer, error) bool) {
+		m := newMerge[Answer](ctx)
+		defer m.stop()
+		s := tieredSearch{tiers: t.Tiers, merge: m, name: name, delay: t.Delay}
+		s.next()
+		if !s.run(yield) {
+			return
+		}
+		if err := m.ended(searchError(s.ended, s.answers)); err != nil {
+			yield(Answer{}, err)
+		}
+	}
+}
+
+type tieredSearch struct {
+	tiers []Router // not asked yet
+	merge *merge[Answer]
+	name  ipns.Name
+	delay time.Duration
+
+	late    <-chan time.Time // nil: wait
+	running int
+	answers int
+	found   bool
+	ended   []error
+}
+
+// next asks the next tier, if there is one and it is needed.
+func (s *tieredSearch) next() {
+	s.late = nil
+	if s.found || len(s.tiers) == 0 {
+		return
+	}
+	s.merge.add(s.tiers[0].Search(s.merge.ctx, s.name))
+	s.tiers = s.tiers[1:]
+	s.running++
+	if s.delay > 0 {
+		s.late = time.After(s.delay)
+	}
+}
+
+// run yields answers until all tiers that were asked have ended, or the context
+// has. It returns false if the consumer wants no more.
+func (s *tieredSearch) run(yield func(Answer, error) bool) bool {
+	for s.running > 0 {
+		select {
+		case it := <-s.merge.items:
+			if it.end {
+				s.running--
+				s.ended = append(s.ended, it.err)
+				s.next()
+				continue
+			}
+			s.answers++
+			s.found = s.found || it.value.Record != nil
+			if !yield(it.value, nil) {
+				return false
+			}
+		case <-s.late:
+			s.next()
+		case <-s.merge.ctx.Done():
+			return true
+		}
+	}
+	return true
+}
