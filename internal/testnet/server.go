@@ -100,6 +100,9 @@ func (s *Server) Addr() string {
 	return fmt.Sprintf("%s/p2p/%s", s.host.Addrs()[0], s.host.ID())
 }
 
+// Connect connects the server to a peer.
+func (s *Server) Connect(ctx context.Context, p peer.AddrInfo) error { return s.host.Connect(ctx, p) }
+
 // Puts is how many records the server has stored, each time counted anew.
 func (s *Server) Puts() int { return int(s.puts.Load()) }
 

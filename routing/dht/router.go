@@ -241,7 +241,11 @@ func (r *Router) putKey(ctx context.Context, rec *ipns.Record) {
 	if _, err := name.PublicKey(); !errors.Is(err, ipns.ErrNoPublicKey) {
 		return
 	}
-	pub, err := ipns.MarshalPublicKey(rec.PublicKey())
+	pub, err := rec.PublicKey()
+	if err != nil {
+		return
+	}
+	value, err := ipns.MarshalPublicKey(pub)
 	if err != nil {
 		return
 	}
@@ -252,7 +256,7 @@ func (r *Router) putKey(ctx context.Context, rec *ipns.Record) {
 	}
 	var wg sync.WaitGroup
 	for _, p := range servers {
-		wg.Go(func() { _ = r.send(ctx, p, key, pub) })
+		wg.Go(func() { _ = r.send(ctx, p, key, value) })
 	}
 	wg.Wait()
 }
