@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 )
 
 // The protocols of the two networks.
@@ -42,8 +43,8 @@ type Config struct {
 	// one machine.
 	LoopbackOnLAN bool
 
-	// Open verifies what others send. Nil means ipns.Open at the time of Now.
-	Open func(ipns.Name, []byte) (*ipns.Record, error)
+	// Opener verifies what others answer. Nil: one is made.
+	Opener *routing.Opener
 
 	// Heard is told of each valid record that others put on this node's server.
 	// It is called before they are answered and must not block. Nil: nobody is.
@@ -58,14 +59,6 @@ func (c Config) now() func() time.Time {
 		return time.Now
 	}
 	return c.Now
-}
-
-func (c Config) open() func(ipns.Name, []byte) (*ipns.Record, error) {
-	if c.Open != nil {
-		return c.Open
-	}
-	now := c.now()
-	return func(name ipns.Name, raw []byte) (*ipns.Record, error) { return ipns.Open(name, raw, now()) }
 }
 
 // DHT is this node's part in both networks.
@@ -84,6 +77,10 @@ func New(h host.Host, c Config) (*DHT, error) {
 		store = dssync.MutexWrap(ds.NewMapDatastore())
 	}
 	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
+	opener := c.Opener
+	if opener == nil {
+		opener = &routing.Opener{Now: c.Now}
+	}
 	wan := []kaddht.Option{
 		// kad-dht takes no validator but boxo's under the prefix of the public
 		// network, so the prefix is ours and the protocol is given whole.
@@ -106,8 +103,8 @@ func New(h host.Host, c Config) (*DHT, error) {
 	}
 	return &DHT{
 		Dual: d,
-		WAN:  &Router{DHT: d.WAN, Network: "wan", Open: c.open(), own: own},
-		LAN:  &Router{DHT: d.LAN, Network: "lan", Open: c.open(), own: own},
+		WAN:  &Router{DHT: d.WAN, Network: "wan", Opener: opener, own: own},
+		LAN:  &Router{DHT: d.LAN, Network: "lan", Opener: opener, own: own},
 	}, nil
 }
 

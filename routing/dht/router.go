@@ -39,8 +39,8 @@ type Router struct {
 	// Network names this DHT in every Ack and Answer: "wan" or "lan".
 	Network string
 
-	// Open verifies the records that servers answer with.
-	Open func(ipns.Name, []byte) (*ipns.Record, error)
+	// Opener verifies the records that servers answer with.
+	Opener *routing.Opener
 
 	own *records.ValueStore // what this node's own server answers with; may be nil
 }
@@ -197,7 +197,7 @@ func (r *Router) ask(ctx context.Context, p peer.ID, name ipns.Name) (*ipns.Reco
 	if have == nil || !bytes.Equal(have.GetKey(), key) {
 		return nil, nil
 	}
-	rec, err := r.Open(name, have.GetValue())
+	rec, err := r.Opener.Open(name, have.GetValue())
 	if err != nil {
 		return nil, nil
 	}
@@ -227,7 +227,7 @@ func (r *Router) ownRecord(ctx context.Context, name ipns.Name) *ipns.Record {
 	if err != nil || have == nil {
 		return nil
 	}
-	rec, err := r.Open(name, have.GetValue())
+	rec, err := r.Opener.Open(name, have.GetValue())
 	if err != nil {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
+	"github.com/goipns/ipns/routing/routingtest"
 )
 
 // startNetwork starts n servers that end with the test.
@@ -237,4 +238,13 @@ func TestPublicKeyBesideTheRecord(t *testing.T) {
 	if err != nil || !pub.Equals(s.priv.GetPublic()) {
 		t.Errorf("the key is not found under /pk/: %v", err)
 	}
+}
+
+func TestContract(t *testing.T) {
+	nw := startNetwork(t, 25)
+	routingtest.TestRouter(t, func(t *testing.T) routing.Router {
+		d, h := startNode(t, dht.Config{})
+		join(t, nw, d, h)
+		return d.LAN
+	})
 }
