@@ -2,15 +2,128 @@
 // names, kept so that a crash, a full disk or a restart never loses a record
 // that was acknowledged and never brings an older one back.
 //
-// A [Store] keeps two kinds of knowledge apart. An [Entry] is the truth about a
-// name and changes only by compare-and-swap, durable when the call returns.
-// [Upkeep] is bookkeeping about it (when was it put, who holds it): written in
-// batches, the last write wins, and a crash may lose some of it. Bookkeeping
-// never makes a publisher's swap fail and never costs an fsync.
+// A [Store] keeps three kinds of knowledge apart. An [Entry] is the truth about
+// a name and changes only by compare-and-swap, durable when the call returns.
+// [Upkeep] is bookkeeping about it (when was it put, who holds it) and [SeenMark]
+// the mark of a name that was merely looked at: both are written in batches,
+// the last write wins, and a crash may lose some. Bookkeeping never makes a
+// publisher's swap fail and never costs an fsync.
 //
 // Invariants:
 //   - A Mark never goes back, also when its record has expired or is deleted.
 //   - What Swap acknowledged is there after a crash of the process or machine.
+//   - Nobody is shown what a crash could still take back.
 //   - Scan and Due walk names in the order of their Kademlia ids, so that a
 //     sweep of the key space is a range scan.
 package recordstore
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
+)
+
+// Region is a part of the key space; the zero Region is all of it.
+type Region = keyspace.Region
+
+var (
+	// ErrNotFound says that the store knows nothing of the name.
+	ErrNotFound = errors.New("name is not in the store")
+
+	// ErrConflict says that the entry has changed since it was read: read it
+	// again and decide again.
+	ErrConflict = errors.New("entry was changed by another writer")
+
+	// ErrFull says that the store has no room to write. Reading goes on, nothing
+	// that was acknowledged is lost, and writing resumes by itself once there is
+	// room again.
+	ErrFull = errors.New("no space left for records")
+
+	// ErrClosed says that the store was closed.
+	ErrClosed = errors.New("record store is closed")
+
+	// ErrGap ends Changes when the store no longer has all changes since the
+	// asked position: read everything again.
+	ErrGap = errors.New("older changes are no longer kept")
+)
+
+// Store keeps entries, their history and their bookkeeping. Implementations are
+// safe for concurrent use, also by several processes if they say so; package
+// recordstoretest holds the test that each of them passes.
+//
+// Iterators read while the caller iterates, see each name at most once, and
+// yield an error last, with a zero value. What is written during an iteration
+// may or may not be seen by it.
+type Store interface {
+	// Get returns the entry of a name, or ErrNotFound. It never returns an entry
+	// that is not durable yet.
+	Get(ctx context.Context, name ipns.Name) (Entry, error)
+
+	// Swap replaces the entry of e.Name if the stored one still has the version
+	// that e.Version names, 0 standing for "there is none", and returns the
+	// entry as it is now stored, with its new version. If the versions differ,
+	// it returns ErrConflict and changes nothing. The entry, its mark and its
+	// history change together, and are durable when Swap returns without an
+	// error. After any other error than ErrConflict and ErrFull the outcome is
+	// unknown: the entry is the old one or the new one, never a mixture.
+	//
+	// Swap raises the new entry's Mark to the stored one and its Next to the
+	// stored one, should they be lower. Writers of different names do not wait
+	// for each other.
+	Swap(ctx context.Context, e Entry) (Entry, error)
+
+	// Scan yields the entries of a region in the order of their Kademlia ids.
+	Scan(ctx context.Context, region Region) iter.Seq2[Entry, error]
+
+	// Due yields those entries of a region that have a record and whose upkeep
+	// is due before the given time or was never noted, in the order of their
+	// Kademlia ids.
+	Due(ctx context.Context, region Region, before time.Time) iter.Seq2[Work, error]
+
+	// Upkeep returns what was last noted about a name; a zero Upkeep with the
+	// name if nothing was.
+	Upkeep(ctx context.Context, name ipns.Name) (Upkeep, error)
+
+	// SetUpkeep notes bookkeeping. The last write wins. It is not durable: a
+	// crash may lose the last of it, never older than what an earlier Swap or
+	// Sync made durable.
+	SetUpkeep(ctx context.Context, notes ...Upkeep) error
+
+	// History yields the kept versions of a name, newest first, beginning with
+	// the record of the entry. Every value of an own name is kept (a renewal
+	// replaces its predecessor), the last [HostedHistory] of a hosted one.
+	History(ctx context.Context, name ipns.Name) iter.Seq2[Past, error]
+
+	// Changes yields entries as they change, after they are durable, beginning
+	// after the position since; 0 stands for now. It waits for more until ctx
+	// ends. If changes after since are not kept any more, it ends with ErrGap.
+	Changes(ctx context.Context, since uint64) iter.Seq2[Change, error]
+
+	// Seen returns the mark of a name that was merely seen, or ErrNotFound.
+	Seen(ctx context.Context, name ipns.Name) (SeenMark, error)
+
+	// SetSeen notes marks of names that were merely seen; a lower mark never
+	// replaces a higher one. They are durable after the next Sync or Swap.
+	SetSeen(ctx context.Context, marks ...SeenMark) error
+
+	// PruneSeen forgets the marks that were to be kept until before the given
+	// time, and beyond limit those with the earliest such time. It returns how
+	// many are left.
+	PruneSeen(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Sync makes everything written before durable.
+	Sync(ctx context.Context) error
+
+	// Generation identifies this life of the store. It changes when the store
+	// was restored from a copy: what was published between the copy and the
+	// restoration is then unknown here.
+	Generation(ctx context.Context) (Generation, error)
+
+	// Close ends the use of the store. Iterations that are going on end with
+	// ErrClosed.
+	Close() error
+}

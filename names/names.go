@@ -1,0 +1,403 @@
+// Package names is the one door through which records enter what this node
+// vouches for. Whatever brings a record (publishing, a PUT, pubsub, a search, a
+// sweep, an import), it calls [Book.Take], and the Book decides what the record
+// is worth: it compares it with the highest mark of the name, stores it, and
+// tells those who watch.
+//
+// Invariants:
+//   - A name never goes back: what Take stored or marked, no later call
+//     replaces by something lower, also after a crash or a restart.
+//   - Watchers are told after the record is durable, and before Take returns.
+//   - Two values under one sequence are both kept, until a higher sequence
+//     settles it.
+//   - Looking a name up never costs an fsync: marks of names that were merely
+//     seen are written in batches, so that a crash can lose the last second of
+//     them. Of own and hosted names it loses nothing.
+package names
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// Limits of the Book.
+const (
+	// SeenLimit is how many marks of merely seen names are kept.
+	SeenLimit = 1_000_000
+	// SeenGrace is how long such a mark is kept after the EOL of its record.
+	SeenGrace = 30 * 24 * time.Hour
+
+	seenFlushEvery = time.Second // how long a mark may stay in memory only
+	seenPending    = 16_384      // how many may, before Take writes them itself
+	seenPruneEvery = time.Hour
+	takeTries      = 100 // swaps lost to other writers before Take gives up
+)
+
+// Outcome says what a record was to the Book.
+type Outcome int
+
+const (
+	// New records are higher than everything known of the name.
+	New Outcome = iota + 1
+	// Same records say what the Book already has.
+	Same
+	// Older records lose against what the Book has, or against its mark.
+	Older
+	// Fork records have the sequence of the Book's record and another value: two
+	// writers sign with one key. Both are kept; the greater one is the Record.
+	Fork
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case New:
+		return "new"
+	case Same:
+		return "same"
+	case Older:
+		return "older"
+	case Fork:
+		return "fork"
+	}
+	return "unknown"
+}
+
+// ErrExists says that a name already has an entry.
+var ErrExists = errors.New("name already has an entry")
+
+// ErrReserved says that a sequence was already given to a signer.
+var ErrReserved = errors.New("sequence was already used")
+
+// Change is a record, a fork or a mark that entered the Book.
+type Change struct {
+	Outcome Outcome // New or Fork
+	Entry   recordstore.Entry
+}
+
+// Book is the names that this node knows. It is safe for concurrent use. Run
+// must be running for seen marks to be written in time.
+type Book struct {
+	// Store is where the Book rests; it must be set.
+	Store recordstore.Store
+	// Now tells the time; nil: time.Now.
+	Now func() time.Time
+	// SeenLimit bounds the marks of merely seen names; 0: the constant SeenLimit.
+	SeenLimit int
+
+	watchers watchers
+	seen     pendingMarks
+	counts   [Fork + 1]atomic.Uint64
+}
+
+func (b *Book) now() time.Time {
+	if b.Now == nil {
+		return time.Now()
+	}
+	return b.Now()
+}
+
+// Count returns how many records came in with the given outcome since the
+// process started.
+func (b *Book) Count(o Outcome) uint64 {
+	if o < 0 || int(o) >= len(b.counts) {
+		return 0
+	}
+	return b.counts[o].Load()
+}
+
+// Get returns the entry of an own or hosted name, or recordstore.ErrNotFound.
+func (b *Book) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+	return b.Store.Get(ctx, name)
+}
+
+// Take enters a record, which must have been opened and not merely loaded. If
+// the name has no entry yet, it gets one of the given origin; a merely Seen name
+// only gets its mark raised. The origin of an entry is raised, never lowered.
+//
+// An expired record counts as well: it says that everything below it is older.
+// When Take returns without an error, the record is durable; Outcome is then
+// what the record was before the call.
+func (b *Book) Take(ctx context.Context, rec *ipns.Record, origin recordstore.Origin) (Outcome, error) {
+	for range takeTries {
+		e, err := b.Store.Get(ctx, rec.Name())
+		switch {
+		case errors.Is(err, recordstore.ErrNotFound):
+			if origin == recordstore.Seen {
+				return b.see(ctx, rec)
+			}
+			e = recordstore.Entry{Name: rec.Name()}
+		case err != nil:
+			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
+		}
+		outcome, err := b.enter(ctx, e, rec, origin)
+		if errors.Is(err, recordstore.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
+		}
+		b.counts[outcome].Add(1)
+		return outcome, nil
+	}
+	return 0, fmt.Errorf("take record of %s: %d tries: %w", rec.Name(), takeTries, recordstore.ErrConflict)
+}
+
+// Enter is Take for a record that was made from the entry as the caller read it:
+// if the entry has changed since, it returns recordstore.ErrConflict and enters
+// nothing. A record that is not above the entry's mark is not entered: the
+// Outcome says so. The name becomes Own, and its last sequence is known.
+func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Record) (Outcome, error) {
+	if rec.Name() != from.Name {
+		return 0, fmt.Errorf("enter record of %s: the entry is of %s", rec.Name(), from.Name)
+	}
+	gen, err := b.Store.Generation(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
+	}
+	from.Known = gen
+	outcome, err := b.enter(ctx, from, rec, recordstore.Own)
+	if err != nil {
+		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
+	}
+	b.counts[outcome].Add(1)
+	return outcome, nil
+}
+
+// enter judges rec against e and stores what follows from it. What it writes is
+// one swap: a crash leaves all of it or nothing.
+func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, origin recordstore.Origin) (Outcome, error) {
+	if err := b.liftSeen(ctx, &e); err != nil {
+		return 0, err
+	}
+	next, outcome := judge(e, rec)
+	next.Origin = max(e.Origin, origin)
+	switch {
+	case outcome == New || outcome == Fork:
+		next.Changed = b.now()
+	case e.Version == 0 || next.Origin == e.Origin:
+		return outcome, nil // nothing to write: least of all an entry for an old record
+	}
+	stored, err := b.Store.Swap(ctx, next)
+	if err != nil {
+		return 0, err
+	}
+	if outcome == New || outcome == Fork {
+		b.watchers.tell(Change{Outcome: outcome, Entry: stored})
+	}
+	return outcome, nil
+}
+
+// judge returns the entry as it is after rec came in, and what rec was to it.
+func judge(e recordstore.Entry, rec *ipns.Record) (recordstore.Entry, Outcome) {
+	mark := recordstore.MarkOf(rec)
+	cur := e.Record
+	if cur != nil && rec.DataHash() == cur.DataHash() {
+		return e, Same
+	}
+	if isFork(e, rec) {
+		return fork(e, rec), Fork
+	}
+	if mark.Compare(e.Mark) < 0 || cur != nil && ipns.Compare(rec, cur) <= 0 {
+		return e, Older
+	}
+	if cur == nil || rec.Sequence() > cur.Sequence() {
+		e.Rivals = nil
+	}
+	e.Record, e.Mark = rec, mark
+	e.Next = max(e.Next, after(rec.Sequence()))
+	return e, New
+}
+
+// isFork reports whether rec has the entry's sequence, another value, and was
+// not met before.
+func isFork(e recordstore.Entry, rec *ipns.Record) bool {
+	if e.Record == nil || rec.Sequence() != e.Record.Sequence() || rec.Value() == e.Record.Value() {
+		return false
+	}
+	for _, r := range e.Rivals {
+		if r.Value() == rec.Value() && ipns.Compare(rec, r) <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// fork adds rec as a rival; the greater of it and the record becomes Record.
+// A renewal of a rival replaces it. When there are too many, the lowest goes.
+func fork(e recordstore.Entry, rec *ipns.Record) recordstore.Entry {
+	rivals := []*ipns.Record{}
+	known := false
+	for _, r := range e.Rivals {
+		if r.Value() == rec.Value() {
+			known = true
+			continue
+		}
+		rivals = append(rivals, r)
+	}
+	if !known {
+		e.Forks++
+	}
+	if ipns.Compare(rec, e.Record) > 0 {
+		rec, e.Record = e.Record, rec
+		e.Mark = recordstore.MarkOf(e.Record)
+	}
+	rivals = append(rivals, rec)
+	if len(rivals) > recordstore.MaxRivals {
+		rivals = dropLowest(rivals)
+	}
+	e.Rivals = rivals
+	return e
+}
+
+func dropLowest(list []*ipns.Record) []*ipns.Record {
+	low := 0
+	for i, r := range list {
+		if ipns.Compare(r, list[low]) < 0 {
+			low = i
+		}
+	}
+	return append(list[:low], list[low+1:]...)
+}
+
+// after returns the sequence after seq; there is none after the last.
+func after(seq uint64) uint64 {
+	if seq == 1<<64-1 {
+		return seq
+	}
+	return seq + 1
+}
+
+// Create makes the entry of a name whose key was just made here: nothing was
+// ever published under it. ErrExists says that the Book knows better.
+func (b *Book) Create(ctx context.Context, name ipns.Name) error {
+	gen, err := b.Store.Generation(ctx)
+	if err == nil {
+		e := recordstore.Entry{Name: name, Origin: recordstore.Own, Known: gen, Changed: b.now()}
+		if err = b.liftSeen(ctx, &e); err == nil {
+			_, err = b.Store.Swap(ctx, e)
+		}
+	}
+	if errors.Is(err, recordstore.ErrConflict) {
+		err = ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("create %s: %w", name, err)
+	}
+	return nil
+}
+
+// Known reports whether the last sequence of the entry is known: nothing newer
+// than its mark can have been published without this store hearing of it.
+func (b *Book) Known(ctx context.Context, e recordstore.Entry) (bool, error) {
+	gen, err := b.Store.Generation(ctx)
+	return err == nil && e.Known == gen, err
+}
+
+// Confirm notes that a complete search found nothing above the entry's mark, and
+// returns the entry as it then is. A name without an entry gets one.
+func (b *Book) Confirm(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+	gen, err := b.Store.Generation(ctx)
+	if err != nil {
+		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", name, err)
+	}
+	return b.update(ctx, "confirm", name, func(e *recordstore.Entry) error {
+		e.Known = gen
+		e.Origin = recordstore.Own
+		return nil
+	})
+}
+
+// Reserve makes seq the property of the caller, before a remote signer is asked
+// to sign it: nobody else will get it, also if the signature never arrives.
+// ErrReserved says that it was used before; recordstore.ErrConflict that the
+// entry is not the one the caller read. It returns the entry as it then is.
+func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) (recordstore.Entry, error) {
+	if seq < from.Next {
+		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, ErrReserved)
+	}
+	from.Next = after(seq)
+	from.Origin = recordstore.Own
+	e, err := b.Store.Swap(ctx, from)
+	if err != nil {
+		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, err)
+	}
+	return e, nil
+}
+
+// update changes an entry, or makes it, and retries when somebody else was
+// quicker.
+func (b *Book) update(ctx context.Context, what string, name ipns.Name, change func(*recordstore.Entry) error) (recordstore.Entry, error) {
+	var err error
+	for range takeTries {
+		var e recordstore.Entry
+		e, err = b.Store.Get(ctx, name)
+		if errors.Is(err, recordstore.ErrNotFound) {
+			e, err = recordstore.Entry{Name: name, Changed: b.now()}, nil
+			if err = b.liftSeen(ctx, &e); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			break
+		}
+		if err = change(&e); err != nil {
+			break
+		}
+		e, err = b.Store.Swap(ctx, e)
+		if err == nil {
+			return e, nil
+		}
+		if !errors.Is(err, recordstore.ErrConflict) {
+			break
+		}
+	}
+	return recordstore.Entry{}, fmt.Errorf("%s %s: %w", what, name, err)
+}
+
+// Note keeps bookkeeping about names; see recordstore.Store.SetUpkeep.
+func (b *Book) Note(ctx context.Context, notes ...recordstore.Upkeep) error {
+	return b.Store.SetUpkeep(ctx, notes...)
+}
+
+// Upkeep returns what was last noted about a name.
+func (b *Book) Upkeep(ctx context.Context, name ipns.Name) (recordstore.Upkeep, error) {
+	return b.Store.Upkeep(ctx, name)
+}
+
+// watchers is told of every change.
+type watchers struct {
+	mu   sync.Mutex // guards all below
+	last uint64
+	list map[uint64]func(Change)
+}
+
+func (w *watchers) add(f func(Change)) (stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.list == nil {
+		w.list = make(map[uint64]func(Change))
+	}
+	w.last++
+	id := w.last
+	w.list[id] = f
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.list, id)
+	}
+}
+
+func (w *watchers) tell(c Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.list {
+		f(c)
+	}
+}

@@ -1,0 +1,174 @@
+package names
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// pendingMarks are marks of merely seen names that are not yet written.
+type pendingMarks struct {
+	mu    sync.Mutex // guards marks and, while they are judged, their order
+	marks map[ipns.Name]recordstore.SeenMark
+}
+
+// Seen returns the highest mark of a name, whether it has an entry or was merely
+// seen: an answer below it is older than one already shown. The zero Mark says
+// that nothing is known.
+func (b *Book) Seen(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
+	b.seen.mu.Lock()
+	defer b.seen.mu.Unlock()
+	mark, err := b.seenMark(ctx, name)
+	if err != nil {
+		return recordstore.Mark{}, err
+	}
+	e, err := b.Store.Get(ctx, name)
+	switch {
+	case errors.Is(err, recordstore.ErrNotFound):
+		return mark, nil
+	case err != nil:
+		return recordstore.Mark{}, fmt.Errorf("mark of %s: %w", name, err)
+	case e.Mark.Compare(mark) > 0:
+		mark = e.Mark
+	}
+	return mark, nil
+}
+
+// seenMark returns the mark of a merely seen name. Call with seen.mu held.
+func (b *Book) seenMark(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
+	if s, ok := b.seen.marks[name]; ok {
+		return s.Mark, nil
+	}
+	s, err := b.Store.Seen(ctx, name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return recordstore.Mark{}, fmt.Errorf("mark of %s: %w", name, err)
+	}
+	return s.Mark, nil
+}
+
+// see raises the mark of a name that has no entry.
+func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
+	b.seen.mu.Lock()
+	old, err := b.seenMark(ctx, rec.Name())
+	mark := recordstore.MarkOf(rec)
+	outcome := New
+	switch c := mark.Compare(old); {
+	case err != nil:
+	case c < 0:
+		outcome = Older
+	case mark.Hash == old.Hash:
+		outcome = Same
+	default:
+		if b.seen.marks == nil {
+			b.seen.marks = make(map[ipns.Name]recordstore.SeenMark)
+		}
+		b.seen.marks[rec.Name()] = recordstore.SeenMark{
+			Name: rec.Name(), Mark: mark, Until: mark.EOL.Add(SeenGrace),
+		}
+	}
+	full := len(b.seen.marks) > seenPending
+	b.seen.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if full {
+		if err := b.writeSeen(ctx); err != nil {
+			return 0, err
+		}
+	}
+	b.counts[outcome].Add(1)
+	if outcome == New {
+		b.watchers.tell(Change{Outcome: New, Entry: recordstore.Entry{
+			Name: rec.Name(), Record: rec, Mark: mark, Origin: recordstore.Seen, Changed: b.now(),
+		}})
+	}
+	return outcome, nil
+}
+
+// liftSeen raises the mark of an entry that is about to be written to that of
+// the time when the name was merely seen.
+func (b *Book) liftSeen(ctx context.Context, e *recordstore.Entry) error {
+	if e.Version != 0 {
+		return nil // was lifted when the entry was made
+	}
+	b.seen.mu.Lock()
+	defer b.seen.mu.Unlock()
+	mark, err := b.seenMark(ctx, e.Name)
+	if err != nil {
+		return err
+	}
+	if mark.Compare(e.Mark) > 0 {
+		e.Mark = mark
+		e.Next = max(e.Next, after(mark.Sequence))
+	}
+	return nil
+}
+
+// writeSeen hands the pending marks to the store, without making them durable.
+func (b *Book) writeSeen(ctx context.Context) error {
+	b.seen.mu.Lock()
+	defer b.seen.mu.Unlock()
+	if len(b.seen.marks) == 0 {
+		return nil
+	}
+	if err := b.Store.SetSeen(ctx, slices.Collect(maps.Values(b.seen.marks))...); err != nil {
+		return fmt.Errorf("write seen marks: %w", err)
+	}
+	clear(b.seen.marks)
+	return nil
+}
+
+// Flush makes the marks of merely seen names durable.
+func (b *Book) Flush(ctx context.Context) error {
+	if err := b.writeSeen(ctx); err != nil {
+		return err
+	}
+	return b.Store.Sync(ctx)
+}
+
+// Run writes the marks of merely seen names, every second if there are any, and
+// forgets those that are out of date. It returns when ctx ends, after a last
+// write.
+func (b *Book) Run(ctx context.Context) error {
+	flush := time.NewTicker(seenFlushEvery)
+	defer flush.Stop()
+	var pruned time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			// The caller is going: what is pending must not go with it.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			return b.Flush(last)
+		case <-flush.C:
+		}
+		if b.pending() {
+			if err := b.Flush(ctx); err != nil && ctx.Err() == nil {
+				continue // a full disk: they stay pending
+			}
+		}
+		if now := b.now(); now.Sub(pruned) >= seenPruneEvery {
+			pruned = now
+			limit := b.SeenLimit
+			if limit == 0 {
+				limit = SeenLimit
+			}
+			if _, err := b.Store.PruneSeen(ctx, now, limit); err != nil && ctx.Err() == nil {
+				continue
+			}
+		}
+	}
+}
+
+func (b *Book) pending() bool {
+	b.seen.mu.Lock()
+	defer b.seen.mu.Unlock()
+	return len(b.seen.marks) > 0
+}

@@ -1,0 +1,411 @@
+package recordstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
+)
+
+// Op names a method of Store, for [Memory.Misbehave].
+type Op string
+
+// The operations that Memory can be told to fail at.
+const (
+	OpGet       Op = "get"
+	OpSwap      Op = "swap"
+	OpScan      Op = "scan"
+	OpUpkeep    Op = "upkeep"
+	OpSetUpkeep Op = "set upkeep"
+	OpHistory   Op = "history"
+	OpSeen      Op = "seen"
+	OpSetSeen   Op = "set seen"
+	OpSync      Op = "sync"
+)
+
+// Memory is a Store that forgets everything when the process ends: for tests
+// and for nodes that keep nothing. It misbehaves when told so.
+type Memory struct {
+	// Misbehave, unless nil, is asked before each operation. The operation
+	// returns the error, if any; apply says whether it takes effect all the
+	// same, as when an answer gets lost on its way. It may block. It must be set
+	// before the store is used.
+	Misbehave func(op Op, name ipns.Name) (apply bool, err error)
+
+	feed Feed
+
+	mu     sync.RWMutex // guards all below
+	gen    Generation
+	names  map[ipns.Name]*known
+	sorted []ipns.Name // keys of names in Kad order; nil: to be sorted again
+	closed bool
+}
+
+// known is everything about one name.
+type known struct {
+	entry   Entry // Version 0: there is none
+	upkeep  Upkeep
+	seen    SeenMark
+	history map[PastKey]Past
+}
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory returns an empty store of a generation of its own.
+func NewMemory() *Memory {
+	m := &Memory{names: make(map[ipns.Name]*known)}
+	rand.Read(m.gen[:])
+	return m
+}
+
+// Renew begins a new generation, as if the store had been restored from a copy.
+func (m *Memory) Renew() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rand.Read(m.gen[:])
+}
+
+// do runs f under the write lock, unless told to misbehave.
+func (m *Memory) do(ctx context.Context, op Op, name ipns.Name, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	apply, fault := true, error(nil)
+	if m.Misbehave != nil {
+		if apply, fault = m.Misbehave(op, name); fault == nil {
+			apply = true
+		}
+	}
+	if !apply {
+		return fault
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return fault
+}
+
+// of returns what is known of a name, making room for it. Call with mu held.
+func (m *Memory) of(name ipns.Name) *known {
+	k := m.names[name]
+	if k == nil {
+		k = &known{upkeep: Upkeep{Name: name}}
+		m.names[name] = k
+		m.sorted = nil
+	}
+	return k
+}
+
+// Get implements Store.
+func (m *Memory) Get(ctx context.Context, name ipns.Name) (e Entry, err error) {
+	err = m.do(ctx, OpGet, name, func() error {
+		k := m.names[name]
+		if k == nil || k.entry.Version == 0 {
+			return ErrNotFound
+		}
+		e = k.entry
+		return nil
+	})
+	return e, err
+}
+
+// Swap implements Store.
+func (m *Memory) Swap(ctx context.Context, e Entry) (stored Entry, err error) {
+	err = m.do(ctx, OpSwap, e.Name, func() error {
+		k := m.names[e.Name]
+		if k == nil {
+			k = &known{}
+		}
+		if stored, err = Settle(k.entry, e); err != nil {
+			return err
+		}
+		k = m.of(e.Name)
+		k.entry = stored
+		k.remember(stored)
+		m.feed.Tell(stored)
+		return nil
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return stored, nil
+}
+
+// remember adds the entry's records to the history and keeps its bounds.
+func (k *known) remember(e Entry) {
+	if e.Origin < Hosted {
+		return
+	}
+	if k.history == nil {
+		k.history = make(map[PastKey]Past)
+	}
+	for _, rec := range e.Kept() {
+		key := PastKeyOf(rec)
+		if old, ok := k.history[key]; ok && bytes.Equal(old.Record.Raw(), rec.Raw()) {
+			continue
+		}
+		k.history[key] = Past{Record: rec, At: e.Changed}
+	}
+	if e.Origin == Hosted && len(k.history) > HostedHistory {
+		for _, key := range k.versions()[HostedHistory:] {
+			delete(k.history, key)
+		}
+	}
+}
+
+// versions lists the keys of the history, newest first.
+func (k *known) versions() []PastKey {
+	return slices.SortedFunc(maps.Keys(k.history), func(a, b PastKey) int { return bytes.Compare(b[:], a[:]) })
+}
+
+// order returns the names in Kad order.
+func (m *Memory) order() []ipns.Name {
+	if m.sorted == nil {
+		type point struct {
+			key  keyspace.Key
+			name ipns.Name
+		}
+		points := make([]point, 0, len(m.names))
+		for name := range m.names {
+			points = append(points, point{name.Kad(), name})
+		}
+		slices.SortFunc(points, func(a, b point) int { return a.key.Compare(b.key) })
+		m.sorted = make([]ipns.Name, len(points))
+		for i, p := range points {
+			m.sorted[i] = p.name
+		}
+	}
+	return m.sorted
+}
+
+// Scan implements Store.
+func (m *Memory) Scan(ctx context.Context, region Region) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for w, err := range m.work(ctx, region) {
+			if !yield(w.Entry, err) {
+				return
+			}
+		}
+	}
+}
+
+// Due implements Store.
+func (m *Memory) Due(ctx context.Context, region Region, before time.Time) iter.Seq2[Work, error] {
+	return func(yield func(Work, error) bool) {
+		for w, err := range m.work(ctx, region) {
+			if err == nil && (w.Entry.Record == nil || !w.Upkeep.Due.Before(before)) {
+				continue
+			}
+			if !yield(w, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Memory) work(ctx context.Context, region Region) iter.Seq2[Work, error] {
+	return func(yield func(Work, error) bool) {
+		var names []ipns.Name
+		if err := m.do(ctx, OpScan, ipns.Name{}, func() error { names = m.order(); return nil }); err != nil {
+			yield(Work{}, err)
+			return
+		}
+		first, _ := slices.BinarySearchFunc(names, region.First(), func(n ipns.Name, k keyspace.Key) int {
+			return keyspace.Key(n.Kad()).Compare(k)
+		})
+		for _, name := range names[first:] {
+			if !region.Contains(name.Kad()) {
+				return
+			}
+			w, found, err := m.one(ctx, name)
+			if err != nil {
+				yield(Work{}, err)
+				return
+			}
+			if found && !yield(w, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Memory) one(ctx context.Context, name ipns.Name) (w Work, found bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return Work{}, false, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.closed {
+		return Work{}, false, ErrClosed
+	}
+	k := m.names[name]
+	if k == nil || k.entry.Version == 0 {
+		return Work{}, false, nil
+	}
+	return Work{Entry: k.entry, Upkeep: k.upkeep}, true, nil
+}
+
+// Upkeep implements Store.
+func (m *Memory) Upkeep(ctx context.Context, name ipns.Name) (u Upkeep, err error) {
+	u.Name = name
+	err = m.do(ctx, OpUpkeep, name, func() error {
+		if k := m.names[name]; k != nil {
+			u = k.upkeep
+		}
+		return nil
+	})
+	return u, err
+}
+
+// SetUpkeep implements Store.
+func (m *Memory) SetUpkeep(ctx context.Context, notes ...Upkeep) error {
+	for _, u := range notes {
+		if len(u.Receipt) > MaxReceipt {
+			return fmt.Errorf("upkeep of %s: receipt has %d bytes, the limit is %d", u.Name, len(u.Receipt), MaxReceipt)
+		}
+		u.Receipt = bytes.Clone(u.Receipt)
+		err := m.do(ctx, OpSetUpkeep, u.Name, func() error { m.of(u.Name).upkeep = u; return nil })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// History implements Store.
+func (m *Memory) History(ctx context.Context, name ipns.Name) iter.Seq2[Past, error] {
+	return func(yield func(Past, error) bool) {
+		var list []Past
+		err := m.do(ctx, OpHistory, name, func() error {
+			if k := m.names[name]; k != nil {
+				for _, key := range k.versions() {
+					list = append(list, k.history[key])
+				}
+				NewestFirst(list)
+			}
+			return nil
+		})
+		if err != nil {
+			yield(Past{}, err)
+			return
+		}
+		for _, p := range list {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+// NewestFirst sorts versions for History.
+func NewestFirst(list []Past) {
+	slices.SortFunc(list, func(a, b Past) int { return ipns.Compare(b.Record, a.Record) })
+}
+
+// Changes implements Store.
+func (m *Memory) Changes(ctx context.Context, since uint64) iter.Seq2[Change, error] {
+	return m.feed.Since(ctx, since)
+}
+
+// Seen implements Store.
+func (m *Memory) Seen(ctx context.Context, name ipns.Name) (s SeenMark, err error) {
+	err = m.do(ctx, OpSeen, name, func() error {
+		k := m.names[name]
+		if k == nil || k.seen.Mark.IsZero() {
+			return ErrNotFound
+		}
+		s = k.seen
+		return nil
+	})
+	return s, err
+}
+
+// SetSeen implements Store.
+func (m *Memory) SetSeen(ctx context.Context, marks ...SeenMark) error {
+	for _, s := range marks {
+		err := m.do(ctx, OpSetSeen, s.Name, func() error {
+			k := m.of(s.Name)
+			if k.seen.Mark.Compare(s.Mark) <= 0 {
+				k.seen = s
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PruneSeen implements Store.
+func (m *Memory) PruneSeen(ctx context.Context, before time.Time, limit int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var marked []*known
+	for _, k := range m.names {
+		if k.seen.Mark.IsZero() {
+			continue
+		}
+		if k.seen.Until.Before(before) {
+			m.forgetSeen(k)
+			continue
+		}
+		marked = append(marked, k)
+	}
+	if len(marked) <= limit {
+		return len(marked), ctx.Err()
+	}
+	slices.SortFunc(marked, func(a, b *known) int {
+		return cmp.Or(b.seen.Until.Compare(a.seen.Until), bytes.Compare(a.seen.Name.Binary(), b.seen.Name.Binary()))
+	})
+	for _, k := range marked[limit:] {
+		m.forgetSeen(k)
+	}
+	return limit, ctx.Err()
+}
+
+// forgetSeen drops the mark, and the name with it if nothing else is known.
+// Call with mu held.
+func (m *Memory) forgetSeen(k *known) {
+	name := k.seen.Name
+	k.seen = SeenMark{}
+	if k.entry.Version == 0 {
+		delete(m.names, name)
+		m.sorted = nil
+	}
+}
+
+// Sync implements Store.
+func (m *Memory) Sync(ctx context.Context) error {
+	return m.do(ctx, OpSync, ipns.Name{}, func() error { return nil })
+}
+
+// Generation implements Store.
+func (m *Memory) Generation(ctx context.Context) (Generation, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.gen, ctx.Err()
+}
+
+// Close implements Store.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.feed.Close()
+	return nil
+}

@@ -1,0 +1,12 @@
+package recordstore_test
+
+import (
+	"testing"
+
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+func TestMemory(t *testing.T) {
+	recordstoretest.Run(t, func(*testing.T) recordstore.Store { return recordstore.NewMemory() })
+}

@@ -1,0 +1,261 @@
+// Package pebble is the record store that needs no server: names in a Pebble
+// database of this process, which may hold other things beside them.
+//
+// Keys are the store's prefix, a letter for the kind, and the Kademlia id of
+// the name, so that a region of the key space is a range of keys:
+//
+//	e id                 the entry
+//	h id sequence value  one version of its history
+//	u id                 upkeep
+//	s id                 the mark of a merely seen name
+//	g                    the generation of the store
+//
+// A Swap is one batch, committed with an fsync that it shares with the swaps of
+// other names which come at the same time. Pebble shows a batch to readers
+// before it is on disk; here they get the entry before it until it is, so that
+// nobody acts on what a crash would take back.
+package pebble
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// DefaultPrefix is what all keys begin with if the options do not say otherwise.
+const DefaultPrefix = "names:"
+
+// The kinds of key.
+const (
+	kindEntry      = 'e'
+	kindHistory    = 'h'
+	kindUpkeep     = 'u'
+	kindSeen       = 's'
+	kindGeneration = 'g'
+)
+
+// Options says how a Store uses its database.
+type Options struct {
+	// Prefix is what all keys of the store begin with; empty: DefaultPrefix. It
+	// must not begin with '/', where a datastore of content has its keys.
+	Prefix string
+}
+
+// Store is a recordstore.Store in a Pebble database. One database can have
+// several, under prefixes that do not begin each other, each used by one Store
+// value at a time.
+type Store struct {
+	db     *pebble.DB
+	prefix []byte
+	feed   recordstore.Feed
+	locks  nameLocks
+	seenMu sync.Mutex // held from reading to writing seen marks
+
+	use    sync.RWMutex // held for reading during every operation
+	closed bool         // guarded by use
+	gen    recordstore.Generation
+}
+
+var _ recordstore.Store = (*Store)(nil)
+
+// New returns the store in db. The database stays the caller's: it must be
+// closed after the store.
+func New(db *pebble.DB, o Options) (*Store, error) {
+	if o.Prefix == "" {
+		o.Prefix = DefaultPrefix
+	}
+	if o.Prefix[0] == '/' {
+		return nil, fmt.Errorf("record store: prefix %q begins with '/', as keys of content do", o.Prefix)
+	}
+	s := &Store{db: db, prefix: []byte(o.Prefix)}
+	if err := s.loadGeneration(); err != nil {
+		return nil, fmt.Errorf("record store: generation: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) loadGeneration() error {
+	err := s.get(s.key(kindGeneration), func(b []byte) error {
+		d := newDecoder(b)
+		copy(s.gen[:], d.take(uint64(len(s.gen))))
+		return d.done()
+	})
+	if errors.Is(err, recordstore.ErrNotFound) {
+		return s.Renew()
+	}
+	return err
+}
+
+// Renew begins a new generation: what was published before now and after the
+// store was copied is unknown. Whoever restores a backup calls it.
+func (s *Store) Renew() error {
+	if err := s.begin(context.Background()); err != nil {
+		return err
+	}
+	defer s.use.RUnlock()
+	var gen recordstore.Generation
+	rand.Read(gen[:])
+	w := newEncoder(32)
+	w.b = append(w.b, gen[:]...)
+	if err := s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync); err != nil {
+		return fmt.Errorf("begin a new generation: %w", err)
+	}
+	s.gen = gen
+	return nil
+}
+
+// Generation implements recordstore.Store.
+func (s *Store) Generation(ctx context.Context) (recordstore.Generation, error) {
+	return s.gen, ctx.Err()
+}
+
+// begin starts an operation; unless it fails, the caller calls use.RUnlock.
+func (s *Store) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.use.RLock()
+	if s.closed {
+		s.use.RUnlock()
+		return recordstore.ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) key(kind byte, parts ...[]byte) []byte {
+	k := make([]byte, 0, len(s.prefix)+1+48)
+	k = append(append(k, s.prefix...), kind)
+	for _, p := range parts {
+		k = append(k, p...)
+	}
+	return k
+}
+
+func (s *Store) nameKey(kind byte, name ipns.Name) []byte {
+	id := name.Kad()
+	return s.key(kind, id[:])
+}
+
+// get hands the stored value to f, which must not keep it.
+func (s *Store) get(key []byte, f func([]byte) error) error {
+	b, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return recordstore.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	return f(b)
+}
+
+// Get implements recordstore.Store.
+func (s *Store) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+	if err := s.begin(ctx); err != nil {
+		return recordstore.Entry{}, err
+	}
+	defer s.use.RUnlock()
+	e, err := s.durable(name)
+	if err != nil {
+		return recordstore.Entry{}, fmt.Errorf("entry of %s: %w", name, err)
+	}
+	return e, nil
+}
+
+// durable returns the newest entry that no crash can take back.
+func (s *Store) durable(name ipns.Name) (recordstore.Entry, error) {
+	// Read first, then ask: an entry whose swap ends in between was read as it is
+	// or, if it was read before, is the one before.
+	e, err := s.read(name)
+	if old, pending := s.locks.before(name); pending {
+		if old.Version == 0 {
+			return recordstore.Entry{}, recordstore.ErrNotFound
+		}
+		return old, nil
+	}
+	return e, err
+}
+
+// read returns the newest entry, durable or not.
+func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
+	err = s.get(s.nameKey(kindEntry, name), func(b []byte) error {
+		e, err = decodeEntry(b)
+		return err
+	})
+	return e, err
+}
+
+// Swap implements recordstore.Store.
+func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
+	if err := s.begin(ctx); err != nil {
+		return recordstore.Entry{}, err
+	}
+	defer s.use.RUnlock()
+	l, err := s.locks.lock(ctx, e.Name)
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	defer s.locks.unlock(e.Name, l)
+	old, err := s.read(e.Name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
+	}
+	next, err := recordstore.Settle(old, e)
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := s.fill(b, next); err != nil {
+		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
+	}
+	s.locks.hold(l, old)
+	// A crash up to here leaves the old entry, one during Commit leaves either,
+	// one after it the new. Nobody was shown the new one before Commit returned.
+	if err := b.Commit(pebble.Sync); err != nil {
+		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
+	}
+	s.locks.release(l)
+	s.feed.Tell(next)
+	return next, nil
+}
+
+// fill puts an entry and its history into a batch.
+func (s *Store) fill(b *pebble.Batch, e recordstore.Entry) error {
+	if err := b.Set(s.nameKey(kindEntry, e.Name), encodeEntry(e), nil); err != nil {
+		return err
+	}
+	if e.Origin < recordstore.Hosted {
+		return nil
+	}
+	return s.remember(b, e)
+}
+
+// Sync implements recordstore.Store.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.use.RUnlock()
+	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+		return fmt.Errorf("sync record store: %w", err)
+	}
+	return nil
+}
+
+// Close implements recordstore.Store. It waits for operations that are going on
+// and leaves the database open.
+func (s *Store) Close() error {
+	s.use.Lock()
+	s.closed = true
+	s.use.Unlock()
+	s.feed.Close()
+	return nil
+}

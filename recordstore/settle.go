@@ -1,0 +1,79 @@
+package recordstore
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/goipns/ipns"
+)
+
+// Settle returns next as a Swap that found old stores it: the mark and Next
+// never go back, the version is one more. ErrConflict says that next was not
+// made from old. Implementations of Store call it between reading and writing;
+// old is the zero Entry if there is none.
+func Settle(old, next Entry) (Entry, error) {
+	if next.Version != old.Version {
+		return Entry{}, fmt.Errorf("swap %s: stored version is %d, not %d: %w", next.Name, old.Version, next.Version, ErrConflict)
+	}
+	if err := check(next); err != nil {
+		return Entry{}, fmt.Errorf("swap %s: %w", next.Name, err)
+	}
+	if old.Mark.Compare(next.Mark) > 0 {
+		next.Mark = old.Mark
+	}
+	next.Next = max(next.Next, old.Next)
+	next.Rivals = slices.Clone(next.Rivals)
+	next.Staged = slices.Clone(next.Staged)
+	next.Changed = next.Changed.Round(0).UTC()
+	next.Version++
+	return next, nil
+}
+
+// check refuses an entry that contradicts itself: it comes from a bug of the
+// caller, and must not become the truth.
+func check(e Entry) error {
+	switch {
+	case e.Name.IsZero():
+		return fmt.Errorf("entry has no name")
+	case len(e.Rivals) > MaxRivals:
+		return fmt.Errorf("entry has %d rivals, the limit is %d", len(e.Rivals), MaxRivals)
+	case len(e.Staged) > MaxStaged:
+		return fmt.Errorf("entry has %d staged records, the limit is %d", len(e.Staged), MaxStaged)
+	}
+	if e.Record != nil && e.Record.Name() != e.Name {
+		return fmt.Errorf("entry has a record of %s", e.Record.Name())
+	}
+	for _, r := range slices.Concat(e.Rivals, e.Staged) {
+		if r == nil || r.Name() != e.Name {
+			return fmt.Errorf("entry has a rival or staged record of another name")
+		}
+	}
+	return nil
+}
+
+// Kept lists the records of the entry that belong to its history: Record and
+// its rivals.
+func (e Entry) Kept() []*ipns.Record {
+	if e.Record == nil {
+		return nil
+	}
+	return append([]*ipns.Record{e.Record}, e.Rivals...)
+}
+
+// PastKey identifies a version of a name in its history: records with equal
+// keys replace each other. Keys order as bytes, older sequences first.
+type PastKey [16]byte
+
+// PastKeyOf returns the key of a record: its sequence and a hash of its value.
+// A renewal has the key of what it renews.
+func PastKeyOf(rec *ipns.Record) PastKey {
+	var k PastKey
+	seq := rec.Sequence()
+	for i := range 8 {
+		k[i] = byte(seq >> (56 - 8*i))
+	}
+	sum := sha256.Sum256([]byte(rec.Value()))
+	copy(k[8:], sum[:])
+	return k
+}
