@@ -58,6 +58,8 @@ func parseName(s string) (Name, error) {
 		return Name{}, errors.New("empty")
 	case len(s) > maxNameText:
 		return Name{}, fmt.Errorf("longer than %d characters", maxNameText)
+	case strings.ContainsFunc(s, notInName):
+		return Name{}, errors.New("contains a slash, a number sign, white space or a control character")
 	case strings.HasPrefix(s, "1"), strings.HasPrefix(s, "Qm"):
 		_, b, err := multibase.Decode("z" + s)
 		if err != nil {
@@ -65,15 +67,16 @@ func parseName(s string) (Name, error) {
 		}
 		return nameFromMultihash(b)
 	}
-	enc, b, err := multibase.Decode(s)
+	_, b, err := multibase.Decode(s)
 	if err != nil {
 		return Name{}, err
 	}
-	if enc == multibase.Identity {
-		return Name{}, errors.New("multibase identity is not text")
-	}
 	return nameFromCID(b)
 }
+
+// notInName reports whether r cannot be part of a name. Some decoders skip line
+// breaks, and base64 has the slash in its alphabet.
+func notInName(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '#' }
 
 // nameFromCID takes a binary CIDv1 with codec libp2p-key.
 func nameFromCID(b []byte) (Name, error) {
@@ -190,6 +193,24 @@ func (n Name) String() string {
 		panic(err) // base36 is a known encoding
 	}
 	return s
+}
+
+// Encode returns the name in the base that a user asks for: "b58mh" or "v0" for
+// the bare base58btc multihash (12D3Koo…, Qm…), else the name or the code letter
+// of a multibase encoding, such as "base36", "k", "base32" or "b". The zero Name
+// gives empty text.
+func (n Name) Encode(base string) (string, error) {
+	if base == "b58mh" || base == "v0" {
+		return n.PeerID().String(), nil
+	}
+	enc, err := multibase.EncoderByName(base)
+	if err != nil || enc.Encoding() == multibase.Identity {
+		return "", fmt.Errorf("unknown base %q for names", shorten(base))
+	}
+	if n.IsZero() {
+		return "", nil
+	}
+	return enc.Encode(n.appendCID(nil)), nil
 }
 
 // appendCID appends the binary CIDv1.

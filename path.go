@@ -1,9 +1,12 @@
 package ipns
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/ipfs/go-cid"
 )
@@ -32,20 +35,22 @@ func (r *Record) Value() string {
 	return string(v)
 }
 
-// ContentPath returns the value as a path that can be followed: Value, cleaned
-// as [ParsePath] does. Errors wrap [ErrValue].
+// ContentPath returns the value as a path that can be followed: Value, checked
+// and cleaned by [ParsePath]. Errors wrap [ErrValue].
 func (r *Record) ContentPath() (string, error) { return ParsePath(r.Value()) }
 
 // ParsePath parses a content path, /ipfs/…, /ipns/… or /ipld/…, and returns it
-// cleaned: "." and ".." and repeated slashes are gone, a final slash stays. The
-// root of /ipfs and /ipld must be a CID. Errors wrap [ErrValue].
+// cleaned: "." and ".." and repeated slashes are gone, a final slash stays.
+// Nothing is percent-decoded. The root of /ipfs and /ipld must be a CID, that of
+// /ipns a name or a domain name. Native URIs are no paths; see [PathFromURI].
+// Errors wrap [ErrValue].
 func ParsePath(s string) (string, error) {
 	cleaned := path.Clean(s)
 	if strings.HasSuffix(s, "/") && cleaned != "/" {
 		cleaned += "/"
 	}
 	if err := checkPath(cleaned); err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: invalid path %q: %w", ErrValue, shorten(s), err)
 	}
 	return cleaned, nil
 }
@@ -53,19 +58,64 @@ func ParsePath(s string) (string, error) {
 func checkPath(s string) error {
 	parts := strings.SplitN(s, "/", 4)
 	if len(parts) < 3 || parts[0] != "" || parts[2] == "" {
-		return fmt.Errorf("%w: invalid path %q: path does not have enough components", ErrValue, shorten(s))
-	}
-	switch parts[1] {
-	case "ipfs", "ipld":
-		if _, err := cid.Decode(parts[2]); err != nil {
-			return fmt.Errorf("%w: invalid path %q: %w", ErrValue, shorten(s), err)
-		}
-	case "ipns":
-	default:
-		return fmt.Errorf("%w: invalid path %q: unknown namespace: %q", ErrValue, shorten(s), parts[1])
+		return errors.New("path does not have enough components")
 	}
 	if strings.ContainsRune(s, 0) {
-		return fmt.Errorf("%w: invalid path %q: NUL", ErrValue, shorten(s))
+		return errors.New("path contains NUL")
 	}
-	return nil
+	switch namespace, root := parts[1], parts[2]; namespace {
+	case "ipfs", "ipld":
+		_, err := cid.Decode(root)
+		return err
+	case "ipns":
+		if _, err := parseName(root); err != nil && !IsDomainName(root) {
+			return errors.New("root is neither an IPNS name nor a domain name")
+		}
+		return nil
+	default:
+		return fmt.Errorf("unknown namespace: %q", shorten(namespace))
+	}
+}
+
+// PathFromURI rewrites a native URI, such as ipns://name/sub or ipfs:cid, to the
+// content path it means. The scheme may be in either case; what follows it is
+// kept byte for byte. All other text is returned as it is. Use it where people
+// paste text; a record's value and a DNSLink must not be URIs.
+func PathFromURI(s string) string {
+	scheme, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return s
+	}
+	for _, namespace := range [...]string{"ipfs", "ipns", "ipld"} {
+		if strings.EqualFold(scheme, namespace) {
+			return "/" + namespace + "/" + strings.TrimPrefix(rest, "//")
+		}
+	}
+	return s
+}
+
+// IsDomainName reports whether s may be looked up as a domain name: labels of 1
+// to 63 bytes, 253 bytes in all, a final dot allowed, and nothing that belongs to
+// a URL, a terminal or an IP address. A single label is enough.
+//
+// Text that [ParseName] accepts is a name, whatever IsDomainName says: ask
+// ParseName first.
+func IsDomainName(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	if s == "" || len(s) > 253 || strings.ContainsFunc(s, notInDomain) {
+		return false
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+	}
+	return true
+}
+
+func notInDomain(r rune) bool {
+	return strings.ContainsRune("#?/:@[]%\\", r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }

@@ -40,7 +40,7 @@ type Fields struct {
 // [ErrMetadata], [ErrSize], [ErrKeyInvalid] or are those of the signer.
 func Sign(ctx context.Context, signer Signer, f Fields, form Form) (*Record, error) {
 	if f.Value != "" {
-		if err := checkPath(f.Value); err != nil {
+		if _, err := ParsePath(f.Value); err != nil {
 			return nil, fmt.Errorf("signing record: %w", err)
 		}
 	}
