@@ -38,6 +38,8 @@ const (
 	bytesPerPeer     = 1 << 20 // blocks on the way to one node before it has to acknowledge some
 	wantsPerPeer     = 1024    // wishes of one node that are remembered
 	fetchConcurrency = 32      // blocks of one tree that are fetched at once
+
+	searchAfter = 250 * time.Millisecond // connected nodes are asked for a block this long before the router is
 )
 
 // Options configure a [Store].
@@ -118,6 +120,7 @@ func newBitswap(ctx context.Context, h host.Host, r routing.ContentRouting, bs b
 		bitswap.EngineBlockstoreWorkerCount(readWorkers),
 		bitswap.MaxOutstandingBytesPerPeer(bytesPerPeer),
 		bitswap.MaxQueuedWantlistEntriesPerPeer(wantsPerPeer),
+		bitswap.ProviderSearchDelay(searchAfter),
 		bitswap.WithoutDuplicatedBlockStats(),
 	)
 }
