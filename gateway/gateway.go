@@ -1,0 +1,227 @@
+// Package gateway serves names and content over HTTP: /ipns/{name}/… and /ipfs/{cid}/…, as the IPFS specifications for
+// path, subdomain and trustless gateways ask. Files, directories and formats come from boxo; names come from a
+// [Resolver], and from nothing else.
+//
+// Invariant: no answer may be reused by a cache after the record behind it has expired, and none is made from a record
+// that has.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/ipfs/boxo/blockservice"
+	"github.com/ipfs/boxo/exchange/offline"
+	boxo "github.com/ipfs/boxo/gateway"
+	"github.com/ipfs/boxo/path"
+	"github.com/ipfs/go-cid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/content"
+)
+
+// Limits of one gateway, and those that its http.Server should have.
+const (
+	maxRequests      = 1024             // at once; more are answered with 429
+	maxDuration      = time.Hour        // of one request
+	retrievalTimeout = 30 * time.Second // until the first byte, and between two writes; then 504
+
+	ReadHeaderTimeout = 10 * time.Second
+	IdleTimeout       = 2 * time.Minute
+	MaxHeaderBytes    = 64 << 10
+)
+
+// Resolver knows what names point to.
+type Resolver interface {
+	// Resolve follows a path that begins with /ipns/, through as many names as there are, to one that begins with
+	// /ipfs/. Elements behind the name are kept.
+	Resolve(ctx context.Context, path string) (Resolution, error)
+	// Record returns the newest record of a name that is valid now.
+	Record(ctx context.Context, name ipns.Name) (*ipns.Record, error)
+}
+
+// DNSLinker is an optional ability of a [Resolver]: DNSLink returns the path that the DNS gives for a domain, without
+// following it. Without it, requests whose Host is a domain are not looked up.
+type DNSLinker interface {
+	DNSLink(ctx context.Context, domain string) (path string, err error)
+}
+
+// Resolution is what a path points to now.
+type Resolution struct {
+	Path string // begins with /ipfs/
+	// TTL is how long the answer may be reused from now on: it ends before the first record behind it expires.
+	// 0: unknown.
+	TTL          time.Duration
+	LastModified time.Time // when the answer was found
+}
+
+// Options configure [New].
+type Options struct {
+	Content *content.Store // required
+	Names   Resolver       // required
+	// NoFetch serves only what is here, and asks no other node for blocks.
+	NoFetch bool
+	// NoDNSLink answers no requests for the domain in their Host header.
+	NoDNSLink bool
+	// TrustlessOnly answers only with what clients can verify: records, blocks and CARs.
+	TrustlessOnly bool
+	// MaxTTL bounds how long caches may reuse an answer under a name. 0: no bound but the records'.
+	MaxTTL time.Duration
+	// Hosts are the names under which this gateway is known, beside localhost, which gives each name a subdomain of
+	// its own. A nil entry takes localhost away. Requests for other hosts are answered by their path.
+	Hosts map[string]*Host
+	// Headers are added to every answer.
+	Headers map[string][]string
+	// Metrics takes the gateway's figures. nil: they are not kept.
+	Metrics prometheus.Registerer
+	// Now tells the time. nil: time.Now.
+	Now func() time.Time
+}
+
+// Host is one host name of a gateway.
+type Host struct {
+	Paths         []string // prefixes that are served, such as /ipns/
+	UseSubdomains bool     // {name}.ipns.{host}, so that sites can't read each other's cookies
+	InlineDNSLink bool     // dots of domains become dashes in subdomains: for TLS certificates with one wildcard
+	NoDNSLink     bool
+	TrustlessOnly bool
+}
+
+// New makes a gateway. For paths other than /ipns/ and /ipfs/ it answers 404.
+func New(o Options) (http.Handler, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	b, err := newBackend(o)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	cfg := config(o)
+	inner := &recordHandler{names: o.Names, maxTTL: o.MaxTTL, now: o.Now, next: boxo.NewHandler(cfg, b)}
+	mux := http.NewServeMux()
+	served := boxo.NewHeaders(o.Headers).ApplyCors().Wrap(inner)
+	mux.Handle("/ipfs/", served)
+	mux.Handle("/ipns/", served)
+	return boxo.NewHostnameHandler(cfg, b, mux), nil
+}
+
+func config(o Options) boxo.Config {
+	hosts := map[string]*Host{"localhost": {Paths: []string{"/ipfs/", "/ipns/", "/p2p/"}, UseSubdomains: true}}
+	maps.Copy(hosts, o.Hosts)
+	cfg := boxo.Config{
+		DeserializedResponses: !o.TrustlessOnly,
+		NoDNSLink:             o.NoDNSLink,
+		PublicGateways:        make(map[string]*boxo.PublicGateway),
+		RetrievalTimeout:      retrievalTimeout,
+		MaxConcurrentRequests: maxRequests,
+		MaxRequestDuration:    maxDuration,
+		DeprecatedXIpfsPath:   true,
+		MetricsRegistry:       o.Metrics,
+	}
+	if cfg.MetricsRegistry == nil {
+		cfg.MetricsRegistry = prometheus.NewRegistry()
+	}
+	for name, h := range hosts {
+		if h == nil {
+			continue
+		}
+		cfg.PublicGateways[name] = &boxo.PublicGateway{
+			Paths:                 h.Paths,
+			UseSubdomains:         h.UseSubdomains,
+			InlineDNSLink:         h.InlineDNSLink,
+			NoDNSLink:             h.NoDNSLink,
+			DeserializedResponses: !h.TrustlessOnly && !o.TrustlessOnly,
+		}
+	}
+	return cfg
+}
+
+// backend gives boxo's handlers blocks, and the names of our resolver instead of boxo's own.
+type backend struct {
+	*boxo.BlocksBackend
+	local  *boxo.BlocksBackend // of what is here
+	names  Resolver
+	maxTTL time.Duration
+}
+
+var _ boxo.IPFSBackend = (*backend)(nil)
+
+func newBackend(o Options) (*backend, error) {
+	bs := o.Content.BlockService().Blockstore()
+	local, err := boxo.NewBlocksBackend(blockservice.New(bs, offline.Exchange(bs)))
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{BlocksBackend: local, local: local, names: o.Names, maxTTL: o.MaxTTL}
+	if !o.NoFetch {
+		b.BlocksBackend, err = boxo.NewBlocksBackend(o.Content.BlockService())
+	}
+	return b, err
+}
+
+// noModified is a time for which boxo sends no Last-Modified.
+var noModified = time.Unix(0, 0)
+
+// ResolveMutable is called for every path; those that begin with /ipfs/ are their own answer.
+func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.ImmutablePath, time.Duration, time.Time, error) {
+	if !p.Mutable() {
+		im, err := path.NewImmutablePath(p)
+		return im, 0, time.Time{}, err
+	}
+	res, err := b.names.Resolve(ctx, p.String())
+	if err != nil {
+		return path.ImmutablePath{}, 0, time.Time{}, err
+	}
+	to, err := path.NewPath(res.Path)
+	if err != nil {
+		return path.ImmutablePath{}, 0, time.Time{}, err
+	}
+	im, err := path.NewImmutablePath(to)
+	if err != nil {
+		return path.ImmutablePath{}, 0, time.Time{}, fmt.Errorf("%s does not end at content: %w", p, err)
+	}
+	ttl := res.TTL.Truncate(time.Second)
+	if b.maxTTL > 0 {
+		ttl = min(ttl, b.maxTTL)
+	}
+	if ttl <= 0 || res.LastModified.IsZero() {
+		return im, max(ttl, 0), noModified, nil
+	}
+	return im, ttl, res.LastModified, nil
+}
+
+// GetIPNSRecord is reached only for requests that [recordHandler] leaves alone.
+func (b *backend) GetIPNSRecord(ctx context.Context, c cid.Cid) ([]byte, error) {
+	name, err := ipns.ParseName(c.String())
+	if err != nil {
+		return nil, boxo.NewErrorStatusCode(err, http.StatusBadRequest)
+	}
+	r, err := b.names.Record(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.Raw(), nil
+}
+
+func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Path, error) {
+	l, ok := b.names.(DNSLinker)
+	if !ok {
+		return nil, errors.New("DNSLink is not looked up here")
+	}
+	p, err := l.DNSLink(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	return path.NewPath(p)
+}
+
+// IsCached answers only-if-cached requests. boxo's own would ask its own name system, and other nodes for blocks.
+func (b *backend) IsCached(ctx context.Context, p path.Path) bool {
+	im, _, _, err := b.ResolveMutable(ctx, p)
+	return err == nil && b.local.IsCached(ctx, im)
+}
