@@ -1,0 +1,201 @@
+package testnet_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"go.uber.org/goleak"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/dht"
+)
+
+// client is a node that has joined the network.
+type client struct {
+	t    *testing.T
+	host host.Host
+	dht  *dht.DHT
+}
+
+func join(t *testing.T, nw *testnet.Network) *client {
+	t.Helper()
+	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableRelay())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dht.New(h, dht.Config{LoopbackOnLAN: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(d.Close(), h.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := nw.Join(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	for d.Dual.LAN.RoutingTable().Size() < min(nw.Len(), 20) {
+		if t.Context().Err() != nil {
+			t.Fatal("the routing table stays empty")
+		}
+		<-d.Dual.LAN.RefreshRoutingTable()
+		time.Sleep(10 * time.Millisecond)
+	}
+	return &client{t, h, d}
+}
+
+// put puts a new record of a new name and returns its name and the peers that
+// took it.
+func (c *client) put() (ipns.Name, map[string]routing.Ack) {
+	c.t.Helper()
+	priv, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	rec, err := ipns.Sign(c.t.Context(), ipns.NewSigner(priv), ipns.Fields{
+		Value: "/ipfs/bafkqabtimvwgy3yk", Sequence: 1, EOL: time.Now().Add(time.Hour),
+	}, ipns.V2Only)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	took := make(map[string]routing.Ack)
+	for ack, err := range c.dht.LAN.Put(ctx, rec) {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if ack.Err == nil {
+			took[ack.Target] = ack
+		}
+	}
+	return rec.Name(), took
+}
+
+func TestStartAndClose(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, n := range []int{0, testnet.MaxServers + 1} {
+		if nw, err := testnet.Start(t.Context(), n); err == nil {
+			nw.Close()
+			t.Errorf("a network of %d servers was started", n)
+		}
+	}
+	nw, err := testnet.Start(t.Context(), 25)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range nw.Addrs() {
+		if !strings.HasPrefix(addr, "/ip4/127.0.0.1/tcp/") {
+			t.Errorf("%s is not on loopback", addr)
+		}
+		if _, err := peer.AddrInfoFromString(addr); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	if err := nw.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func start(t *testing.T, n int) *testnet.Network {
+	t.Helper()
+	nw, err := testnet.Start(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nw.Close() })
+	return nw
+}
+
+func TestPutsAndHolders(t *testing.T) {
+	nw := start(t, 25)
+	c := join(t, nw)
+	name, took := c.put()
+	if len(took) != 20 || nw.Puts() != 20 {
+		t.Fatalf("%d took it, %d puts counted, want 20", len(took), nw.Puts())
+	}
+	holders := nw.Holders(name)
+	closest := nw.Closest(name)
+	for i, s := range holders {
+		if s != closest[i] || took[s.ID().String()].Of != 20 {
+			t.Errorf("holder %d is not the %d. closest server or did not acknowledge", i, i)
+		}
+	}
+	if len(holders) != 20 {
+		t.Errorf("%d holders, want 20", len(holders))
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	nw := start(t, 6)
+	c := join(t, nw)
+	nw.Server(0).Refuse(true)
+	name, took := c.put()
+	if len(took) != 5 || len(nw.Holders(name)) != 5 || nw.Server(0).Record(name) != nil {
+		t.Errorf("%d took it, %d hold it, want all but the one that refuses", len(took), len(nw.Holders(name)))
+	}
+	nw.Server(0).Refuse(false)
+	if _, took := c.put(); len(took) != 6 {
+		t.Errorf("%d took it, want all 6 again", len(took))
+	}
+}
+
+func TestSlow(t *testing.T) {
+	const delay = 300 * time.Millisecond
+	nw := start(t, 6)
+	c := join(t, nw)
+	nw.Server(3).Slow(delay)
+	_, took := c.put()
+	if len(took) != 6 {
+		t.Fatalf("%d took it, want 6", len(took))
+	}
+	for id, ack := range took {
+		if slow := id == nw.Server(3).ID().String(); slow != (ack.RTT >= delay) {
+			t.Errorf("%s answered after %v", id, ack.RTT)
+		}
+	}
+}
+
+func TestKill(t *testing.T) {
+	nw := start(t, 6)
+	c := join(t, nw)
+	if err := nw.Server(0).Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, took := c.put(); len(took) != 5 {
+		t.Errorf("%d took it, want the 5 that live", len(took))
+	}
+}
+
+func TestPartition(t *testing.T) {
+	nw := start(t, 4)
+	half := func(i int) bool { return i < 2 }
+	connect := func(i, j int) error {
+		return nw.Server(i).Connect(t.Context(), nw.Server(j).Info())
+	}
+	if err := connect(0, 3); err != nil {
+		t.Fatal(err)
+	}
+	nw.Partition(half)
+	if err := connect(0, 1); err != nil {
+		t.Errorf("the same side: %v", err)
+	}
+	for _, pair := range [][2]int{{0, 3}, {3, 0}, {1, 2}} {
+		if connect(pair[0], pair[1]) == nil {
+			t.Errorf("server %d reached %d across the partition", pair[0], pair[1])
+		}
+	}
+	nw.Partition(nil)
+	if err := connect(1, 2); err != nil {
+		t.Errorf("after the partition was healed: %v", err)
+	}
+}

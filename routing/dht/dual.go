@@ -1,0 +1,116 @@
+package dht
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/namespace"
+	dssync "github.com/ipfs/go-datastore/sync"
+	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p-kad-dht/dual"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+)
+
+// The protocols of the two networks.
+const (
+	ProtocolWAN protocol.ID = "/ipfs/kad/1.0.0"
+	ProtocolLAN protocol.ID = "/ipfs/lan/kad/1.0.0"
+)
+
+// Config says how this node takes part in the DHTs. The zero value is a node
+// that keeps what it stores in memory.
+type Config struct {
+	// Mode is whether this node answers others. The zero value answers on the
+	// public network once it is known to be reachable, and always on the LAN.
+	Mode kaddht.ModeOpt
+
+	// Store keeps what others put here: values under /dht, providers beside
+	// them. Nil keeps them in memory.
+	Store ds.Batching
+
+	// Bootstrap returns the servers to join the public network by.
+	// Nil: none.
+	Bootstrap func() []peer.AddrInfo
+
+	// LoopbackOnLAN keeps loopback addresses of LAN servers, for networks within
+	// one machine.
+	LoopbackOnLAN bool
+
+	// Opener verifies what others answer. Nil: one is made.
+	Opener *routing.Opener
+
+	// Heard is told of each valid record that others put on this node's server.
+	// It is called before they are answered and must not block. Nil: nobody is.
+	Heard func(name ipns.Name, raw []byte)
+
+	// Now is the clock by which records expire. Nil means time.Now.
+	Now func() time.Time
+}
+
+func (c Config) now() func() time.Time {
+	if c.Now == nil {
+		return time.Now
+	}
+	return c.Now
+}
+
+// DHT is this node's part in both networks.
+type DHT struct {
+	// Dual serves others and knows who provides content. Its two halves are not
+	// to be closed one by one.
+	Dual *dual.DHT
+
+	WAN, LAN *Router
+}
+
+// New joins both networks with the host. Close leaves them; the host stays.
+func New(h host.Host, c Config) (*DHT, error) {
+	store := c.Store
+	if store == nil {
+		store = dssync.MutexWrap(ds.NewMapDatastore())
+	}
+	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
+	opener := c.Opener
+	if opener == nil {
+		opener = &routing.Opener{Now: c.Now}
+	}
+	wan := []kaddht.Option{
+		// kad-dht takes no validator but boxo's under the prefix of the public
+		// network, so the prefix is ours and the protocol is given whole.
+		kaddht.ProtocolPrefix("/goipns"),
+		kaddht.V1ProtocolOverride(ProtocolWAN),
+	}
+	if c.Bootstrap != nil {
+		wan = append(wan, kaddht.BootstrapPeersFunc(c.Bootstrap))
+	}
+	lan := []kaddht.Option{kaddht.Validator(Validator(c.Now))}
+	if c.LoopbackOnLAN {
+		lan = append(lan, kaddht.AddressFilter(nil))
+	}
+	d, err := dual.New(h,
+		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values)),
+		dual.WanDHTOption(append(wan, kaddht.Validator(Validator(c.Now)))...),
+		dual.LanDHTOption(lan...))
+	if err != nil {
+		return nil, fmt.Errorf("joining the DHTs: %w", err)
+	}
+	return &DHT{
+		Dual: d,
+		WAN:  &Router{DHT: d.WAN, Network: "wan", Opener: opener, own: own},
+		LAN:  &Router{DHT: d.LAN, Network: "lan", Opener: opener, own: own},
+	}, nil
+}
+
+// Bootstrap starts to fill the routing tables of both networks and returns.
+func (d *DHT) Bootstrap(ctx context.Context) error { return d.Dual.Bootstrap(ctx) }
+
+// Close leaves both networks. It waits for what runs in the background; the
+// host must be closed before the store that was given to New.
+func (d *DHT) Close() error { return d.Dual.Close() }
