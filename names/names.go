@@ -92,6 +92,7 @@ type Book struct {
 	SeenLimit int
 
 	watchers watchers
+	turns    turns
 	seen     pendingMarks
 	counts   [Fork + 1]atomic.Uint64
 }
@@ -152,16 +153,11 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, origin recordstore.Or
 // Enter is Take for a record that was made from the entry as the caller read it:
 // if the entry has changed since, it returns recordstore.ErrConflict and enters
 // nothing. A record that is not above the entry's mark is not entered: the
-// Outcome says so. The name becomes Own, and its last sequence is known.
+// Outcome says so. The name becomes Own; from.Known is stored as it is.
 func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Record) (Outcome, error) {
 	if rec.Name() != from.Name {
 		return 0, fmt.Errorf("enter record of %s: the entry is of %s", rec.Name(), from.Name)
 	}
-	gen, err := b.Store.Generation(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
-	}
-	from.Known = gen
 	outcome, err := b.enter(ctx, from, rec, recordstore.Own)
 	if err != nil {
 		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
@@ -300,18 +296,16 @@ func (b *Book) Known(ctx context.Context, e recordstore.Entry) (bool, error) {
 	return err == nil && e.Known == gen, err
 }
 
-// Confirm notes that a complete search found nothing above the entry's mark, and
-// returns the entry as it then is. A name without an entry gets one.
-func (b *Book) Confirm(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+// Confirmed returns the entry as it is after a complete search has found nothing
+// above its mark: from it, the next record can be made. Enter and Reserve store
+// that together with what they do.
+func (b *Book) Confirmed(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
 	gen, err := b.Store.Generation(ctx)
 	if err != nil {
-		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", name, err)
+		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
 	}
-	return b.update(ctx, "confirm", name, func(e *recordstore.Entry) error {
-		e.Known = gen
-		e.Origin = recordstore.Own
-		return nil
-	})
+	e.Known = gen
+	return e, nil
 }
 
 // Reserve makes seq the property of the caller, before a remote signer is asked
@@ -329,36 +323,6 @@ func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) 
 		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, err)
 	}
 	return e, nil
-}
-
-// update changes an entry, or makes it, and retries when somebody else was
-// quicker.
-func (b *Book) update(ctx context.Context, what string, name ipns.Name, change func(*recordstore.Entry) error) (recordstore.Entry, error) {
-	var err error
-	for range takeTries {
-		var e recordstore.Entry
-		e, err = b.Store.Get(ctx, name)
-		if errors.Is(err, recordstore.ErrNotFound) {
-			e, err = recordstore.Entry{Name: name, Changed: b.now()}, nil
-			if err = b.liftSeen(ctx, &e); err != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-		if err = change(&e); err != nil {
-			break
-		}
-		e, err = b.Store.Swap(ctx, e)
-		if err == nil {
-			return e, nil
-		}
-		if !errors.Is(err, recordstore.ErrConflict) {
-			break
-		}
-	}
-	return recordstore.Entry{}, fmt.Errorf("%s %s: %w", what, name, err)
 }
 
 // Note keeps bookkeeping about names; see recordstore.Store.SetUpkeep.

@@ -1,0 +1,93 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+)
+
+// last returns the entry from which the next record can be made. If its last
+// sequence is not known here, the network is asked; if that does not say for
+// sure either, the publish is refused unless the request says otherwise: signing
+// a number that was used would fork the name, and a low one would be ignored.
+func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e recordstore.Entry, warning string, err error) {
+	if err := p.pass(stepRead); err != nil {
+		return e, "", err
+	}
+	e, err = p.Book.Get(ctx, name)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		e, err = recordstore.Entry{Name: name}, nil
+	}
+	if err != nil {
+		return e, "", err
+	}
+	if e.Version == 0 {
+		// What was merely seen counts as used.
+		mark, err := p.Book.Seen(ctx, name)
+		if err != nil {
+			return e, "", err
+		}
+		if !mark.IsZero() {
+			e.Mark, e.Next = mark, following(mark.Sequence)
+		}
+	}
+	known, err := p.Book.Known(ctx, e)
+	if err != nil || known {
+		return e, "", err
+	}
+	found, err := p.search(ctx, name)
+	if err == nil {
+		if found {
+			if e, err = p.Book.Get(ctx, name); err != nil {
+				return e, "", err
+			}
+		}
+		e, err = p.Book.Confirmed(ctx, e)
+		return e, "", err
+	}
+	if ctx.Err() != nil {
+		return e, "", ctx.Err()
+	}
+	if !req.Force && req.Sequence == nil {
+		return e, "", fmt.Errorf("%w: %w; try again later, name a sequence above all that were used, or force it", ErrUnknownSequence, err)
+	}
+	p.log().Warn("publishing though the last sequence is unknown", "name", name.String(), "reason", err.Error())
+	if found {
+		if e, err = p.Book.Get(ctx, name); err != nil {
+			return e, "", err
+		}
+	}
+	return e, fmt.Sprintf("the last sequence is unknown (%v): a newer record may exist", err), nil
+}
+
+// search asks the network for the newest record of the name and takes what it
+// finds. Without an error, there is none newer.
+func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err error) {
+	if p.Router == nil {
+		return false, routing.ErrNoTargets
+	}
+	ctx, cancel := context.WithTimeout(ctx, searchLimit)
+	defer cancel()
+	var best *ipns.Record
+	for a, err := range p.Router.Search(ctx, name) {
+		if err != nil {
+			return best != nil, errors.Join(err, p.takeOwn(ctx, best))
+		}
+		if a.Record != nil && (best == nil || ipns.Compare(a.Record, best) > 0) {
+			best = a.Record
+		}
+	}
+	return best != nil, p.takeOwn(ctx, best)
+}
+
+func (p *Publisher) takeOwn(ctx context.Context, rec *ipns.Record) error {
+	if rec == nil {
+		return nil
+	}
+	_, err := p.Book.Take(context.WithoutCancel(ctx), rec, recordstore.Own)
+	return err
+}

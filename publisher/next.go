@@ -1,0 +1,233 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// earliest is when this code was written: a clock before it is wrong.
+var earliest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// shortLifetime is one that may be over before the record has arrived.
+const shortLifetime = time.Minute
+
+// RemoteSigner is implemented by signers that may sign and fail to answer. What
+// they are to sign is reserved before.
+type RemoteSigner interface {
+	ipns.Signer
+	// Remote reports whether the key is out of this process.
+	Remote() bool
+}
+
+// step is a point at which tests let a publish fail.
+type step string
+
+const (
+	stepRead       step = "read"
+	stepReserve    step = "reserve"
+	stepReserved   step = "reserved"
+	stepSign       step = "sign"
+	stepSigned     step = "signed"
+	stepEnter      step = "enter"
+	stepEntered    step = "entered"
+	stepAnswer     step = "answer"
+	stepAnnounce   step = "announce"
+	stepAck        step = "ack"
+	stepAnnounced  step = "announced"
+	stepNote       step = "note"
+	stepNoted      step = "noted"
+	stepAnswerAcks step = "answer acks"
+)
+
+func (p *Publisher) pass(s step) error {
+	if p.at == nil {
+		return nil
+	}
+	return p.at(s)
+}
+
+// enter signs the next record of the name and puts it into the Book.
+func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signer, req Request) (Result, error) {
+	now := p.now()
+	fields, warnings, err := p.check(now, req)
+	if err != nil {
+		return Result{}, err
+	}
+	done, err := p.Book.Turn(ctx, name)
+	if err != nil {
+		return Result{}, err
+	}
+	defer done()
+	for range enterTries {
+		e, warning, err := p.last(ctx, name, req)
+		if err != nil {
+			return Result{}, err
+		}
+		res, err := p.make(ctx, e, signer, fields, req)
+		if errors.Is(err, recordstore.ErrConflict) {
+			continue // somebody else was first: look again, and at the conditions too
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
+		res.Warnings = warnings
+		return res, nil
+	}
+	return Result{}, fmt.Errorf("%d tries: %w", enterTries, recordstore.ErrConflict)
+}
+
+// make makes and enters the record that follows the entry.
+func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.Signer, f ipns.Fields, req Request) (Result, error) {
+	if err := checkIfSequence(e, req); err != nil {
+		return Result{}, err
+	}
+	seq, err := sequence(e, f, req)
+	if err != nil {
+		return Result{}, err
+	}
+	f.Sequence, f.HighSequence = seq, req.Force
+	fresh := e.Record == nil || e.Record.Sequence() != seq
+	if r, ok := signer.(RemoteSigner); ok && r.Remote() && fresh {
+		if err := p.pass(stepReserve); err != nil {
+			return Result{}, err
+		}
+		// Durable before the signer is asked: a signature that gets lost on its way
+		// back can turn up later, and must not meet another with its sequence.
+		if e, err = p.Book.Reserve(ctx, e, seq); err != nil {
+			return Result{}, err
+		}
+		if err := p.pass(stepReserved); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := p.pass(stepSign); err != nil {
+		return Result{}, err
+	}
+	rec, err := ipns.Sign(ctx, signer, f, req.Form)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := p.pass(stepEnter); err != nil {
+		return Result{}, err
+	}
+	// A crash before Enter leaves no trace of the record, one after it the record
+	// with its mark: it is announced after the next start.
+	outcome, err := p.Book.Enter(ctx, e, rec)
+	if err != nil {
+		return Result{}, err
+	}
+	if outcome != names.New && outcome != names.Same {
+		return Result{}, fmt.Errorf("new record with sequence %d came out as %v", seq, outcome)
+	}
+	if outcome == names.Same {
+		rec = e.Record
+	}
+	if err := p.pass(stepEntered); err != nil {
+		return Result{}, err
+	}
+	return Result{Record: rec, Previous: e.Record, Outcome: outcome, NewSequence: fresh}, nil
+}
+
+// check refuses what should not be signed, before anything is asked or written.
+func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings []string, err error) {
+	if now.Before(earliest) {
+		return f, nil, fmt.Errorf("%w: it says %v, which is over", ErrClock, now.UTC().Format(time.RFC3339))
+	}
+	if p.Skew != nil {
+		if off, ok := p.Skew(); ok && off.Abs() > MaxSkew {
+			return f, nil, fmt.Errorf("%w: it is off by %v, as others see it", ErrClock, off.Round(time.Second))
+		}
+	}
+	lifetime := firstSet(req.Lifetime, p.Lifetime, ipns.DefaultLifetime)
+	ttl := min(firstSet(p.TTL, ipns.DefaultTTL), lifetime)
+	switch {
+	case req.TTL == NoTTL:
+		ttl = 0
+	case req.TTL != 0:
+		ttl = req.TTL
+	}
+	eol := now.Add(lifetime).UTC()
+	switch {
+	case lifetime < 0 || !eol.After(now):
+		return f, nil, fmt.Errorf("%w: the record would have ended at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
+	case p.MaxLifetime > 0 && lifetime > p.MaxLifetime:
+		return f, nil, fmt.Errorf("%w: %v is longer than %v", ErrLifetime, lifetime, p.MaxLifetime)
+	case eol.Year() > 9999:
+		return f, nil, fmt.Errorf("%w: it ends after the year 9999", ErrLifetime)
+	case ttl < 0:
+		return f, nil, fmt.Errorf("%w: ttl %v is negative", ErrLifetime, ttl)
+	case ttl > lifetime:
+		return f, nil, fmt.Errorf("%w: ttl %v is longer than the lifetime %v", ErrLifetime, ttl, lifetime)
+	}
+	if lifetime < shortLifetime {
+		warnings = append(warnings, fmt.Sprintf("lifetime %v is so short that the record may end before it is found", lifetime))
+	}
+	return ipns.Fields{Value: req.Value, EOL: eol, TTL: ttl, Metadata: req.Metadata}, warnings, nil
+}
+
+func firstSet(list ...time.Duration) time.Duration {
+	for _, d := range list {
+		if d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+func checkIfSequence(e recordstore.Entry, req Request) error {
+	if req.IfSequence == nil || !e.Mark.IsZero() && e.Mark.Sequence == *req.IfSequence {
+		return nil
+	}
+	return &IfSequenceError{Name: e.Name, Want: *req.IfSequence, Value: req.Value, Current: e.Record}
+}
+
+// sequence chooses the sequence of the record that follows the entry: that of
+// the record before if it is a mere renewal and wins against it, else the next.
+func sequence(e recordstore.Entry, f ipns.Fields, req Request) (uint64, error) {
+	if req.Sequence != nil {
+		seq := *req.Sequence
+		if seq < max(e.Next, 1) || !e.Mark.IsZero() && seq <= e.Mark.Sequence {
+			return 0, fmt.Errorf("%w: %d, the next is %d", ErrSequenceLow, seq, max(e.Next, 1))
+		}
+		return seq, nil
+	}
+	if cur := e.Record; cur != nil && len(e.Rivals) == 0 && e.Next == following(cur.Sequence()) && renews(cur, f, req.Form) {
+		return cur.Sequence(), nil
+	}
+	if !e.Mark.IsZero() && e.Mark.Sequence == math.MaxUint64 || e.Next == math.MaxUint64 {
+		return 0, fmt.Errorf("%w: there is no number after %d", ipns.ErrSequence, uint64(math.MaxUint64))
+	}
+	return e.Next, nil
+}
+
+func following(seq uint64) uint64 {
+	if seq == math.MaxUint64 {
+		return seq
+	}
+	return seq + 1
+}
+
+// renews reports whether a record of f would differ from cur in nothing but a
+// later EOL, or not at all.
+func renews(cur *ipns.Record, f ipns.Fields, form ipns.Form) bool {
+	return f.Value == cur.Value() && f.TTL == cur.TTL() && form == cur.Form() &&
+		!f.EOL.Before(cur.EOL()) && sameMetadata(f.Metadata, cur.Metadata())
+}
+
+// sameMetadata compares what is to be signed with what was. Numbers of different
+// types count as different, which costs a sequence and nothing else.
+func sameMetadata(a, b ipns.Metadata) bool {
+	return len(a) == len(b) && maps.EqualFunc(a, b, func(x, y any) bool { return reflect.DeepEqual(x, y) })
+}

@@ -1,0 +1,153 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+)
+
+// Wait says what a caller waits for after its record is stored, and what it
+// counts as success. A positive number asks for so many acks.
+type Wait int
+
+const (
+	// WaitDefault waits for DefaultAcks acks, or for all that can be reached, if
+	// they are fewer; one is enough for success.
+	WaitDefault Wait = 0
+	// WaitStored does not wait: announcing goes on behind the caller's back.
+	WaitStored Wait = -1
+	// WaitAll waits until every target that should hold the record does.
+	WaitAll Wait = -2
+)
+
+// ParseWait parses "stored", "all", a number of acks, or "" for WaitDefault.
+func ParseWait(s string) (Wait, error) {
+	switch s {
+	case "", "default":
+		return WaitDefault, nil
+	case "stored":
+		return WaitStored, nil
+	case "all":
+		return WaitAll, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("wait is %q: it must be stored, all or a number of acks from 1", s)
+	}
+	return Wait(n), nil
+}
+
+func (w Wait) String() string {
+	switch w {
+	case WaitDefault:
+		return "default"
+	case WaitStored:
+		return "stored"
+	case WaitAll:
+		return "all"
+	}
+	return strconv.Itoa(int(w))
+}
+
+// Acks counts those who took the record: copies beyond the wanted ones as well.
+func Acks(r routing.Receipt) int {
+	n := 0
+	for _, net := range r.Networks {
+		n += net.Announced + net.Extra
+	}
+	return n
+}
+
+// enough reports whether there is nothing more to wait for.
+func (w Wait) enough(r routing.Receipt) bool {
+	switch w {
+	case WaitDefault:
+		return Acks(r) >= DefaultAcks
+	case WaitAll:
+		return false // Of may still grow
+	case WaitStored:
+		return true
+	}
+	return Acks(r) >= int(w)
+}
+
+// happened reports whether what was asked for happened, now that nobody waits
+// any more.
+func (w Wait) happened(r routing.Receipt, complete bool) bool {
+	switch w {
+	case WaitDefault:
+		return Acks(r) > 0
+	case WaitAll:
+		k, of := r.Announced()
+		return complete && of > 0 && k == of
+	}
+	return w.enough(r)
+}
+
+// waiting is what a caller wants to be told, and until when.
+type waiting struct {
+	wait     Wait
+	timeout  time.Duration
+	onStored func(*ipns.Record)
+	onAck    func(routing.Ack)
+}
+
+// tell announces the record of the result and waits as the caller wishes.
+func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, error) {
+	if err := p.pass(stepAnswer); err != nil {
+		return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
+	}
+	if w.onStored != nil {
+		w.onStored(res.Record)
+	}
+	a, err := p.start(res.Record)
+	if err == nil && w.wait != WaitStored {
+		err = p.await(ctx, a, &res, w)
+	}
+	if w.wait == WaitStored {
+		return res, nil // whatever keeps the announcement, Run comes back to it
+	}
+	if err2 := p.pass(stepAnswerAcks); err2 != nil {
+		err = err2
+	}
+	if !w.wait.happened(res.Receipt, res.Complete) {
+		return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
+	}
+	return res, nil
+}
+
+// await folds the acks of an announcement into the result until there are
+// enough, the announcement is over, or time is up.
+func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, w waiting) error {
+	timeout := w.timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no more acks within %v", timeout))
+	defer cancel()
+	for seen := 0; ; {
+		acks, receipt, over, more := a.since(seen)
+		for _, ack := range acks {
+			if w.onAck != nil {
+				w.onAck(ack)
+			}
+		}
+		seen += len(acks)
+		res.Receipt, res.Complete = receipt, over
+		if over {
+			return a.err
+		}
+		if w.wait.enough(receipt) {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
