@@ -1,10 +1,12 @@
 package ipns
 
 import (
+	"bytes"
 	"encoding/pem"
 	"errors"
 	"fmt"
 
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
@@ -28,10 +30,15 @@ func MarshalPrivateKey(priv crypto.PrivKey) ([]byte, error) {
 	return marshalKey(KeyType(priv.Type()), data), nil
 }
 
-// ParsePrivateKey parses a serialized private key. RSA keys outside of
-// MinRSABits and MaxRSABits are refused.
+// ParsePrivateKey parses a serialized private key: Ed25519 also in the old form of
+// 96 bytes. Keys whose public key [ParsePublicKey] would refuse are refused, and
+// Ed25519 keys whose halves do not fit.
 func ParsePrivateKey(b []byte) (crypto.PrivKey, error) {
-	priv, err := crypto.UnmarshalPrivateKey(b)
+	t, data, err := splitKey(b)
+	if err != nil {
+		return nil, err
+	}
+	priv, err := unmarshalPrivate(t, data)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +46,41 @@ func ParsePrivateKey(b []byte) (crypto.PrivKey, error) {
 		return nil, err
 	}
 	return priv, nil
+}
+
+func unmarshalPrivate(t KeyType, data []byte) (crypto.PrivKey, error) {
+	switch t {
+	case Ed25519:
+		priv, err := crypto.UnmarshalEd25519PrivateKey(bytes.Clone(data))
+		if err != nil {
+			return nil, err
+		}
+		raw, err := priv.Raw()
+		if err != nil {
+			return nil, err
+		}
+		return priv, checkEd25519(raw)
+	case Secp256k1:
+		return unmarshalSecp256k1(data)
+	case RSA:
+		return crypto.UnmarshalRsaPrivateKey(data)
+	default:
+		return crypto.UnmarshalECDSAPrivateKey(data)
+	}
+}
+
+// unmarshalSecp256k1 takes a scalar of up to 32 bytes. libp2p would reduce one
+// that is too large.
+func unmarshalSecp256k1(data []byte) (crypto.PrivKey, error) {
+	if len(data) > secp256k1ScalarLen {
+		return nil, fmt.Errorf("secp256k1 scalar has %d bytes, want %d", len(data), secp256k1ScalarLen)
+	}
+	var scalar secp256k1.ModNScalar
+	if overflow := scalar.SetByteSlice(data); overflow || scalar.IsZero() {
+		return nil, errors.New("secp256k1 scalar is out of range")
+	}
+	padded := scalar.Bytes()
+	return crypto.UnmarshalSecp256k1PrivateKey(padded[:])
 }
 
 // ExportKey writes a private key as the contents of a key file.

@@ -25,6 +25,9 @@ type CBOR []byte
 
 // entries returns the encoded metadata in canonical order.
 func (m Metadata) entries() ([]wire.Entry, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
 	entries := make([]wire.Entry, 0, len(m))
 	for key, value := range m {
 		switch {

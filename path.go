@@ -1,6 +1,7 @@
 package ipns
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -56,15 +57,20 @@ func ParsePath(s string) (string, error) {
 }
 
 func checkPath(s string) error {
-	parts := strings.SplitN(s, "/", 4)
-	if len(parts) < 3 || parts[0] != "" || parts[2] == "" {
+	rest, absolute := strings.CutPrefix(s, "/")
+	namespace, rest, _ := strings.Cut(rest, "/")
+	root, _, _ := strings.Cut(rest, "/")
+	if !absolute || root == "" {
 		return errors.New("path does not have enough components")
 	}
-	if strings.ContainsRune(s, 0) {
+	if strings.IndexByte(s, 0) >= 0 {
 		return errors.New("path contains NUL")
 	}
-	switch namespace, root := parts[1], parts[2]; namespace {
+	switch namespace {
 	case "ipfs", "ipld":
+		if isPlainCID(root) {
+			return nil
+		}
 		_, err := cid.Decode(root)
 		return err
 	case "ipns":
@@ -75,6 +81,45 @@ func checkPath(s string) error {
 	default:
 		return fmt.Errorf("unknown namespace: %q", shorten(namespace))
 	}
+}
+
+// isPlainCID reports whether s is a CID of the common kind, a CIDv1 in base32
+// with small numbers. It saves the allocations of [cid.Decode]; false means
+// only that this has to decide.
+func isPlainCID(s string) bool {
+	var room [80]byte
+	if len(s) < 2 || s[0] != 'b' || len(s) > len(room) {
+		return false
+	}
+	b, acc, bits := room[:0], uint32(0), 0
+	for _, c := range []byte(s[1:]) {
+		switch {
+		case 'a' <= c && c <= 'z':
+			c -= 'a'
+		case '2' <= c && c <= '7':
+			c -= '2' - 26
+		default:
+			return false
+		}
+		acc, bits = acc<<5|uint32(c), bits+5
+		if bits >= 8 {
+			bits -= 8
+			b = append(b, byte(acc>>bits))
+		}
+	}
+	if len(b) < 4 || b[0] != 1 || bits >= 5 {
+		return false
+	}
+	rest := b[1:]
+	var number uint64
+	for range 3 { // codec, hash function, hash length
+		size := 0
+		if number, size = binary.Uvarint(rest); size != 1 && (size != 2 || number < 0x80) {
+			return false
+		}
+		rest = rest[size:]
+	}
+	return number == uint64(len(rest))
 }
 
 // PathFromURI rewrites a native URI, such as ipns://name/sub or ipfs:cid, to the

@@ -130,14 +130,7 @@ func parseSecp256k1(der []byte) (priv crypto.PrivKey, ok bool, err error) {
 		return nil, true, fmt.Errorf("secp256k1 key has version %d, want 1", inner.Version)
 	case len(inner.Curve) > 0 && !inner.Curve.Equal(oidSecp256k1):
 		return nil, true, errors.New("secp256k1 key names another curve inside")
-	case len(inner.PrivateKey) > secp256k1ScalarLen:
-		return nil, true, fmt.Errorf("secp256k1 scalar has %d bytes", len(inner.PrivateKey))
 	}
-	var scalar secp256k1.ModNScalar
-	if overflow := scalar.SetByteSlice(inner.PrivateKey); overflow || scalar.IsZero() {
-		return nil, true, errors.New("secp256k1 scalar is out of range")
-	}
-	padded := scalar.Bytes()
-	priv, err = ParsePrivateKey(marshalKey(Secp256k1, padded[:]))
+	priv, err = unmarshalSecp256k1(inner.PrivateKey)
 	return priv, true, err
 }

@@ -70,11 +70,11 @@ func Reopen(name Name, raw []byte) (*Record, error) {
 	if len(raw) > MaxRecordSize {
 		return nil, ErrSize
 	}
-	p := parts{raw: bytes.Clone(raw)}
-	if err := p.verify(&name); err != nil {
+	r := &Record{name: name, raw: bytes.Clone(raw)}
+	if err := r.verify(); err != nil {
 		return nil, err
 	}
-	return p.record(name)
+	return r, nil
 }
 
 // Load parses raw and verifies nothing. It is for bytes that were opened before
@@ -84,28 +84,41 @@ func Load(name Name, raw []byte) (*Record, error) {
 	if len(raw) > MaxRecordSize {
 		return nil, ErrSize
 	}
-	return load(name, bytes.Clone(raw))
-}
-
-// load is Load for bytes that nobody else holds.
-func load(name Name, raw []byte) (*Record, error) {
-	p := parts{raw: raw}
-	if err := p.parseEnvelope(); err != nil {
+	r := &Record{name: name, raw: bytes.Clone(raw)}
+	if err := r.parse(); err != nil {
 		return nil, err
 	}
-	if err := p.parseDocument(); err != nil {
-		return nil, err
-	}
-	return p.record(name)
+	return r, nil
 }
 
 // Verify checks a loaded record as [Open] does.
 func (r *Record) Verify(now time.Time) error {
+	again := Record{name: r.name, raw: r.raw}
+	if err := again.verify(); err != nil {
+		return err
+	}
+	return r.checkExpiry(now)
+}
+
+// verify checks r.raw against r.name and sets the other fields.
+func (r *Record) verify() error {
 	p := parts{raw: r.raw}
 	if err := p.verify(&r.name); err != nil {
 		return err
 	}
-	return r.checkExpiry(now)
+	return p.fill(r)
+}
+
+// parse sets the other fields from r.raw.
+func (r *Record) parse() error {
+	p := parts{raw: r.raw}
+	if err := p.parseEnvelope(); err != nil {
+		return err
+	}
+	if err := p.parseDocument(); err != nil {
+		return err
+	}
+	return p.fill(r)
 }
 
 func (r *Record) checkExpiry(now time.Time) error {
@@ -158,7 +171,7 @@ type parts struct {
 	doc wire.Document
 }
 
-// verify runs all steps that need no clock.
+// verify runs all steps that need no clock, but the last, in eol.
 func (p *parts) verify(name *Name) error {
 	if err := p.parseEnvelope(); err != nil {
 		return err
@@ -176,11 +189,7 @@ func (p *parts) verify(name *Name) error {
 	if err := p.verifyV2(key); err != nil {
 		return err
 	}
-	if err := p.compareLegacy(); err != nil {
-		return err
-	}
-	_, err = p.eol()
-	return err
+	return p.compareLegacy()
 }
 
 func (p *parts) parseEnvelope() error {
@@ -266,23 +275,17 @@ func (p *parts) eol() (time.Time, error) {
 	return t, nil
 }
 
-// record makes the Record of parsed parts.
-func (p *parts) record(name Name) (*Record, error) {
+// fill sets the fields of r that come from the bytes.
+func (p *parts) fill(r *Record) error {
 	eol, err := p.eol()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r := &Record{
-		name:     name,
-		raw:      p.raw,
-		data:     p.env.Data,
-		value:    wire.Span{Off: p.env.Data.Off + p.doc.Value.Off, Len: p.doc.Value.Len},
-		sequence: p.doc.Sequence,
-		ttl:      p.doc.TTL,
-		eol:      eol,
-	}
+	r.data = p.env.Data
+	r.value = wire.Span{Off: p.env.Data.Off + p.doc.Value.Off, Len: p.doc.Value.Len}
+	r.sequence, r.ttl, r.eol = p.doc.Sequence, p.doc.TTL, eol
 	if p.env.SignatureV1.Len == 0 && p.env.Value.Len == 0 {
 		r.form = V2Only
 	}
-	return r, nil
+	return nil
 }

@@ -1,6 +1,7 @@
 package ipns
 
 import (
+	"bytes"
 	"context"
 	stdcrypto "crypto"
 	"crypto/ecdsa"
@@ -9,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -16,7 +18,7 @@ import (
 
 // Signer signs for one name. The key may live elsewhere: in a token, behind a
 // network. What a Signer returns is verified before it is used, except for
-// signers of [NewSigner].
+// Ed25519 keys in memory.
 type Signer interface {
 	// Public returns the public key. It is the same at every call.
 	Public() crypto.PubKey
@@ -31,7 +33,7 @@ type Signer interface {
 func NewSigner(priv crypto.PrivKey) Signer {
 	s := &memorySigner{priv: priv, pub: priv.GetPublic()}
 	if KeyType(priv.Type()) == Ed25519 {
-		if raw, err := priv.Raw(); err == nil && len(raw) == ed25519.PrivateKeySize {
+		if raw, err := priv.Raw(); err == nil && checkEd25519(raw) == nil {
 			s.ed25519 = raw
 		}
 	}
@@ -41,7 +43,29 @@ func NewSigner(priv crypto.PrivKey) Signer {
 type memorySigner struct {
 	priv    crypto.PrivKey
 	pub     crypto.PubKey
-	ed25519 ed25519.PrivateKey // nil for other types
+	ed25519 ed25519.PrivateKey // nil for other types, and where its halves do not fit
+}
+
+// checkEd25519 checks that a private key ends with its own public key. A key
+// that does not would sign nothing that verifies, and give its secret away.
+func checkEd25519(priv []byte) error {
+	if len(priv) != ed25519.PrivateKeySize {
+		return fmt.Errorf("ed25519 private key has %d bytes, want %d", len(priv), ed25519.PrivateKeySize)
+	}
+	if !bytes.Equal(ed25519.NewKeyFromSeed(priv[:ed25519.SeedSize]), priv) {
+		return errors.New("ed25519 private key does not belong to its public key")
+	}
+	return nil
+}
+
+// appendPublicKey appends the serialized public key of signer to dst, which
+// saves an allocation for Ed25519 keys in memory.
+func appendPublicKey(dst []byte, signer Signer) ([]byte, error) {
+	if s, ok := signer.(*memorySigner); ok && s.ed25519 != nil {
+		dst = append(dst, ed25519Head[:]...)
+		return append(dst, s.ed25519[ed25519.SeedSize:]...), nil
+	}
+	return MarshalPublicKey(signer.Public())
 }
 
 func (s *memorySigner) Public() crypto.PubKey { return s.pub }

@@ -36,13 +36,25 @@ const (
 
 const tagCID = 42
 
-// cborReader walks over strict DAG-CBOR.
+// maxDocument is the longest document, in bytes: offsets must fit into keySpan.
+const maxDocument = math.MaxUint16
+
+// cborReader walks over strict DAG-CBOR of at most maxDocument bytes.
 type cborReader struct {
 	b     []byte
 	pos   int
 	items int
-	keys  []Span // keys of the maps being read, the innermost last
+
+	// keys are those of the maps being read, the innermost last. A key and its
+	// value are two items, so there is room for all.
+	keys  [MaxItems/2 + 1]keySpan
+	nkeys int
 }
+
+// keySpan is a Span in half of the memory.
+type keySpan struct{ off, len uint16 }
+
+func (k keySpan) of(b []byte) []byte { return b[k.off : k.off+k.len] }
 
 func (r *cborReader) fail(at int, reason string) error { return &Error{at, "dag-cbor: " + reason} }
 
@@ -186,7 +198,7 @@ func (r *cborReader) skip() error {
 }
 
 func (r *cborReader) skipMap(n uint64) error {
-	base, sorted := len(r.keys), true
+	base, sorted := r.nkeys, true
 	for ; n > 0; n-- {
 		_, inOrder, err := r.key(base)
 		if err != nil {
@@ -224,23 +236,24 @@ func (r *cborReader) key(base int) (key Span, inOrder bool, err error) {
 	if err != nil {
 		return key, false, err
 	}
-	inOrder = len(r.keys) == base || compareKeys(r.keys[len(r.keys)-1].Of(r.b), key.Of(r.b)) < 0
-	r.keys = append(r.keys, key)
+	inOrder = r.nkeys == base || compareKeys(r.keys[r.nkeys-1].of(r.b), key.Of(r.b)) < 0
+	r.keys[r.nkeys] = keySpan{uint16(key.Off), uint16(key.Len)}
+	r.nkeys++
 	return key, inOrder, nil
 }
 
 // endMap ends a map. Keys that came in order cannot repeat; others are sorted
 // to find out.
 func (r *cborReader) endMap(base int, sorted bool) error {
-	keys := r.keys[base:]
-	r.keys = r.keys[:base]
+	keys := r.keys[base:r.nkeys]
+	r.nkeys = base
 	if sorted {
 		return nil
 	}
-	slices.SortFunc(keys, func(a, b Span) int { return compareKeys(a.Of(r.b), b.Of(r.b)) })
+	slices.SortFunc(keys, func(x, y keySpan) int { return compareKeys(x.of(r.b), y.of(r.b)) })
 	for i := 1; i < len(keys); i++ {
-		if bytes.Equal(keys[i-1].Of(r.b), keys[i].Of(r.b)) {
-			return r.fail(int(keys[i].Off), "map key is repeated")
+		if bytes.Equal(keys[i-1].of(r.b), keys[i].of(r.b)) {
+			return r.fail(int(keys[i].off), "map key is repeated")
 		}
 	}
 	return nil

@@ -42,8 +42,10 @@ func (d *Document) Has(key string) bool {
 // holds what was read before it.
 func ParseDocument(d *Document, data []byte) error {
 	*d = Document{}
-	var room [16]Span
-	r := cborReader{b: data, keys: room[:0]}
+	r := cborReader{b: data}
+	if len(data) > maxDocument {
+		return r.fail(maxDocument, "document is too long")
+	}
 	major, n, err := r.head()
 	if err != nil {
 		return err
@@ -143,6 +145,9 @@ func IsStandardKey(key string) bool { return slices.Contains(standardKeys[:], ke
 // Check reports whether value is exactly one well-formed DAG-CBOR item.
 func Check(value []byte) error {
 	r := cborReader{b: value}
+	if len(value) > maxDocument {
+		return r.fail(maxDocument, "item is too long")
+	}
 	if err := r.skip(); err != nil {
 		return err
 	}
@@ -155,7 +160,7 @@ func Check(value []byte) error {
 // Body is what AppendDocument writes.
 type Body struct {
 	TTL          uint64
-	Value        []byte
+	Value        string
 	Sequence     uint64
 	Validity     []byte
 	ValidityType uint64
@@ -182,7 +187,7 @@ func AppendDocument(dst []byte, b *Body) []byte {
 		case 0:
 			dst = appendHead(dst, majorUint, b.TTL)
 		case 1:
-			dst = AppendCBORBytes(dst, b.Value)
+			dst = append(appendHead(dst, majorBytes, uint64(len(b.Value))), b.Value...)
 		case 2:
 			dst = appendHead(dst, majorUint, b.Sequence)
 		case 3:

@@ -192,6 +192,13 @@ func AppendBytes(dst []byte, number int, b []byte) []byte {
 	return append(dst, b...)
 }
 
+// AppendString is AppendBytes for a string.
+func AppendString(dst []byte, number int, s string) []byte {
+	dst = AppendUvarint(dst, uint64(number)<<3|wireBytes)
+	dst = AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
 // AppendVarint appends an integer field, also when u is 0.
 func AppendVarint(dst []byte, number int, u uint64) []byte {
 	return AppendUvarint(AppendUvarint(dst, uint64(number)<<3|wireVarint), u)
