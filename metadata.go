@@ -1,6 +1,7 @@
 package ipns
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -73,17 +74,20 @@ func encodeMetadata(value any) ([]byte, error) {
 
 // Metadata returns the metadata of the record, nil when there is none. The
 // values are copies.
-func (r *Record) Metadata() Metadata {
+func (r *Record) Metadata() Metadata { return decodeMetadata(r.data.Of(r.raw)) }
+
+// decodeMetadata reads the metadata of a document that was parsed before.
+func decodeMetadata(data []byte) Metadata {
 	var m Metadata
-	for key, value := range wire.Extra(r.data.Of(r.raw)) {
+	for key, item := range wire.Extra(data) {
 		if m == nil {
 			m = Metadata{}
 		}
-		v := wire.Decode(value)
-		if v == nil {
-			v = CBOR(append([]byte(nil), value...))
+		if v := wire.Decode(item); v != nil {
+			m[key] = v
+		} else {
+			m[key] = CBOR(bytes.Clone(item))
 		}
-		m[key] = v
 	}
 	return m
 }

@@ -139,6 +139,9 @@ func Extra(data []byte) iter.Seq2[string, []byte] {
 	}
 }
 
+// Keys returns the five keys that every record has, in canonical order.
+func Keys() []string { return slices.Clone(standardKeys[:]) }
+
 // IsStandardKey reports whether key is one of the five that every record has.
 func IsStandardKey(key string) bool { return slices.Contains(standardKeys[:], key) }
 
