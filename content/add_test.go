@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -208,33 +209,88 @@ func cat(t testing.TB, s *Store, p string) string {
 	return string(b)
 }
 
-// A file of more than 174 leaves has two levels, a directory with more than 256 KiB of links becomes a HAMT: both must
-// read back, and hash the same without being stored.
-func TestLargeTrees(t *testing.T) {
-	s := offlineStore(t)
-	var big []Entry
-	for i := range 4000 {
-		big = append(big, file(fmt.Sprintf("many/%060d", i), fmt.Sprint(i)))
+// numbered is a directory of 3,000 small files.
+func numbered(name, format, letter string) iter.Seq2[Entry, error] {
+	var es []Entry
+	for i := range 3000 {
+		es = append(es, file(fmt.Sprintf("%s/"+format, name, i), fmt.Sprint(letter, i)))
 	}
-	body := bytes.Repeat([]byte("0123456789abcdef"), 50<<20/16+1)
-	fileRoot := rootOf(t, add(t, s, FromReader("big", bytes.NewReader(body)), AddOptions{CIDVersion: 1}))
-	if got := cat(t, s, fileRoot.CID.String()); got != string(body) {
+	return entries(es...)
+}
+
+// Trees at the edges of the format: one leaf and two, two levels of leaves (more than 174), directories below and above
+// 256 KiB of links, the latter a HAMT. The CIDs are those that Kubo gives.
+func TestKnownCIDsOfLargeTrees(t *testing.T) {
+	zeros := func(n int) func() iter.Seq2[Entry, error] {
+		return func() iter.Seq2[Entry, error] { return FromReader("zeros", bytes.NewReader(make([]byte, n))) }
+	}
+	for _, tt := range []struct {
+		name        string
+		tree        func() iter.Seq2[Entry, error]
+		v0, v1, raw string // raw: version 0 with raw leaves
+	}{
+		{
+			"one leaf", zeros(256 << 10),
+			"QmRk1rduJvo5DfEYAaLobS2za9tDszk35hzaNSDCJ74DA7",
+			"bafkreiekhhjkxu4ztk3tyng3er3ijhg56mb44oe3gwbgquhzu4afrg2ksa", "",
+		},
+		{
+			"two leaves", zeros(256<<10 + 1),
+			"QmbVuw4C4vcmVKqxoWtgDVobvcHrSn51qsmQmyxjk4sB2Q",
+			"bafybeigllfqgfpqydppr6cmv56g7ax4wyhruzswvcefv6j5kj77nzttfki", "",
+		},
+		{
+			"two levels", zeros(60 << 20),
+			"QmZxBEc6CrGHGZfxwzXCw6ccgaksyfhovDqrnyqbBF8Cpt",
+			"bafybeiaeu4xqjjcu5zdvb3uva5snhanvxj32gx5jmcd2d6nqatfzjqyyfe",
+			"QmPmt6ikBizt7zSiY1tvi74Tx71QbWfdfe9UkfbV5eQnfR",
+		},
+		{
+			"many files", func() iter.Seq2[Entry, error] { return numbered("flat", "%04d", "x") },
+			"Qmchn1y4WLTqXvoTikKZSXZRcAU911ynsXVuF1d6hMY5cj",
+			"bafybeiehgoqquiwoglux5taqlbmetvpaecnec75ihbdppq6kmcucqfx7qe",
+			"QmXSRQicbxJZSie6fVi6QLh2HTPJFEcD7NaX1nxYErM33v",
+		},
+		{
+			"sharded", func() iter.Seq2[Entry, error] { return numbered("hamt", "%060d", "y") },
+			"QmYGVB9SouQeyVxvZwqhxSDPEvaSA9MMvUV5BuRFZZ9GoG",
+			"bafybeia6alxcwnbluf56mq26a4uorkqmhn3mupdw3fr2c4u25bisz6oqsi",
+			"QmVnfMKL62eEZwzG17TGwrqhDxBdko3mccjchjZuGj4RJ9",
+		},
+		{
+			"link", func() iter.Seq2[Entry, error] {
+				return entries(Entry{Path: "ln", Mode: fs.ModeSymlink, Target: "a/b"})
+			},
+			"QmYjXrHqJyafcUuFEqBCgnrZDXgAZcD5QVaMJQ1PZN3nKh",
+			"bafybeie2of4pluxcopzu6yj4sel5qmneiryijhb3exiyuege7oklmgzawa",
+			"QmYjXrHqJyafcUuFEqBCgnrZDXgAZcD5QVaMJQ1PZN3nKh",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := offlineStore(t)
+			for want, o := range map[string]AddOptions{
+				tt.v0: {}, tt.v1: {CIDVersion: 1}, tt.raw: {Leaves: LeavesRaw},
+			} {
+				for _, o.OnlyHash = range []bool{false, true} {
+					if got := rootOf(t, add(t, s, tt.tree(), o)).CID.String(); want != "" && got != want {
+						t.Errorf("%+v: %s, want %s", o, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestLargeTreesReadBack(t *testing.T) {
+	s := offlineStore(t)
+	body := string(bytes.Repeat([]byte("0123456789abcdef"), 50<<20/16+1))
+	root := rootOf(t, add(t, s, FromReader("big", strings.NewReader(body)), AddOptions{}))
+	if got := cat(t, s, root.CID.String()); got != body {
 		t.Errorf("large file reads back with %d bytes that differ, want %d", len(got), len(body))
 	}
-	only := rootOf(t, add(t, s, FromReader("big", bytes.NewReader(body)), AddOptions{CIDVersion: 1, OnlyHash: true}))
-	if only != fileRoot {
-		t.Errorf("only hashed: %v, stored: %v", only, fileRoot)
-	}
-	dirRoot := rootOf(t, add(t, s, entries(big...), AddOptions{CIDVersion: 1}))
-	for i := range big {
-		big[i].Content = strings.NewReader(fmt.Sprint(i))
-	}
-	only = rootOf(t, add(t, s, entries(big...), AddOptions{CIDVersion: 1, OnlyHash: true}))
-	if only != dirRoot {
-		t.Errorf("only hashed: %v, stored: %v", only, dirRoot)
-	}
-	for _, i := range []int{0, 1777, 3999} {
-		if got := cat(t, s, fmt.Sprintf("/ipfs/%s/%060d", dirRoot.CID, i)); got != fmt.Sprint(i) {
+	root = rootOf(t, add(t, s, numbered("hamt", "%060d", "y"), AddOptions{CIDVersion: 1}))
+	for _, i := range []int{0, 1777, 2999} {
+		if got, want := cat(t, s, fmt.Sprintf("/ipfs/%s/%060d", root.CID, i)), fmt.Sprint("y", i); got != want {
 			t.Errorf("file %d of the large directory holds %q", i, got)
 		}
 	}
@@ -284,7 +340,7 @@ func TestProgress(t *testing.T) {
 
 func TestRefusedTrees(t *testing.T) {
 	s := offlineStore(t)
-	broken := io.MultiReader(strings.NewReader("x"), errReader{})
+	broken := io.MultiReader(strings.NewReader("x"), iotest.ErrReader(errors.New("disk on fire")))
 	deep := strings.Repeat("d/", maxDepth) + "f"
 	for _, tt := range []struct {
 		name string
@@ -297,6 +353,7 @@ func TestRefusedTrees(t *testing.T) {
 		{"twice", entries(file("d/f", "1"), file("d/f", "2")), AddOptions{}, "d/f comes twice"},
 		{"entered again", entries(file("r/d/f", "1"), file("r/e", "2"), file("r/d/g", "3")), AddOptions{}, "r/d comes twice"},
 		{"broken file", entries(Entry{Path: "d/broken", Content: broken}), AddOptions{}, "d/broken: disk on fire"},
+		{"cut off", entries(Entry{Path: "d/upload", Content: iotest.ErrReader(io.ErrUnexpectedEOF)}), AddOptions{}, "d/upload: the content breaks off"},
 		{"dots", entries(file("d/../../f", "1")), AddOptions{}, "not a clean"},
 		{"absolute", entries(file("/etc/passwd", "1")), AddOptions{}, "not a clean"},
 		{"deep", entries(file(deep, "1")), AddOptions{}, "directories deep"},
@@ -314,10 +371,6 @@ func TestRefusedTrees(t *testing.T) {
 		t.Errorf("a refused tree left the pin %v", p)
 	}
 }
-
-type errReader struct{}
-
-func (errReader) Read([]byte) (int, error) { return 0, errors.New("disk on fire") }
 
 func TestSpecialFile(t *testing.T) {
 	root := writeTree(t, map[string]string{"a": "a"})
