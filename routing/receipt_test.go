@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
@@ -22,45 +23,46 @@ func wan(i int, err error) routing.Ack {
 // TestR16TruthfulAnnouncement: with 0 to 20 of 20 servers willing, the headline
 // is what the servers hold, for each way of not holding.
 func TestR16TruthfulAnnouncement(t *testing.T) {
-	faults := []routingtest.Fault{routingtest.Refusing, routingtest.Stuck, routingtest.Dead}
-	for bad := range 21 {
-		for _, fault := range faults {
-			net := routingtest.New(20)
-			net.Timeout = 20e6
-			key := routingtest.NewKey(t)
-			rec := routingtest.Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 3})
-			newer := routingtest.Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 4})
-			for _, s := range net.Servers[:bad] {
-				s.Fault = fault
-				if fault == routingtest.Stuck {
-					s.Fault = routingtest.Honest // but it has a newer record and says so
-					s.Hold(rec.Name(), newer.Raw())
+	synctest.Test(t, func(t *testing.T) {
+		faults := []routingtest.Fault{routingtest.Refusing, routingtest.Stuck, routingtest.Dead}
+		for bad := range 21 {
+			for _, fault := range faults {
+				net := routingtest.New(20)
+				key := routingtest.NewKey(t)
+				rec := routingtest.Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 3})
+				newer := routingtest.Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 4})
+				for _, s := range net.Servers[:bad] {
+					s.Fault = fault
+					if fault == routingtest.Stuck {
+						s.Fault = routingtest.Honest // but it has a newer record and says so
+						s.Hold(rec.Name(), newer.Raw())
+					}
 				}
-			}
-			r, err := routing.Collect(net.Put(t.Context(), rec))
-			if err != nil {
-				t.Fatal(err)
-			}
-			k, of := r.Announced()
-			if held := net.Holders(rec); k != held || k != 20-bad || of != 20 {
-				t.Errorf("%d servers with fault %d: announced to %d of %d, %d hold it", bad, fault, k, of, held)
-			}
-			refused := 0
-			for network, target := range r.Refused() {
-				refused++
-				if network != "wan" || target.Reason == "" {
-					t.Errorf("%s: %+v gives no reason", network, target)
+				r, err := routing.Collect(net.Put(t.Context(), rec))
+				if err != nil {
+					t.Fatal(err)
 				}
-				if newerKnown := target.Newer != nil && *target.Newer == 4; newerKnown != (fault == routingtest.Stuck) {
-					t.Errorf("%+v: is a newer record known? %v", target, newerKnown)
+				k, of := r.Announced()
+				if held := net.Holders(rec); k != held || k != 20-bad || of != 20 {
+					t.Errorf("%d servers with fault %d: announced to %d of %d, %d hold it", bad, fault, k, of, held)
 				}
-			}
-			if refused != bad {
-				t.Errorf("%d targets refused, receipt names %d", bad, refused)
+				refused := 0
+				for network, target := range r.Refused() {
+					refused++
+					if network != "wan" || target.Reason == "" {
+						t.Errorf("%s: %+v gives no reason", network, target)
+					}
+					if newerKnown := target.Newer != nil && *target.Newer == 4; newerKnown != (fault == routingtest.Stuck) {
+						t.Errorf("%+v: is a newer record known? %v", target, newerKnown)
+					}
+				}
+				if refused != bad {
+					t.Errorf("%d targets refused, receipt names %d", bad, refused)
+				}
 			}
 		}
-	}
-	t.Logf("%d puts, every figure was the number of servers that hold the record", 21*len(faults))
+		t.Logf("%d puts, every figure was the number of servers that hold the record", 21*len(faults))
+	})
 }
 
 func TestReceiptRetryAndExtra(t *testing.T) {
