@@ -1,0 +1,177 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/goipns/ipns"
+)
+
+// Limits of one DNSLink lookup.
+const (
+	MaxTXT = 64 // TXT records that are looked through
+
+	dnsTimeout = 10 * time.Second
+	maxLinkTTL = 24 * time.Hour
+	linkPrefix = "dnslink="
+	linkLabel  = "_dnslink."
+	linkSource = "dnslink"
+)
+
+var (
+	errNoLink   = fmt.Errorf("%w: DNSLink lookup could not find a TXT record (https://docs.ipfs.tech/concepts/dnslink/)", ErrNotFound)
+	errTwoLinks = errors.New("could not resolve name: DNSLink lookup returned more than one IPFS content path; ask domain owner to remove duplicate TXT records")
+)
+
+// link is what is known of the DNSLink of a domain.
+type link struct {
+	value    string
+	err      error
+	until    time.Time // kept until then; zero if the TTL is unknown
+	modified time.Time // when the value was first seen
+}
+
+// asking is one lookup that is going on.
+type asking struct {
+	done chan struct{}
+	link link // when done is closed
+}
+
+// lookupLink finds what the DNSLink of a domain means. Nobody has signed it.
+func (r *Resolver) lookupLink(ctx context.Context, domain string, opt Options) (Hop, error) {
+	now := r.now()
+	r.mu.Lock()
+	known, ok := r.links.get(domain)
+	cached := ok && now.Before(known.until) && !opt.NoCache && (r.MaxCacheTTL >= 0 || known.err != nil)
+	var a *asking
+	if !cached && !opt.Offline && !r.closed {
+		a = r.asking[domain]
+		if a == nil && len(r.asking) < DefaultMaxSearches {
+			a = &asking{done: make(chan struct{})}
+			r.asking[domain] = a
+			r.wg.Go(func() { r.ask(domain, a) })
+		}
+	}
+	closed := r.closed
+	r.mu.Unlock()
+	switch {
+	case cached:
+	case a != nil:
+		select {
+		case <-a.done:
+			known = a.link
+		case <-ctx.Done():
+			return Hop{}, linkError(domain, context.Cause(ctx))
+		}
+	case closed || opt.Offline:
+		return Hop{}, linkError(domain, errOffline)
+	default:
+		return Hop{}, linkError(domain, ErrBusy)
+	}
+	if known.err != nil {
+		return Hop{}, linkError(domain, known.err)
+	}
+	return Hop{
+		Root: domain, Value: known.value, Source: linkSource, Cached: cached,
+		TTL: max(0, known.until.Sub(now)), ttlKnown: !known.until.IsZero(), modified: known.modified,
+	}, nil
+}
+
+func linkError(domain string, err error) error {
+	if errors.Is(err, errTimeout) {
+		err = context.DeadlineExceeded
+	}
+	return fmt.Errorf("DNSLink lookup for %q failed: %w", domain+".", err)
+}
+
+// ask makes one lookup for all who wait for it.
+func (r *Resolver) ask(domain string, a *asking) {
+	ctx, cancel := context.WithTimeout(r.ctx, dnsTimeout)
+	defer cancel()
+	lookup := r.LookupTXT
+	if lookup == nil {
+		lookup = systemTXT
+	}
+	host := domain
+	if !strings.HasPrefix(host, linkLabel) {
+		host = linkLabel + host
+	}
+	txt, ttl, err := lookup(ctx, host+".")
+	now := r.now()
+	var notFound *net.DNSError
+	switch {
+	case errors.As(err, &notFound) && notFound.IsNotFound:
+		a.link.err = errNoLink
+	case err != nil:
+		a.link.err = err
+	default:
+		a.link.value, a.link.err = parseLinks(txt)
+	}
+	a.link.modified = now
+	switch {
+	case errors.Is(a.link.err, ErrNotFound):
+		a.link.until = now.Add(notFoundPause)
+	case a.link.err != nil:
+		a.link.until = now.Add(failedPause)
+	case ttl > 0:
+		ttl = min(ttl, maxLinkTTL)
+		if r.MaxCacheTTL > 0 {
+			ttl = min(ttl, r.MaxCacheTTL)
+		}
+		a.link.until = now.Add(ttl)
+	}
+	r.mu.Lock()
+	if old, ok := r.links.get(domain); ok && old.err == nil && old.value == a.link.value {
+		a.link.modified = old.modified
+	}
+	r.links.put(domain, a.link)
+	delete(r.asking, domain)
+	r.mu.Unlock()
+	close(a.done)
+}
+
+// parseLinks finds the one content path among TXT records. Those that are not
+// DNSLinks are passed over.
+func parseLinks(txt []string) (string, error) {
+	if len(txt) > MaxTXT {
+		return "", fmt.Errorf("could not resolve name: more than %d TXT records", MaxTXT)
+	}
+	var paths []string
+	for _, entry := range txt {
+		if path, ok := parseLink(entry); ok {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	switch len(paths) {
+	case 0:
+		return "", errNoLink
+	case 1:
+		return paths[0], nil
+	}
+	return "", errTwoLinks
+}
+
+// parseLink reads one TXT record: "dnslink=" and a path or, as was once usual, a
+// CID; or one of these alone.
+func parseLink(entry string) (path string, ok bool) {
+	for _, b := range []byte(entry) {
+		if b < 0x20 || b > 0x7e {
+			return "", false
+		}
+	}
+	value := strings.TrimPrefix(entry, linkPrefix)
+	if c, err := cid.Decode(value); err == nil {
+		return "/ipfs/" + c.String(), true
+	}
+	path, err := ipns.ParsePath(value)
+	return path, err == nil
+}

@@ -1,0 +1,391 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/routingtest"
+)
+
+// fixture is a node that resolves: a Book over a store in memory and a network
+// of 20 servers, 100 ms away.
+type fixture struct {
+	*Resolver
+	t     *testing.T
+	net   *routingtest.Network
+	store *recordstore.Memory
+}
+
+const delay = 100 * time.Millisecond
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{t: t, net: routingtest.New(20), store: recordstore.NewMemory()}
+	for _, s := range f.net.Servers {
+		s.Delay = delay
+	}
+	f.restart()
+	return f
+}
+
+// restart begins anew with what the store has.
+func (f *fixture) restart() {
+	if f.Resolver != nil {
+		f.Resolver.Close()
+		if err := f.Book.Flush(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	r := &Resolver{Book: &names.Book{Store: f.store}, Router: f.net, LookupTXT: noTXT}
+	f.Resolver = r
+	f.t.Cleanup(func() { r.Close() })
+}
+
+func noTXT(_ context.Context, domain string) ([]string, time.Duration, error) {
+	return nil, 0, fmt.Errorf("unexpected DNS lookup of %s", domain)
+}
+
+// name is one to publish under in tests.
+type name struct {
+	t   *testing.T
+	key crypto.PrivKey
+}
+
+func newName(t *testing.T) name { return name{t, routingtest.NewKey(t)} }
+
+// record signs "/ipfs/<a CID that spells the value>".
+func (n name) record(seq uint64, value string) *ipns.Record {
+	return n.sign(ipns.Fields{Value: value, Sequence: seq, TTL: 5 * time.Minute})
+}
+
+func (n name) sign(f ipns.Fields) *ipns.Record {
+	n.t.Helper()
+	return routingtest.Sign(n.t, n.key, f)
+}
+
+const (
+	pathA = "/ipfs/bafkqaalb"
+	pathB = "/ipfs/bafkqaalc"
+	pathC = "/ipfs/bafkqaald"
+)
+
+// hold puts a record on servers without anybody knowing.
+func hold(rec *ipns.Record, servers ...*routingtest.Server) {
+	for _, s := range servers {
+		s.Hold(rec.Name(), rec.Raw())
+	}
+}
+
+func (f *fixture) resolve(path string, opt Options) Resolution {
+	f.t.Helper()
+	res, err := f.Resolve(f.t.Context(), path, opt)
+	if err != nil {
+		f.t.Fatalf("resolve %s: %v", path, err)
+	}
+	return res
+}
+
+// leads checks what a name leads to.
+func (f *fixture) leads(n ipns.Name, opt Options, want string) Hop {
+	f.t.Helper()
+	res := f.resolve(n.String(), opt)
+	if res.Path != want {
+		f.t.Fatalf("leads to %s, want %s", res.Path, want)
+	}
+	return res.Hops[0]
+}
+
+func (f *fixture) fails(path string, opt Options, want error) error {
+	f.t.Helper()
+	res, err := f.Resolve(f.t.Context(), path, opt)
+	if err == nil || want != nil && !errors.Is(err, want) {
+		f.t.Fatalf("resolve %s: %v, %v; want %v", path, res.Path, err, want)
+	}
+	return err
+}
+
+func (f *fixture) take(rec *ipns.Record, o recordstore.Origin) {
+	f.t.Helper()
+	if _, err := f.Book.Take(f.t.Context(), rec, o); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func collect(seq iter.Seq2[Resolution, error]) (all []Resolution, err error) {
+	for res, e := range seq {
+		if e != nil {
+			return all, e
+		}
+		all = append(all, res)
+	}
+	return all, nil
+}
+
+func TestResolveFirstAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(3, pathA)
+		hold(rec, f.net.Servers...)
+		f.net.Servers[7].Delay = 10 * time.Millisecond
+		start := time.Now()
+		hop := f.leads(rec.Name(), Options{}, pathA)
+		if took := time.Since(start); took != 10*time.Millisecond {
+			t.Errorf("took %v, the nearest server answers after 10ms", took)
+		}
+		want := Hop{
+			Root: rec.Name().String(), Value: pathA, TTL: 5 * time.Minute, Source: f.net.Servers[7].ID, Network: "wan",
+			Record: hop.Record, Sequence: 3, EOL: rec.EOL(), Agree: 1,
+			ttlKnown: true, modified: time.Now(), final: true, last: true,
+		}
+		if hop != want {
+			t.Errorf("got  %+v\nwant %+v", hop, want)
+		}
+		// The search goes on, and what it finds is known afterwards.
+		time.Sleep(delay)
+		synctest.Wait()
+		hop = f.leads(rec.Name(), Options{Confidence: All}, pathA)
+		if hop.Agree != 20 || !hop.Complete || !hop.Cached || f.net.Counts().Searches != 1 {
+			t.Errorf("%d agree, complete %v, cached %v after %d searches", hop.Agree, hop.Complete, hop.Cached, f.net.Counts().Searches)
+		}
+	})
+}
+
+func TestConfidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		older, newer := n.record(1, pathA), n.record(2, pathB)
+		// One server a step: 8 with the older record, then 12 with the newer one.
+		for i, s := range f.net.Servers {
+			s.Delay = time.Duration(i+1) * 10 * time.Millisecond
+			if i < 8 {
+				hold(older, s)
+			} else {
+				hold(newer, s)
+			}
+		}
+		for _, tc := range []struct {
+			c     Confidence
+			path  string
+			agree int
+			after time.Duration
+			all   bool
+		}{
+			{First, pathA, 1, 10 * time.Millisecond, false},
+			{5, pathA, 5, 50 * time.Millisecond, false},
+			{10, pathB, 10, 180 * time.Millisecond, false},
+			{All, pathB, 12, 200 * time.Millisecond, true},
+			{16, pathB, 12, 200 * time.Millisecond, true}, // there are no 16
+		} {
+			f.store = recordstore.NewMemory()
+			f.restart()
+			start := time.Now()
+			hop := f.leads(newer.Name(), Options{Confidence: tc.c}, tc.path)
+			if took := time.Since(start); took != tc.after || hop.Agree != tc.agree || hop.Complete != tc.all {
+				t.Errorf("confidence %d: %d agree, complete %v after %v; want %d, %v after %v",
+					tc.c, hop.Agree, hop.Complete, took, tc.agree, tc.all, tc.after)
+			}
+		}
+	})
+}
+
+func TestStreamYieldsBetterAndBetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		for i, s := range f.net.Servers {
+			s.Delay = time.Duration(i+1) * 10 * time.Millisecond
+			hold(n.record(uint64(i/5), fmt.Sprintf("/ipfs/bafkqaal%c", "abcd"[i/5])), s)
+		}
+		path := "/ipns/" + mustName(t, n).String() + "/x/"
+		var got []string
+		for res, err := range f.Stream(t.Context(), path, Options{Confidence: All}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s %d/%v", res.Path, res.Hops[0].Agree, res.Final))
+		}
+		want := []string{
+			"/ipfs/bafkqaala/x/ 1/false", "/ipfs/bafkqaalb/x/ 1/false",
+			"/ipfs/bafkqaalc/x/ 1/false", "/ipfs/bafkqaald/x/ 1/false", "/ipfs/bafkqaald/x/ 5/true",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+func mustName(t *testing.T, n name) ipns.Name {
+	t.Helper()
+	name, err := ipns.NameOf(n.key.GetPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Not found, unknown and failed are three answers.
+func TestThreeKindsOfNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		path := mustName(t, newName(t)).String()
+		f.fails(path, Options{}, ErrNotFound)
+
+		path = mustName(t, newName(t)).String()
+		for _, s := range f.net.Servers[:17] {
+			s.Fault = routingtest.Dead
+		}
+		err := f.fails(path, Options{}, nil)
+		var unknown *UnknownError
+		if !errors.As(err, &unknown) || unknown.Answered != 3 || unknown.Asked != 20 || errors.Is(err, ErrNotFound) {
+			t.Errorf("3 of 20 answer: %v", err)
+		}
+		if want := "could not resolve name: " + path + ": unknown: only 3 of 20 servers answered"; err.Error() != want {
+			t.Errorf("text %q, want %q", err, want)
+		}
+
+		path = mustName(t, newName(t)).String()
+		f.net.Fail = errors.New("out of order")
+		err = f.fails(path, Options{}, f.net.Fail)
+		if errors.As(err, &unknown) || errors.Is(err, ErrNotFound) {
+			t.Errorf("a failed search: %v", err)
+		}
+		f.net.Fail = nil
+
+		path = mustName(t, newName(t)).String()
+		f.net.Servers = nil
+		err = f.fails(path, Options{}, routing.ErrNoTargets)
+		if !errors.As(err, &unknown) || unknown.Asked != 0 {
+			t.Errorf("nobody to ask: %v", err)
+		}
+
+		err = f.fails(path, Options{Offline: true}, nil)
+		if !errors.As(err, &unknown) {
+			t.Errorf("offline: %v", err)
+		}
+	})
+}
+
+func TestNotFoundIsRememberedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		path := mustName(t, n).String()
+		f.fails(path, Options{}, ErrNotFound)
+		hold(n.record(1, pathA), f.net.Servers...)
+		for range 10 {
+			f.fails(path, Options{}, ErrNotFound)
+		}
+		if got := f.net.Counts().Searches; got != 1 {
+			t.Errorf("%d searches, want 1", got)
+		}
+		f.leads(mustName(t, n), Options{NoCache: true}, pathA)
+
+		path = mustName(t, newName(t)).String()
+		f.fails(path, Options{}, ErrNotFound)
+		time.Sleep(notFoundPause)
+		f.fails(path, Options{}, ErrNotFound)
+		if got := f.net.Counts().Searches; got != 4 {
+			t.Errorf("%d searches, want 4", got)
+		}
+	})
+}
+
+func TestSingleFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(1, pathA)
+		hold(rec, f.net.Servers...)
+		const askers = 500
+		done := make(chan error, askers)
+		for i := range askers {
+			go func() {
+				_, err := f.Resolve(t.Context(), rec.Name().String(), Options{NoCache: i%2 == 0, Confidence: Confidence(i%3 - 1)})
+				done <- err
+			}()
+		}
+		for range askers {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if got := f.net.Counts().Searches; got != 1 {
+			t.Errorf("%d searches for %d who asked at once, want 1", got, askers)
+		}
+		t.Logf("%d asked at once, 1 search", askers)
+	})
+}
+
+func TestMaxSearches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.MaxSearches = 3
+		for range 3 {
+			go f.Resolve(t.Context(), mustName(t, newName(t)).String(), Options{})
+		}
+		synctest.Wait()
+		f.fails(mustName(t, newName(t)).String(), Options{}, ErrBusy)
+		time.Sleep(delay)
+		synctest.Wait()
+		f.fails(mustName(t, newName(t)).String(), Options{}, ErrNotFound)
+	})
+}
+
+func TestTimeoutGivesTheBestSoFar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(1, pathA)
+		hold(rec, f.net.Servers...)
+		for _, s := range f.net.Servers[4:] {
+			s.Fault = routingtest.Dead
+		}
+		start := time.Now()
+		res := f.resolve(rec.Name().String(), Options{Confidence: 16, Timeout: time.Second})
+		if time.Since(start) != time.Second || res.Path != pathA || res.Hops[0].Agree != 4 || res.Final {
+			t.Errorf("after %v: %+v", time.Since(start), res)
+		}
+		other := mustName(t, newName(t))
+		err := f.fails(other.String(), Options{Timeout: time.Second}, context.DeadlineExceeded)
+		var unknown *UnknownError
+		if !errors.As(err, &unknown) || unknown.Answered != 4 {
+			t.Errorf("nothing in time: %v", err)
+		}
+		// A caller that goes is told so.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := f.Resolve(ctx, mustName(t, newName(t)).String(), Options{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCloseWaitsForSearches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(1, pathA)
+		hold(rec, f.net.Servers...)
+		f.net.Servers[0].Delay = time.Millisecond
+		f.leads(rec.Name(), Options{}, pathA)
+		start := time.Now()
+		f.Close()
+		if time.Since(start) != 0 {
+			t.Errorf("close took %v", time.Since(start))
+		}
+		if len(f.flights) != 0 {
+			t.Errorf("%d searches go on after close", len(f.flights))
+		}
+		hop := f.leads(rec.Name(), Options{}, pathA)
+		if !hop.Cached {
+			t.Errorf("after close: %+v", hop)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// walk follows a path from hop to hop. With stream it yields every better
+// answer of every hop, without it the last alone.
+func (r *Resolver) walk(ctx context.Context, path string, opt Options, stream bool) iter.Seq2[Resolution, error] {
+	return func(yield func(Resolution, error) bool) {
+		r.start()
+		start, err := ParsePath(path)
+		if err != nil {
+			yield(Resolution{}, err)
+			return
+		}
+		ctx, cancel := opt.limit(ctx)
+		defer cancel()
+		w := walker{r: r, opt: opt, yield: yield}
+		if err := w.step(ctx, start, nil, stream); err != nil && !errors.Is(err, errEnough) {
+			yield(Resolution{}, err)
+		}
+	}
+}
+
+// errEnough says that the caller wants no more answers.
+var errEnough = errors.New("enough")
+
+type walker struct {
+	r     *Resolver
+	opt   Options
+	yield func(Resolution, error) bool
+}
+
+// step resolves the root of a mutable path and goes on with where that leads,
+// until the path is immutable.
+func (w *walker) step(ctx context.Context, path string, before []Hop, stream bool) error {
+	root, rest := split(path)
+	if len(before) >= MaxDepth {
+		return fmt.Errorf("%w: more than %d lookups", ErrRecursion, MaxDepth)
+	}
+	for hop, err := range w.hop(ctx, root, stream) {
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(before, func(b Hop) bool { return b.Root == hop.Root }) {
+			return fmt.Errorf("%w: %s leads to itself", ErrRecursion, hop.Root)
+		}
+		next, err := join(hop, rest)
+		hops := append(slices.Clip(before), hop)
+		switch {
+		case err != nil:
+		case w.opt.OneHop || !mutable(next):
+			if !w.yield(resolution(next, hops), nil) {
+				return errEnough
+			}
+		default:
+			// Where a first answer leads to is looked at once, and then again
+			// where the next one does.
+			err = w.step(ctx, next, hops, stream && hop.last)
+		}
+		if hop.last || errors.Is(err, errEnough) {
+			return err
+		}
+		// What is wrong behind an answer that is not the last may be right
+		// behind the next.
+	}
+	return nil
+}
+
+// hop looks one root up.
+func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Hop, error] {
+	name, domain, err := parseRoot(root)
+	one := func(hop Hop, err error) iter.Seq2[Hop, error] {
+		hop.final, hop.last = true, true
+		return func(yield func(Hop, error) bool) { yield(hop, err) }
+	}
+	if err != nil {
+		return one(Hop{}, err)
+	}
+	key := domain
+	if domain == "" {
+		key = name.String()
+	}
+	if value, ok := w.r.static[key]; ok {
+		return one(Hop{Root: key, Value: value, Source: "static"}, nil)
+	}
+	if domain != "" {
+		return one(w.r.lookupLink(ctx, domain, w.opt))
+	}
+	return w.r.lookup(ctx, name, w.opt, stream)
+}
+
+// resolution folds the hops that led to a path.
+func resolution(path string, hops []Hop) Resolution {
+	res := Resolution{Path: path, Hops: hops, Final: true}
+	ttlKnown := false
+	for _, h := range hops {
+		res.Final = res.Final && h.final
+		if h.modified.After(res.LastModified) {
+			res.LastModified = h.modified
+		}
+		if h.ttlKnown && (!ttlKnown || h.TTL < res.TTL) {
+			res.TTL, ttlKnown = h.TTL, true
+		}
+	}
+	return res
+}
+
+// EOL is the earliest end of life of the records that led here; zero if none
+// did.
+func (res Resolution) EOL() time.Time {
+	var eol time.Time
+	for _, h := range res.Hops {
+		if h.Record != nil && (eol.IsZero() || h.EOL.Before(eol)) {
+			eol = h.EOL
+		}
+	}
+	return eol
+}
+
+// mutable reports whether a path means something else tomorrow.
+func mutable(path string) bool { return strings.HasPrefix(path, namespace) }
