@@ -43,6 +43,10 @@ var (
 	// room again.
 	ErrFull = errors.New("no space left for records")
 
+	// ErrDoubt says that a write may yet become durable: the outcome is known when
+	// the entry can be swapped again.
+	ErrDoubt = errors.New("outcome of the write is unknown")
+
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("record store is closed")
 
@@ -68,8 +72,8 @@ type Store interface {
 	// entry as it is now stored, with its new version. If the versions differ,
 	// it returns ErrConflict and changes nothing. The entry, its mark and its
 	// history change together, and are durable when Swap returns without an
-	// error. After any other error than ErrConflict and ErrFull the outcome is
-	// unknown: the entry is the old one or the new one, never a mixture.
+	// error. After ErrConflict and ErrFull the entry is the old one; after ErrDoubt
+	// and any other error it is the old one or the new one, never a mixture.
 	//
 	// Swap raises the new entry's Mark to the stored one and its Next to the
 	// stored one, should they be lower. Writers of different names do not wait

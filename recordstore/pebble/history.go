@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,31 +79,68 @@ func (s *Store) historyBounds(name ipns.Name) (from, to []byte) {
 	return from, to
 }
 
-// History implements recordstore.Store. The versions of a name are read at once:
-// they are few, or belong to somebody who publishes here.
+// History implements recordstore.Store. It reads backwards, a chunk at a time: an
+// own name can have any number of versions.
 func (s *Store) History(ctx context.Context, name ipns.Name) iter.Seq2[recordstore.Past, error] {
 	return func(yield func(recordstore.Past, error) bool) {
 		from, to := s.historyBounds(name)
-		var list []recordstore.Past
-		for p, err := range s.pairs(ctx, from, to) {
-			var past recordstore.Past
-			if err == nil {
-				past, err = decodePast(name, p.value)
+		var same []recordstore.Past // versions under one sequence: rivals
+		pass := func() bool {
+			recordstore.NewestFirst(same)
+			for _, p := range same {
+				if !yield(p, nil) {
+					return false
+				}
 			}
+			same = same[:0]
+			return true
+		}
+		for to != nil {
+			list, next, err := s.readBack(ctx, from, to)
 			if err != nil {
 				yield(recordstore.Past{}, fmt.Errorf("history of %s: %w", name, err))
 				return
 			}
-			list = append(list, past)
-		}
-		recordstore.NewestFirst(list)
-		for _, p := range list {
-			if !yield(p, nil) {
-				return
+			for _, p := range list {
+				past, err := decodePast(name, p.value)
+				if err != nil {
+					s.damaged(p.key, err)
+					continue
+				}
+				if len(same) > 0 && same[0].Record.Sequence() != past.Record.Sequence() && !pass() {
+					return
+				}
+				same = append(same, past)
 			}
+			to = next
 		}
+		pass()
 	}
 }
+
+// readBack returns the last pairs in [from, to), last first, and the new end, nil
+// at the beginning.
+func (s *Store) readBack(ctx context.Context, from, to []byte) (list []pair, next []byte, err error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer s.use.RUnlock()
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for it.Last(); it.Valid(); it.Prev() {
+		if len(list) == backChunk {
+			return list, list[len(list)-1].key, nil
+		}
+		list = append(list, pair{bytes.Clone(it.Key()), bytes.Clone(it.Value())})
+	}
+	return list, nil, it.Error()
+}
+
+// backChunk is how many versions are read at once: mostly the last few are asked.
+const backChunk = 32
 
 // Changes implements recordstore.Store.
 func (s *Store) Changes(ctx context.Context, since uint64) iter.Seq2[recordstore.Change, error] {

@@ -21,6 +21,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,6 +47,12 @@ type Options struct {
 	// Prefix is what all keys of the store begin with; empty: DefaultPrefix. It
 	// must not begin with '/', where a datastore of content has its keys.
 	Prefix string
+	// Disk is where the database lives, if OpenDB opened it: with it, a full disk
+	// is an error and not the end. Nil: unknown.
+	Disk *Disk
+	// Log is told of damaged values, which are left out of what is read; nil:
+	// slog.Default().
+	Log *slog.Logger
 }
 
 // Store is a recordstore.Store in a Pebble database. One database can have
@@ -53,6 +60,8 @@ type Options struct {
 // value at a time.
 type Store struct {
 	db     *pebble.DB
+	disk   *Disk // nil: unknown
+	log    *slog.Logger
 	prefix []byte
 	feed   recordstore.Feed
 	locks  nameLocks
@@ -74,7 +83,10 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Prefix[0] == '/' {
 		return nil, fmt.Errorf("record store: prefix %q begins with '/', as keys of content do", o.Prefix)
 	}
-	s := &Store{db: db, prefix: []byte(o.Prefix)}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Store{db: db, disk: o.Disk, log: o.Log, prefix: []byte(o.Prefix)}
 	if err := s.loadGeneration(); err != nil {
 		return nil, fmt.Errorf("record store: generation: %w", err)
 	}
@@ -127,6 +139,14 @@ func (s *Store) begin(ctx context.Context) error {
 		return recordstore.ErrClosed
 	}
 	return nil
+}
+
+// beginWrite is begin for an operation that writes.
+func (s *Store) beginWrite(ctx context.Context) error {
+	if s.disk != nil && s.disk.Full() {
+		return recordstore.ErrFull
+	}
+	return s.begin(ctx)
 }
 
 func (s *Store) key(kind byte, parts ...[]byte) []byte {
@@ -194,37 +214,68 @@ func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 
 // Swap implements recordstore.Store.
 func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
-	if err := s.begin(ctx); err != nil {
-		return recordstore.Entry{}, err
+	if err := s.beginWrite(ctx); err != nil {
+		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
-	defer s.use.RUnlock()
 	l, err := s.locks.lock(ctx, e.Name)
 	if err != nil {
-		return recordstore.Entry{}, err
-	}
-	defer s.locks.unlock(e.Name, l)
-	old, err := s.read(e.Name)
-	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		s.use.RUnlock()
 		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
-	next, err := recordstore.Settle(old, e)
+	end := func() { s.locks.unlock(e.Name, l); s.use.RUnlock() }
+	old, next, b, err := s.prepare(e)
 	if err != nil {
+		end()
 		return recordstore.Entry{}, err
-	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := s.fill(b, next); err != nil {
-		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
 	s.locks.hold(l, old)
-	// A crash up to here leaves the old entry, one during Commit leaves either,
-	// one after it the new. Nobody was shown the new one before Commit returned.
-	if err := b.Commit(pebble.Sync); err != nil {
+	// A crash up to here leaves the old entry, one during the commit leaves either,
+	// one after it the new. Nobody is shown the new one before the commit is over.
+	committed := make(chan error, 1)
+	go func() {
+		defer end()
+		err := b.Commit(pebble.Sync)
+		if err == nil {
+			s.locks.release(l)
+			s.feed.Tell(next)
+			err = b.Close()
+		}
+		committed <- err
+	}()
+	select {
+	case err = <-committed:
+	case <-s.filling():
+		// The commit goes on when there is space; who asked need not wait for that.
+		err = errors.Join(recordstore.ErrFull, recordstore.ErrDoubt)
+	}
+	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
-	s.locks.release(l)
-	s.feed.Tell(next)
 	return next, nil
+}
+
+// prepare makes the batch that replaces the stored entry by e.
+func (s *Store) prepare(e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, err error) {
+	old, err = s.read(e.Name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return old, next, nil, fmt.Errorf("swap %s: %w", e.Name, err)
+	}
+	if next, err = recordstore.Settle(old, e); err != nil {
+		return old, next, nil, err
+	}
+	b = s.db.NewBatch()
+	if err := s.fill(b, next); err != nil {
+		return old, next, nil, errors.Join(fmt.Errorf("swap %s: %w", e.Name, err), b.Close())
+	}
+	return old, next, b, nil
+}
+
+// filling returns a channel that is closed when the disk is full.
+func (s *Store) filling() <-chan struct{} {
+	if s.disk == nil {
+		return nil
+	}
+	return s.disk.filling()
 }
 
 // fill puts an entry and its history into a batch.
@@ -240,7 +291,7 @@ func (s *Store) fill(b *pebble.Batch, e recordstore.Entry) error {
 
 // Sync implements recordstore.Store.
 func (s *Store) Sync(ctx context.Context) error {
-	if err := s.begin(ctx); err != nil {
+	if err := s.beginWrite(ctx); err != nil {
 		return err
 	}
 	defer s.use.RUnlock()

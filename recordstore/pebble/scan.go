@@ -3,6 +3,7 @@ package pebble
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -19,28 +20,34 @@ import (
 // the closing of the database.
 const chunk = 256
 
+type pair struct{ key, value []byte }
+
 // pairs yields the keys and values in [from, to), which the caller may keep.
-func (s *Store) pairs(ctx context.Context, from, to []byte) iter.Seq2[pair, error] {
+// What the database cannot read is told to damaged and left out: one bad block
+// must not end the care for all names behind it.
+func (s *Store) pairs(ctx context.Context, from, to []byte, damaged func(key []byte, err error)) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		for from != nil {
 			list, next, err := s.readChunk(ctx, from, to)
-			if err != nil {
-				yield(pair{}, err)
-				return
-			}
 			for _, p := range list {
 				if !yield(p, nil) {
 					return
 				}
+			}
+			if pebble.IsCorruptionError(err) {
+				next, err = s.skip(ctx, next, to, err, damaged)
+			}
+			if err != nil {
+				yield(pair{}, err)
+				return
 			}
 			from = next
 		}
 	}
 }
 
-type pair struct{ key, value []byte }
-
-// readChunk returns some pairs and the key after them, nil at the end.
+// readChunk returns some pairs and the key to go on from, nil at the end. After
+// an error, that is the first key that could not be read.
 func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, next []byte, err error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, nil, err
@@ -48,16 +55,98 @@ func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, ne
 	defer s.use.RUnlock()
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
-		return nil, nil, err
+		return nil, from, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	next = from
 	for it.First(); it.Valid(); it.Next() {
-		if len(list) == chunk {
-			return list, bytes.Clone(it.Key()), nil
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return list, next, err
 		}
-		list = append(list, pair{bytes.Clone(it.Key()), bytes.Clone(it.Value())})
+		if len(list) == chunk {
+			return list, next, nil
+		}
+		list = append(list, pair{bytes.Clone(it.Key()), bytes.Clone(value)})
+		next = append(bytes.Clone(it.Key()), 0)
 	}
-	return list, nil, it.Error()
+	if err := it.Error(); err != nil {
+		return list, next, err
+	}
+	return list, nil, nil
+}
+
+// skip returns a key after from from which reading works again, nil if there is
+// none before to. Keys are spread evenly over the key space, so it steps over the
+// unreadable block in strides that double, and then goes back by halves.
+func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged func([]byte, error)) ([]byte, error) {
+	at := len(s.prefix) + 1 // where the Kademlia id begins
+	var id [8]byte
+	copy(id[:], from[at:])
+	start := binary.BigEndian.Uint64(id[:])
+	key := func(pos uint64) []byte { return binary.BigEndian.AppendUint64(bytes.Clone(from[:at]), pos) }
+	readable := func(pos uint64) (bool, error) {
+		if bytes.Compare(key(pos), to) >= 0 {
+			return true, nil
+		}
+		err := s.probe(ctx, key(pos), to)
+		if pebble.IsCorruptionError(err) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	bad, good := start, uint64(0)
+	for stride := uint64(1); good == 0; stride *= 2 {
+		if stride == 0 || start+stride < start {
+			damaged(from, cause)
+			return nil, nil
+		}
+		ok, err := readable(start + stride)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			good = start + stride
+		} else {
+			bad = start + stride
+		}
+	}
+	for good-bad > 1 {
+		middle := bad + (good-bad)/2
+		ok, err := readable(middle)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			good = middle
+		} else {
+			bad = middle
+		}
+	}
+	damaged(from, fmt.Errorf("keys up to %x: %w", key(good), cause))
+	return key(good), nil
+}
+
+// probe reads the first key of a range.
+func (s *Store) probe(ctx context.Context, from, to []byte) (err error) {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.use.RUnlock()
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if it.First() {
+		_, err = it.ValueAndErr()
+	}
+	return errors.Join(err, it.Error())
+}
+
+// damaged reports a value that was left out.
+func (s *Store) damaged(key []byte, err error) {
+	s.log.Error("record store: a value is damaged", "key", fmt.Sprintf("%q", key), "error", err)
 }
 
 // bounds returns the first key of a kind in the region and the one after the last.
@@ -70,14 +159,15 @@ func (s *Store) bounds(kind byte, region recordstore.Region) (from, to []byte) {
 func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[recordstore.Entry, error] {
 	return func(yield func(recordstore.Entry, error) bool) {
 		from, to := s.bounds(kindEntry, region)
-		for p, err := range s.pairs(ctx, from, to) {
-			var e recordstore.Entry
-			if err == nil {
-				e, err = decodeEntry(p.value)
-			}
+		for p, err := range s.pairs(ctx, from, to, s.damaged) {
 			if err != nil {
 				yield(recordstore.Entry{}, fmt.Errorf("scan of %v: %w", region, err))
 				return
+			}
+			e, err := decodeEntry(p.value)
+			if err != nil {
+				s.damaged(p.key, err)
+				continue
 			}
 			if old, pending := s.locks.before(e.Name); pending {
 				if e = old; e.Version == 0 {
@@ -135,7 +225,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 
 // SetUpkeep implements recordstore.Store.
 func (s *Store) SetUpkeep(ctx context.Context, notes ...recordstore.Upkeep) error {
-	if err := s.begin(ctx); err != nil {
+	if err := s.beginWrite(ctx); err != nil {
 		return err
 	}
 	defer s.use.RUnlock()

@@ -36,7 +36,7 @@ func (s *Store) readSeen(name ipns.Name) (m recordstore.SeenMark, err error) {
 
 // SetSeen implements recordstore.Store.
 func (s *Store) SetSeen(ctx context.Context, marks ...recordstore.SeenMark) error {
-	if err := s.begin(ctx); err != nil {
+	if err := s.beginWrite(ctx); err != nil {
 		return err
 	}
 	defer s.use.RUnlock()
@@ -99,7 +99,7 @@ func (s *Store) PruneSeen(ctx context.Context, before time.Time, limit int) (int
 func (s *Store) dropSeen(ctx context.Context, drop func(recordstore.SeenMark) bool) (left int, err error) {
 	from, to := s.bounds(kindSeen, recordstore.Region{})
 	var keys [][]byte
-	for p, err := range s.pairs(ctx, from, to) {
+	for p, err := range s.pairs(ctx, from, to, s.damaged) {
 		if err != nil {
 			return 0, fmt.Errorf("prune seen marks: %w", err)
 		}
@@ -122,7 +122,7 @@ func (s *Store) deleteAll(ctx context.Context, keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := s.begin(ctx); err != nil {
+	if err := s.beginWrite(ctx); err != nil {
 		return err
 	}
 	defer s.use.RUnlock()

@@ -1,0 +1,81 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// Damage is a value that cannot be trusted any more.
+type Damage struct {
+	Key  []byte    // in the database
+	Name ipns.Name // zero: not known, the key has only its Kademlia id
+	Err  error
+}
+
+func (d Damage) String() string {
+	if d.Name.IsZero() {
+		return fmt.Sprintf("%x: %v", d.Key, d.Err)
+	}
+	return fmt.Sprintf("%s: %v", d.Name, d.Err)
+}
+
+// Check reads everything in the store, verifies each signature, and yields what
+// is damaged. The store can go on being used meanwhile.
+func (s *Store) Check(ctx context.Context) iter.Seq2[Damage, error] {
+	return func(yield func(Damage, error) bool) {
+		for _, kind := range []byte{kindEntry, kindHistory, kindUpkeep, kindSeen} {
+			if !s.checkKind(ctx, kind, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) checkKind(ctx context.Context, kind byte, yield func(Damage, error) bool) bool {
+	ok := true
+	report := func(key []byte, err error) {
+		ok = ok && yield(Damage{Key: key, Err: err}, nil)
+	}
+	for p, err := range s.pairs(ctx, s.key(kind), s.key(kind+1), report) {
+		if err != nil {
+			yield(Damage{}, fmt.Errorf("check record store: %w", err))
+			return false
+		}
+		if d := s.checkValue(kind, p); d.Err != nil && ok {
+			ok = yield(d, nil)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return ok
+}
+
+func (s *Store) checkValue(kind byte, p pair) Damage {
+	d := Damage{Key: p.key}
+	var records []*ipns.Record
+	switch kind {
+	case kindEntry:
+		var e recordstore.Entry
+		e, d.Err = decodeEntry(p.value)
+		d.Name = e.Name
+		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
+	case kindHistory:
+		// The value of a version does not repeat the name: only its sum is checked.
+		d.Err = newDecoder(p.value).err
+	case kindUpkeep:
+		_, d.Err = decodeUpkeep(p.value)
+	case kindSeen:
+		_, d.Err = decodeSeen(p.value)
+	}
+	for _, r := range records {
+		if d.Err == nil {
+			_, d.Err = ipns.Reopen(r.Name(), r.Raw())
+		}
+	}
+	return d
+}

@@ -1,0 +1,99 @@
+package pebble_test
+
+import (
+	"flag"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/goipns/ipns/recordstore"
+	ours "github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+var long = flag.Bool("long", false, "run the tests at full length")
+
+// silent drops what the database says about the faults that tests make.
+var silent = slog.New(slog.DiscardHandler)
+
+// machine is a store on a disk in memory that can lose power.
+type machine struct {
+	mem   *vfs.MemFS
+	fs    vfs.FS
+	db    *pebble.DB
+	store *ours.Store
+}
+
+func start(mem *vfs.MemFS, fs vfs.FS) (*machine, error) {
+	disk := &ours.Disk{Dir: "db", FS: fs, Reserve: -1}
+	db, err := ours.OpenDB(disk, silent)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ours.New(db, ours.Options{Disk: disk, Log: silent})
+	if err != nil {
+		return nil, err
+	}
+	return &machine{mem, fs, db, s}, nil
+}
+
+func (m *machine) Store() recordstore.Store { return m.store }
+
+func (m *machine) Crash(rng *rand.Rand) (recordstoretest.Machine, error) {
+	c := m.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+	return start(c, c)
+}
+
+func (m *machine) Stop() error {
+	m.store.Close()
+	return m.db.Close()
+}
+
+// TestR2PowerLoss cuts the power at any moment, with any part of what was not
+// synced on disk.
+func TestR2PowerLoss(t *testing.T) {
+	cycles := 400
+	if *long {
+		cycles = 10_000
+	}
+	begin := time.Now()
+	r := recordstoretest.Crashes(t, cycles, 1, func() (recordstoretest.Machine, error) {
+		mem := vfs.NewCrashableMem()
+		return start(mem, mem)
+	})
+	t.Logf("%v, in %v", r, time.Since(begin).Round(time.Millisecond))
+	if r.Broken() || r.Acks < cycles {
+		t.Fatal(r.First)
+	}
+}
+
+// TestR2ControlWithoutSync shows that the test above sees a loss when there is
+// one: its disk takes fsync for done.
+func TestR2ControlWithoutSync(t *testing.T) {
+	r := recordstoretest.Crashes(t, 60, 1, func() (recordstoretest.Machine, error) {
+		mem := vfs.NewCrashableMem()
+		return start(mem, lyingFS{mem})
+	})
+	t.Log(r)
+	if r.Lost+r.Unopened == 0 {
+		t.Fatal("nothing was lost on a disk that never syncs")
+	}
+}
+
+// lyingFS is a disk that never syncs once the database is open.
+type lyingFS struct{ vfs.FS }
+
+func (f lyingFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	return lyingFile{file}, err
+}
+
+type lyingFile struct{ vfs.File }
+
+func (lyingFile) Sync() error                { return nil }
+func (lyingFile) SyncData() error            { return nil }
+func (lyingFile) SyncTo(int64) (bool, error) { return true, nil }
