@@ -38,8 +38,9 @@ republisher         -> ipns routing names recordstore internal/keyspace
 content             ->
 gateway             -> ipns resolver content
 rpc                 -> ipns routing
-cmd/ipns            -> ipns contenthash rpc internal/daemon internal/testnet
+cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/repo internal/testnet
 internal/daemon     -> *
+internal/repo       ->
 internal/simnet     -> *
 internal/testnet    -> *
 bench/...           -> *

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// request is a pointer to a request: what a command's flags and arguments set,
+// and what prints the response.
+type request[Req, Resp any] interface {
+	*Req
+	Text(Resp) string
+}
+
+// single makes the command that sends a request and prints the one response.
+func single[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call func(rpc.Node, context.Context, Req) (Resp, error)) *cobra.Command {
+	return stream[Req, Resp, P](c, use, short, func(n rpc.Node, ctx context.Context, req Req) iter.Seq2[Resp, error] {
+		return func(yield func(Resp, error) bool) { yield(call(n, ctx, req)) }
+	})
+}
+
+// stream makes the command that sends a request and prints each response.
+func stream[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call func(rpc.Node, context.Context, Req) iter.Seq2[Resp, error]) *cobra.Command {
+	req := new(Req)
+	cmd := &cobra.Command{Use: use, Short: short}
+	bind(cmd, req)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.request(cmd, args, req, func(ctx context.Context, n rpc.Node) error {
+			for v, err := range call(n, ctx, *req) {
+				if err != nil {
+					return err
+				}
+				if err := c.print(v, P(req).Text(v)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return cmd
+}
+
+// bind makes a flag of each option of a request.
+func bind(cmd *cobra.Command, req any) {
+	rpc.SetDefaults(req)
+	for _, o := range rpc.Options(req) {
+		if o.Arg {
+			continue
+		}
+		short, others := "", []string{}
+		for _, a := range o.Aliases {
+			if len(a) == 1 {
+				short = a
+			} else {
+				others = append(others, a)
+			}
+		}
+		if len(o.Name) == 1 {
+			short = o.Name
+		}
+		for _, name := range append([]string{o.Name}, others...) {
+			f := cmd.Flags().VarPF(o, name, short, o.Help)
+			if o.IsBool() {
+				f.NoOptDefVal = "true"
+			}
+			f.Hidden = name != o.Name
+			short = ""
+		}
+	}
+}
+
+// request fills a request from the arguments and calls f with the node.
+func (c *cli) request(cmd *cobra.Command, args []string, req any, f func(context.Context, rpc.Node) error) error {
+	done, err := c.arguments(cmd, args, req)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := c.context(cmd)
+	defer cancel()
+	return c.withNode(ctx, func(n rpc.Node) error { return f(ctx, n) })
+}
+
+// context is that of the command, with the time limit of --timeout.
+func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if c.timeout > 0 {
+		return context.WithTimeout(cmd.Context(), c.timeout)
+	}
+	return context.WithCancel(cmd.Context())
+}
+
+// arguments fills the arguments of a request, from the command line and, as far
+// as they may be, from the input. done closes what was opened.
+func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func(), err error) {
+	given := len(args)
+	wanted := 0
+	done = func() {}
+	for _, o := range rpc.Options(req) {
+		if !o.Arg {
+			continue
+		}
+		wanted++
+		if len(args) == 0 && o.Stdin && !o.Optional {
+			if args, err = c.readArguments(o.Many); err != nil {
+				return done, err
+			}
+		}
+		switch {
+		case len(args) == 0 && o.Optional:
+			continue
+		case len(args) == 0:
+			return done, &usageError{fmt.Sprintf("argument %q is required", o.Name), commandPath(cmd)}
+		case o.Many:
+			for _, a := range args {
+				if err := o.Set(a); err != nil {
+					return done, err
+				}
+			}
+			args = nil
+		default:
+			if err := o.Set(args[0]); err != nil {
+				return done, err
+			}
+			args = args[1:]
+		}
+	}
+	if u := rpc.UploadOf(req); u != nil {
+		wanted++
+		switch {
+		case len(args) > 0:
+			f, err := os.Open(args[0])
+			if err != nil {
+				return done, err
+			}
+			done = func() { f.Close() }
+			u.Set(f)
+			args = args[1:]
+		case u.Stdin:
+			c.noteStdin()
+			u.Set(c.in)
+		default:
+			return done, &usageError{fmt.Sprintf("file argument '%s' is required", u.Name), commandPath(cmd)}
+		}
+	}
+	if len(args) > 0 {
+		return done, &usageError{fmt.Sprintf("expected %d argument(s), got %d", wanted, given), commandPath(cmd)}
+	}
+	return done, nil
+}
+
+// readArguments reads arguments from the input, one a line.
+func (c *cli) readArguments(many bool) ([]string, error) {
+	c.noteStdin()
+	var args []string
+	for s := bufio.NewScanner(c.in); s.Scan(); {
+		if line := strings.TrimSpace(s.Text()); line != "" {
+			args = append(args, line)
+		}
+		if !many && len(args) == 1 {
+			break
+		}
+	}
+	return args, nil
+}
+
+// noteStdin tells somebody at a terminal why nothing happens.
+func (c *cli) noteStdin() {
+	if isTerminal(c.in) {
+		fmt.Fprintln(c.errOut, "ipns: Reading from /dev/stdin; send Ctrl-d to stop.")
+	}
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// asJSON reports whether results are to be printed as JSON.
+func (c *cli) asJSON() bool { return c.json || c.enc == "json" }
+
+// print prints one result.
+func (c *cli) print(v any, text string) error {
+	if c.asJSON() {
+		return json.NewEncoder(c.out).Encode(v)
+	}
+	if c.enc != "" && c.enc != "text" {
+		return fmt.Errorf("cannot print as %q: use text or json", c.enc)
+	}
+	_, err := io.WriteString(c.out, text)
+	return err
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/contenthash"
+)
+
+// contenthashOutput is what both directions print as JSON.
+type contenthashOutput struct {
+	Contenthash string
+	URI         string
+}
+
+func (c *cli) contenthashCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "contenthash", Short: "Translate between names and ENS contenthashes", RunE: group(noArgs)}
+	encode := &cobra.Command{
+		Use: "encode <name or cid>", Short: "Print the contenthash for a name or CID", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			b, err := contenthash.EncodeText(args[0])
+			if err != nil {
+				return err
+			}
+			d, err := contenthash.Decode(b)
+			if err != nil {
+				return err
+			}
+			return c.print(contenthashOutput{contenthash.Hex(b), d.URI()}, contenthash.Hex(b)+"\n")
+		},
+	}
+	decode := &cobra.Command{
+		Use: "decode <hex>", Short: "Print what a contenthash points to", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			b, err := contenthash.ParseHex(args[0])
+			if err != nil {
+				return err
+			}
+			d, err := contenthash.Decode(b)
+			if err != nil {
+				return err
+			}
+			if d.Domain != "" {
+				fmt.Fprintln(c.errOut, "note: this is the old form for a domain, which nobody should write any more")
+			}
+			return c.print(contenthashOutput{contenthash.Hex(b), d.URI()}, d.URI()+"\n")
+		},
+	}
+	cmd.AddCommand(encode, decode)
+	return cmd
+}

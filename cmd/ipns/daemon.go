@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (c *cli) daemonCmd() *cobra.Command {
+	var init bool
+	var profile string
+	var bootstrap []string
+	var routing string
+	cmd := &cobra.Command{
+		Use:   "daemon",
+		Short: "Run the node of the repo, until it is interrupted",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.repository()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.out, "Initializing daemon...")
+			if init && !r.Exists() {
+				if err := initRepo(cmd, r, initOptions{profiles: profile}, c.out); err != nil {
+					return err
+				}
+			}
+			return c.runDaemon(cmd.Context(), r, daemon.Options{Offline: c.offline, Bootstrap: bootstrap})
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&init, "init", false, "make the repo if there is none")
+	f.StringVar(&profile, "init-profile", "", "profile for --init")
+	f.StringSliceVar(&bootstrap, "bootstrap", nil, "one more peer to join the network by, as a multiaddr with a peer id")
+	f.StringVar(&routing, "routing", "", "accepted for compatibility: see the config's Routing.Type")
+	f.Bool("migrate", false, "accepted for compatibility")
+	f.Bool("enable-gc", false, "accepted for compatibility")
+	return cmd
+}
+
+// runDaemon runs the node of a repo until it is interrupted or told to stop.
+func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err error) {
+	d, err := c.startDaemon(ctx, r, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	fmt.Fprintln(c.out, "Daemon is ready")
+	d.wait(ctx, c)
+	return nil
+}
+
+// A runningDaemon is a node with its servers and the lock of its repo.
+type runningDaemon struct {
+	lock    *repo.Lock
+	node    *daemon.Node
+	servers *daemon.Servers
+}
+
+// startDaemon locks the repo, starts its node and servers, and prints what they
+// are.
+func (c *cli) startDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (*runningDaemon, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	lock, err := r.Lock()
+	if err != nil {
+		return nil, err
+	}
+	d := &runningDaemon{lock: lock}
+	o.Log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	v := daemon.Version()
+	fmt.Fprintf(c.out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+	if d.node, err = daemon.New(ctx, r, o); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	if d.servers, err = d.node.Serve(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, d.describe(ctx, c.out)
+}
+
+// describe prints where the node listens, in the words that scripts wait for.
+func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
+	id, err := d.node.ID(ctx, rpc.IDRequest{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "PeerID: %s\n", id.ID)
+	listen, err := d.node.SwarmAddrsListen(ctx, rpc.SwarmAddrsListenRequest{})
+	if errors.Is(err, rpc.ErrOffline) {
+		fmt.Fprintln(out, "Swarm not listening, running in offline mode.")
+	} else if err != nil {
+		return err
+	} else {
+		for _, line := range swarmLines(listen.Strings) {
+			fmt.Fprintf(out, "Swarm listening on %s\n", line)
+		}
+		fmt.Fprintln(out, "Run 'ipns id' to inspect announced and discovered multiaddrs of this node.")
+		fmt.Fprintf(out, "Reachability: %s\n", id.Reachability)
+	}
+	if d.servers.API != nil {
+		fmt.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)
+	}
+	if d.servers.Gateway != nil {
+		fmt.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)
+	}
+	return nil
+}
+
+// swarmLines groups addresses by host and port: 127.0.0.1:4001 (TCP+UDP).
+func swarmLines(addrs []string) []string {
+	protocols := map[string][]string{}
+	for _, text := range addrs {
+		m, err := ma.NewMultiaddr(text)
+		if err != nil {
+			continue
+		}
+		network, hostport, err := manet.DialArgs(m)
+		if err != nil {
+			continue
+		}
+		kind := strings.ToUpper(strings.TrimRight(network, "46"))
+		if _, _, err := net.SplitHostPort(hostport); err == nil && !slices.Contains(protocols[hostport], kind) {
+			protocols[hostport] = append(protocols[hostport], kind)
+		}
+	}
+	var lines []string
+	for hostport, kinds := range protocols {
+		slices.Sort(kinds)
+		lines = append(lines, fmt.Sprintf("%s (%s)", hostport, strings.Join(kinds, "+")))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// wait returns when the daemon is to stop. A second signal ends the process.
+func (d *runningDaemon) wait(ctx context.Context, c *cli) {
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(c.out, "Received interrupt signal, shutting down...")
+		fmt.Fprintln(c.out, "(Hit ctrl-c again to force-shutdown the daemon.)")
+		c.restoreSignals()
+	case <-d.node.Stopping():
+	}
+}
+
+// close stops servers and node and gives the repo back.
+func (d *runningDaemon) close() error {
+	var errs []error
+	if d.servers != nil {
+		errs = append(errs, d.servers.Close())
+	}
+	if d.node != nil {
+		errs = append(errs, d.node.Close())
+	}
+	return errors.Join(append(errs, d.lock.Unlock())...)
+}

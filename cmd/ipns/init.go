@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/repo"
+)
+
+func (c *cli) initCmd() *cobra.Command {
+	var o initOptions
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a repo with a new key",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.repository()
+			if err != nil {
+				return err
+			}
+			return initRepo(cmd, r, o, c.out)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.profiles, "profile", "p", "", "change the config for a purpose: server (a machine in a data centre), test (several nodes on one machine)")
+	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519 or rsa")
+	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
+	f.BoolP("empty-repo", "e", true, "accepted for compatibility")
+	return cmd
+}
+
+type initOptions struct {
+	profiles  string
+	algorithm string
+	bits      int
+}
+
+var errRepoExists = errors.New("ipns configuration file already exists!\nReinitializing would overwrite your keys")
+
+// initRepo makes a repo and tells on out. Nothing changes if there is one.
+func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) error {
+	if r.Exists() {
+		return errRepoExists
+	}
+	config := repo.NewConfig(repo.Identity{})
+	for _, p := range strings.FieldsFunc(o.profiles, func(r rune) bool { return r == ',' }) {
+		if err := config.Apply(p); err != nil {
+			return err
+		}
+	}
+	key, err := newIdentity(o, out)
+	if err != nil {
+		return err
+	}
+	if config.Identity, err = identity(key); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
+	return daemon.Init(cmd.Context(), r, config)
+}
+
+// newIdentity makes the key of a node.
+func newIdentity(o initOptions, out io.Writer) (crypto.PrivKey, error) {
+	switch o.algorithm {
+	case "", "ed25519":
+		if o.bits != 0 {
+			return nil, errors.New("number of key bits cannot be set with ed25519")
+		}
+		fmt.Fprint(out, "generating ED25519 keypair...")
+		defer fmt.Fprintln(out, "done")
+		return ipns.GenerateKey(ipns.Ed25519, 0)
+	case "rsa":
+		if o.bits == 0 {
+			o.bits = ipns.MinRSABits
+		}
+		fmt.Fprintf(out, "generating %d-bit RSA keypair...", o.bits)
+		defer fmt.Fprintln(out, "done")
+		return ipns.GenerateKey(ipns.RSA, o.bits)
+	}
+	return nil, fmt.Errorf("unrecognized key type: %s", o.algorithm)
+}
+
+func identity(key crypto.PrivKey) (repo.Identity, error) {
+	name, err := ipns.NameOf(key.GetPublic())
+	if err != nil {
+		return repo.Identity{}, err
+	}
+	b, err := ipns.MarshalPrivateKey(key)
+	if err != nil {
+		return repo.Identity{}, err
+	}
+	return repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}, nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (c *cli) keyCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "key", Short: "Make and manage the keys of names", RunE: group(noArgs)}
+	list := single(c, "list", "", rpc.Node.KeyList) // Kubo's older word for ls
+	list.Hidden = true
+	cmd.AddCommand(
+		single(c, "gen <name>", "Make a key", rpc.Node.KeyGen),
+		single(c, "ls", "List all keys", rpc.Node.KeyList),
+		list,
+		single(c, "import <name> <file>", "Store a key that was exported", rpc.Node.KeyImport),
+		c.keyExportCmd(),
+		single(c, "rename <name> <new name>", "Give a key another name", rpc.Node.KeyRename),
+		single(c, "rm <name>...", "Delete keys for ever", rpc.Node.KeyRemove),
+	)
+	return cmd
+}
+
+// keyExportCmd reads the key from the repo itself: no private key ever travels
+// over the API.
+func (c *cli) keyExportCmd() *cobra.Command {
+	var output, format string
+	cmd := &cobra.Command{Use: "export <name>", Short: "Write a private key to a file"}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the file (default <name>.key or <name>.pem)")
+	cmd.Flags().StringVarP(&format, "format", "f", ipns.KeyFormatProtobuf, ipns.KeyFormatProtobuf+" or "+ipns.KeyFormatPEM)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return &usageError{`argument "name" is required`, commandPath(cmd)}
+		}
+		return c.exportKey(args[0], output, format)
+	}
+	return cmd
+}
+
+func (c *cli) exportKey(name, output, format string) error {
+	if name == "self" {
+		return errors.New("cannot export key with name 'self'")
+	}
+	r, err := c.repository()
+	if err != nil {
+		return err
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	keys, err := keystore.Open(r.Keystore())
+	if err != nil {
+		return err
+	}
+	key, err := keys.Get(name)
+	if errors.Is(err, keystore.ErrNotFound) {
+		return fmt.Errorf("key with name '%s' doesn't exist", name)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := ipns.ExportKey(key, format)
+	if err != nil {
+		return err
+	}
+	if output == "" {
+		output = name + ".key"
+		if format == ipns.KeyFormatPEM {
+			output = name + ".pem"
+		}
+	}
+	f, err := os.OpenFile(output, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,191 @@
+// Command ipns gives content a name that never changes: it keeps folders on
+// IPFS and their names alive.
+//
+// Its commands, flags and output are those that users of Kubo's ipfs know; its
+// own are up, testnet, contenthash, and name log, rollback and status. A command
+// runs on the daemon of the repo if there is one, else in this process, and
+// prints the same either way. The scripts in testdata/script specify it.
+//
+// Results go to standard output; notes, progress and errors to standard error.
+// The exit code is 0 only if what was asked for happened, else 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run runs one command line and returns its exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	c := &cli{in: in, out: out, errOut: errOut}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c.restoreSignals = stop
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(errOut, "Error: %s\n", err)
+	var use *usageError
+	if errors.As(err, &use) {
+		fmt.Fprintf(errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
+	}
+	return 1
+}
+
+// cli is one run of the program: its input and output and the global flags.
+type cli struct {
+	in             io.Reader
+	out, errOut    io.Writer
+	restoreSignals func() // a signal from now on ends the process
+
+	enc      string
+	json     bool
+	repoDir  string
+	api      string
+	timeout  time.Duration
+	offline  bool
+	streamCh bool
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ipns",
+		Short:         "Names that never change for content that does",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          group("Unknown Command %q"),
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	f := root.PersistentFlags()
+	f.StringVar(&c.enc, "enc", "", "print as text or json")
+	f.StringVar(&c.enc, "encoding", "", "")
+	f.BoolVar(&c.json, "json", false, "print as JSON")
+	f.StringVar(&c.repoDir, "repo-dir", "", "folder of the repo (default $IPNS_PATH, else ~/.ipns)")
+	f.StringVar(&c.api, "api", "", "use the daemon whose API is at this multiaddr")
+	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long")
+	f.BoolVar(&c.offline, "offline", false, "do without a network")
+	f.BoolVar(&c.streamCh, "stream-channels", false, "")
+	for _, hidden := range []string{"encoding", "stream-channels"} {
+		_ = f.MarkHidden(hidden) // it exists
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(
+		c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(),
+		c.nameCmd(), c.keyCmd(), c.contenthashCmd(),
+		c.addCmd(), c.catCmd(), c.pinCmd(),
+		c.idCmd(), c.configCmd(), c.swarmCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
+	)
+	return root
+}
+
+// group is the action of a command that only has subcommands: it prints its
+// help, and refuses words that are none of them.
+func group(format string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		if strings.Contains(format, "%q") {
+			return &usageError{fmt.Sprintf(format, args[0]), commandPath(cmd)}
+		}
+		return &usageError{fmt.Sprintf(format, len(args)), commandPath(cmd)}
+	}
+}
+
+const noArgs = "expected 0 argument(s), got %d"
+
+// usageError is a command line that cannot be understood. path is the command,
+// with a space after it, or empty.
+type usageError struct{ text, path string }
+
+func (e *usageError) Error() string { return e.text }
+
+// commandPath is the command's name without the program's, with a space after it.
+func commandPath(cmd *cobra.Command) string {
+	_, p, _ := strings.Cut(cmd.CommandPath(), " ")
+	if p != "" {
+		p += " "
+	}
+	return p
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		return &usageError{fmt.Sprintf("unknown option %q", unknown.GetSpecifiedName()), commandPath(cmd)}
+	}
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) {
+		if inner := errors.Unwrap(err); inner != nil {
+			return inner
+		}
+	}
+	return &usageError{err.Error(), commandPath(cmd)}
+}
+
+// repository is the repo that the command works on.
+func (c *cli) repository() (repo.Repo, error) {
+	if c.repoDir != "" {
+		return repo.Repo(c.repoDir), nil
+	}
+	return repo.Default()
+}
+
+// withNode calls f with the node to command: the running daemon, or else one
+// without a network in this process that ends with the call.
+func (c *cli) withNode(ctx context.Context, f func(rpc.Node) error) error {
+	if c.api != "" {
+		return c.withClient(c.api, f)
+	}
+	r, err := c.repository()
+	if err != nil {
+		return err
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	lock, api, err := r.LockOrAPI(ctx)
+	if err != nil {
+		return err
+	}
+	if api != "" {
+		return c.withClient(api, f)
+	}
+	defer lock.Unlock()
+	n, err := daemon.New(ctx, r, daemon.Options{Offline: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(n), n.Close())
+}
+
+func (c *cli) withClient(addr string, f func(rpc.Node) error) error {
+	client, err := rpc.NewClient(addr)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return f(client)
+}

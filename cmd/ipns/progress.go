@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows on a terminal how far something is. On anything else it shows
+// nothing.
+type progress struct {
+	bar  *progressbar.ProgressBar // nil: nothing is shown
+	name string                   // the file that was told of last
+	done int64                    // bytes of the files before it
+	at   int64                    // bytes of it
+}
+
+// progress begins to show how far something is.
+func (c *cli) progress(what string) *progress {
+	if !isTerminal(c.errOut) {
+		return &progress{}
+	}
+	return &progress{bar: progressbar.NewOptions64(-1,
+		progressbar.OptionSetWriter(c.errOut),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+func (p *progress) visible() bool { return p.bar != nil }
+
+// file tells how many bytes of a file have been read.
+func (p *progress) file(name string, bytes int64) {
+	if p.bar == nil {
+		return
+	}
+	if name != p.name {
+		p.name, p.done = name, p.done+p.at
+	}
+	p.at = bytes
+	_ = p.bar.Set64(p.done + p.at) // it only draws
+}
+
+// servers tells how many servers have a record.
+func (p *progress) servers(took, of int) {
+	if p.bar == nil {
+		return
+	}
+	p.bar.Describe(fmt.Sprintf("announced to %d of %d servers", took, of))
+}
+
+// clear makes room for a line of output.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+// end takes the display away.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

@@ -1,0 +1,337 @@
+// Package daemon makes a running node of a repo: host, DHTs, database, content,
+// names, gateway and API, wired to each other. It is the one package that knows
+// all others; the logic is in them.
+//
+// A [Node] is the [rpc.Node] of this process. Offline it has no host and no
+// servers: what a command does without a daemon, it does on such a Node.
+//
+// Whoever makes a Node holds the lock of its repo until the Node is closed.
+package daemon
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
+	store "github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/dht"
+	"github.com/goipns/ipns/rpc"
+)
+
+// Options say how a node runs, beside what its repo's config says.
+type Options struct {
+	// Offline makes a node without a host.
+	Offline bool
+	// Bootstrap are more peers to join the networks by, as multiaddrs.
+	Bootstrap []string
+	// Log gets what is worth knowing in the background. nil: nothing.
+	Log *slog.Logger
+}
+
+// closeTimeout bounds how long Close waits for what is going on.
+const closeTimeout = 10 * time.Second
+
+// Node is a running node.
+type Node struct {
+	repo   repo.Repo
+	config repo.Config
+	log    *slog.Logger
+
+	priv crypto.PrivKey // the key self
+	name ipns.Name
+	keys *keystore.Store
+
+	db      *pebble.DB
+	records *store.Store
+	book    *names.Book
+	content *content.Store
+
+	publisher *publisher.Publisher
+	resolver  *resolver.Resolver
+
+	// nil offline
+	host      host.Host
+	reach     *reachability
+	dht       *dht.DHT
+	bootstrap []peer.AddrInfo
+
+	stopping chan struct{} // closed by Shutdown
+	stopOnce sync.Once
+	stop     context.CancelFunc // ends what runs in the background
+	running  sync.WaitGroup
+	closers  []func() error // in the order of opening
+}
+
+var _ rpc.Node = (*Node)(nil)
+
+// New starts a node on a repo. If that fails, everything is closed again.
+func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
+	config, err := r.Config()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{repo: r, config: config, log: o.Log, stopping: make(chan struct{})}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	if err := n.open(ctx, life, o); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// open opens the parts, each upon those before it. life ends with Close.
+func (n *Node) open(ctx, life context.Context, o Options) error {
+	if err := n.openKeys(); err != nil {
+		return err
+	}
+	if err := n.openDatabase(); err != nil {
+		return err
+	}
+	if !o.Offline {
+		if err := n.openNetwork(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := n.openContent(ctx); err != nil {
+		return err
+	}
+	n.openNames()
+	n.background(func() { _ = n.book.Run(life) })
+	if !o.Offline {
+		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
+	}
+	return nil
+}
+
+// ended logs why something that should run as long as the node has ended.
+func (n *Node) ended(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		n.log.Error(what+" has stopped", "err", err)
+	}
+}
+
+// openNames connects publisher and resolver with the Book and the networks.
+func (n *Node) openNames() {
+	var router routing.Router // nil offline
+	if n.dht != nil {
+		router = routing.Parallel{n.dht.WAN, n.dht.LAN}
+	}
+	n.publisher = &publisher.Publisher{
+		Book:            n.book,
+		Router:          router,
+		Signers:         n.signer,
+		Log:             n.log,
+		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
+		RepublishPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
+	}
+	n.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		// What could not be announced in this time is announced after the next
+		// start.
+		if err := n.publisher.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return nil
+	})
+	n.resolver = &resolver.Resolver{
+		Book:      n.book,
+		Router:    router,
+		CacheSize: or(n.config.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
+	}
+	n.onClose(n.resolver.Close)
+}
+
+// signer signs for a name whose key is here.
+func (n *Node) signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
+	key, err := n.keyOf(name)
+	if err != nil {
+		return nil, err
+	}
+	return ipns.NewSigner(key.priv), nil
+}
+
+// background runs f, which ends with the node.
+func (n *Node) background(f func()) { n.running.Go(f) }
+
+// onClose adds what Close closes: what was opened last is closed first.
+func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+// Close stops the node and waits until it has stopped.
+func (n *Node) Close() error {
+	n.stop()
+	n.running.Wait()
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// Stopping is closed when somebody has asked the node to stop.
+func (n *Node) Stopping() <-chan struct{} { return n.stopping }
+
+func (n *Node) openKeys() error {
+	bad := func(err error) error {
+		return fmt.Errorf("the config of %s has no valid Identity: %w; restore the file from a backup", string(n.repo), err)
+	}
+	b, err := base64.StdEncoding.DecodeString(n.config.Identity.PrivKey)
+	if err != nil {
+		return bad(err)
+	}
+	if n.priv, err = ipns.ParsePrivateKey(b); err != nil {
+		return bad(err)
+	}
+	if n.name, err = ipns.NameOf(n.priv.GetPublic()); err != nil {
+		return bad(err)
+	}
+	if id := n.name.PeerID().String(); id != n.config.Identity.PeerID {
+		return bad(fmt.Errorf("PrivKey is that of %s, not of PeerID %s", id, n.config.Identity.PeerID))
+	}
+	n.keys, err = keystore.Open(n.repo.Keystore())
+	return err
+}
+
+func (n *Node) openDatabase() error {
+	db, err := pebble.Open(n.repo.Database(), &pebble.Options{
+		FormatMajorVersion: pebble.FormatNewest,
+		Logger:             databaseLog{n.log},
+	})
+	if err != nil {
+		return fmt.Errorf("open the database %s: %w", n.repo.Database(), err)
+	}
+	n.db = db
+	n.onClose(db.Close)
+	if n.records, err = store.New(db, store.Options{}); err != nil {
+		return err
+	}
+	n.onClose(n.records.Close)
+	n.book = &names.Book{Store: n.records}
+	return nil
+}
+
+// databaseLog is Pebble's log: what it tells in good times is left out.
+type databaseLog struct{ log *slog.Logger }
+
+func (databaseLog) Infof(string, ...any)                {}
+func (l databaseLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+func (l databaseLog) Fatalf(format string, args ...any) {
+	panic("database: " + fmt.Sprintf(format, args...)) // it cannot go on: what it holds is not lost
+}
+
+func (n *Node) openNetwork(ctx context.Context, o Options) error {
+	var err error
+	if n.bootstrap, err = bootstrapPeers(n.config.Bootstrap, o.Bootstrap); err != nil {
+		return err
+	}
+	relays := &relaySource{}
+	if n.host, err = newHost(n.priv, &n.config, relays.peers); err != nil {
+		return err
+	}
+	n.onClose(n.host.Close)
+	if n.reach, err = watchReachability(n.host); err != nil {
+		return err
+	}
+	n.onClose(n.reach.close)
+	if err := n.openDHT(ctx); err != nil {
+		return err
+	}
+	relays.dht.Store(n.dht.Dual.WAN)
+	return nil
+}
+
+func (n *Node) openDHT(ctx context.Context) error {
+	mode, err := dhtMode(n.config.Routing.Type)
+	if err != nil {
+		return err
+	}
+	datastore, err := content.Datastore(n.db)
+	if err != nil {
+		return err
+	}
+	n.dht, err = dht.New(n.host, dht.Config{
+		Mode:          mode,
+		Store:         datastore,
+		Bootstrap:     func() []peer.AddrInfo { return n.bootstrap },
+		LoopbackOnLAN: n.config.Routing.LoopbackAddressesOnLanDHT,
+		Heard:         n.heard,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.dht.Close)
+	return n.dht.Bootstrap(ctx)
+}
+
+// heard is told of records that others put on this node's DHT server. Those of
+// names that are held here enter the Book; the others rest with the server.
+func (n *Node) heard(name ipns.Name, raw []byte) {
+	// Taking one may wait for the disk, which the server must not.
+	n.background(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if _, err := n.book.Get(ctx, name); errors.Is(err, recordstore.ErrNotFound) {
+			return
+		}
+		rec, err := ipns.Open(name, raw, time.Now())
+		if err != nil {
+			return
+		}
+		if _, err := n.book.Take(ctx, rec, recordstore.Seen); err != nil {
+			n.log.Warn("record that was put here is not kept", "name", name, "err", err)
+		}
+	})
+}
+
+func (n *Node) openContent(ctx context.Context) error {
+	o := content.Options{DB: n.db, Host: n.host, Log: n.log}
+	if n.dht != nil {
+		o.Router = n.dht.Dual
+	}
+	var err error
+	if n.content, err = content.Open(ctx, o); err != nil {
+		return err
+	}
+	n.onClose(n.content.Close)
+	return nil
+}
+
+// Init makes a repo with the given config, whose key has never been published
+// under.
+func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
+	if err := r.Create(c); err != nil {
+		return err
+	}
+	lock, err := r.Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	n, err := New(ctx, r, Options{Offline: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.book.Create(ctx, n.name), n.Close())
+}

@@ -1,0 +1,325 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/rpc"
+)
+
+func bytesReader(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+// NamePut implements [rpc.Names].
+func (n *Node) NamePut(ctx context.Context, req rpc.NamePutRequest) (rpc.Put, error) {
+	if req.AllowOffline && req.AllowDelegated {
+		return rpc.Put{}, errBothFlags
+	}
+	name, err := parseName(req.Name)
+	if err != nil {
+		return rpc.Put{}, fmt.Errorf("invalid IPNS name: %w", err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
+	switch {
+	case err != nil:
+		return rpc.Put{}, err
+	case len(raw) == 0:
+		return rpc.Put{}, errors.New("record is empty")
+	case len(raw) > ipns.MaxRecordSize:
+		return rpc.Put{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
+	}
+	if n.host == nil && !req.AllowOffline {
+		return rpc.Put{}, errors.New("can't put while offline: pass `--allow-offline` to store locally or `--allow-delegated` if Ipns.DelegatedPublishers are set up")
+	}
+	rec, err := ipns.Open(name, raw, time.Now())
+	if err != nil {
+		return rpc.Put{}, fmt.Errorf("record validation failed: %w", err)
+	}
+	put := publisher.PutRequest{}
+	if n.host == nil {
+		put.Wait = publisher.WaitStored
+	}
+	res, err := n.publisher.Put(ctx, rec, put)
+	var few *publisher.NotAnnouncedError
+	switch {
+	case errors.As(err, &few) && req.AllowOffline:
+	case errors.As(err, &few):
+		return rpc.Put{}, notAnnounced(few)
+	case errors.Is(err, publisher.ErrOlder):
+		return rpc.Put{}, n.olderError(ctx, rec)
+	case err != nil:
+		return rpc.Put{}, err
+	}
+	p := published(name.String(), rec, res.Receipt)
+	return rpc.Put(p), nil
+}
+
+// olderError says what a record lost against.
+func (n *Node) olderError(ctx context.Context, rec *ipns.Record) error {
+	e, err := n.book.Get(ctx, rec.Name())
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("existing IPNS record has sequence %d >= new record sequence %d; a record that is known is never replaced by an older one", e.Mark.Sequence, rec.Sequence())
+}
+
+// NameInspect implements [rpc.Names].
+func (n *Node) NameInspect(_ context.Context, req rpc.InspectRequest) (rpc.Inspected, error) {
+	return Inspect(req)
+}
+
+// Inspect looks into a record. It needs no node.
+func Inspect(req rpc.InspectRequest) (rpc.Inspected, error) {
+	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
+	if err != nil {
+		return rpc.Inspected{}, err
+	}
+	report, err := ipns.Inspect(raw)
+	if err != nil {
+		return rpc.Inspected{}, err
+	}
+	if report.SignatureType == "Unknown" {
+		return rpc.Inspected{}, ipns.ErrMalformed
+	}
+	out := rpc.Inspected{PbSize: report.Size, SignatureType: report.SignatureType}
+	kind, sequence, ttl := int64(report.ValidityType), report.Sequence, time.Duration(report.TTL)
+	out.Entry = rpc.InspectedEntry{Value: string(report.Value), ValidityType: &kind, Sequence: &sequence, TTL: &ttl}
+	if !report.EOL.IsZero() {
+		out.Entry.Validity = &report.EOL
+	}
+	if req.Verify != "" {
+		name, err := parseName(req.Verify)
+		if err != nil {
+			return rpc.Inspected{}, err
+		}
+		v := rpc.InspectedValidation{Name: name.String()}
+		if _, err := ipns.Open(name, raw, time.Now()); err != nil {
+			v.Reason = err.Error()
+		} else {
+			v.Valid = true
+		}
+		out.Validation = &v
+	}
+	if req.Dump {
+		out.HexDump = hex.Dump(raw)
+	}
+	return out, nil
+}
+
+// entry finds what the Book has of a name, given as a name, or as a key.
+func (n *Node) entry(ctx context.Context, text string) (recordstore.Entry, error) {
+	name, err := n.nameArgument(text)
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	e, err := n.book.Get(ctx, name)
+	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
+		return e, fmt.Errorf("nothing was published under %s here", name)
+	}
+	return e, err
+}
+
+// nameArgument reads a name, or the name of a key; empty is the own name.
+func (n *Node) nameArgument(text string) (ipns.Name, error) {
+	if text == "" || text == self {
+		return n.name, nil
+	}
+	name, err := parseName(text)
+	if err == nil {
+		return name, nil
+	}
+	if key, kerr := n.findKey(text); kerr == nil {
+		return key.name, nil
+	}
+	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key", text)
+}
+
+// NameLog implements [rpc.Names].
+func (n *Node) NameLog(ctx context.Context, req rpc.LogRequest) (rpc.Log, error) {
+	e, err := n.entry(ctx, req.Name)
+	if err != nil {
+		return rpc.Log{}, err
+	}
+	log := rpc.Log{Name: e.Name.String()}
+	for past, err := range n.book.Store.History(ctx, e.Name) {
+		if err != nil {
+			return rpc.Log{}, err
+		}
+		log.Entries = append(log.Entries, rpc.LogEntry{
+			Sequence: past.Record.Sequence(),
+			Value:    past.Record.Value(),
+			EOL:      past.Record.EOL(),
+			At:       past.At,
+			Current:  past.Record.DataHash() == e.Record.DataHash(),
+		})
+	}
+	slices.SortStableFunc(log.Entries, func(a, b rpc.LogEntry) int {
+		switch {
+		case a.Sequence > b.Sequence:
+			return -1
+		case a.Sequence < b.Sequence:
+			return 1
+		}
+		return b.At.Compare(a.At)
+	})
+	return log, nil
+}
+
+// NameRollback implements [rpc.Names]: it publishes an old value under a new
+// sequence.
+func (n *Node) NameRollback(ctx context.Context, req rpc.RollbackRequest) iter.Seq2[rpc.Published, error] {
+	return func(yield func(rpc.Published, error) bool) {
+		value, last, err := n.pastValue(ctx, req)
+		if err != nil {
+			yield(rpc.Published{}, err)
+			return
+		}
+		again := rpc.PublishRequest{
+			Path: value, Key: req.Name, V1Compat: true, IfSequence: &last,
+			AllowOffline: req.AllowOffline, Wait: req.Wait, Progress: req.Progress,
+		}
+		for p, err := range n.NamePublish(ctx, again) {
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// pastValue finds the value to go back to, and the sequence that the name has
+// now: if another one is published meanwhile, that one stays.
+func (n *Node) pastValue(ctx context.Context, req rpc.RollbackRequest) (value string, last uint64, err error) {
+	e, err := n.entry(ctx, req.Name)
+	if err != nil {
+		return "", 0, err
+	}
+	wantSeq, seqErr := strconv.ParseUint(req.To, 10, 64)
+	wantPath, pathErr := parsePath(req.To)
+	if seqErr != nil && pathErr != nil {
+		return "", 0, fmt.Errorf("%q is neither a sequence nor a CID; 'ipns name log %s' lists them", req.To, req.Name)
+	}
+	for past, err := range n.book.Store.History(ctx, e.Name) {
+		if err != nil {
+			return "", 0, err
+		}
+		if seqErr == nil && past.Record.Sequence() == wantSeq || seqErr != nil && past.Record.Value() == wantPath {
+			if past.Record.Value() == e.Record.Value() {
+				return "", 0, fmt.Errorf("%s has that value now: there is nothing to go back to", e.Name)
+			}
+			return past.Record.Value(), e.Record.Sequence(), nil
+		}
+	}
+	return "", 0, fmt.Errorf("%s never had %s here; 'ipns name log %s' lists what it had", e.Name, req.To, req.Name)
+}
+
+// NameStatus implements [rpc.Names].
+func (n *Node) NameStatus(ctx context.Context, req rpc.StatusRequest) (rpc.Statuses, error) {
+	if req.Name != "" {
+		e, err := n.entry(ctx, req.Name)
+		if err != nil {
+			return rpc.Statuses{}, err
+		}
+		s, err := n.status(ctx, e)
+		return rpc.Statuses{One: &s}, err
+	}
+	out := rpc.Statuses{Names: []rpc.Status{}}
+	for e, err := range n.book.Store.Scan(ctx, recordstore.Region{}) {
+		if err != nil {
+			return rpc.Statuses{}, err
+		}
+		if e.Record == nil {
+			continue
+		}
+		s, err := n.status(ctx, e)
+		if err != nil {
+			return rpc.Statuses{}, err
+		}
+		out.Names = append(out.Names, s)
+	}
+	return out, nil
+}
+
+func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, error) {
+	now := time.Now()
+	s := rpc.Status{
+		Name:     e.Name.String(),
+		Value:    e.Record.Value(),
+		Sequence: e.Record.Sequence(),
+		EOL:      e.Record.EOL(),
+		TTL:      e.Record.TTL(),
+		ValidFor: int64(e.Record.EOL().Sub(now).Seconds()),
+		Expired:  e.Record.Expired(now),
+		Origin:   e.Origin.String(),
+		Rivals:   len(e.Rivals),
+	}
+	if key, err := n.keyOf(e.Name); err == nil {
+		s.Key = key.keyName
+	}
+	u, err := n.book.Upkeep(ctx, e.Name)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if !u.LastPut.IsZero() {
+		s.LastAnnounced = &u.LastPut
+	}
+	if !u.Due.IsZero() {
+		s.NextAnnounce = &u.Due
+	}
+	s.Holders, s.LastError = u.Holders, u.LastErr
+	if r, err := publisher.Receipt(u); err == nil {
+		s.Announced, s.Of = r.Announced()
+		s.Networks = networks(r)
+	}
+	return s, nil
+}
+
+// routingName reads the key of a raw value: only those of names are served.
+func routingName(key string) (ipns.Name, error) {
+	if len(key) < len("/ipns/") || key[:len("/ipns/")] != "/ipns/" {
+		return ipns.Name{}, fmt.Errorf("key %q: only keys that begin with /ipns/ have values", key)
+	}
+	return ipns.ParseName(key)
+}
+
+// RoutingGet implements [rpc.Names].
+func (n *Node) RoutingGet(ctx context.Context, req rpc.RoutingGetRequest) (rpc.RoutingValue, error) {
+	name, err := routingName(req.Key)
+	if err != nil {
+		return rpc.RoutingValue{}, err
+	}
+	rec, err := n.record(ctx, name)
+	if err != nil {
+		return rpc.RoutingValue{}, err
+	}
+	return rpc.RoutingValue{Extra: base64.StdEncoding.EncodeToString(rec.Raw()), Type: routingValue}, nil
+}
+
+// routingValue is the type of a routing event that carries a value.
+const routingValue = 5
+
+// RoutingPut implements [rpc.Names].
+func (n *Node) RoutingPut(ctx context.Context, req rpc.RoutingPutRequest) (rpc.RoutingValue, error) {
+	name, err := routingName(req.Key)
+	if err != nil {
+		return rpc.RoutingValue{}, err
+	}
+	put, err := n.NamePut(ctx, rpc.NamePutRequest{Name: name.String(), Record: req.Value, AllowOffline: req.AllowOffline})
+	if err != nil {
+		return rpc.RoutingValue{}, err
+	}
+	return rpc.RoutingValue{Extra: put.Name, Type: routingValue}, nil
+}

@@ -1,0 +1,222 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/rpc"
+)
+
+// findLimit bounds how long a publish looks for the value that it is to publish.
+const findLimit = time.Minute
+
+var (
+	errBothFlags   = errors.New("cannot use both --allow-offline and --allow-delegated flags")
+	errPublishOff  = errors.New("can't publish while offline: pass `--allow-offline` to override or `--allow-delegated` if Ipns.DelegatedPublishers are set up")
+	errNoDelegates = errors.New("no delegated publishers configured: add Ipns.DelegatedPublishers or use --allow-offline for local-only publishing")
+)
+
+// NamePublish implements [rpc.Names].
+func (n *Node) NamePublish(ctx context.Context, req rpc.PublishRequest) iter.Seq2[rpc.Published, error] {
+	return func(yield func(rpc.Published, error) bool) {
+		p, err := n.preparePublish(ctx, req)
+		if err != nil {
+			yield(rpc.Published{}, err)
+			return
+		}
+		n.publish(ctx, p, yield)
+	}
+}
+
+// A publication is a publish that was asked for, checked.
+type publication struct {
+	key          foundKey
+	request      publisher.Request
+	name         string // as it is to be printed
+	allowOffline bool
+	progress     bool
+}
+
+// preparePublish checks a request, in the order in which Kubo does.
+func (n *Node) preparePublish(ctx context.Context, req rpc.PublishRequest) (*publication, error) {
+	if req.AllowOffline && req.AllowDelegated {
+		return nil, errBothFlags
+	}
+	p := &publication{allowOffline: req.AllowOffline, progress: req.Progress}
+	var err error
+	if p.request, err = n.publishFields(req); err != nil {
+		return nil, err
+	}
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return nil, err
+	}
+	if p.request.Value, err = parsePath(req.Path); err != nil {
+		return nil, err
+	}
+	if n.host == nil && !req.AllowOffline {
+		if req.AllowDelegated {
+			return nil, errNoDelegates
+		}
+		return nil, errPublishOff
+	}
+	if p.key, err = n.findKey(req.Key); err != nil {
+		return nil, err
+	}
+	p.name = encode(p.key.name)
+	if req.Resolve {
+		if err := n.mustExist(ctx, p.request.Value); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// publishFields reads lifetime, TTL, sequence and what to wait for.
+func (n *Node) publishFields(req rpc.PublishRequest) (publisher.Request, error) {
+	out := publisher.Request{Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force}
+	lifetime := or(time.Duration(n.config.Ipns.RecordLifetime), ipns.DefaultLifetime)
+	if req.Lifetime != nil {
+		lifetime = *req.Lifetime
+	}
+	if lifetime <= 0 {
+		return out, fmt.Errorf("lifetime must be greater than zero, got %s", lifetime)
+	}
+	out.Lifetime = lifetime
+	if req.TTL != nil {
+		switch ttl := *req.TTL; {
+		case ttl < 0:
+			return out, fmt.Errorf("ttl must not be negative, got %s", ttl)
+		case ttl > lifetime:
+			return out, fmt.Errorf("ttl (%s) must not be greater than lifetime (%s)", ttl, lifetime)
+		case ttl == 0:
+			out.TTL = publisher.NoTTL
+		default:
+			out.TTL = ttl
+		}
+	}
+	if !req.V1Compat {
+		out.Form = ipns.V2Only
+	}
+	var err error
+	out.Wait, err = publisher.ParseWait(req.Wait)
+	return out, err
+}
+
+// mustExist returns an error unless a path leads somewhere.
+func (n *Node) mustExist(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, findLimit)
+	defer cancel()
+	immutable := path
+	if strings.HasPrefix(path, "/ipns/") {
+		var err error
+		if immutable, err = n.resolve(ctx, path); err != nil {
+			return err
+		}
+	}
+	if strings.HasPrefix(immutable, "/ipld/") {
+		return nil // what lies inside of blocks is not looked at
+	}
+	c, err := n.content.Resolve(ctx, strings.TrimSuffix(immutable, "/"))
+	if err == nil {
+		err = n.has(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; pass --resolve=false to publish %s all the same", err, path)
+	}
+	return nil
+}
+
+func (n *Node) has(ctx context.Context, c cid.Cid) error {
+	if _, err := n.content.BlockService().GetBlock(ctx, c); err != nil {
+		return fmt.Errorf("find %s: %w", c, err)
+	}
+	return nil
+}
+
+// publish runs a publication and yields how far it is, if that was asked for,
+// and what came of it.
+func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Published, error) bool) {
+	var receipt routing.Receipt
+	more := true
+	tell := func(rec *ipns.Record) {
+		if p.progress && more {
+			more = yield(published(p.name, rec, receipt), nil)
+		}
+	}
+	var rec *ipns.Record
+	req := p.request
+	req.OnStored = func(r *ipns.Record) { rec = r; tell(r) }
+	req.OnAck = func(a routing.Ack) { receipt.Add(a); tell(rec) }
+	if n.host == nil {
+		req.Wait = publisher.WaitStored
+	}
+	res, err := n.publisher.Publish(ctx, ipns.NewSigner(p.key.priv), req)
+	if !more {
+		return
+	}
+	for _, w := range res.Warnings {
+		n.log.Warn(w, "name", p.name)
+	}
+	var few *publisher.NotAnnouncedError
+	switch {
+	case errors.As(err, &few) && p.allowOffline:
+	case errors.As(err, &few):
+		yield(rpc.Published{}, notAnnounced(few))
+		return
+	case errors.Is(err, publisher.ErrSequenceLow):
+		yield(rpc.Published{}, publisher.ErrSequenceLow)
+		return
+	case errors.Is(err, publisher.ErrUnknownSequence):
+		yield(rpc.Published{}, fmt.Errorf("%w (--sequence N or --force)", err))
+		return
+	case err != nil:
+		yield(rpc.Published{}, err)
+		return
+	}
+	yield(published(p.name, res.Record, res.Receipt), nil)
+}
+
+// notAnnounced is the error of a publish that is stored and not announced as
+// was asked for.
+func notAnnounced(e *publisher.NotAnnouncedError) error {
+	k, of := e.Result.Receipt.Announced()
+	who := fmt.Sprintf("to %d of %d servers", k, of)
+	if k == 0 {
+		who = "to nobody"
+	}
+	text := fmt.Sprintf("%s is stored here as sequence %d of %s, but announced %s", e.Result.Record.Value(), e.Result.Record.Sequence(), e.Result.Record.Name(), who)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return errors.New(text + "; this node keeps trying (--allow-offline makes this a success)")
+}
+
+func published(name string, rec *ipns.Record, r routing.Receipt) rpc.Published {
+	out := rpc.Published{Name: name, Value: rec.Value(), Sequence: rec.Sequence(), Stored: true, Networks: networks(r)}
+	out.Announced, out.Of = r.Announced()
+	return out
+}
+
+func networks(r routing.Receipt) []rpc.NetworkReceipt {
+	var out []rpc.NetworkReceipt
+	for _, net := range r.Networks {
+		nr := rpc.NetworkReceipt{Network: net.Network, Announced: net.Announced, Of: net.Of}
+		for _, t := range net.Targets {
+			if !t.Took() {
+				nr.Refused = append(nr.Refused, rpc.Refusal{Target: t.Target, Reason: t.Reason})
+			}
+		}
+		out = append(out, nr)
+	}
+	return out
+}

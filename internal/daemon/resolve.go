@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/gateway"
+	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/rpc"
+)
+
+// NameResolve implements [rpc.Names].
+func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq2[rpc.Resolved, error] {
+	return func(yield func(rpc.Resolved, error) bool) {
+		path, o, err := n.resolveOptions(req)
+		if err != nil {
+			yield(rpc.Resolved{}, err)
+			return
+		}
+		if !req.Stream {
+			res, err := n.resolver.Resolve(ctx, path, o)
+			yield(rpc.Resolved{Path: res.Path}, err)
+			return
+		}
+		shown := ""
+		for res, err := range n.resolver.Stream(ctx, path, o) {
+			if err == nil && res.Path == shown {
+				continue // confirmed, nothing new to print
+			}
+			shown = res.Path
+			if !yield(rpc.Resolved{Path: res.Path}, err) {
+				return
+			}
+		}
+	}
+}
+
+func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.Options, err error) {
+	if req.Timeout < 0 {
+		return "", o, errors.New("DHT timeout value must be >= 0")
+	}
+	path = req.Name
+	if path == "" {
+		path = n.name.String()
+	}
+	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/ipns/") {
+		return "", o, fmt.Errorf("%q is not an IPNS name", path)
+	}
+	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout}
+	if req.Timeout == 0 {
+		o.Timeout = -1
+	}
+	if req.NoCache {
+		// Somebody who distrusts the cache wants what the network agrees on.
+		o.Confidence = resolver.All
+	}
+	return path, o, nil
+}
+
+// resolve follows a path that begins with /ipns/ to what it means now.
+func (n *Node) resolve(ctx context.Context, path string) (string, error) {
+	res, err := n.resolver.Resolve(ctx, path, resolver.Options{})
+	return res.Path, err
+}
+
+// NameGet implements [rpc.Names].
+func (n *Node) NameGet(ctx context.Context, req rpc.NameGetRequest) (rpc.Stream, error) {
+	name, err := parseName(req.Name)
+	if err != nil {
+		return rpc.Stream{}, fmt.Errorf("invalid IPNS name: %w", err)
+	}
+	rec, err := n.record(ctx, name)
+	if err != nil {
+		return rpc.Stream{}, err
+	}
+	raw := rec.Raw()
+	return rpc.Stream{ReadCloser: bytesReader(raw), Type: ipns.RecordMediaType, Size: int64(len(raw))}, nil
+}
+
+// record finds the newest record of a name.
+func (n *Node) record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
+	hop, err := n.resolver.Lookup(ctx, name, resolver.Options{})
+	if errors.Is(err, resolver.ErrNotFound) {
+		return nil, errors.New("routing: not found")
+	}
+	return hop.Record, err
+}
+
+// parseName parses a name, given with or without ipns:// before it.
+func parseName(text string) (ipns.Name, error) {
+	if scheme, rest, ok := strings.Cut(text, ":"); ok && strings.EqualFold(scheme, "ipns") {
+		text = strings.TrimPrefix(rest, "//")
+	}
+	return ipns.ParseName(text)
+}
+
+// gatewayNames shows the resolver to the gateway.
+type gatewayNames struct{ n *Node }
+
+func (g gatewayNames) Resolve(ctx context.Context, path string) (gateway.Resolution, error) {
+	res, err := g.n.resolver.Resolve(ctx, path, resolver.Options{})
+	return gateway.Resolution{Path: res.Path, TTL: res.TTL, LastModified: res.LastModified}, err
+}
+
+func (g gatewayNames) Record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
+	hop, err := g.n.resolver.Lookup(ctx, name, resolver.Options{})
+	return hop.Record, err
+}
+
+// DNSLink asks the DNS for what a domain points to, one hop only.
+func (g gatewayNames) DNSLink(ctx context.Context, domain string) (string, error) {
+	res, err := g.n.resolver.Resolve(ctx, "/ipns/"+domain, resolver.Options{OneHop: true})
+	return res.Path, err
+}

@@ -1,0 +1,302 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config is what the daemon reads of the file config. Names and meanings are
+// Kubo's; a zero value means the default that the comment gives. Keys that are
+// not listed here stay in the file and mean nothing.
+type Config struct {
+	// Identity is the node's own key, which is also the key "self".
+	Identity Identity
+	// Addresses says where the node listens and what it tells others of it.
+	Addresses Addresses
+	// Bootstrap lists the peers, as multiaddrs with a peer id, through which
+	// the node enters the network. "auto" stands for the public bootstrap peers.
+	Bootstrap []string
+	// Discovery is kept for its name in profiles: this node has no MDNS.
+	Discovery struct{ MDNS struct{ Enabled bool } }
+	Routing   Routing
+	Ipns      Ipns
+	Gateway   Gateway
+	API       API
+	Swarm     Swarm
+}
+
+// Identity is the key of a node.
+type Identity struct {
+	PeerID  string // base58
+	PrivKey string // base64 (standard, padded) of the serialized PrivateKey
+}
+
+// Addresses are multiaddrs; API and Gateway are one each.
+type Addresses struct {
+	Swarm          []string
+	Announce       []string // instead of the addresses found
+	AppendAnnounce []string // in addition to them
+	NoAnnounce     []string // never: addresses, or /ip4/…/ipcidr/… ranges
+	API            string   // "": no API
+	Gateway        string   // "": no gateway
+}
+
+// Routing says how the node takes part in the DHTs.
+type Routing struct {
+	// Type is "auto" (or ""): server once others can reach this node, client
+	// until then; "dht": the same; "dhtclient", "dhtserver", or "none".
+	Type string
+	// LoopbackAddressesOnLanDHT keeps loopback addresses on the LAN DHT, for
+	// several nodes on one machine.
+	LoopbackAddressesOnLanDHT bool
+}
+
+// Ipns says how names are kept and remembered.
+type Ipns struct {
+	RepublishPeriod  Duration // 0: 4 h; 1 min to 24 h
+	RecordLifetime   Duration // 0: 48 h; not below RepublishPeriod
+	ResolveCacheSize int      // names; 0: 128
+}
+
+// Gateway says what the HTTP gateway offers.
+type Gateway struct {
+	NoDNSLink bool
+	NoFetch   bool // serve only what is stored here
+	// ExposeRoutingAPI puts /routing/v1 on the gateway's address; nil: true.
+	ExposeRoutingAPI *bool
+	HTTPHeaders      map[string][]string
+}
+
+// API says who may use the RPC API from a browser.
+type API struct {
+	// HTTPHeaders may set Access-Control-Allow-Origin to more origins than the
+	// API's own.
+	HTTPHeaders map[string][]string
+}
+
+// Swarm sets the libp2p host.
+type Swarm struct {
+	AddrFilters        []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
+	DisableNatPortMap  bool
+	RelayClient        struct{ Enabled *bool } // nil: true
+	EnableHolePunching *bool                   // nil: true
+	ConnMgr            struct {
+		LowWater, HighWater int      // 0: 32 and 96
+		GracePeriod         Duration // 0: 20 s
+	}
+	ResourceMgr struct{ MaxMemory string } // "": half of the machine's memory
+}
+
+// Duration is a [time.Duration] that JSON writes as Go does: "4h", or "" for 0.
+type Duration time.Duration
+
+// UnmarshalJSON reads a duration text; "" and null are zero.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*d = 0
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	if s == "" || s == "default" {
+		*d = 0
+		return nil
+	}
+	v, err := time.ParseDuration(s)
+	*d = Duration(v)
+	return err
+}
+
+// MarshalJSON writes the duration as text.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	if d == 0 {
+		return []byte(`""`), nil
+	}
+	return json.Marshal(time.Duration(d).String())
+}
+
+// Config reads the file config as the daemon sees it.
+func (r Repo) Config() (Config, error) {
+	b, err := r.readConfig()
+	if err != nil {
+		return Config{}, err
+	}
+	return r.parse(b)
+}
+
+func (r Repo) parse(b []byte) (Config, error) {
+	var c Config
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Config{}, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
+	}
+	return c, c.check()
+}
+
+// check refuses what the daemon could not start with.
+func (c *Config) check() error {
+	period, life := time.Duration(c.Ipns.RepublishPeriod), time.Duration(c.Ipns.RecordLifetime)
+	if period != 0 && (period < time.Minute || period > 24*time.Hour) {
+		return fmt.Errorf("config setting IPNS.RepublishPeriod is not between 1min and 1day: %s", period)
+	}
+	if period == 0 {
+		period = DefaultRepublishPeriod
+	}
+	if life != 0 && life < period {
+		return fmt.Errorf("config setting IPNS.RecordLifetime (%s) must be >= IPNS.RepublishPeriod (%s), otherwise records expire before they are republished", life, period)
+	}
+	if c.Ipns.ResolveCacheSize < 0 {
+		return fmt.Errorf("cannot specify negative resolve cache size")
+	}
+	return nil
+}
+
+// Defaults of Ipns.
+const (
+	DefaultRepublishPeriod  = 4 * time.Hour
+	DefaultRecordLifetime   = 48 * time.Hour
+	DefaultResolveCacheSize = 128
+)
+
+// Get returns the value of a dotted key, such as Addresses.API. The private
+// key is not given out.
+func (r Repo) Get(key string) (any, error) {
+	if err := secret(key); err != nil {
+		return nil, err
+	}
+	tree, err := r.tree()
+	if err != nil {
+		return nil, err
+	}
+	var at any = tree
+	for part := range strings.SplitSeq(key, ".") {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("failed to get config value: %q is no section", key)
+		}
+		if at, ok = lookup(m, part); !ok {
+			return nil, fmt.Errorf("failed to get config value: key %q not found", key)
+		}
+	}
+	return at, nil
+}
+
+// Show returns the whole config without the private key.
+func (r Repo) Show() (map[string]any, error) {
+	tree, err := r.tree()
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := tree["Identity"].(map[string]any); ok {
+		delete(id, "PrivKey")
+	}
+	return tree, nil
+}
+
+// Set changes the value of a dotted key. A value that the daemon could not
+// start with is refused, and then nothing has changed.
+func (r Repo) Set(key string, value any) error {
+	if err := secret(key); err != nil {
+		return err
+	}
+	if strings.EqualFold(key, "identity.peerid") {
+		return fmt.Errorf("the peer id follows from the private key and cannot be set")
+	}
+	tree, err := r.tree()
+	if err != nil {
+		return err
+	}
+	parts := strings.Split(key, ".")
+	m := tree
+	for _, part := range parts[:len(parts)-1] {
+		if part == "" {
+			return fmt.Errorf("%q is no config key", key)
+		}
+		next, ok := lookup(m, part)
+		sub, isMap := next.(map[string]any)
+		if ok && next != nil && !isMap {
+			return fmt.Errorf("failed to set config value: %q is no section", part)
+		}
+		if sub == nil {
+			sub = map[string]any{}
+			m[name(m, part)] = sub
+		}
+		m = sub
+	}
+	last := parts[len(parts)-1]
+	if last == "" {
+		return fmt.Errorf("%q is no config key", key)
+	}
+	m[name(m, last)] = value
+	b, err := marshal(tree)
+	if err != nil {
+		return err
+	}
+	if _, err := r.parse(b); err != nil {
+		return fmt.Errorf("set %s: %w", key, err)
+	}
+	return WriteFile(r.path(configFile), b, 0o600)
+}
+
+func secret(key string) error {
+	switch strings.ToLower(key) {
+	case "identity", "identity.privkey":
+		return fmt.Errorf("cannot show or change private key through API")
+	}
+	return nil
+}
+
+// name is the spelling of a key that m already uses: keys differ by more than
+// their case.
+func name(m map[string]any, key string) string {
+	if _, ok := m[key]; ok {
+		return key
+	}
+	for k := range m {
+		if strings.EqualFold(k, key) {
+			return k
+		}
+	}
+	return key
+}
+
+func lookup(m map[string]any, key string) (any, bool) {
+	v, ok := m[name(m, key)]
+	return v, ok
+}
+
+func (r Repo) readConfig() ([]byte, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(r.path(configFile))
+}
+
+// tree is the config as it stands in the file, known keys and unknown ones.
+func (r Repo) tree() (map[string]any, error) {
+	b, err := r.readConfig()
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // numbers of unknown keys go back as they came
+	var tree map[string]any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
+	}
+	return tree, nil
+}
+
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(v)
+	return buf.Bytes(), err
+}

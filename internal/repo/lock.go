@@ -1,0 +1,104 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Lock is the right to write in a repo. It ends with Unlock or with the process.
+type Lock struct{ f *os.File }
+
+// Lock takes the repo for this process, or fails with [ErrLocked].
+// What a killed daemon left in the files api and gateway is removed.
+func (r Repo) Lock() (*Lock, error) {
+	f, err := os.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the repo: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the repo %s is %w (it holds %s); stop that one first, or set IPNS_PATH to another repo", string(r), ErrLocked, r.path(lockFile))
+		}
+		return nil, fmt.Errorf("lock %s: %w", r.path(lockFile), err)
+	}
+	r.RemoveAddresses()
+	return &Lock{f: f}, nil
+}
+
+// Unlock gives the repo back.
+func (l *Lock) Unlock() error { return l.f.Close() }
+
+// lockWait bounds how long a command waits for another one to finish with the
+// repo. A daemon that holds it longer than this has written its api file.
+const lockWait = 5 * time.Second
+
+// LockOrAPI takes the repo if it is free. If a daemon runs on it, the result is
+// the daemon's API address instead.
+func (r Repo) LockOrAPI(ctx context.Context) (*Lock, string, error) {
+	for deadline := time.Now().Add(lockWait); ; {
+		l, err := r.Lock()
+		if err == nil {
+			return l, "", nil
+		}
+		if !errors.Is(err, ErrLocked) {
+			return nil, "", err
+		}
+		if addr, err := r.API(); err == nil {
+			return nil, addr, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, "", err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// API returns the multiaddr of a running daemon's API. If the daemon was
+// killed the address may be stale: [Repo.LockOrAPI] tells.
+func (r Repo) API() (string, error) { return r.readLine(apiFile) }
+
+// Gateway returns the URL of a running daemon's gateway.
+func (r Repo) Gateway() (string, error) { return r.readLine(gatewayFile) }
+
+func (r Repo) readLine(name string) (string, error) {
+	b, err := os.ReadFile(r.path(name))
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		return "", &fs.PathError{Op: "read", Path: r.path(name), Err: fs.ErrNotExist}
+	}
+	return s, nil
+}
+
+// WriteAddresses tells others where the daemon of this process listens.
+// An empty address leaves its file away.
+func (r Repo) WriteAddresses(api, gateway string) error {
+	for _, f := range []struct{ name, text string }{{gatewayFile, gateway}, {apiFile, api}} {
+		if f.text == "" {
+			continue
+		}
+		if err := WriteFile(r.path(f.name), []byte(f.text), 0o600); err != nil {
+			return fmt.Errorf("write %s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+// RemoveAddresses takes the addresses away again.
+func (r Repo) RemoveAddresses() {
+	os.Remove(r.path(apiFile))
+	os.Remove(r.path(gatewayFile))
+}

@@ -1,0 +1,156 @@
+// Package repo is the folder in which a node lives: its config, its keys, its
+// database, and the files by which commands find a running daemon.
+//
+//	config            JSON, with Kubo's names wherever the meaning is Kubo's
+//	version           the layout of this folder, a number
+//	keystore/         private keys, one file each
+//	db/               the database: records, blocks, pins
+//	sites.json        which folder each key publishes
+//	repo.lock         held (flock) by the one process that uses the folder
+//	api, gateway      where a running daemon listens; gone when it stopped
+//
+// Invariants: a file is replaced as a whole or not at all, and is on disk when
+// the call returns; nobody writes without holding repo.lock; the lock dies with
+// the process, so that what a killed daemon left behind is known to be stale.
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Version is the layout that this program reads and writes.
+const Version = "1"
+
+// Names of the files in a repo.
+const (
+	configFile  = "config"
+	versionFile = "version"
+	lockFile    = "repo.lock"
+	apiFile     = "api"
+	gatewayFile = "gateway"
+	sitesFile   = "sites.json"
+	keystoreDir = "keystore"
+	databaseDir = "db"
+)
+
+var (
+	// ErrNoRepo says that a folder holds no repo.
+	ErrNoRepo = errors.New("no repo here")
+	// ErrLocked says that another process uses the repo.
+	ErrLocked = errors.New("in use by another process")
+)
+
+// Repo is the path of a repo. Reading needs nothing else; to write, hold the
+// lock (see [Repo.Lock]).
+type Repo string
+
+// Default returns $IPNS_PATH, or .ipns in the home directory.
+func Default() (Repo, error) {
+	if p := os.Getenv("IPNS_PATH"); p != "" {
+		abs, err := filepath.Abs(p)
+		return Repo(abs), err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find the repo: %w; set IPNS_PATH", err)
+	}
+	return Repo(filepath.Join(home, ".ipns")), nil
+}
+
+func (r Repo) path(name string) string { return filepath.Join(string(r), name) }
+
+// Keystore is the folder of the private keys.
+func (r Repo) Keystore() string { return r.path(keystoreDir) }
+
+// Database is the folder of the database.
+func (r Repo) Database() string { return r.path(databaseDir) }
+
+// Exists reports whether the folder holds a repo.
+func (r Repo) Exists() bool {
+	_, err := os.Stat(r.path(configFile))
+	return err == nil
+}
+
+// Check returns nil if the folder holds a repo of this [Version], [ErrNoRepo]
+// if it holds none.
+func (r Repo) Check() error {
+	if !r.Exists() {
+		return fmt.Errorf("%w: %s; run 'ipns init', or set IPNS_PATH", ErrNoRepo, string(r))
+	}
+	b, err := os.ReadFile(r.path(versionFile))
+	if err != nil {
+		return fmt.Errorf("read the repo's version: %w", err)
+	}
+	if v := strings.TrimSpace(string(b)); v != Version {
+		return fmt.Errorf("%s is a repo of version %q; this program reads version %s", string(r), v, Version)
+	}
+	return nil
+}
+
+// Create makes the folder a repo with the given config. It fails with
+// [fs.ErrExist] if there is one already, and then has changed nothing. The
+// config is written last: without it there is no repo.
+func (r Repo) Create(c Config) error {
+	if r.Exists() {
+		return &fs.PathError{Op: "create repo", Path: string(r), Err: fs.ErrExist}
+	}
+	if err := os.MkdirAll(string(r), 0o755); err != nil {
+		return fmt.Errorf("create repo: %w", err)
+	}
+	if err := os.MkdirAll(r.Keystore(), 0o700); err != nil {
+		return fmt.Errorf("create repo: %w", err)
+	}
+	if err := WriteFile(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
+		return fmt.Errorf("create repo: %w", err)
+	}
+	b, err := marshal(c)
+	if err != nil {
+		return fmt.Errorf("create repo: %w", err)
+	}
+	if err := WriteFile(r.path(configFile), b, 0o600); err != nil {
+		return fmt.Errorf("create repo: %w", err)
+	}
+	return nil
+}
+
+// WriteFile replaces the file as a whole: after a crash there is the old
+// content or the new one. It is on disk when WriteFile returns.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once renamed, as it should
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(perm)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

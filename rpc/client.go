@@ -1,0 +1,203 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Client is a [Node] behind an HTTP API. Use [NewClient].
+type Client struct {
+	base string // http://host:port
+	http *http.Client
+}
+
+var _ Node = (*Client)(nil)
+
+// dialTimeout bounds how long the API may take to accept a connection.
+const dialTimeout = 5 * time.Second
+
+// NewClient returns a client for the API at a multiaddr (/ip4/127.0.0.1/tcp/5001)
+// or at an http URL.
+func NewClient(addr string) (*Client, error) {
+	c := &Client{http: &http.Client{Transport: &http.Transport{
+		DialContext:        (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DisableCompression: true,
+	}}}
+	if strings.HasPrefix(addr, "http://") || strings.HasPrefix(addr, "https://") {
+		c.base = strings.TrimSuffix(addr, "/")
+		return c, nil
+	}
+	m, err := ma.NewMultiaddr(addr)
+	if err != nil {
+		return nil, fmt.Errorf("API address %q: %w", addr, err)
+	}
+	network, hostport, err := manet.DialArgs(m)
+	if err != nil || !strings.HasPrefix(network, "tcp") {
+		return nil, fmt.Errorf("API address %q is not a TCP address", addr)
+	}
+	c.base = "http://" + hostport
+	return c, nil
+}
+
+// Close gives up idle connections.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// post sends a request and returns the reply if it is a success.
+func (c *Client) post(ctx context.Context, command string, req any) (*http.Response, error) {
+	q := encode(req)
+	body, contentType := upload(req) // its writer ends when the transport closes it
+	u := c.base + Prefix + command
+	if len(q) > 0 {
+		u += "?" + q.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u, body)
+	if err != nil {
+		if body != nil {
+			body.Close()
+		}
+		return nil, err
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("User-Agent", "goipns/rpc")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, replyError(resp)
+	}
+	return resp, nil
+}
+
+func (c *Client) unreachable(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err // without the URL, which has all options in it
+	}
+	return fmt.Errorf("call the API at %s: %w", c.base, err)
+}
+
+// maxErrorReply bounds what is read of the reply of a failed command, in bytes.
+const maxErrorReply = 64 << 10
+
+func replyError(resp *http.Response) error {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorReply))
+	if err != nil {
+		return fmt.Errorf("read the API's error: %w", err)
+	}
+	var e errorReply
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "application/json" && json.Unmarshal(b, &e) == nil {
+		return &Error{Message: e.Message, Client: e.Code == 1}
+	}
+	return &Error{Message: strings.TrimSpace(string(b)), Client: resp.StatusCode == http.StatusBadRequest}
+}
+
+// upload starts writing what the request uploads; no body if that is nothing.
+// Closing the body ends the writer.
+func upload(req any) (body io.ReadCloser, contentType string) {
+	write := func(*multipart.Writer) error { return nil }
+	if add, ok := req.(*AddRequest); ok {
+		write = func(w *multipart.Writer) error { return writeFiles(w, add.Files) }
+	} else if u := UploadOf(req); u != nil {
+		write = func(w *multipart.Writer) error {
+			if err := writePart(w, u.Name, u.Name, fileType, u.reader()); err != nil {
+				return err
+			}
+			return w.Close()
+		}
+	} else {
+		return nil, fileType
+	}
+	pr, pw := io.Pipe()
+	w := multipart.NewWriter(pw)
+	go func() { pw.CloseWithError(write(w)) }()
+	return pr, w.FormDataContentType()
+}
+
+// call runs a command with one response.
+func call[Resp, Req any](ctx context.Context, c *Client, command string, req Req) (Resp, error) {
+	return Last(streamed[Resp](ctx, c, command, req))
+}
+
+// maxLine bounds one value of a stream, in bytes: a list of a million pins.
+const maxLine = 256 << 20
+
+// streamed runs a command with a stream of responses.
+func streamed[Resp, Req any](ctx context.Context, c *Client, command string, req Req) iter.Seq2[Resp, error] {
+	return func(yield func(Resp, error) bool) {
+		var zero Resp
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		resp, err := c.post(ctx, command, &req)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		defer resp.Body.Close()
+		dec := json.NewDecoder(io.LimitReader(resp.Body, maxLine))
+		for {
+			var v Resp
+			err := dec.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				yield(zero, fmt.Errorf("read the API's reply: %w", err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+		if msg := resp.Trailer.Get(streamError); msg != "" {
+			yield(zero, &Error{Message: msg})
+		}
+	}
+}
+
+// bytes runs a command that answers with bytes.
+func (c *Client) bytes(ctx context.Context, command string, req any) (Stream, error) {
+	resp, err := c.post(ctx, command, req)
+	if err != nil {
+		return Stream{}, err
+	}
+	size := int64(-1)
+	if n, err := strconv.ParseInt(resp.Header.Get("X-Content-Length"), 10, 64); err == nil {
+		size = n
+	}
+	return Stream{ReadCloser: &body{resp: resp}, Type: resp.Header.Get("Content-Type"), Size: size}, nil
+}
+
+// body is a reply of bytes whose end may be an error in the trailer.
+type body struct{ resp *http.Response }
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.resp.Body.Read(p)
+	if errors.Is(err, io.EOF) {
+		if msg := b.resp.Trailer.Get(streamError); msg != "" {
+			err = &Error{Message: msg}
+		}
+	}
+	return n, err
+}
+
+func (b *body) Close() error { return b.resp.Body.Close() }

@@ -1,0 +1,123 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// VersionRequest asks for the version.
+type VersionRequest struct {
+	Number bool `opt:"number,n" help:"only the version number"`
+	Repo   bool `opt:"repo" help:"only the version of the repo"`
+	All    bool `opt:"all" help:"everything"`
+}
+
+// Version is the version of program, repo and Go.
+type Version struct {
+	Version, Commit, Repo, System, Golang string
+}
+
+// Text follows Kubo's options.
+func (req VersionRequest) Text(v Version) string {
+	switch {
+	case req.All:
+		return fmt.Sprintf("ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+	case req.Repo:
+		return v.Repo + "\n"
+	case req.Number:
+		return v.Version + "\n"
+	}
+	return "ipns version " + v.Version + "\n"
+}
+
+// IDRequest asks who a peer is.
+type IDRequest struct {
+	Peer   string `arg:"peerid,optional"`
+	Format string `opt:"format,f" help:"print by this template: <id> <aver> <pver> <pubkey> <addrs> <protocols>"`
+	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
+}
+
+// ID says who a peer is. Reachability is set for the node itself: in words,
+// whether others can connect to it.
+type ID struct {
+	ID           string
+	PublicKey    string
+	Addresses    []string
+	AgentVersion string
+	Protocols    []string
+	Reachability string `json:",omitempty"`
+}
+
+// Text is the JSON, indented, or what the format says.
+func (req IDRequest) Text(id ID) string {
+	if req.Format == "" {
+		b, err := json.MarshalIndent(id, "", "\t")
+		if err != nil {
+			panic(err) // strings only
+		}
+		return string(b) + "\n"
+	}
+	return strings.NewReplacer(
+		"<id>", id.ID,
+		"<aver>", id.AgentVersion,
+		"<pubkey>", id.PublicKey,
+		"<addrs>", strings.Join(id.Addresses, "\n"),
+		"<protocols>", strings.Join(id.Protocols, "\n"),
+		`\n`, "\n",
+		`\t`, "\t",
+	).Replace(req.Format)
+}
+
+// ConfigRequest reads a config value, or sets it.
+type ConfigRequest struct {
+	Key   string  `arg:"key"`
+	Value *string `arg:"value,optional"`
+	Bool  bool    `opt:"bool" help:"the value is a boolean"`
+	JSON  bool    `opt:"json" help:"the value is JSON"`
+}
+
+// ConfigValue is a config value.
+type ConfigValue struct {
+	Key   string
+	Value any
+}
+
+// Text is the value that was asked for; after setting one it is nothing.
+func (req ConfigRequest) Text(v ConfigValue) string {
+	if req.Value != nil {
+		return ""
+	}
+	return configText(v.Value)
+}
+
+// ConfigShowRequest asks for the whole config.
+type ConfigShowRequest struct{}
+
+// ConfigTree is the whole config without the private key.
+type ConfigTree map[string]any
+
+// Text is the config as JSON.
+func (ConfigShowRequest) Text(t ConfigTree) string { return configText(t) }
+
+// configText prints strings as they are and everything else as JSON.
+func configText(v any) string {
+	if s, ok := v.(string); ok {
+		return s + "\n"
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		panic(err) // it came from JSON
+	}
+	return buf.String()
+}
+
+// ShutdownRequest asks the node to stop.
+type ShutdownRequest struct{}
+
+// Text is nothing.
+func (ShutdownRequest) Text(Nothing) string { return "" }

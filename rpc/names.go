@@ -1,0 +1,424 @@
+package rpc
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// PublishRequest points a name to a path.
+type PublishRequest struct {
+	Path           string         `arg:"ipfs-path,stdin"`
+	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
+	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path leads somewhere before publishing"`
+	Lifetime       *time.Duration `opt:"lifetime,t" help:"how long the record is valid: 300s, 36h, 2d (default 48h)"`
+	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (5m, at most the lifetime)"`
+	Quieter        bool           `opt:"quieter,Q" help:"print only the name"`
+	V1Compat       bool           `opt:"v1compat" default:"true" help:"add the fields that clients older than 2023 need"`
+	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, whether or not anybody takes it"`
+	AllowDelegated bool           `opt:"allow-delegated" help:"publish by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
+	Sequence       *uint64        `opt:"sequence" help:"the sequence number; must be larger than the last one"`
+	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if the name's last sequence number is this"`
+	Force          bool           `opt:"force" help:"publish although the last sequence number is unknown"`
+	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default: 10 servers, or all that can be reached)"`
+	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+	Progress       bool           `opt:"progress,p" help:"report each server that answers"`
+}
+
+// Published is a published name. Name and Value are as in Kubo.
+type Published struct {
+	Name  string
+	Value string
+	// Sequence is the record's sequence number, Stored that this node has it
+	// on disk.
+	Sequence uint64
+	Stored   bool
+	// Announced counts the servers that took the record, out of the Of that
+	// should hold it: the 20 closest, fewer if the network has fewer.
+	Announced int
+	Of        int
+	// Networks has the same for each network that was tried.
+	Networks []NetworkReceipt `json:",omitempty"`
+}
+
+// NetworkReceipt tells what one network did with a record.
+type NetworkReceipt struct {
+	Network   string
+	Announced int
+	Of        int
+	Refused   []Refusal `json:",omitempty"`
+}
+
+// Refusal is one server that did not take the record.
+type Refusal struct {
+	Target string
+	Reason string
+}
+
+// Text is Kubo's line.
+func (req PublishRequest) Text(p Published) string {
+	if req.Quieter {
+		return p.Name + "\n"
+	}
+	return fmt.Sprintf("Published to %s: %s\n", p.Name, printable(p.Value))
+}
+
+// Receipt says in words who has the record.
+func (p Published) Receipt() string {
+	var b strings.Builder
+	switch {
+	case p.Of == 0:
+		b.WriteString("stored here; announced to nobody: no servers are known")
+	case p.Announced == 0:
+		fmt.Fprintf(&b, "stored here; announced to 0 of %d servers", p.Of)
+	default:
+		fmt.Fprintf(&b, "announced to %d of %d servers", p.Announced, p.Of)
+	}
+	fmt.Fprintf(&b, " (sequence %d)", p.Sequence)
+	return b.String()
+}
+
+// ResolveRequest asks where a name leads.
+type ResolveRequest struct {
+	Name        string        `arg:"name,optional,stdin"`
+	Recursive   bool          `opt:"recursive,r" default:"true" help:"follow names until something else than a name is found"`
+	NoCache     bool          `opt:"nocache,n" help:"do not use cached answers"`
+	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"16" help:"how many servers must answer before the best answer counts"`
+	Timeout     time.Duration `opt:"dht-timeout,dhtt" default:"1m" help:"how long to search for each name; 0 is for ever"`
+	Stream      bool          `opt:"stream,s" help:"print every better answer as it is found"`
+}
+
+// Resolved is where a name leads.
+type Resolved struct {
+	Path string
+}
+
+// Text is the path.
+func (ResolveRequest) Text(r Resolved) string { return r.Path + "\n" }
+
+// NameGetRequest asks for the record of a name.
+type NameGetRequest struct {
+	Name string `arg:"name"`
+}
+
+// maxUpload bounds an uploaded record or key, in bytes.
+const maxUpload = 1 << 20
+
+// NamePutRequest puts a signed record on the network.
+type NamePutRequest struct {
+	Name           string    `arg:"name"`
+	Record         io.Reader `file:"record,stdin"`
+	Force          bool      `opt:"force,f" help:"skip the check against the record that is known"`
+	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
+	AllowDelegated bool      `opt:"allow-delegated" help:"put it by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
+	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
+}
+
+// Put is a record that was put.
+type Put struct {
+	Name  string
+	Value string
+	// As in Published.
+	Sequence  uint64
+	Stored    bool
+	Announced int
+	Of        int
+	Networks  []NetworkReceipt `json:",omitempty"`
+}
+
+// Text is the name.
+func (req NamePutRequest) Text(p Put) string {
+	if req.Quiet {
+		return ""
+	}
+	return p.Name + "\n"
+}
+
+// InspectRequest looks into a record.
+type InspectRequest struct {
+	Record io.Reader `file:"record,stdin"`
+	Verify string    `opt:"verify" help:"the name whose record this should be"`
+	Dump   bool      `opt:"dump" default:"true" help:"add a hex dump"`
+}
+
+// Inspected is what a record contains. Fields that it does not contain are nil.
+type Inspected struct {
+	Entry         InspectedEntry
+	PbSize        int
+	SignatureType string
+	HexDump       string
+	Validation    *InspectedValidation
+}
+
+// InspectedEntry has the fields of a record. TTL is in nanoseconds.
+type InspectedEntry struct {
+	Value        string
+	ValidityType *int64
+	Validity     *time.Time
+	Sequence     *uint64
+	TTL          *time.Duration
+}
+
+// InspectedValidation says whether the record is valid now.
+type InspectedValidation struct {
+	Valid  bool
+	Reason string
+	Name   string
+}
+
+// Text prints one field a line, aligned.
+func (InspectRequest) Text(in Inspected) string {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	line := func(label, format string, v any) { fmt.Fprintf(tw, "%s:\t"+format+"\n", label, v) }
+	e := in.Entry
+	line("Value", "%q", e.Value)
+	if e.ValidityType != nil {
+		line("Validity Type", "%d", *e.ValidityType)
+	}
+	if e.Validity != nil {
+		line("Validity", "%q", e.Validity.Format(time.RFC3339Nano))
+	}
+	if e.Sequence != nil {
+		line("Sequence", "%d", *e.Sequence)
+	}
+	if e.TTL != nil {
+		line("TTL", "%s", *e.TTL)
+	}
+	line("Protobuf Size", "%d", in.PbSize)
+	line("Signature Type", "%s", in.SignatureType)
+	if v := in.Validation; v == nil {
+		tw.Flush()
+		b.WriteString("\nThis record was not verified. Pass '--verify k51...' to verify.\n")
+	} else {
+		fmt.Fprintf(tw, "\nValidation results:\n")
+		line(" Valid", "%v", v.Valid)
+		if v.Reason != "" {
+			line(" Reason", "%s", v.Reason)
+		}
+		line(" Name", "%s", v.Name)
+		tw.Flush()
+	}
+	if in.HexDump != "" {
+		fmt.Fprintf(&b, "\nHex Dump:\n%s", in.HexDump)
+	}
+	return b.String()
+}
+
+// LogRequest asks for the past values of a name.
+type LogRequest struct {
+	Name string `arg:"name,optional"`
+}
+
+// Log is the history of a name, newest first.
+type Log struct {
+	Name    string
+	Entries []LogEntry
+}
+
+// LogEntry is a value that a name had.
+type LogEntry struct {
+	Sequence uint64
+	Value    string
+	EOL      time.Time
+	At       time.Time // when this node entered it
+	Current  bool
+}
+
+// Text is one line an entry.
+func (LogRequest) Text(l Log) string {
+	return table(func(tw io.Writer) {
+		for _, e := range l.Entries {
+			note := ""
+			if e.Current {
+				note = " (current)"
+			}
+			fmt.Fprintf(tw, "%d\t%s\t%s%s\n", e.Sequence, e.At.UTC().Format(time.RFC3339), printable(e.Value), note)
+		}
+	})
+}
+
+// RollbackRequest publishes an old value of a name again.
+type RollbackRequest struct {
+	Name         string `arg:"name"`
+	To           string `arg:"sequence or cid"`
+	AllowOffline bool   `opt:"allow-offline" help:"succeed once the record is stored"`
+	Quieter      bool   `opt:"quieter,Q" help:"print only the name"`
+	Wait         string `opt:"wait" help:"what to wait for, as in name publish"`
+	Progress     bool   `opt:"progress,p" help:"report each server that answers"`
+}
+
+// Text is the line of a publish.
+func (req RollbackRequest) Text(p Published) string {
+	return PublishRequest{Quieter: req.Quieter}.Text(p)
+}
+
+// StatusRequest asks how a name is doing, or all names of this node.
+type StatusRequest struct {
+	Name string `arg:"name,optional"`
+}
+
+// Statuses is the status of one name, or of several. As JSON the first is one
+// object, the second {"Names":[…]}.
+type Statuses struct {
+	One   *Status
+	Names []Status
+}
+
+// Status is what this node knows of a name.
+type Status struct {
+	Name     string
+	Key      string `json:",omitempty"` // its key, if it is here
+	Value    string
+	Sequence uint64
+	EOL      time.Time
+	TTL      time.Duration // nanoseconds, as signed
+	// ValidFor is the time until EOL in seconds, negative once it passed.
+	ValidFor int64
+	Expired  bool
+	Origin   string
+	// The last time the record was announced, and the next; nil if never.
+	LastAnnounced *time.Time `json:",omitempty"`
+	NextAnnounce  *time.Time `json:",omitempty"`
+	// Holders is how many servers took it last time; Announced, Of and Networks
+	// are its receipt, as in Published.
+	Holders   int
+	Announced int
+	Of        int
+	Networks  []NetworkReceipt `json:",omitempty"`
+	LastError string           `json:",omitempty"`
+	// Rivals counts other values under the same sequence: somebody else signs
+	// with the key.
+	Rivals int `json:",omitempty"`
+}
+
+// MarshalJSON writes one object or a list of them.
+func (s Statuses) MarshalJSON() ([]byte, error) {
+	if s.One != nil {
+		return json.Marshal(s.One)
+	}
+	return json.Marshal(struct{ Names []Status }{s.Names})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Statuses) UnmarshalJSON(b []byte) error {
+	var list struct{ Names *[]Status }
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	if list.Names != nil {
+		*s = Statuses{Names: *list.Names}
+		return nil
+	}
+	s.One = new(Status)
+	return json.Unmarshal(b, s.One)
+}
+
+// Text is a few lines for one name, one line each for several.
+func (StatusRequest) Text(s Statuses) string {
+	if s.One == nil {
+		return table(func(tw io.Writer) {
+			for _, n := range s.Names {
+				fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", n.Name, n.Key, n.Sequence, n.lifeText(), printable(n.Value))
+			}
+		})
+	}
+	n := *s.One
+	return table(func(tw io.Writer) {
+		fmt.Fprintf(tw, "Name:\t%s\n", n.Name)
+		if n.Key != "" {
+			fmt.Fprintf(tw, "Key:\t%s\n", n.Key)
+		}
+		fmt.Fprintf(tw, "Value:\t%s\n", printable(n.Value))
+		fmt.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
+		fmt.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
+		fmt.Fprintf(tw, "TTL:\t%s\n", n.TTL)
+		if n.LastAnnounced != nil {
+			fmt.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
+		} else {
+			fmt.Fprintf(tw, "Announced:\tnever\n")
+		}
+		if n.NextAnnounce != nil {
+			fmt.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
+		}
+		if n.Rivals > 0 {
+			fmt.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
+		}
+		if n.LastError != "" {
+			fmt.Fprintf(tw, "Last error:\t%s\n", n.LastError)
+		}
+	})
+}
+
+func (s Status) lifeText() string {
+	if s.Expired {
+		return "expired"
+	}
+	return (time.Duration(s.ValidFor) * time.Second).String() + " left"
+}
+
+// RoutingGetRequest asks the routing system for a raw value.
+type RoutingGetRequest struct {
+	Key string `arg:"key"`
+}
+
+// RoutingPutRequest puts a raw value into the routing system.
+type RoutingPutRequest struct {
+	Key          string    `arg:"key"`
+	Value        io.Reader `file:"value-file,stdin"`
+	AllowOffline bool      `opt:"allow-offline" help:"succeed once the value is stored here"`
+}
+
+// Text is nothing: the value was taken.
+func (RoutingPutRequest) Text(RoutingValue) string { return "" }
+
+// RoutingValue is a routing event: Type 5 is a value, in Extra as base64.
+type RoutingValue struct {
+	Extra     string
+	ID        string
+	Responses []string
+	Type      int
+}
+
+// Text is the value, byte for byte.
+func (RoutingGetRequest) Text(v RoutingValue) string {
+	b, err := base64.StdEncoding.DecodeString(v.Extra)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// table aligns the columns that fill writes, separated by tabs.
+func table(fill func(io.Writer)) string {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fill(tw)
+	tw.Flush()
+	return b.String()
+}
+
+// printable escapes what a terminal would obey in text that others wrote.
+func printable(s string) string {
+	quoted := strconv.Quote(s)
+	if quoted == `"`+s+`"` {
+		return s
+	}
+	clean := func(r rune) string {
+		if strconv.IsPrint(r) {
+			return string(r)
+		}
+		q := strconv.QuoteRune(r)
+		return q[1 : len(q)-1]
+	}
+	var b strings.Builder
+	for _, r := range s {
+		b.WriteString(clean(r))
+	}
+	return b.String()
+}

@@ -1,0 +1,273 @@
+package rpc
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Option is one field of a request: an argument or an option. Its methods Set,
+// String and Type make it a flag of the command line.
+type Option struct {
+	Name     string   // without dashes
+	Aliases  []string // other names, some of one letter
+	Help     string
+	Default  string
+	Arg      bool // an argument; the others are options
+	Many     bool // takes all arguments that are left, at least one
+	Optional bool // an argument that may be missing
+	Stdin    bool // an argument that a command line reads from its input if it is missing
+
+	field reflect.Value
+}
+
+// Options lists the options and arguments of a request, a pointer to a struct,
+// in the order of its fields. Setting one changes the request.
+func Options(req any) []*Option {
+	v := reflect.ValueOf(req).Elem()
+	var list []*Option
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		o := &Option{Help: tag.Get("help"), Default: tag.Get("default"), field: v.Field(i)}
+		if spec, ok := tag.Lookup("arg"); ok {
+			o.Arg = true
+			flags := strings.Split(spec, ",")
+			o.Name = flags[0]
+			o.Optional = slices.Contains(flags, "optional")
+			o.Stdin = slices.Contains(flags, "stdin")
+			o.Many = v.Field(i).Kind() == reflect.Slice
+		} else if spec, ok := tag.Lookup("opt"); ok {
+			names := strings.Split(spec, ",")
+			o.Name, o.Aliases = names[0], names[1:]
+		} else {
+			continue
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// SetDefaults sets every option of the request to its default.
+func SetDefaults(req any) {
+	for _, o := range Options(req) {
+		if o.Default == "" {
+			continue
+		}
+		if err := o.Set(o.Default); err != nil {
+			panic(err) // a tag in this package is wrong
+		}
+	}
+}
+
+// optionError says that a value does not fit its option.
+type optionError struct{ err error }
+
+func (e *optionError) Error() string { return e.err.Error() }
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// Set parses text into the field.
+func (o *Option) Set(s string) error {
+	f := o.field
+	if f.Kind() == reflect.Pointer {
+		f.Set(reflect.New(f.Type().Elem()))
+		f = f.Elem()
+	}
+	bad := func() error {
+		return &optionError{fmt.Errorf("could not convert value %q to type %q (for option %q)", s, o.Type(), "-"+o.Name)}
+	}
+	switch {
+	case f.Type() == durationType:
+		d, err := parseDuration(s)
+		if err != nil {
+			return fmt.Errorf("error parsing %s option: %w", o.Name, err)
+		}
+		f.SetInt(int64(d))
+		return nil
+	case f.Kind() == reflect.String:
+		f.SetString(s)
+	case f.Kind() == reflect.Bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil && s != "" {
+			return bad()
+		}
+		f.SetBool(b || s == "")
+	case f.CanInt():
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return bad()
+		}
+		f.SetInt(n)
+	case f.CanUint():
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return bad()
+		}
+		f.SetUint(n)
+	case f.Kind() == reflect.Slice:
+		f.Set(reflect.Append(f, reflect.ValueOf(s)))
+	}
+	return nil
+}
+
+// String formats the field as Set would read it; "" if it is unset.
+func (o *Option) String() string {
+	if !o.field.IsValid() {
+		return ""
+	}
+	f := o.field
+	if f.Kind() == reflect.Pointer {
+		if f.IsNil() {
+			return ""
+		}
+		f = f.Elem()
+	}
+	if f.Kind() == reflect.Slice {
+		return strings.Join(f.Interface().([]string), " ")
+	}
+	return fmt.Sprint(f.Interface())
+}
+
+// Type names the type of the option for messages and help.
+func (o *Option) Type() string {
+	t := o.field.Type()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == durationType {
+		return "duration"
+	}
+	return t.Kind().String()
+}
+
+// IsBool reports whether the option may stand without a value.
+func (o *Option) IsBool() bool { return o.Type() == "bool" }
+
+// parseDuration is [time.ParseDuration] with days and weeks: "2d", "1w12h".
+func parseDuration(s string) (time.Duration, error) {
+	var days time.Duration
+	rest := s
+	for _, unit := range []struct {
+		letter string
+		d      time.Duration
+	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
+		number, after, ok := strings.Cut(rest, unit.letter)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("time: invalid duration %q", s)
+		}
+		days += time.Duration(n) * unit.d
+		rest = after
+	}
+	if rest == "" && days > 0 {
+		return days, nil
+	}
+	d, err := time.ParseDuration(rest)
+	return days + d, err
+}
+
+// encode writes the request as a query: what differs from the defaults.
+func encode(req any) url.Values {
+	q := url.Values{}
+	for _, o := range Options(req) {
+		switch {
+		case o.Many:
+			for _, s := range o.field.Interface().([]string) {
+				q.Add("arg", s)
+			}
+		case o.Arg:
+			if s := o.String(); s != "" || !o.Optional {
+				q.Add("arg", s)
+			}
+		default:
+			isSet := o.field.Kind() == reflect.Pointer && !o.field.IsNil()
+			if isSet || o.String() != o.zero() {
+				q.Set(o.Name, o.String())
+			}
+		}
+	}
+	return q
+}
+
+// zero is the default as String would print it.
+func (o *Option) zero() string {
+	fresh := &Option{Name: o.Name, field: reflect.New(o.field.Type()).Elem()}
+	if o.Default != "" {
+		if err := fresh.Set(o.Default); err != nil {
+			panic(err)
+		}
+	}
+	return fresh.String()
+}
+
+// decode reads a query into the request. Unknown options mean nothing.
+func decode(q url.Values, req any) error {
+	SetDefaults(req)
+	args := q["arg"]
+	for _, o := range Options(req) {
+		if !o.Arg {
+			for _, name := range append([]string{o.Name}, o.Aliases...) {
+				if !q.Has(name) {
+					continue
+				}
+				if err := o.Set(q.Get(name)); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if len(args) == 0 && !o.Optional {
+			return &optionError{fmt.Errorf("argument %q is required", o.Name)}
+		}
+		n := min(len(args), 1)
+		if o.Many {
+			n = len(args)
+		}
+		for _, a := range args[:n] {
+			if err := o.Set(a); err != nil {
+				return err
+			}
+		}
+		args = args[n:]
+	}
+	return nil
+}
+
+// Upload is the field of a request that takes a file.
+type Upload struct {
+	Name  string
+	Stdin bool // a command line reads its input if no file is named
+
+	field reflect.Value
+}
+
+// UploadOf returns the upload of a request, a pointer to a struct; nil if it
+// takes none.
+func UploadOf(req any) *Upload {
+	v := reflect.ValueOf(req).Elem()
+	for i := range v.NumField() {
+		if spec, ok := v.Type().Field(i).Tag.Lookup("file"); ok {
+			u := &Upload{field: v.Field(i)}
+			u.Name, u.Stdin = strings.CutSuffix(spec, ",stdin")
+			return u
+		}
+	}
+	return nil
+}
+
+// Set gives the request its file.
+func (u *Upload) Set(r io.Reader) { u.field.Set(reflect.ValueOf(&r).Elem()) }
+
+// reader is the file of the request, nil if it has none.
+func (u *Upload) reader() io.Reader {
+	r, _ := u.field.Interface().(io.Reader)
+	return r
+}

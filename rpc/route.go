@@ -1,0 +1,164 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"reflect"
+)
+
+// route runs one command of the API on a node: it reads the request, calls the
+// node and writes the response.
+type route func(n Node, w http.ResponseWriter, r *http.Request) error
+
+// routes are all commands, by their path under /api/v0.
+var routes = map[string]route{
+	"version":            single(Node.Version),
+	"id":                 single(Node.ID),
+	"config":             single(Node.Config),
+	"config/show":        single(Node.ConfigShow),
+	"shutdown":           single(Node.Shutdown),
+	"name/publish":       stream(Node.NamePublish),
+	"name/resolve":       stream(Node.NameResolve),
+	"name/get":           raw(Node.NameGet),
+	"name/put":           single(Node.NamePut),
+	"name/inspect":       single(Node.NameInspect),
+	"name/log":           single(Node.NameLog),
+	"name/rollback":      stream(Node.NameRollback),
+	"name/status":        single(Node.NameStatus),
+	"routing/get":        single(Node.RoutingGet),
+	"routing/put":        single(Node.RoutingPut),
+	"routing/provide":    single(Node.Provide),
+	"key/gen":            single(Node.KeyGen),
+	"key/list":           single(Node.KeyList),
+	"key/ls":             single(Node.KeyList),
+	"key/import":         single(Node.KeyImport),
+	"key/rename":         single(Node.KeyRename),
+	"key/rm":             single(Node.KeyRemove),
+	"add":                stream(Node.Add),
+	"cat":                raw(Node.Cat),
+	"pin/add":            single(Node.PinAdd),
+	"pin/rm":             single(Node.PinRemove),
+	"pin/ls":             stream(Node.PinList),
+	"swarm/connect":      single(Node.SwarmConnect),
+	"swarm/peers":        single(Node.SwarmPeers),
+	"swarm/addrs":        single(Node.SwarmAddrs),
+	"swarm/addrs/local":  single(Node.SwarmAddrsLocal),
+	"swarm/addrs/listen": single(Node.SwarmAddrsListen),
+}
+
+// single is the route of a command with one response.
+func single[Req printer[Resp], Resp any](call func(Node, context.Context, Req) (Resp, error)) route {
+	return stream(func(n Node, ctx context.Context, req Req) iter.Seq2[Resp, error] {
+		return one(call(n, ctx, req))
+	})
+}
+
+// stream is the route of a command with a stream of responses. The first one
+// decides about the status; an error after it goes into the trailer.
+func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) iter.Seq2[Resp, error]) route {
+	return func(n Node, w http.ResponseWriter, r *http.Request) error {
+		var req Req
+		if err := read(r, &req); err != nil {
+			return err
+		}
+		asText := isText(r)
+		flush := http.NewResponseController(w).Flush
+		started := false
+		for v, err := range call(n, r.Context(), req) {
+			if err != nil {
+				if !started {
+					return err
+				}
+				w.Header().Set(streamError, err.Error())
+				return nil
+			}
+			if !started {
+				start(w, asText)
+				started = true
+			}
+			if asText {
+				_, err = io.WriteString(w, req.Text(v))
+			} else if reflect.TypeFor[Resp]() != reflect.TypeFor[Nothing]() {
+				err = json.NewEncoder(w).Encode(v)
+			}
+			if err == nil {
+				err = flush()
+			}
+			if err != nil {
+				return nil // nobody listens any more
+			}
+		}
+		if !started {
+			start(w, asText)
+		}
+		return nil
+	}
+}
+
+// start writes the header of a reply that goes well so far.
+func start(w http.ResponseWriter, asText bool) {
+	kind := "application/json"
+	if asText {
+		kind = "text/plain"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("X-Chunked-Output", "1")
+	w.WriteHeader(http.StatusOK)
+}
+
+// raw is the route of a command that answers with bytes.
+func raw[Req any](call func(Node, context.Context, Req) (Stream, error)) route {
+	return func(n Node, w http.ResponseWriter, r *http.Request) error {
+		var req Req
+		if err := read(r, &req); err != nil {
+			return err
+		}
+		s, err := call(n, r.Context(), req)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		setStreamHeader(w.Header(), s)
+		if _, err := io.Copy(w, s); err != nil {
+			w.Header().Set(streamError, err.Error())
+		}
+		return nil
+	}
+}
+
+// isText reports whether the caller wants what the command line prints.
+func isText(r *http.Request) bool {
+	q := r.URL.Query()
+	return q.Get("encoding") == "text" || q.Get("enc") == "text"
+}
+
+var errNoFiles = errors.New("file argument 'path' is required")
+
+// read reads a request: the query, and what was uploaded.
+func read(r *http.Request, req any) error {
+	if err := decode(r.URL.Query(), req); err != nil {
+		return err
+	}
+	if add, ok := req.(*AddRequest); ok {
+		mr, err := r.MultipartReader()
+		if err != nil {
+			return &optionError{errNoFiles}
+		}
+		add.Files = readFiles(mr)
+		return nil
+	}
+	u := UploadOf(req)
+	if u == nil {
+		return nil
+	}
+	body, err := uploaded(r, u.Name)
+	if err != nil {
+		return err
+	}
+	u.Set(body)
+	return nil
+}
