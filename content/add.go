@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	chunkSize = 256 << 10 // bytes of a file in one leaf; part of what decides a CID
-	maxDepth  = 1024      // directories inside one another; deeper trees can't be read through the gateway either
+	defaultChunker = "size-262144" // part of what decides a CID
+	progressStep   = 256 << 10     // bytes between two reports
+	maxDepth       = 1024          // directories inside one another; deeper trees can't be read through the gateway either
 )
 
 // Leaves tells how the ends of a file's tree are encoded.
@@ -38,6 +39,9 @@ const (
 type AddOptions struct {
 	CIDVersion int // 0 or 1
 	Leaves     Leaves
+	// Chunker tells how files are cut: "size-BYTES", "rabin-MIN-AVG-MAX" or "buzhash", no leaf above 2 MiB.
+	// "": size-262144.
+	Chunker string
 	// Pin pins each root recursively, under PinName if it is not empty.
 	Pin     bool
 	PinName string
@@ -106,6 +110,12 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 	}
 	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: builder}
 	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.CIDVersion == 1
+	if a.opts.Chunker == "" {
+		a.opts.Chunker = defaultChunker
+	}
+	if _, err := chunk.FromString(strings.NewReader(""), a.opts.Chunker); err != nil {
+		return nil, fmt.Errorf("chunker %q: %w", o.Chunker, err)
+	}
 	a.dag = &blockBuffer{}
 	if !o.OnlyHash {
 		a.dag.to = s.dag
@@ -317,7 +327,11 @@ func (a *importer) leaf(e Entry) (ipld.Node, error) {
 		CidBuilder: a.builder,
 	}
 	r := &progressReader{ctx: a.ctx, r: e.Content, name: e.Path, report: a.opts.Progress}
-	db, err := params.New(chunk.NewSizeSplitter(r, chunkSize))
+	leaves, err := chunk.FromString(r, a.opts.Chunker)
+	if err != nil {
+		return nil, err
+	}
+	db, err := params.New(leaves)
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +372,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	}
 	n, err := p.r.Read(b)
 	p.read += int64(n)
-	if p.report != nil && (p.read-p.told >= chunkSize || err == io.EOF && p.read > p.told) {
+	if p.report != nil && (p.read-p.told >= progressStep || err == io.EOF && p.read > p.told) {
 		p.told = p.read
 		p.report(p.name, p.read)
 	}

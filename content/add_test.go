@@ -281,6 +281,15 @@ func TestKnownCIDsOfLargeTrees(t *testing.T) {
 	}
 }
 
+func TestChunker(t *testing.T) {
+	s := offlineStore(t)
+	tree := FromReader("zeros", bytes.NewReader(make([]byte, 256<<10+1)))
+	got := rootOf(t, add(t, s, tree, AddOptions{CIDVersion: 1, Chunker: "size-1000"})).CID.String()
+	if want := "bafybeihordqy5gn6ve45awm45dvrorimpctwgbqawnuujffmxjb77oxxri"; got != want { // as Kubo gives it
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestLargeTreesReadBack(t *testing.T) {
 	s := offlineStore(t)
 	body := string(bytes.Repeat([]byte("0123456789abcdef"), 50<<20/16+1))
@@ -325,7 +334,7 @@ func TestWrapAndUnnamed(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var told []int64
 	s := offlineStore(t)
-	add(t, s, FromReader("f", bytes.NewReader(make([]byte, 2*chunkSize+7))), AddOptions{
+	add(t, s, FromReader("f", bytes.NewReader(make([]byte, 2*progressStep+7))), AddOptions{
 		Progress: func(name string, n int64) {
 			if name != "f" {
 				t.Errorf("progress of %q", name)
@@ -333,7 +342,7 @@ func TestProgress(t *testing.T) {
 			told = append(told, n)
 		},
 	})
-	if want := []int64{chunkSize, 2 * chunkSize, 2*chunkSize + 7}; !slices.Equal(told, want) {
+	if want := []int64{progressStep, 2 * progressStep, 2*progressStep + 7}; !slices.Equal(told, want) {
 		t.Errorf("progress %v, want %v", told, want)
 	}
 }
@@ -350,6 +359,7 @@ func TestRefusedTrees(t *testing.T) {
 	}{
 		{"missing folder", FromPath(filepath.Join(t.TempDir(), "nosuch"), false), AddOptions{}, "nosuch: no such file"},
 		{"version", entries(file("f", "")), AddOptions{CIDVersion: 2}, "CID version 2"},
+		{"chunker", entries(file("f", "")), AddOptions{Chunker: "size-9999999"}, `chunker "size-9999999"`},
 		{"twice", entries(file("d/f", "1"), file("d/f", "2")), AddOptions{}, "d/f comes twice"},
 		{"entered again", entries(file("r/d/f", "1"), file("r/e", "2"), file("r/d/g", "3")), AddOptions{}, "r/d comes twice"},
 		{"broken file", entries(Entry{Path: "d/broken", Content: broken}), AddOptions{}, "d/broken: disk on fire"},
