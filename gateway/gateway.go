@@ -23,6 +23,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/resolver"
 )
 
 // Limits of one gateway, and those that its http.Server should have.
@@ -36,42 +37,22 @@ const (
 	MaxHeaderBytes    = 64 << 10
 )
 
-// Resolver knows what names point to.
+// Resolver knows what names mean: a *resolver.Resolver, or something around it.
 type Resolver interface {
-	// Resolve follows a path that begins with /ipns/, through as many names as there are, to one that begins with
-	// /ipfs/. Elements behind the name are kept.
-	Resolve(ctx context.Context, path string) (Resolution, error)
-	// Record returns the newest record of a name that is valid now.
-	Record(ctx context.Context, name ipns.Name) (*ipns.Record, error)
-}
-
-// DNSLinker is an optional ability of a [Resolver]: DNSLink returns the path that the DNS gives for a domain, without
-// following it. Without it, requests whose Host is a domain are not looked up.
-type DNSLinker interface {
-	DNSLink(ctx context.Context, domain string) (path string, err error)
-}
-
-// Resolution is what a path points to now.
-type Resolution struct {
-	Path string // begins with /ipfs/
-	// TTL is how long the answer may be reused from now on: it ends before the first record behind it expires.
-	// 0: unknown.
-	TTL          time.Duration
-	LastModified time.Time // when the answer was found
+	Resolve(ctx context.Context, path string, o resolver.Options) (resolver.Resolution, error)
+	Lookup(ctx context.Context, name ipns.Name, o resolver.Options) (resolver.Hop, error)
 }
 
 // Options configure [New].
 type Options struct {
 	Content *content.Store // required
 	Names   Resolver       // required
-	// NoFetch serves only what is here, and asks no other node for blocks.
+	// NoFetch serves only the blocks that are here. Names are resolved all the same.
 	NoFetch bool
-	// NoDNSLink answers no requests for the domain in their Host header.
+	// NoDNSLink looks up no domain that stands in a Host header. Paths such as /ipns/example.com work all the same.
 	NoDNSLink bool
 	// TrustlessOnly answers only with what clients can verify: records, blocks and CARs.
 	TrustlessOnly bool
-	// MaxTTL bounds how long caches may reuse an answer under a name. 0: no bound but the records'.
-	MaxTTL time.Duration
 	// Hosts are the names under which this gateway is known, beside localhost, which gives each name a subdomain of
 	// its own. A nil entry takes localhost away. Requests for other hosts are answered by their path.
 	Hosts map[string]*Host
@@ -102,7 +83,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	cfg := config(o)
-	inner := &recordHandler{names: o.Names, maxTTL: o.MaxTTL, now: o.Now, next: boxo.NewHandler(cfg, b)}
+	inner := &recordHandler{names: o.Names, now: o.Now, next: boxo.NewHandler(cfg, b)}
 	mux := http.NewServeMux()
 	served := boxo.NewHeaders(o.Headers).ApplyCors().Wrap(inner)
 	mux.Handle("/ipfs/", served)
@@ -144,9 +125,8 @@ func config(o Options) boxo.Config {
 // backend gives boxo's handlers blocks, and the names of our resolver instead of boxo's own.
 type backend struct {
 	*boxo.BlocksBackend
-	local  *boxo.BlocksBackend // of what is here
-	names  Resolver
-	maxTTL time.Duration
+	local *boxo.BlocksBackend // of what is here
+	names Resolver
 }
 
 var _ boxo.IPFSBackend = (*backend)(nil)
@@ -157,7 +137,7 @@ func newBackend(o Options) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{BlocksBackend: local, local: local, names: o.Names, maxTTL: o.MaxTTL}
+	b := &backend{BlocksBackend: local, local: local, names: o.Names}
 	if !o.NoFetch {
 		b.BlocksBackend, err = boxo.NewBlocksBackend(o.Content.BlockService())
 	}
@@ -169,13 +149,17 @@ var noModified = time.Unix(0, 0)
 
 // ResolveMutable is called for every path; those that begin with /ipfs/ are their own answer.
 func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.ImmutablePath, time.Duration, time.Time, error) {
+	return b.resolve(ctx, p, resolver.Options{})
+}
+
+func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) (path.ImmutablePath, time.Duration, time.Time, error) {
 	if !p.Mutable() {
 		im, err := path.NewImmutablePath(p)
 		return im, 0, time.Time{}, err
 	}
-	res, err := b.names.Resolve(ctx, p.String())
+	res, err := b.names.Resolve(ctx, p.String(), o)
 	if err != nil {
-		return path.ImmutablePath{}, 0, time.Time{}, err
+		return path.ImmutablePath{}, 0, time.Time{}, statusOf(ctx, err)
 	}
 	to, err := path.NewPath(res.Path)
 	if err != nil {
@@ -183,16 +167,29 @@ func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.Immutab
 	}
 	im, err := path.NewImmutablePath(to)
 	if err != nil {
-		return path.ImmutablePath{}, 0, time.Time{}, fmt.Errorf("%s does not end at content: %w", p, err)
+		return path.ImmutablePath{}, 0, time.Time{}, err
 	}
-	ttl := res.TTL.Truncate(time.Second)
-	if b.maxTTL > 0 {
-		ttl = min(ttl, b.maxTTL)
-	}
-	if ttl <= 0 || res.LastModified.IsZero() {
-		return im, max(ttl, 0), noModified, nil
+	// Whole seconds, never more than is left. Without a TTL no time is told either, from which a cache would guess one.
+	ttl := max(0, res.TTL.Truncate(time.Second))
+	if ttl == 0 || res.LastModified.IsZero() {
+		return im, ttl, noModified, nil
 	}
 	return im, ttl, res.LastModified, nil
+}
+
+// statusOf adds to an error of the resolver the status that it is answered with, unless that is 500.
+func statusOf(ctx context.Context, err error) error {
+	status := http.StatusInternalServerError
+	dnslink := ctx.Value(boxo.DNSLinkHostnameKey) != nil
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusGatewayTimeout
+	case errors.Is(err, resolver.ErrBusy):
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, resolver.ErrRecursion) && dnslink:
+		status = http.StatusBadRequest // DNSLink gateway specification, Host
+	}
+	return boxo.NewErrorStatusCode(err, status)
 }
 
 // GetIPNSRecord is reached only for requests that [recordHandler] leaves alone.
@@ -201,27 +198,24 @@ func (b *backend) GetIPNSRecord(ctx context.Context, c cid.Cid) ([]byte, error) 
 	if err != nil {
 		return nil, boxo.NewErrorStatusCode(err, http.StatusBadRequest)
 	}
-	r, err := b.names.Record(ctx, name)
+	hop, err := b.names.Lookup(ctx, name, resolver.Options{})
 	if err != nil {
-		return nil, err
+		return nil, statusOf(ctx, err)
 	}
-	return r.Raw(), nil
+	return hop.Record.Raw(), nil
 }
 
+// GetDNSLinkRecord tells where the DNSLink of a domain leads, without going there.
 func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Path, error) {
-	l, ok := b.names.(DNSLinker)
-	if !ok {
-		return nil, errors.New("DNSLink is not looked up here")
-	}
-	p, err := l.DNSLink(ctx, domain)
+	res, err := b.names.Resolve(ctx, domain, resolver.Options{OneHop: true})
 	if err != nil {
 		return nil, err
 	}
-	return path.NewPath(p)
+	return path.NewPath(res.Path)
 }
 
 // IsCached answers only-if-cached requests. boxo's own would ask its own name system, and other nodes for blocks.
 func (b *backend) IsCached(ctx context.Context, p path.Path) bool {
-	im, _, _, err := b.ResolveMutable(ctx, p)
+	im, _, _, err := b.resolve(ctx, p, resolver.Options{Offline: true})
 	return err == nil && b.local.IsCached(ctx, im)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,46 +17,10 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/resolver"
 )
-
-// nameTable is a Resolver that knows some names and domains.
-type nameTable struct {
-	records map[string]*ipns.Record // by name
-	paths   map[string]string       // by name or domain
-	ttl     time.Duration
-	found   time.Time
-	err     error // of every question
-}
-
-func (t *nameTable) Resolve(_ context.Context, p string) (Resolution, error) {
-	if t.err != nil {
-		return Resolution{}, t.err
-	}
-	name, rest, _ := strings.Cut(strings.TrimPrefix(p, "/ipns/"), "/")
-	to, ok := t.paths[name]
-	if !ok {
-		return Resolution{}, fmt.Errorf("%s is not known", name)
-	}
-	if rest != "" {
-		to += "/" + rest
-	}
-	return Resolution{Path: to, TTL: t.ttl, LastModified: t.found}, nil
-}
-
-func (t *nameTable) Record(_ context.Context, n ipns.Name) (*ipns.Record, error) {
-	r, ok := t.records[n.String()]
-	if t.err != nil || !ok {
-		return nil, errors.Join(t.err, errors.New("no record"))
-	}
-	return r, nil
-}
-
-func (t *nameTable) DNSLink(_ context.Context, domain string) (string, error) {
-	if p, ok := t.paths[domain]; ok && strings.Contains(domain, ".") {
-		return p, nil
-	}
-	return "", errors.New("no DNSLink")
-}
 
 type quiet struct{}
 
@@ -68,12 +33,27 @@ var epoch = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 // world is a gateway with one site under one name.
 type world struct {
 	http.Handler
-	names *nameTable
-	name  ipns.Name
-	raw   []byte // its record: TTL 10 min, EOL an hour after epoch
-	root  string // the site's CID
-	file  string // the CID of its index.html, "<p>hi\n"
-	now   time.Time
+	*resolver.Resolver
+	name ipns.Name
+	raw  []byte // its record: TTL 10 min, EOL an hour after epoch
+	root string // the site's CID
+	file string // the CID of its index.html, "<p>hi\n"
+	now  time.Time
+	fail error // of every question for a name
+}
+
+func (w *world) Resolve(ctx context.Context, p string, o resolver.Options) (resolver.Resolution, error) {
+	if w.fail != nil {
+		return resolver.Resolution{}, w.fail
+	}
+	return w.Resolver.Resolve(ctx, p, o)
+}
+
+func (w *world) Lookup(ctx context.Context, n ipns.Name, o resolver.Options) (resolver.Hop, error) {
+	if w.fail != nil {
+		return resolver.Hop{}, w.fail
+	}
+	return w.Resolver.Lookup(ctx, n, o)
 }
 
 func newWorld(t *testing.T, o Options) *world {
@@ -86,12 +66,29 @@ func newWorld(t *testing.T, o Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := &world{now: epoch}
+	now := func() time.Time { return w.now }
+	w.Resolver = &resolver.Resolver{
+		Book:      &names.Book{Store: recordstore.NewMemory(), Now: now},
+		LookupTXT: w.lookupTXT,
+		Now:       now,
+	}
 	t.Cleanup(func() {
-		if err := errors.Join(store.Close(), db.Close()); err != nil {
+		if err := errors.Join(w.Close(), store.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	w := &world{now: epoch}
+	w.addSite(t, store)
+	w.name, w.raw = w.publish(t, recordstore.Own, "/ipfs/"+w.root)
+	o.Content, o.Names, o.Now = store, w, now
+	if w.Handler, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) addSite(t *testing.T, store *content.Store) {
+	t.Helper()
 	tree := func(yield func(content.Entry, error) bool) {
 		_ = yield(content.Entry{Path: "site/index.html", Content: strings.NewReader("<p>hi\n")}, nil) &&
 			yield(content.Entry{Path: "site/notes/list.txt", Content: strings.NewReader("1\n2\n")}, nil)
@@ -107,34 +104,40 @@ func newWorld(t *testing.T, o Options) *world {
 			w.file = a.CID.String()
 		}
 	}
-	w.sign(t)
-	o.Content, o.Names, o.Now = store, w.names, func() time.Time { return w.now }
-	if w.Handler, err = New(o); err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
-// sign makes a key, a name, its record, and a resolver that knows them.
-func (w *world) sign(t *testing.T) {
+// publish makes a key and enters a first record of its name into the Book.
+func (w *world) publish(t *testing.T, origin recordstore.Origin, value string) (ipns.Name, []byte) {
 	t.Helper()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rec, err := ipns.Sign(t.Context(), ipns.NewSigner(key), ipns.Fields{
-		Value: "/ipfs/" + w.root, EOL: epoch.Add(time.Hour), TTL: 10 * time.Minute,
+		Value: value, EOL: epoch.Add(time.Hour), TTL: 10 * time.Minute,
 	}, ipns.V1V2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.name, w.raw = rec.Name(), rec.Raw()
-	w.names = &nameTable{
-		records: map[string]*ipns.Record{w.name.String(): rec},
-		paths:   map[string]string{w.name.String(): "/ipfs/" + w.root, "example.com": "/ipfs/" + w.root},
-		ttl:     90500 * time.Millisecond,
-		found:   epoch.Add(-time.Minute),
+	if origin == recordstore.Own {
+		if err := w.Book.Create(t.Context(), rec.Name()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	if _, err := w.Book.Take(t.Context(), rec, origin); err != nil {
+		t.Fatal(err)
+	}
+	return rec.Name(), rec.Raw()
+}
+
+func (w *world) lookupTXT(_ context.Context, domain string) ([]string, time.Duration, error) {
+	switch domain {
+	case "_dnslink.example.com.":
+		return []string{"dnslink=/ipns/" + w.name.String()}, time.Hour, nil
+	case "_dnslink.loop.example.":
+		return []string{"dnslink=/ipns/loop.example"}, time.Hour, nil
+	}
+	return nil, 0, &net.DNSError{Err: "no such host", Name: domain, IsNotFound: true}
 }
 
 // get asks for a URL such as http://localhost/ipfs/…; header are pairs.
@@ -180,10 +183,10 @@ const at = "http://127.0.0.1:8080"
 func TestPathsUnderAName(t *testing.T) {
 	w := newWorld(t, Options{})
 	ipnsPath := "/ipns/" + w.name.String()
-	modified := w.names.found.Format(http.TimeFormat)
+	const tenMinutes = "public, max-age=600"
 
 	r := w.get(at + ipnsPath + "/index.html")
-	check(t, r, 200, "Cache-Control", "public, max-age=90", "Last-Modified", modified,
+	check(t, r, 200, "Cache-Control", tenMinutes, "Last-Modified", epoch.Format(http.TimeFormat),
 		"Etag", `"`+w.file+`"`, "X-Ipfs-Path", ipnsPath+"/index.html", "X-Ipfs-Roots", w.root+","+w.file,
 		"Access-Control-Allow-Origin", "*")
 	if got := bodyOf(t, r); got != "<p>hi\n" {
@@ -193,35 +196,64 @@ func TestPathsUnderAName(t *testing.T) {
 		t.Error("the folder's index.html is not shown")
 	}
 	check(t, w.get(at+ipnsPath+"/notes?a=b"), 301, "Location", ipnsPath+"/notes/?a=b")
-	check(t, w.get(at+ipnsPath+"/notes/"), 200, "Cache-Control", "public, max-age=90, stale-while-revalidate=2678400")
+	check(t, w.get(at+ipnsPath+"/notes/"), 200, "Cache-Control", tenMinutes+", stale-while-revalidate=2678400")
 	check(t, w.get(at+ipnsPath+"/nope"), 404)
 	check(t, w.get(at+ipnsPath+"/index.html", "If-None-Match", `"`+w.file+`"`), 304, "Etag", `"`+w.file+`"`)
 	check(t, w.get(at+"/ipns/"+w.name.PeerID().String()+"/notes/?q"), 302, "Location", ipnsPath+"/notes/?q")
+	check(t, w.get(at+"/ipns/example.com/index.html"), 200, "Cache-Control", tenMinutes)
 	check(t, w.get(at+"/ipfs/"+w.root+"/index.html"), 200, "Cache-Control", "public, max-age=29030400, immutable", "Last-Modified", "")
 	check(t, w.get(at+"/ipfs/nope"), 400)
 	check(t, w.get(at+"/"), 404)
+}
 
-	w.names.ttl = 0 // not known: a cache gets no promise
-	check(t, w.get(at+ipnsPath+"/index.html"), 200, "Cache-Control", "", "Last-Modified", "")
+// What a cache is promised ends with the record, and what others may change is promised for the rest of its TTL only.
+func TestCacheEnds(t *testing.T) {
+	w := newWorld(t, Options{})
+	own := at + "/ipns/" + w.name.String() + "/index.html"
+	name, _ := w.publish(t, recordstore.Hosted, "/ipfs/"+w.root)
+	hosted := at + "/ipns/" + name.String() + "/index.html"
+
+	w.now = epoch.Add(60500 * time.Millisecond)
+	check(t, w.get(hosted), 200, "Cache-Control", "public, max-age=539")
+	check(t, w.get(own), 200, "Cache-Control", "public, max-age=600")
+	w.now = epoch.Add(time.Hour - 30500*time.Millisecond)
+	check(t, w.get(own), 200, "Cache-Control", "public, max-age=30")
+	check(t, w.get(hosted), 200, "Cache-Control", "", "Last-Modified", "") // nobody could confirm it
+	w.now = epoch.Add(time.Hour)
+	for _, url := range []string{own, hosted} {
+		r := w.get(url)
+		check(t, r, 500, "Cache-Control", "", "Etag", "")
+		if b := bodyOf(t, r); !strings.Contains(b, "expired") {
+			t.Errorf("body %q", b)
+		}
+	}
 }
 
 func TestResolveFailures(t *testing.T) {
 	w := newWorld(t, Options{})
 	check(t, w.get(at+"/ipns/QmInvalid/x"), 500)
+	check(t, w.get(at+"/ipns/nowhere.example/"), 500)
+	check(t, w.get(at+"/ipns/loop.example/"), 500)
+	check(t, w.get("http://loop.example/"), 400)
 	for _, tt := range []struct {
 		err    error
 		status int
 	}{
 		{fmt.Errorf("search: %w", context.DeadlineExceeded), 504},
-		{ipns.ErrExpired, 500},
+		{&resolver.UnknownError{Name: w.name, Err: context.DeadlineExceeded}, 504},
+		{&resolver.UnknownError{Name: w.name}, 500},
+		{resolver.ErrNotFound, 500},
+		{resolver.ErrExpired, 500},
+		{resolver.ErrBusy, 503},
 	} {
-		w.names.err = tt.err
-		r := w.get(at + "/ipns/" + w.name.String() + "/index.html")
-		check(t, r, tt.status, "Cache-Control", "", "Etag", "")
-		if b := bodyOf(t, r); !strings.Contains(b, "failed to resolve /ipns/"+w.name.String()) || !strings.Contains(b, tt.err.Error()) {
-			t.Errorf("body %q", b)
+		w.fail = tt.err
+		for _, what := range []string{"/index.html", "?format=ipns-record"} {
+			r := w.get(at + "/ipns/" + w.name.String() + what)
+			check(t, r, tt.status, "Cache-Control", "", "Etag", "")
+			if b := bodyOf(t, r); !strings.Contains(b, "failed to resolve /ipns/"+w.name.String()) || !strings.Contains(b, tt.err.Error()) {
+				t.Errorf("body %q", b)
+			}
 		}
-		check(t, w.get(at+"/ipns/"+w.name.String()+"?format=ipns-record"), tt.status, "Cache-Control", "", "Etag", "")
 	}
 }
 
@@ -275,9 +307,9 @@ func TestOnlyIfCached(t *testing.T) {
 }
 
 func TestTrustlessOnly(t *testing.T) {
-	w := newWorld(t, Options{TrustlessOnly: true, MaxTTL: 30 * time.Second})
+	w := newWorld(t, Options{TrustlessOnly: true})
 	check(t, w.get(at+"/ipns/"+w.name.String()+"/index.html"), 406)
 	check(t, w.get(at+"/ipfs/"+w.file), 406)
 	check(t, w.get(at+"/ipfs/"+w.file+"?format=raw"), 200)
-	check(t, w.get(at+"/ipns/"+w.name.String()+"?format=ipns-record"), 200, "Cache-Control", "public, max-age=30")
+	check(t, w.get(at+"/ipns/"+w.name.String()+"?format=ipns-record"), 200)
 }

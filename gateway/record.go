@@ -16,15 +16,15 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/resolver"
 )
 
 // recordHandler answers requests for signed records: with a quoted Etag, so that If-None-Match works. All other
 // requests, and malformed ones, go on to next.
 type recordHandler struct {
-	names  Resolver
-	maxTTL time.Duration
-	now    func() time.Time
-	next   http.Handler
+	names Resolver
+	now   func() time.Time
+	next  http.Handler
 }
 
 func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,19 +35,18 @@ func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), retrievalTimeout)
 	defer cancel()
-	rec, err := h.names.Record(ctx, name)
+	hop, err := h.names.Lookup(ctx, name, resolver.Options{})
 	now := h.now()
-	if err == nil && rec.Expired(now) {
-		err = fmt.Errorf("its record expired at %s", rec.EOL().UTC().Format(time.RFC3339))
+	if err == nil && hop.Record.Expired(now) {
+		err = resolver.ErrExpired
 	}
 	if err != nil {
-		code := http.StatusInternalServerError
-		if errors.Is(err, context.DeadlineExceeded) {
-			code = http.StatusGatewayTimeout
-		}
-		http.Error(w, fmt.Sprintf("failed to resolve /ipns/%s: %v", key, err), code)
+		var status *boxo.ErrorStatusCode
+		errors.As(statusOf(ctx, err), &status)
+		http.Error(w, fmt.Sprintf("failed to resolve /ipns/%s: %v", key, err), status.StatusCode)
 		return
 	}
+	rec := hop.Record
 	hash := rec.Hash()
 	header := w.Header()
 	header.Set("Etag", `"`+hex.EncodeToString(hash[:16])+`"`)
@@ -57,22 +56,12 @@ func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if loc := contentLocation(r); loc != "" {
 		header.Set("Content-Location", loc)
 	}
-	modified := time.Time{}
-	if ttl := h.maxAge(rec, now); ttl > 0 {
-		header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int64(ttl.Seconds())))
-	} else {
-		modified = now
+	modified := now
+	if ttl := min(rec.TTL(), rec.EOL().Sub(now)); ttl > 0 {
+		header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int64(ttl/time.Second)))
+		modified = time.Time{}
 	}
 	http.ServeContent(w, r, "", modified, bytes.NewReader(rec.Raw()))
-}
-
-// maxAge is how long the record may be reused, 0 if it does not say.
-func (h *recordHandler) maxAge(rec *ipns.Record, now time.Time) time.Duration {
-	ttl := min(rec.TTL(), rec.EOL().Sub(now))
-	if h.maxTTL > 0 {
-		ttl = min(ttl, h.maxTTL)
-	}
-	return ttl
 }
 
 // recordRequest tells whether r is a well-formed request for a record that needs nothing but its name.
