@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/gateway"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/rpc"
 )
@@ -96,23 +95,4 @@ func parseName(text string) (ipns.Name, error) {
 		text = strings.TrimPrefix(rest, "//")
 	}
 	return ipns.ParseName(text)
-}
-
-// gatewayNames shows the resolver to the gateway.
-type gatewayNames struct{ n *Node }
-
-func (g gatewayNames) Resolve(ctx context.Context, path string) (gateway.Resolution, error) {
-	res, err := g.n.resolver.Resolve(ctx, path, resolver.Options{})
-	return gateway.Resolution{Path: res.Path, TTL: res.TTL, LastModified: res.LastModified}, err
-}
-
-func (g gatewayNames) Record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
-	hop, err := g.n.resolver.Lookup(ctx, name, resolver.Options{})
-	return hop.Record, err
-}
-
-// DNSLink asks the DNS for what a domain points to, one hop only.
-func (g gatewayNames) DNSLink(ctx context.Context, domain string) (string, error) {
-	res, err := g.n.resolver.Resolve(ctx, "/ipns/"+domain, resolver.Options{OneHop: true})
-	return res.Path, err
 }

@@ -150,7 +150,7 @@ func closeListener(l io.Closer) error {
 func (n *Node) gatewayHandler() (http.Handler, error) {
 	return gateway.New(gateway.Options{
 		Content:   n.content,
-		Names:     gatewayNames{n},
+		Names:     n.resolver,
 		NoFetch:   n.config.Gateway.NoFetch,
 		NoDNSLink: n.config.Gateway.NoDNSLink,
 		Headers:   n.config.Gateway.HTTPHeaders,
