@@ -85,7 +85,7 @@ func New(o Options) (http.Handler, error) {
 	cfg := config(o)
 	inner := &recordHandler{names: o.Names, now: o.Now, next: boxo.NewHandler(cfg, b)}
 	mux := http.NewServeMux()
-	served := boxo.NewHeaders(o.Headers).ApplyCors().Wrap(inner)
+	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(inner)
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
 	return boxo.NewHostnameHandler(cfg, b, mux), nil
@@ -127,6 +127,7 @@ type backend struct {
 	*boxo.BlocksBackend
 	local *boxo.BlocksBackend // of what is here
 	names Resolver
+	now   func() time.Time
 }
 
 var _ boxo.IPFSBackend = (*backend)(nil)
@@ -137,7 +138,7 @@ func newBackend(o Options) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{BlocksBackend: local, local: local, names: o.Names}
+	b := &backend{BlocksBackend: local, local: local, names: o.Names, now: o.Now}
 	if !o.NoFetch {
 		b.BlocksBackend, err = boxo.NewBlocksBackend(o.Content.BlockService())
 	}
@@ -169,12 +170,22 @@ func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) 
 	if err != nil {
 		return path.ImmutablePath{}, 0, time.Time{}, err
 	}
-	// Whole seconds, never more than is left. Without a TTL no time is told either, from which a cache would guess one.
-	ttl := max(0, res.TTL.Truncate(time.Second))
+	ttl := wholeSeconds(res, b.now())
 	if ttl == 0 || res.LastModified.IsZero() {
+		// Without a TTL no time is told either: a cache would guess a TTL from it.
 		return im, ttl, noModified, nil
 	}
 	return im, ttl, res.LastModified, nil
+}
+
+// wholeSeconds rounds the TTL of an answer up, so that a fresh one shows what its publisher wrote, but never beyond the
+// end of a record.
+func wholeSeconds(res resolver.Resolution, now time.Time) time.Duration {
+	ttl := (res.TTL + time.Second - 1).Truncate(time.Second)
+	if eol := res.EOL(); !eol.IsZero() {
+		ttl = min(ttl, eol.Sub(now).Truncate(time.Second))
+	}
+	return max(0, ttl)
 }
 
 // statusOf adds to an error of the resolver the status that it is answered with, unless that is 500.

@@ -189,6 +189,9 @@ func TestPathsUnderAName(t *testing.T) {
 	check(t, r, 200, "Cache-Control", tenMinutes, "Last-Modified", epoch.Format(http.TimeFormat),
 		"Etag", `"`+w.file+`"`, "X-Ipfs-Path", ipnsPath+"/index.html", "X-Ipfs-Roots", w.root+","+w.file,
 		"Access-Control-Allow-Origin", "*")
+	if !strings.Contains(strings.Join(r.Header.Values("Access-Control-Expose-Headers"), " "), "X-Ipfs-Path") {
+		t.Error("scripts may not read X-Ipfs-Path")
+	}
 	if got := bodyOf(t, r); got != "<p>hi\n" {
 		t.Errorf("body %q", got)
 	}
@@ -214,7 +217,7 @@ func TestCacheEnds(t *testing.T) {
 	hosted := at + "/ipns/" + name.String() + "/index.html"
 
 	w.now = epoch.Add(60500 * time.Millisecond)
-	check(t, w.get(hosted), 200, "Cache-Control", "public, max-age=539")
+	check(t, w.get(hosted), 200, "Cache-Control", "public, max-age=540")
 	check(t, w.get(own), 200, "Cache-Control", "public, max-age=600")
 	w.now = epoch.Add(time.Hour - 30500*time.Millisecond)
 	check(t, w.get(own), 200, "Cache-Control", "public, max-age=30")
