@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+
+	"github.com/goipns/ipns/bench/internal/contender"
+	"github.com/goipns/ipns/internal/simnet"
+)
+
+// TestEqualSeedsGiveEqualTables runs small experiments twice.
+func TestEqualSeedsGiveEqualTables(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, profile := range []simnet.Profile{simnet.Ideal, simnet.Real30} {
+		c := config{servers: 400, names: 4, profile: profile, seed: 2, contenders: contender.All()}
+		var tables [2]string
+		for i := range tables {
+			cryptotest.SetGlobalRandom(t, c.seed)
+			synctest.Test(t, func(t *testing.T) {
+				err := c.run(t.Context(), func(r row) error {
+					tables[i] += fmt.Sprintf("%+v\n", r)
+					if r.P50 <= 0 || r.P95 < r.P50 || r.RPCs <= 0 || r.HoldersMean > simnet.BucketSize {
+						t.Errorf("implausible: %+v", r)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		if tables[0] != tables[1] {
+			t.Errorf("one seed, two tables:\n%s\n%s", tables[0], tables[1])
+		}
+		t.Logf("\n%s", tables[0])
+	}
+}
+
+// TestBoxoOnTheIdealNetwork: with a constant round trip of 100 ms the number of
+// round trips of boxo's operations is known from its code.
+func TestBoxoOnTheIdealNetwork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	cryptotest.SetGlobalRandom(t, 1)
+	c := config{servers: 1000, names: 20, profile: simnet.Ideal, seed: 1}
+	var err error
+	if c.contenders, err = contender.Select("boxo", func(contender.Contender) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		err := c.run(t.Context(), func(r row) error {
+			if r.Conns == "cold" && r.Bench == "publish" && (r.P50 < 700 || r.P50 > 1200 || r.HoldersMean < 19.9) {
+				t.Errorf("publish: %+v, want 7 to 12 round trips and all copies", r)
+			}
+			if r.Conns == "cold" && r.Bench == "resolve" && (r.P50 < 500 || r.P50 > 1100) {
+				t.Errorf("resolve: %+v, want 5 to 11 round trips", r)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestParse(t *testing.T) {
+	c, err := parse([]string{"-servers", "500", "-profile", "ideal", "-client", "boxo", "-json"})
+	if err != nil || c.servers != 500 || c.profile.Name != "ideal" || len(c.contenders) != 1 || !c.json {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, bad := range [][]string{{"-profile", "real99"}, {"-client", "nobody"}, {"-client", "fullrt"}, {"-names", "0"}, {"extra"}} {
+		if _, err := parse(bad); err == nil {
+			t.Errorf("%v was accepted", bad)
+		}
+	}
+}

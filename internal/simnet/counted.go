@@ -1,0 +1,92 @@
+package simnet
+
+import (
+	"bytes"
+	"math/bits"
+	"slices"
+	"sync/atomic"
+
+	"github.com/goipns/ipns"
+)
+
+// counted follows the copies of a fixed set of records while they are put,
+// so that an experiment with a million names can ask at any moment.
+type counted struct {
+	only    bool // nothing is stored: counting is all
+	index   map[string]int
+	records []*ipns.Record
+	closest [][BucketSize]uint32 // slots of the closest servers alive when counting began
+	holds   []atomic.Uint32      // bit i: closest[i] holds the record
+	total   atomic.Int64         // set bits
+}
+
+// Count begins to count the copies of the records among the servers that are
+// closest to them now. A copy is the record itself or a newer one.
+//
+// With only, servers store nothing but that mark: they take the very bytes of
+// these records and refuse everything else, and verify nothing. This is how a
+// million names fit.
+func (n *Network) Count(records []*ipns.Record, only bool) {
+	c := &n.counted
+	c.only, c.records = only, records
+	c.index = make(map[string]int, len(records))
+	c.closest = make([][BucketSize]uint32, len(records))
+	c.holds = make([]atomic.Uint32, len(records))
+	c.total.Store(0)
+	for i, r := range records {
+		c.index[string(r.Name().RoutingKey())] = i
+		slots := &c.closest[i]
+		for j := range slots {
+			slots[j] = n.born // nobody's, if the network has fewer servers
+		}
+		for j, s := range n.closest(r.Name().Kad(), BucketSize) {
+			slots[j] = s.slot
+		}
+	}
+}
+
+// CountedHolders returns how many of the closest 20 servers hold the i-th
+// counted record.
+func (n *Network) CountedHolders(i int) int {
+	return bits.OnesCount32(n.counted.holds[i].Load())
+}
+
+// MeanHolders returns the mean of CountedHolders over all counted records.
+func (n *Network) MeanHolders() float64 {
+	return float64(n.counted.total.Load()) / float64(len(n.counted.records))
+}
+
+// put marks that s holds the key. It reports whether s would take the bytes,
+// which matters when nothing else decides. rec is nil if nobody parsed them.
+func (c *counted) put(s *server, key string, raw []byte, rec *ipns.Record) bool {
+	i, ok := c.index[key]
+	if !ok {
+		return false
+	}
+	if rec == nil && !bytes.Equal(raw, c.records[i].Raw()) || rec != nil && ipns.Compare(rec, c.records[i]) < 0 {
+		return false
+	}
+	if at := slices.Index(c.closest[i][:], s.slot); at >= 0 {
+		bit := uint32(1) << at
+		if c.holds[i].Or(bit)&bit == 0 {
+			c.total.Add(1)
+		}
+	}
+	return true
+}
+
+// get returns what s holds under the key, if counting is all that is done.
+func (c *counted) get(s *server, key string) (raw []byte, ok bool) {
+	if !c.only {
+		return nil, false
+	}
+	i, known := c.index[key]
+	if !known {
+		return nil, true
+	}
+	at := slices.Index(c.closest[i][:], s.slot)
+	if at < 0 || c.holds[i].Load()&(1<<at) == 0 {
+		return nil, true
+	}
+	return c.records[i].Raw(), true
+}

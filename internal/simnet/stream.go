@@ -1,0 +1,371 @@
+package simnet
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"google.golang.org/protobuf/proto"
+)
+
+// idleTimeout is how long a server keeps a stream on which nothing happens.
+const idleTimeout = time.Minute
+
+// A stream carries frames (a uvarint length and a protobuf message) both ways.
+// What the client writes travels for half a round trip, is served in order,
+// and the answers travel back in order; any number may be under way.
+type stream struct {
+	conn   *conn
+	number uint64
+	lane   uint32        // see Network.instant
+	wake   chan struct{} // holds a token when a reader should look again
+
+	mu       sync.Mutex
+	protocol protocol.ID
+	partial  []byte    // of a frame that the client has begun to write
+	out      []request // on their way to the server
+	back     []reply   // on their way to the client
+	ready    []byte    // arrived, not read
+	busy     time.Time // until when the server works on what it has got
+	silent   bool      // the server has stopped answering
+	err      error     // the stream is over: what Read and Write say
+	finished bool      // the client writes no more
+	eof      bool      // the server writes no more, and all has arrived
+	noRead   bool      // the client reads no more
+	deadline struct{ read, write time.Time }
+	idle     *time.Timer
+}
+
+type request struct {
+	sent time.Time
+	msg  *pb.Message // nil: the end of what the client writes
+	bad  bool        // not a message
+	size int         // on the wire
+}
+
+type reply struct {
+	arrives time.Time
+	frame   []byte // nil: the end of what the server writes
+	reset   bool
+}
+
+// newStream makes a stream. The caller holds c.mu.
+func newStream(c *conn, p protocol.ID) *stream {
+	c.lastStream++
+	s := &stream{conn: c, number: c.lastStream, lane: firstStreamLane + uint32(len(c.streams)), protocol: p, wake: make(chan struct{}, 1)}
+	s.idle = s.after(idleTimeout, func() { s.end(&network.StreamError{Remote: true}) })
+	return s
+}
+
+func (s *stream) after(d time.Duration, f func()) *time.Timer {
+	return s.conn.host.net.after(s.conn.server.slot, s.lane, d, f)
+}
+
+func (s *stream) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case s.finished:
+		return 0, errors.New("simnet: write on a closed stream")
+	case s.protocol != Protocol:
+		return 0, errors.New("simnet: write on a stream whose protocol is not set")
+	case !s.deadline.write.IsZero() && !time.Now().Before(s.deadline.write):
+		return 0, os.ErrDeadlineExceeded
+	}
+	s.partial = append(s.partial, b...)
+	for {
+		size, prefix := binary.Uvarint(s.partial)
+		if prefix < 0 || size > network.MessageSizeMax {
+			s.send(request{bad: true})
+			return len(b), nil
+		}
+		if prefix == 0 || uint64(len(s.partial)-prefix) < size {
+			return len(b), nil
+		}
+		frame := s.partial[prefix : prefix+int(size)]
+		s.partial = s.partial[prefix+int(size):]
+		msg := new(pb.Message)
+		bad := proto.Unmarshal(frame, msg) != nil
+		if !bad {
+			s.conn.host.count.request(s.conn.server.id, msg, 1)
+		}
+		s.send(request{msg: msg, bad: bad, size: prefix + int(size)})
+	}
+}
+
+// send puts a request on its way. The caller holds s.mu.
+func (s *stream) send(r request) {
+	s.idle.Reset(idleTimeout)
+	s.conn.host.count.bytesUp.Add(int64(r.size))
+	r.sent = time.Now()
+	s.out = append(s.out, r)
+	if len(s.out) == 1 {
+		time.AfterFunc(s.halfWay(), s.serve)
+	}
+}
+
+func (s *stream) halfWay() time.Duration { return s.conn.server.roundTrip() / 2 }
+
+// recall takes back the requests written in this very instant: when the stream
+// is reset, they have not left yet. A client that is told to stop while it
+// starts a request may or may not come to write it, as chance has it in Go; this
+// way it makes no difference. The caller holds s.mu.
+func (s *stream) recall() {
+	now := time.Now()
+	for last := len(s.out) - 1; last >= 0 && s.out[last].sent.Equal(now); last-- {
+		r := s.out[last]
+		s.out = s.out[:last]
+		s.conn.host.count.bytesUp.Add(int64(-r.size))
+		if r.msg != nil && !r.bad {
+			s.conn.host.count.request(s.conn.server.id, r.msg, -1)
+		}
+	}
+}
+
+// serve runs at the server when the first request under way arrives.
+func (s *stream) serve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.busy.Before(now) {
+		s.busy = now
+	}
+	half := s.halfWay()
+	for len(s.out) > 0 && !s.out[0].sent.Add(half).After(now) {
+		r := s.out[0]
+		s.out = s.out[1:]
+		if s.silent {
+			continue
+		}
+		s.busy = s.busy.Add(processing)
+		if r.msg == nil && !r.bad {
+			s.reply(reply{})
+			continue
+		}
+		var frame []byte
+		what := refused
+		if !r.bad {
+			frame, what = s.conn.server.serve(s.conn.host.id, r.msg)
+		}
+		if what != answered {
+			s.silent = true
+		}
+		if what == refused {
+			s.reply(reply{reset: true})
+		} else if frame != nil {
+			s.reply(reply{frame: frame})
+		}
+	}
+	if len(s.out) > 0 {
+		time.AfterFunc(time.Until(s.out[0].sent.Add(half)), s.serve)
+	}
+}
+
+// serve handles one request and frames the answer.
+func (s *server) serve(from peer.ID, req *pb.Message) ([]byte, verdict) {
+	resp, what := s.handle(from, req)
+	if resp == nil || what != answered {
+		return nil, what
+	}
+	size := proto.Size(resp)
+	frame := binary.AppendUvarint(make([]byte, 0, size+binary.MaxVarintLen32), uint64(size))
+	frame, err := proto.MarshalOptions{}.MarshalAppend(frame, resp)
+	if err != nil {
+		panic(err) // made of parts that were parsed or made here
+	}
+	return frame, answered
+}
+
+// reply puts an answer on its way back. The caller holds s.mu.
+func (s *stream) reply(r reply) {
+	r.arrives = s.conn.host.net.instant(s.conn.server.slot, s.lane, s.busy.Add(s.halfWay()))
+	if last := len(s.back) - 1; last >= 0 && r.arrives.Before(s.back[last].arrives) {
+		r.arrives = s.back[last].arrives
+	}
+	s.back = append(s.back, r)
+	if len(s.back) == 1 {
+		time.AfterFunc(time.Until(r.arrives), s.deliver)
+	}
+}
+
+// deliver runs at the client when the first answer under way arrives. A reset
+// throws away what has arrived and was not read.
+func (s *stream) deliver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for len(s.back) > 0 && !s.back[0].arrives.After(now) {
+		r := s.back[0]
+		s.back = s.back[1:]
+		switch {
+		case r.reset:
+			s.over(&network.StreamError{Remote: true})
+		case r.frame == nil:
+			s.eof = true
+		case s.err == nil && !s.noRead:
+			s.conn.host.count.bytesDown.Add(int64(len(r.frame)))
+			s.ready = append(s.ready, r.frame...)
+		}
+	}
+	if len(s.back) > 0 {
+		time.AfterFunc(time.Until(s.back[0].arrives), s.deliver)
+	}
+	s.kick()
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	for {
+		s.mu.Lock()
+		n, err, wait := s.take(b)
+		deadline := s.deadline.read
+		s.mu.Unlock()
+		if !wait {
+			return n, err
+		}
+		if deadline.IsZero() {
+			<-s.wake
+			continue
+		}
+		timer := time.NewTimer(time.Until(deadline))
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// take is Read without the waiting. The caller holds s.mu.
+func (s *stream) take(b []byte) (n int, err error, wait bool) {
+	switch {
+	case s.err != nil:
+		return 0, s.err, false
+	case s.noRead:
+		return 0, errors.New("simnet: read on a closed stream"), false
+	case len(s.ready) > 0:
+		n := copy(b, s.ready)
+		if s.ready = s.ready[n:]; len(s.ready) == 0 {
+			s.ready = nil
+		}
+		return n, nil, false
+	case s.eof:
+		return 0, io.EOF, false
+	case !s.deadline.read.IsZero() && !time.Now().Before(s.deadline.read):
+		return 0, os.ErrDeadlineExceeded, false
+	}
+	return 0, nil, len(b) > 0
+}
+
+// kick makes a waiting reader look again.
+func (s *stream) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end makes the stream fail with err, unless it is over already. Requests under
+// way still reach the server.
+func (s *stream) end(err error) {
+	s.mu.Lock()
+	s.recall()
+	s.over(err)
+	s.mu.Unlock()
+	s.conn.forget(s)
+}
+
+// over is end without leaving the connection. The caller holds s.mu.
+func (s *stream) over(err error) {
+	if s.err == nil {
+		s.err, s.ready = err, nil
+		s.idle.Stop()
+	}
+	s.kick()
+}
+
+func (s *stream) CloseWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil && !s.finished {
+		s.finished = true
+		s.send(request{})
+	}
+	return nil
+}
+
+func (s *stream) CloseRead() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noRead, s.ready = true, nil
+	s.kick()
+	return nil
+}
+
+func (s *stream) Close() error {
+	err := errors.Join(s.CloseWrite(), s.CloseRead())
+	s.mu.Lock()
+	s.idle.Stop()
+	s.mu.Unlock()
+	s.conn.forget(s)
+	return err
+}
+
+func (s *stream) Reset() error { return s.ResetWithError(0) }
+
+func (s *stream) ResetWithError(code network.StreamErrorCode) error {
+	s.end(&network.StreamError{ErrorCode: code})
+	return nil
+}
+
+func (s *stream) SetDeadline(t time.Time) error {
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
+}
+
+func (s *stream) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline.read = t
+	s.kick()
+	return nil
+}
+
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline.write = t
+	return nil
+}
+
+func (s *stream) Protocol() protocol.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.protocol
+}
+
+func (s *stream) SetProtocol(p protocol.ID) error {
+	if p != Protocol {
+		return errors.New("simnet: servers speak " + string(Protocol) + " alone")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.protocol = p
+	return nil
+}
+
+func (s *stream) ID() string                 { return s.conn.ID() + "-" + strconv.FormatUint(s.number, 10) }
+func (s *stream) Conn() network.Conn         { return s.conn }
+func (s *stream) Scope() network.StreamScope { return &network.NullScope{} }
+
+func (s *stream) Stat() network.Stats {
+	return network.Stats{Direction: network.DirOutbound, Opened: s.conn.opened}
+}
