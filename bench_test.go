@@ -9,7 +9,7 @@ import (
 
 func benchRecord(b *testing.B, form Form) (Signer, Fields, *Record) {
 	b.Helper()
-	signer := newTestSigner(b, Ed25519)
+	signer := NewSigner(testKey(b, Ed25519))
 	f := Fields{
 		Value: "/ipfs/bafybeibj6lixxzqtsb45ysdjnupvqkufgdvzqbnvmhw2kf7cfkesy7r7d4", Sequence: 7,
 		EOL: testEOL, TTL: 5 * time.Minute,

@@ -17,8 +17,8 @@ import (
 const secp256k1ScalarLen = 32
 
 var (
-	oidPublicKeyECDSA = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
-	oidSecp256k1      = asn1.ObjectIdentifier{1, 3, 132, 0, 10}
+	oidECPublicKey = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
+	oidSecp256k1   = asn1.ObjectIdentifier{1, 3, 132, 0, 10}
 )
 
 // pkcs8 is PrivateKeyInfo of RFC 5208. Attributes and later fields are skipped.
@@ -80,7 +80,7 @@ func marshalSecp256k1(scalar []byte) ([]byte, error) {
 		return nil, err
 	}
 	return asn1.Marshal(pkcs8{
-		Algorithm:  pkix.AlgorithmIdentifier{Algorithm: oidPublicKeyECDSA, Parameters: asn1.RawValue{FullBytes: curve}},
+		Algorithm:  pkix.AlgorithmIdentifier{Algorithm: oidECPublicKey, Parameters: asn1.RawValue{FullBytes: curve}},
 		PrivateKey: inner,
 	})
 }
@@ -113,7 +113,7 @@ func parsePKCS8(der []byte) (crypto.PrivKey, error) {
 // another kind of key, or none.
 func parseSecp256k1(der []byte) (priv crypto.PrivKey, ok bool, err error) {
 	var outer pkcs8
-	if _, err := asn1.Unmarshal(der, &outer); err != nil || !outer.Algorithm.Algorithm.Equal(oidPublicKeyECDSA) {
+	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) > 0 || !outer.Algorithm.Algorithm.Equal(oidECPublicKey) {
 		return nil, false, nil
 	}
 	var curve asn1.ObjectIdentifier

@@ -155,6 +155,12 @@ func (r *Record) Form() Form { return r.form }
 // Expired reports whether the end of life has come at now.
 func (r *Record) Expired(now time.Time) bool { return !now.Before(r.eol) }
 
+// String describes the record in one line, for logs. What came from the signer is
+// quoted.
+func (r *Record) String() string {
+	return fmt.Sprintf("%s = %q, sequence %d, until %s", r.name, shorten(r.Value()), r.sequence, r.eol.Format(time.RFC3339))
+}
+
 // Hash returns the SHA-256 of Raw.
 func (r *Record) Hash() [32]byte { return sha256.Sum256(r.raw) }
 

@@ -39,7 +39,8 @@ type Fields struct {
 
 // Sign makes a record. Errors wrap [ErrValue], [ErrSequence], [ErrValidity],
 // [ErrMetadata], [ErrSize], [ErrKeyInvalid] or are those of the signer. A
-// signature that does not fit the public key of the signer is [ErrSignature].
+// signature that does not fit the public key of the signer is [ErrSignature],
+// and metadata with more than a thousand items [ErrMalformed].
 func Sign(ctx context.Context, signer Signer, f Fields, form Form) (*Record, error) {
 	body, err := f.body()
 	if err != nil {
@@ -192,11 +193,12 @@ func finish(name Name, signer Signer, raw []byte) (*Record, error) {
 		return nil, fmt.Errorf("signing record: %w: %d bytes", ErrSize, len(raw))
 	}
 	r := &Record{name: name, raw: raw}
+	check := r.verify
 	if s, ok := signer.(*memorySigner); ok && s.ed25519 != nil {
-		return r, r.parse()
+		check = r.parse
 	}
-	if err := r.verify(); err != nil {
-		return nil, fmt.Errorf("signing record: checking what the signer returned: %w", err)
+	if err := check(); err != nil {
+		return nil, fmt.Errorf("checking the signed record: %w", err)
 	}
 	return r, nil
 }
