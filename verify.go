@@ -82,6 +82,13 @@ func verifyECDSA(der, msg, sig []byte) (bool, error) {
 	return ecdsa.VerifyASN1(pub, digest[:], sig), nil
 }
 
+// With an exponent larger than everybody has, a large key would cost more than a
+// millisecond to verify.
+const (
+	commonExponent     = 65537
+	maxOddExponentBits = 3072
+)
+
 // parseRSA parses the canonical SubjectPublicKeyInfo of an RSA key of allowed size.
 func parseRSA(der []byte) (*rsa.PublicKey, error) {
 	parsed, err := parsePKIX(der)
@@ -99,6 +106,8 @@ func parseRSA(der []byte) (*rsa.PublicKey, error) {
 		return nil, fmt.Errorf("rsa keys must be <= %d bits", MaxRSABits)
 	case pub.E < 3 || pub.E%2 == 0:
 		return nil, errors.New("rsa public exponent must be odd and at least 3")
+	case pub.E > commonExponent && bits > maxOddExponentBits:
+		return nil, fmt.Errorf("rsa keys of more than %d bits must have an exponent <= %d", maxOddExponentBits, commonExponent)
 	}
 	return pub, nil
 }
