@@ -26,9 +26,7 @@ var (
 	ErrBusy = errors.New("too many searches at once")
 )
 
-var (
-	errOffline = errors.New("offline: the network was not asked")
-)
+var errOffline = errors.New("offline: the network was not asked")
 
 // UnknownError says that nobody can tell now what the name means: too few
 // answered, or all that did have something older than what was shown before.

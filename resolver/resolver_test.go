@@ -27,12 +27,19 @@ type fixture struct {
 	t     *testing.T
 	net   *routingtest.Network
 	store *recordstore.Memory
+	fault func(recordstore.Op) error // of the store; nil: none
 }
 
 const delay = 100 * time.Millisecond
 
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, net: routingtest.New(20), store: recordstore.NewMemory()}
+	f.store.Misbehave = func(op recordstore.Op, _ ipns.Name) (apply bool, err error) {
+		if f.fault != nil {
+			err = f.fault(op)
+		}
+		return false, err
+	}
 	for _, s := range f.net.Servers {
 		s.Delay = delay
 	}
