@@ -2,8 +2,8 @@ package resolver
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/net/idna"
@@ -18,18 +18,19 @@ const namespace = "/ipns/"
 // which the case of the scheme is free and the rest is kept byte for byte.
 // Errors wrap ErrPath.
 func ParsePath(text string) (string, error) {
-	path := text
-	if scheme, rest, ok := strings.Cut(text, ":"); ok && strings.EqualFold(scheme, "ipns") {
-		path = namespace + strings.TrimPrefix(rest, "//")
-	} else if !strings.HasPrefix(text, "/") {
-		path = namespace + text
+	path := ipns.PathFromURI(text)
+	if !strings.HasPrefix(path, "/") {
+		path = namespace + path
 	}
 	root, ok := strings.CutPrefix(path, namespace)
 	if !ok || root == "" || root[0] == '/' {
 		return "", fmt.Errorf("%q is %w", text, ErrPath)
 	}
 	clean, err := ipns.ParsePath(path)
-	if err != nil || !mutable(clean) {
+	if err != nil {
+		return "", fmt.Errorf("%q is %w: %w", text, ErrPath, err)
+	}
+	if !mutable(clean) {
 		return "", fmt.Errorf("%q is %w", text, ErrPath)
 	}
 	return clean, nil
@@ -78,43 +79,26 @@ func parseRoot(root string) (name ipns.Name, domain string, err error) {
 	return ipns.Name{}, domain, nil
 }
 
-// Limits of a domain, in bytes.
-const (
-	maxLabel  = 63
-	maxDomain = 253
-)
-
 // parseDomain returns a domain as it is asked for and cached: in lower case and
-// A-labels, without a final dot. Underscores are allowed, addresses are not.
+// A-labels, without a final dot.
 func parseDomain(s string) (string, error) {
 	domain := strings.ToLower(strings.TrimSuffix(s, "."))
-	for _, b := range []byte(domain) {
-		if b >= 0x80 {
-			ascii, err := idna.Lookup.ToASCII(domain)
-			if err != nil {
-				return "", fmt.Errorf("not a valid domain name: %w", err)
-			}
-			domain = ascii
-			break
+	if strings.ContainsFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		ascii, err := idna.Lookup.ToASCII(domain)
+		if err != nil {
+			return "", fmt.Errorf("not a valid domain name: %w", err)
 		}
+		domain = ascii
 	}
-	if len(domain) > maxDomain {
-		return "", fmt.Errorf("not a valid domain name: longer than %d bytes", maxDomain)
-	}
-	for label := range strings.SplitSeq(domain, ".") {
-		if label == "" || len(label) > maxLabel {
-			return "", fmt.Errorf("not a valid domain name: label of %d bytes", len(label))
-		}
-		for _, b := range []byte(label) {
-			if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_') {
-				return "", fmt.Errorf("not a valid domain name: character %q", b)
-			}
-		}
-	}
-	if _, err := netip.ParseAddr(domain); err == nil {
-		return "", fmt.Errorf("an address is not a domain name")
+	if !ipns.IsDomainName(domain) || strings.ContainsFunc(domain, notInHost) {
+		return "", fmt.Errorf("not a valid domain name: %q", s)
 	}
 	return domain, nil
+}
+
+// notInHost reports what no label may contain; underscores are usual in TXT.
+func notInHost(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
 // ParseStatic reads the form of the environment variable IPFS_NS_MAP:

@@ -20,8 +20,10 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -106,6 +108,32 @@ const (
 	// All wants the search to have ended.
 	All Confidence = -1
 )
+
+// String returns "first", "all" or the number.
+func (c Confidence) String() string {
+	switch {
+	case c == First:
+		return "first"
+	case c < 0:
+		return "all"
+	}
+	return strconv.Itoa(int(c))
+}
+
+// ParseConfidence reads what String writes; "" is First.
+func ParseConfidence(s string) (Confidence, error) {
+	switch s {
+	case "", First.String():
+		return First, nil
+	case All.String():
+		return All, nil
+	}
+	k, err := strconv.Atoi(s)
+	if err != nil || k < 1 {
+		return First, fmt.Errorf("confidence %q is none of %q, %q and a number of sources", s, First, All)
+	}
+	return Confidence(k), nil
+}
 
 // Options are for one request. The zero value resolves recursively to the first
 // valid answer.

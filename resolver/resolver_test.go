@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -128,16 +127,6 @@ func (f *fixture) take(rec *ipns.Record, o recordstore.Origin) {
 	if _, err := f.Book.Take(f.t.Context(), rec, o); err != nil {
 		f.t.Fatal(err)
 	}
-}
-
-func collect(seq iter.Seq2[Resolution, error]) (all []Resolution, err error) {
-	for res, e := range seq {
-		if e != nil {
-			return all, e
-		}
-		all = append(all, res)
-	}
-	return all, nil
 }
 
 func TestResolveFirstAnswer(t *testing.T) {
