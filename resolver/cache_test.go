@@ -93,6 +93,7 @@ func TestStaleIfErrorUntilEOL(t *testing.T) {
 		rec := n.record(1, pathA) // EOL in a day
 		hold(rec, f.net.Servers...)
 		f.leads(rec.Name(), Options{}, pathA)
+		synctest.Wait()
 		for _, s := range f.net.Servers {
 			s.Fault = routingtest.Dead
 		}

@@ -119,7 +119,6 @@ func TestV9OneSlowNameHoldsUpOthers(t *testing.T) {
 		f := newFixture(t)
 		f.net.Timeout = 30 * time.Second
 		quick := newName(t).record(1, pathA)
-		f.leads(f.publish(pathB), Options{}, pathB)
 		for _, s := range f.net.Servers {
 			s.Fault = routingtest.Dead
 		}
