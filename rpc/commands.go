@@ -159,3 +159,18 @@ func (c *Client) SwarmAddrsLocal(ctx context.Context, req SwarmAddrsLocalRequest
 func (c *Client) SwarmAddrsListen(ctx context.Context, req SwarmAddrsListenRequest) (Strings, error) {
 	return call[Strings](ctx, c, "swarm/addrs/listen", req)
 }
+
+// PubsubState implements [Node].
+func (c *Client) PubsubState(ctx context.Context, req PubsubStateRequest) (PubsubState, error) {
+	return call[PubsubState](ctx, c, "name/pubsub/state", req)
+}
+
+// PubsubSubs implements [Node].
+func (c *Client) PubsubSubs(ctx context.Context, req PubsubSubsRequest) (PubsubSubs, error) {
+	return call[PubsubSubs](ctx, c, "name/pubsub/subs", req)
+}
+
+// PubsubCancel implements [Node].
+func (c *Client) PubsubCancel(ctx context.Context, req PubsubCancelRequest) (PubsubCanceled, error) {
+	return call[PubsubCanceled](ctx, c, "name/pubsub/cancel", req)
+}

@@ -46,11 +46,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		head.Set("Access-Control-Allow-Origin", origin)
 	}
-	head.Set("Access-Control-Allow-Headers", exposedHeaders)
-	head.Set("Access-Control-Expose-Headers", exposedHeaders)
 	switch r.Method {
 	case http.MethodOptions:
 		head.Set("Access-Control-Allow-Methods", "OPTIONS, POST")
+		expose(head)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case http.MethodPost:
@@ -68,7 +67,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) run(run route, w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Trailer", streamError)
 	// An upload is read while its first results are written.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	if s := r.URL.Query().Get("timeout"); s != "" {
@@ -93,6 +91,7 @@ func fail(w http.ResponseWriter, err error) {
 		plain(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	w.Header().Set("Trailer", streamError)
 	reply := errorReply{Message: err.Error(), Type: "error"}
 	status := http.StatusInternalServerError
 	var e *Error
@@ -101,6 +100,7 @@ func fail(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	}
 	w.Header().Set("Content-Type", "application/json")
+	expose(w.Header())
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(reply) // the caller may be gone
 }
@@ -119,7 +119,15 @@ func plain(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text + "\n"))
 }
 
+// expose lets pages read the headers of the API.
+func expose(h http.Header) {
+	h.Set("Access-Control-Allow-Headers", exposedHeaders)
+	h.Set("Access-Control-Expose-Headers", exposedHeaders)
+}
+
 func setStreamHeader(h http.Header, s Stream) {
+	expose(h)
+	h.Set("Trailer", streamError)
 	h.Set("Content-Type", s.Type)
 	h.Set("X-Stream-Output", "1")
 	if s.Size >= 0 {

@@ -29,6 +29,9 @@ var routes = map[string]route{
 	"name/log":           single(Node.NameLog),
 	"name/rollback":      stream(Node.NameRollback),
 	"name/status":        single(Node.NameStatus),
+	"name/pubsub/state":  single(Node.PubsubState),
+	"name/pubsub/subs":   single(Node.PubsubSubs),
+	"name/pubsub/cancel": single(Node.PubsubCancel),
 	"routing/get":        single(Node.RoutingGet),
 	"routing/put":        single(Node.RoutingPut),
 	"routing/provide":    single(Node.Provide),
@@ -77,7 +80,7 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 				return nil
 			}
 			if !started {
-				start(w, asText)
+				start(w, asText, req)
 				started = true
 			}
 			if asText {
@@ -93,22 +96,36 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 			}
 		}
 		if !started {
-			start(w, asText)
+			start(w, asText, req)
 		}
 		return nil
 	}
 }
 
 // start writes the header of a reply that goes well so far.
-func start(w http.ResponseWriter, asText bool) {
+func start(w http.ResponseWriter, asText bool, req any) {
 	kind := "application/json"
 	if asText {
 		kind = "text/plain"
 	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("X-Chunked-Output", "1")
+	h := w.Header()
+	expose(h)
+	h.Set("Content-Type", kind)
+	h.Set("Trailer", streamError)
+	if s, ok := req.(streamer); ok && s.streams() {
+		h.Set("X-Chunked-Output", "1")
+	}
 	w.WriteHeader(http.StatusOK)
 }
+
+// streamer is a request whose response may be more than one value.
+type streamer interface{ streams() bool }
+
+func (AddRequest) streams() bool          { return true }
+func (req ResolveRequest) streams() bool  { return req.Stream }
+func (req PinListRequest) streams() bool  { return req.Stream }
+func (req PublishRequest) streams() bool  { return req.Progress }
+func (req RollbackRequest) streams() bool { return req.Progress }
 
 // raw is the route of a command that answers with bytes.
 func raw[Req any](call func(Node, context.Context, Req) (Stream, error)) route {

@@ -64,6 +64,9 @@ type Names interface {
 	NameStatus(context.Context, StatusRequest) (Statuses, error)
 	RoutingGet(context.Context, RoutingGetRequest) (RoutingValue, error)
 	RoutingPut(context.Context, RoutingPutRequest) (RoutingValue, error)
+	PubsubState(context.Context, PubsubStateRequest) (PubsubState, error)
+	PubsubSubs(context.Context, PubsubSubsRequest) (PubsubSubs, error)
+	PubsubCancel(context.Context, PubsubCancelRequest) (PubsubCanceled, error)
 }
 
 // Keys manages the keys that names are made of.
@@ -120,7 +123,7 @@ func (e *Error) Error() string { return e.Message }
 func Refuse(err error) error { return &Error{Message: err.Error(), Client: true} }
 
 // ErrOffline is returned by commands that need the network of a running daemon.
-var ErrOffline = errors.New("this command must be run in online mode. Try running 'ipns daemon' first")
+var ErrOffline = errors.New("this action must be run in online mode, try running 'ipns daemon' first")
 
 // printer is implemented by every request: what the command prints of a
 // response.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -92,6 +93,10 @@ func (c *cli) files(paths []string, hidden bool) iter.Seq2[rpc.File, error] {
 			yield(rpc.File{Body: c.in}, nil)
 			return
 		}
+		// In the order of their names, as Kubo adds them.
+		paths = slices.SortedFunc(slices.Values(paths), func(a, b string) int {
+			return strings.Compare(filepath.Base(a), filepath.Base(b))
+		})
 		for _, p := range paths {
 			for f, err := range tree(p, hidden) {
 				if !yield(f, err) || err != nil {

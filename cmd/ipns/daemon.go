@@ -54,13 +54,20 @@ func (c *cli) daemonCmd() *cobra.Command {
 
 // runDaemon runs the node of a repo until it is interrupted or told to stop.
 func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err error) {
-	d, err := c.startDaemon(ctx, r, o)
+	if err := r.Check(); err != nil {
+		return err
+	}
+	lock, err := r.Lock()
+	if err != nil {
+		return err
+	}
+	d, err := c.startDaemon(ctx, r, lock, o, c.out)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	fmt.Fprintln(c.out, "Daemon is ready")
-	d.wait(ctx, c)
+	d.wait(ctx, c.out, c.restoreSignals)
 	return nil
 }
 
@@ -71,27 +78,23 @@ type runningDaemon struct {
 	servers *daemon.Servers
 }
 
-// startDaemon locks the repo, starts its node and servers, and prints what they
-// are.
-func (c *cli) startDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (*runningDaemon, error) {
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	lock, err := r.Lock()
-	if err != nil {
-		return nil, err
-	}
-	d := &runningDaemon{lock: lock}
+// startDaemon starts the node of a repo and its servers, and prints on out what
+// they are. The lock is given back if that fails.
+func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, out io.Writer) (d *runningDaemon, err error) {
+	d = &runningDaemon{lock: lock}
 	o.Log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	v := daemon.Version()
-	fmt.Fprintf(c.out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+	fmt.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
 	if d.node, err = daemon.New(ctx, r, o); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if d.servers, err = d.node.Serve(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	return d, d.describe(ctx, c.out)
+	if err := d.describe(ctx, out); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
 }
 
 // describe prints where the node listens, in the words that scripts wait for.
@@ -149,12 +152,12 @@ func swarmLines(addrs []string) []string {
 }
 
 // wait returns when the daemon is to stop. A second signal ends the process.
-func (d *runningDaemon) wait(ctx context.Context, c *cli) {
+func (d *runningDaemon) wait(ctx context.Context, out io.Writer, restoreSignals func()) {
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(c.out, "Received interrupt signal, shutting down...")
-		fmt.Fprintln(c.out, "(Hit ctrl-c again to force-shutdown the daemon.)")
-		c.restoreSignals()
+		fmt.Fprintln(out, "Received interrupt signal, shutting down...")
+		fmt.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
+		restoreSignals()
 	case <-d.node.Stopping():
 	}
 }

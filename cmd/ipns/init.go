@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -56,6 +57,11 @@ func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) err
 			return err
 		}
 	}
+	return makeRepo(cmd.Context(), r, config, o, out)
+}
+
+// makeRepo makes a repo with the given config and a new key.
+func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
 	key, err := newIdentity(o, out)
 	if err != nil {
 		return err
@@ -64,7 +70,7 @@ func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) err
 		return err
 	}
 	fmt.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
-	return daemon.Init(cmd.Context(), r, config)
+	return daemon.Init(ctx, r, config)
 }
 
 // newIdentity makes the key of a node.

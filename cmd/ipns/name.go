@@ -22,6 +22,17 @@ func (c *cli) nameCmd() *cobra.Command {
 		c.nameGetCmd(),
 		single(c, "put <name> <file>", "Put a record that was signed elsewhere on the network", rpc.Node.NamePut),
 		c.nameInspectCmd(),
+		c.namePubsubCmd(),
+	)
+	return cmd
+}
+
+func (c *cli) namePubsubCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "pubsub", Short: "Show which names are listened for by pubsub", RunE: group(noArgs)}
+	cmd.AddCommand(
+		single(c, "state", "Show whether names travel by pubsub", rpc.Node.PubsubState),
+		single(c, "subs", "List the names that are listened for", rpc.Node.PubsubSubs),
+		single(c, "cancel <name>", "Stop listening for a name", rpc.Node.PubsubCancel),
 	)
 	return cmd
 }

@@ -1,5 +1,307 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
-func (c *cli) upCmd() *cobra.Command { return &cobra.Command{Use: "up"} }
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/contenthash"
+	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/rpc"
+)
+
+// upOptions are what to put up, and how.
+type upOptions struct {
+	dir       string // absolute
+	key       string
+	once      bool
+	testnet   bool
+	throwAway bool // the repo is gone when the command ends
+	isDaemon  bool // the node is a daemon that stays
+}
+
+func (c *cli) upCmd() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up <folder>",
+		Short: "Put a folder on IPFS under a name that never changes, and keep it there",
+		Long: `Put a folder on IPFS under a name that never changes, and keep it there.
+
+Makes a repo if there is none, adds and pins the folder, publishes its name and
+announces both. Through a running daemon if there is one; else this process is
+the node, and keeps running.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{`argument "folder" is required`, commandPath(cmd)}
+			}
+			var err error
+			if o.dir, err = folder(args[0]); err != nil {
+				return err
+			}
+			return c.up(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.key, "key", "k", "self", "key whose name the folder gets; it is made if there is none")
+	f.BoolVar(&o.once, "once", false, "publish and exit")
+	f.BoolVar(&o.testnet, "testnet", false, "do it on a private network in this process, with a throw-away repo unless IPNS_PATH is set")
+	return cmd
+}
+
+// folder returns the absolute path of a folder that exists.
+func folder(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is not a folder; 'ipns add %s' adds a single file", path, path)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
+	ctx, cancel := c.context(cmd)
+	defer cancel()
+	r, err := c.repository()
+	if err != nil {
+		return err
+	}
+	d := daemon.Options{Offline: c.offline}
+	if o.testnet {
+		if os.Getenv("IPNS_PATH") == "" && c.repoDir == "" {
+			dir, err := os.MkdirTemp("", "ipns-testnet-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			r = repo.Repo(filepath.Join(dir, "repo"))
+			o.throwAway = true
+		}
+		nw, err := testnet.Start(ctx, testnetSize)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, nw.Close()) }()
+		fmt.Fprintf(c.errOut, "a private network of %d servers runs in this process\n", nw.Len())
+		d.Bootstrap = nw.Addrs()[:1]
+	}
+	if !r.Exists() {
+		if err := c.initForUp(cmd, r, o); err != nil {
+			return err
+		}
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	lock, api, err := r.LockOrAPI(ctx)
+	if err != nil {
+		return err
+	}
+	if api != "" {
+		if o.testnet {
+			return fmt.Errorf("a daemon runs on %s, and is not on a private network: stop it, or unset IPNS_PATH", string(r))
+		}
+		o.isDaemon = true
+		return c.withClient(api, func(n rpc.Node) error { return c.putUp(ctx, n, r, o) })
+	}
+	return c.upHere(ctx, r, lock, d, o)
+}
+
+// upHere makes this process the node.
+func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, up upOptions) (err error) {
+	d, err := c.startDaemon(ctx, r, lock, o, c.errOut)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := c.putUp(ctx, d.node, r, up); err != nil || up.once {
+		return err
+	}
+	fmt.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
+	d.wait(ctx, c.errOut, c.restoreSignals)
+	return nil
+}
+
+// initForUp makes a repo whose ports are free.
+func (c *cli) initForUp(cmd *cobra.Command, r repo.Repo, o upOptions) error {
+	config := repo.NewConfig(repo.Identity{})
+	if o.testnet {
+		if err := config.Apply("test"); err != nil {
+			return err
+		}
+	}
+	moved, err := config.AvoidTakenPorts()
+	if err != nil {
+		return err
+	}
+	for _, m := range moved {
+		fmt.Fprintf(c.errOut, "%s is taken: Addresses.%s is %s in the config\n", m.From, m.What, m.To)
+	}
+	return makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
+}
+
+// putUp publishes the folder on a node.
+func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) error {
+	sites, err := r.Sites()
+	if err != nil {
+		return err
+	}
+	if other, ok := sites[o.key]; ok && other != o.dir {
+		return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME", o.key, other)
+	}
+	if err := c.needKey(ctx, n, o.key); err != nil {
+		return err
+	}
+	root, err := c.addFolder(ctx, n, o.dir)
+	if err != nil {
+		return err
+	}
+	if sites[o.key] != o.dir {
+		sites[o.key] = o.dir
+		if err := r.WriteSites(sites); err != nil {
+			return err
+		}
+	}
+	provided := make(chan error, 1)
+	go func() { // ends with ctx; waited for below
+		_, err := n.Provide(ctx, rpc.ProvideRequest{CIDs: []string{root}})
+		provided <- err
+	}()
+	p, err := c.publishFolder(ctx, n, r, o, root)
+	if perr := <-provided; perr != nil && err == nil {
+		fmt.Fprintf(c.errOut, "note: the content was not announced (%v); the node tries again later\n", perr)
+	}
+	if err != nil {
+		return err
+	}
+	return c.concludeUp(r, o, p)
+}
+
+// needKey makes the key unless it is there.
+func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
+	list, err := n.KeyList(ctx, rpc.KeyListRequest{})
+	if err != nil {
+		return err
+	}
+	for _, k := range list.Keys {
+		if k.Name == key {
+			return nil
+		}
+	}
+	_, err = n.KeyGen(ctx, rpc.KeyGenRequest{Name: key, Type: "ed25519", Size: -1})
+	if err == nil {
+		fmt.Fprintf(c.errOut, "made the key %s\n", key)
+	}
+	return err
+}
+
+// addFolder adds and pins a folder and returns the CID of its root.
+func (c *cli) addFolder(ctx context.Context, n rpc.Node, dir string) (root string, err error) {
+	bar := c.progress("adding")
+	defer bar.end()
+	var source error
+	version := 1
+	req := rpc.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: remember(&source, tree(dir, false))}
+	for a, err := range n.Add(ctx, req) {
+		if source != nil {
+			return "", source
+		}
+		if err != nil {
+			return "", err
+		}
+		bar.file(a.Name, a.Bytes)
+		root = a.Hash
+	}
+	return root, nil
+}
+
+// publishFolder publishes the root and prints what the name is as soon as the
+// record is stored, and who has it when the announcement is over.
+func (c *cli) publishFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions, root string) (rpc.Published, error) {
+	bar := c.progress("announcing")
+	defer bar.end()
+	// Whether it is enough that the record is stored is decided at the end.
+	req := rpc.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", Progress: true}
+	var last rpc.Published
+	for p, err := range n.NamePublish(ctx, req) {
+		if err != nil {
+			return p, err
+		}
+		if last.Name == "" && !c.asJSON() {
+			bar.clear()
+			if err := c.describeUp(r, o, p); err != nil {
+				return p, err
+			}
+		}
+		bar.servers(p.Announced, p.Of)
+		last = p
+	}
+	return last, nil
+}
+
+// describeUp prints what a user does with the name.
+func (c *cli) describeUp(r repo.Repo, o upOptions, p rpc.Published) error {
+	name, err := ipns.ParseName(p.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "name         %s\n", p.Name)
+	fmt.Fprintf(c.out, "URI          ipns://%s\n", p.Name)
+	fmt.Fprintf(c.out, "contenthash  %s\n", contenthash.Hex(contenthash.Encode(name)))
+	fmt.Fprintf(c.out, "content      %s\n", strings.TrimPrefix(p.Value, "/ipfs/"))
+	if gw, err := r.Gateway(); err == nil && o.stays() {
+		fmt.Fprintf(c.out, "gateway      %s/ipns/%s/\n", gw, p.Name)
+	}
+	return nil
+}
+
+// concludeUp prints who has the record and what is left to do. The error says
+// that nobody has it and nothing will change that.
+func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
+	if c.asJSON() {
+		if err := c.print(p, ""); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(c.out, p.Receipt())
+	}
+	if o.throwAway {
+		fmt.Fprintln(c.errOut, "This was a trial: repo, key and network are gone when it ends. Without --testnet they stay.")
+	} else {
+		fmt.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
+	}
+	switch {
+	case p.Announced == 0 && o.isDaemon:
+		return errors.New("nothing was announced; the daemon keeps trying")
+	case p.Announced == 0 && o.once:
+		return errors.New("nothing was announced; run 'ipns daemon', which does it as soon as there is a network")
+	case p.Announced == 0:
+		fmt.Fprintln(c.errOut, "Nobody else can see it yet: it is announced as soon as there is a network.")
+	case !o.stays() && !o.throwAway:
+		fmt.Fprintln(c.errOut, "Nobody serves the content now, and the record ends in 48 hours: run 'ipns daemon' to keep both alive.")
+	}
+	return nil
+}
+
+// stays reports whether a node goes on after the command has done its work.
+func (o upOptions) stays() bool { return o.isDaemon || !o.once }
+
+func backupHint(r repo.Repo, key string) string {
+	if key == "self" {
+		return fmt.Sprintf("It is in %s.", filepath.Join(string(r), "config"))
+	}
+	return fmt.Sprintf("Run 'ipns key export %s'.", key)
+}

@@ -167,6 +167,9 @@ func (n *Node) Cat(ctx context.Context, req rpc.CatRequest) (rpc.Stream, error) 
 	}
 	f, err := n.content.Cat(ctx, p)
 	if err != nil {
+		if ctx.Err() == nil {
+			err = reason(err) // the path is what the user has just typed
+		}
 		return rpc.Stream{}, err
 	}
 	size, err := f.Seek(0, io.SeekEnd)

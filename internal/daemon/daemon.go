@@ -72,6 +72,7 @@ type Node struct {
 	reach     *reachability
 	dht       *dht.DHT
 	bootstrap []peer.AddrInfo
+	started   time.Time
 
 	stopping chan struct{} // closed by Shutdown
 	stopOnce sync.Once
@@ -119,6 +120,8 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 	n.openNames()
 	n.background(func() { _ = n.book.Run(life) })
 	if !o.Offline {
+		n.started = time.Now()
+		n.background(func() { n.join(life) })
 		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
 	}
 	return nil
@@ -181,7 +184,6 @@ func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 // Close stops the node and waits until it has stopped.
 func (n *Node) Close() error {
 	n.stop()
-	n.running.Wait()
 	var errs []error
 	for i := len(n.closers) - 1; i >= 0; i-- {
 		errs = append(errs, n.closers[i]())
@@ -228,6 +230,9 @@ func (n *Node) openDatabase() error {
 		return err
 	}
 	n.onClose(n.records.Close)
+	// Above this, what runs in the background may still use the records; the
+	// networks that start more of it are closed before.
+	n.onClose(func() error { n.running.Wait(); return nil })
 	n.book = &names.Book{Store: n.records}
 	return nil
 }

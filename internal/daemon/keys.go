@@ -81,7 +81,7 @@ func generate(kind string, size int) (crypto.PrivKey, error) {
 func (n *Node) KeyList(_ context.Context, req rpc.KeyListRequest) (rpc.KeyList, error) {
 	encode, err := nameEncoder(req.IPNSBase)
 	if err != nil {
-		return rpc.KeyList{}, err
+		return rpc.KeyList{}, fmt.Errorf("cannot get key encoder: %w", err)
 	}
 	list := rpc.KeyList{Keys: []rpc.Key{{Name: self, Id: encode(n.name)}}}
 	keyNames, err := n.keys.List()

@@ -40,7 +40,7 @@ func (n *Node) NamePut(ctx context.Context, req rpc.NamePutRequest) (rpc.Put, er
 		return rpc.Put{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
 	}
 	if n.host == nil && !req.AllowOffline {
-		return rpc.Put{}, errors.New("can't put while offline: pass `--allow-offline` to store locally or `--allow-delegated` if Ipns.DelegatedPublishers are set up")
+		return rpc.Put{}, rpc.ErrOffline
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {
@@ -74,6 +74,24 @@ func (n *Node) olderError(ctx context.Context, rec *ipns.Record) error {
 	return fmt.Errorf("existing IPNS record has sequence %d >= new record sequence %d; a record that is known is never replaced by an older one", e.Mark.Sequence, rec.Sequence())
 }
 
+// errNoPubsub is the answer to commands about pubsub.
+var errNoPubsub = rpc.Refuse(errors.New("IPNS pubsub subsystem is not enabled"))
+
+// PubsubState implements [rpc.Names].
+func (n *Node) PubsubState(context.Context, rpc.PubsubStateRequest) (rpc.PubsubState, error) {
+	return rpc.PubsubState{}, nil
+}
+
+// PubsubSubs implements [rpc.Names].
+func (n *Node) PubsubSubs(context.Context, rpc.PubsubSubsRequest) (rpc.PubsubSubs, error) {
+	return rpc.PubsubSubs{}, errNoPubsub
+}
+
+// PubsubCancel implements [rpc.Names].
+func (n *Node) PubsubCancel(context.Context, rpc.PubsubCancelRequest) (rpc.PubsubCanceled, error) {
+	return rpc.PubsubCanceled{}, errNoPubsub
+}
+
 // NameInspect implements [rpc.Names].
 func (n *Node) NameInspect(_ context.Context, req rpc.InspectRequest) (rpc.Inspected, error) {
 	return Inspect(req)
@@ -86,10 +104,10 @@ func Inspect(req rpc.InspectRequest) (rpc.Inspected, error) {
 		return rpc.Inspected{}, err
 	}
 	report, err := ipns.Inspect(raw)
-	if err != nil {
+	if errors.Is(err, ipns.ErrSize) {
 		return rpc.Inspected{}, err
 	}
-	if report.SignatureType == "Unknown" {
+	if err != nil || report.SignatureType == "Unknown" {
 		return rpc.Inspected{}, ipns.ErrMalformed
 	}
 	out := rpc.Inspected{PbSize: report.Size, SignatureType: report.SignatureType}

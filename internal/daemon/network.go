@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/goipns/ipns/rpc"
 )
@@ -34,9 +35,6 @@ const settleTime = time.Second
 
 // SwarmConnect implements [rpc.Network].
 func (n *Node) SwarmConnect(ctx context.Context, req rpc.SwarmConnectRequest) (rpc.Strings, error) {
-	if n.host == nil {
-		return rpc.Strings{}, rpc.ErrOffline
-	}
 	var peers []peer.AddrInfo
 	for _, text := range req.Addresses {
 		m, err := ma.NewMultiaddr(text)
@@ -48,6 +46,9 @@ func (n *Node) SwarmConnect(ctx context.Context, req rpc.SwarmConnectRequest) (r
 			return rpc.Strings{}, fmt.Errorf("address %q: %w", text, err)
 		}
 		peers = append(peers, *info)
+	}
+	if n.host == nil {
+		return rpc.Strings{}, rpc.ErrOffline
 	}
 	var out rpc.Strings
 	for _, p := range peers {
@@ -77,6 +78,76 @@ func (n *Node) settle(ctx context.Context, p peer.ID) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// Limits of joining the networks.
+const (
+	joinAtOnce  = 4                // bootstrap peers that are dialled at once
+	joinTimeout = 10 * time.Second // for one of them, and for a publish to wait
+	joinAgain   = 30 * time.Second // after nobody could be reached; doubles
+	joinSlowest = 10 * time.Minute
+)
+
+// join connects to the bootstrap peers, and does so again for as long as the
+// node knows nobody. The DHTs do the rest.
+func (n *Node) join(ctx context.Context) {
+	for wait := joinAgain; ; wait = min(2*wait, joinSlowest) {
+		if !n.knowsPeers() {
+			n.dialBootstrap(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (n *Node) dialBootstrap(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(joinAtOnce)
+	for _, p := range n.bootstrap {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+			defer cancel()
+			if err := n.host.Connect(ctx, p); err != nil {
+				n.log.Info("bootstrap peer not reached", "peer", p.ID, "err", err)
+				return nil
+			}
+			n.settle(ctx, p.ID)
+			return nil
+		})
+	}
+	_ = g.Wait() // who was not reached is in the log
+	if n.knowsPeers() {
+		n.dht.Dual.LAN.RefreshRoutingTable()
+		n.dht.Dual.WAN.RefreshRoutingTable()
+	}
+}
+
+// knowsPeers reports whether one of the DHTs has anybody.
+func (n *Node) knowsPeers() bool {
+	return n.dht.Dual.LAN.RoutingTable().Size()+n.dht.Dual.WAN.RoutingTable().Size() > 0
+}
+
+// WaitForPeers waits, in the first seconds of a node, until it knows peers: what
+// is published then should not be announced to nobody. It reports whether there
+// are any.
+func (n *Node) WaitForPeers(ctx context.Context) bool {
+	if n.host == nil {
+		return false
+	}
+	for !n.knowsPeers() {
+		if len(n.bootstrap) == 0 || time.Since(n.started) > joinTimeout {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return true
 }
 
 // SwarmPeers implements [rpc.Network].

@@ -143,9 +143,16 @@ func (n *Node) has(ctx context.Context, c cid.Cid) error {
 	return nil
 }
 
+// linger is for how long acks are collected after there are enough by default:
+// those that come soon still get into the receipt.
+const linger = 300 * time.Millisecond
+
 // publish runs a publication and yields how far it is, if that was asked for,
 // and what came of it.
 func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Published, error) bool) {
+	n.WaitForPeers(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var receipt routing.Receipt
 	more := true
 	tell := func(rec *ipns.Record) {
@@ -156,9 +163,18 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	var rec *ipns.Record
 	req := p.request
 	req.OnStored = func(r *ipns.Record) { rec = r; tell(r) }
-	req.OnAck = func(a routing.Ack) { receipt.Add(a); tell(rec) }
-	if n.host == nil {
+	req.OnAck = func(a routing.Ack) {
+		receipt.Add(a)
+		tell(rec)
+		if p.request.Wait == publisher.WaitDefault && publisher.Acks(receipt) == publisher.DefaultAcks {
+			time.AfterFunc(linger, cancel)
+		}
+	}
+	switch {
+	case n.host == nil:
 		req.Wait = publisher.WaitStored
+	case req.Wait == publisher.WaitDefault:
+		req.Wait = publisher.WaitAll // cut short by OnAck
 	}
 	res, err := n.publisher.Publish(ctx, ipns.NewSigner(p.key.priv), req)
 	if !more {
@@ -170,6 +186,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	var few *publisher.NotAnnouncedError
 	switch {
 	case errors.As(err, &few) && p.allowOffline:
+	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && publisher.Acks(few.Result.Receipt) > 0:
 	case errors.As(err, &few):
 		yield(rpc.Published{}, notAnnounced(few))
 		return

@@ -70,9 +70,15 @@ func (n *Node) resolve(ctx context.Context, path string) (string, error) {
 func (n *Node) NameGet(ctx context.Context, req rpc.NameGetRequest) (rpc.Stream, error) {
 	name, err := parseName(req.Name)
 	if err != nil {
-		return rpc.Stream{}, fmt.Errorf("invalid IPNS name: %w", err)
+		err = fmt.Errorf("invalid IPNS name: %w", err)
 	}
-	rec, err := n.record(ctx, name)
+	var rec *ipns.Record
+	if err == nil {
+		rec, err = n.record(ctx, name)
+	}
+	if err != nil && n.host == nil {
+		err = rpc.ErrOffline // with a network there may be another answer
+	}
 	if err != nil {
 		return rpc.Stream{}, err
 	}

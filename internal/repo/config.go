@@ -174,13 +174,12 @@ func (r Repo) Get(key string) (any, error) {
 		return nil, err
 	}
 	var at any = tree
-	for part := range strings.SplitSeq(key, ".") {
-		m, ok := at.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("failed to get config value: %q is no section", key)
-		}
+	parts := strings.Split(key, ".")
+	for i, part := range parts {
+		m, _ := at.(map[string]any) // anything else has no parts
+		var ok bool
 		if at, ok = lookup(m, part); !ok {
-			return nil, fmt.Errorf("failed to get config value: key %q not found", key)
+			return nil, fmt.Errorf("failed to get config value: %q", strings.Join(parts[:i+1], ".")+" not found")
 		}
 	}
 	return at, nil

@@ -1,0 +1,86 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A Moved port was taken: the config has another one instead.
+type Moved struct {
+	What     string // "API", "Gateway" or "Swarm"
+	From, To string // multiaddrs
+}
+
+// AvoidTakenPorts replaces the ports of the config that other processes use by
+// free ones, and tells which.
+func (c *Config) AvoidTakenPorts() ([]Moved, error) {
+	var moved []Moved
+	avoid := func(what string, addr *string) error {
+		to, err := freeAddress(*addr)
+		if err != nil {
+			return err
+		}
+		if to != *addr {
+			moved = append(moved, Moved{what, *addr, to})
+			*addr = to
+		}
+		return nil
+	}
+	if err := avoid("API", &c.Addresses.API); err != nil {
+		return nil, err
+	}
+	if err := avoid("Gateway", &c.Addresses.Gateway); err != nil {
+		return nil, err
+	}
+	for i := range c.Addresses.Swarm {
+		if err := avoid("Swarm", &c.Addresses.Swarm[i]); err != nil {
+			return nil, err
+		}
+	}
+	return moved, nil
+}
+
+// freeAddress returns addr, with another port if its own is taken. Whether it is
+// taken is tried: some other process may still be quicker afterwards.
+func freeAddress(addr string) (string, error) {
+	parts := strings.Split(addr, "/") // "", ip4, 127.0.0.1, tcp, 5001, …
+	if len(parts) < 5 || parts[1] != "ip4" && parts[1] != "ip6" {
+		return addr, nil
+	}
+	network, ip, port := parts[3], parts[2], parts[4]
+	if port == "0" {
+		return addr, nil
+	}
+	_, err := tryListen(network, net.JoinHostPort(ip, port))
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return addr, nil // free, or not to be had on any port
+	}
+	free, err := tryListen(network, net.JoinHostPort(ip, "0"))
+	if err != nil {
+		return "", fmt.Errorf("find a free port instead of %s: %w", addr, err)
+	}
+	parts[4] = strconv.Itoa(free)
+	return strings.Join(parts, "/"), nil
+}
+
+// tryListen listens for a moment and returns the port.
+func tryListen(network, hostport string) (int, error) {
+	if network == "udp" {
+		c, err := net.ListenPacket(network, hostport)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).Port, nil
+	}
+	l, err := net.Listen(network, hostport)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
