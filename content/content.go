@@ -87,7 +87,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.stop = stop
 
 	// The block service asks whether a block is there before it writes one: the block store need not ask again.
-	bs := blockstore.NewBlockstore(ds, blockstore.WriteThrough(true))
+	// Blocks that their CID spells out are there without being stored.
+	bs := blockstore.NewIdStore(blockstore.NewBlockstore(ds, blockstore.WriteThrough(true)))
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
 	} else {

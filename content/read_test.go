@@ -48,3 +48,13 @@ func TestCatSeeks(t *testing.T) {
 		t.Errorf("read %q, %v", b, err)
 	}
 }
+
+// A CID with an identity hash is its content.
+func TestCatOfIdentityCIDs(t *testing.T) {
+	s := offlineStore(t)
+	for c, want := range map[string]string{"bafkqaddwgevxmmraojswg33smq": "v1+v2 record", "/ipfs/bafkqaaa": ""} {
+		if got := cat(t, s, c); got != want {
+			t.Errorf("%s holds %q, want %q", c, got, want)
+		}
+	}
+}

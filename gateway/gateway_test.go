@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
@@ -288,6 +289,18 @@ func TestHosts(t *testing.T) {
 	check(t, w.get("http://gw.example/ipfs/"+w.root+"/index.html"), 404)
 	check(t, w.get("http://example.com/index.html"), 200, "X-Ipfs-Path", "/ipns/example.com/index.html")
 	check(t, w.get("http://other.example/index.html"), 404)
+
+	// Every form of a name leads to the same host, and so does a domain.
+	dagPB := cid.NewCidV1(cid.DagProtobuf, w.name.CID().Hash()).String()
+	check(t, w.get("http://localhost:8080/ipns/"+w.name.PeerID().String()+"/x"), 301, "Location", site+"/x")
+	check(t, w.get("http://"+dagPB+".ipns.localhost:8080/x?q"), 301, "Location", site+"/x?q")
+	check(t, w.get("http://localhost:8080/ipns/example.com/"), 301, "Location", "http://example.com.ipns.localhost:8080/")
+	check(t, w.get("http://localhost/ipns/example.com/", "X-Forwarded-Proto", "https"), 301,
+		"Location", "https://example-com.ipns.localhost/")
+	for _, domain := range []string{"example.com", "example-com"} {
+		check(t, w.get("http://"+domain+".ipns.localhost:8080/index.html"), 200, "Etag", `"`+w.file+`"`)
+	}
+	check(t, w.get("http://localhost:8080/?uri=ipns%3A%2F%2F"+name+"%2Fnotes"), 301, "Location", "/ipns/"+name+"/notes")
 
 	r := w.get(site+"/", "Accept", ipns.RecordMediaType)
 	check(t, r, 200, "Content-Location", "/?format=ipns-record")
