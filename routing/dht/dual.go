@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +11,12 @@ import (
 	dssync "github.com/ipfs/go-datastore/sync"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p-kad-dht/dual"
+	"github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
@@ -77,9 +81,8 @@ func New(h host.Host, c Config) (*DHT, error) {
 		store = dssync.MutexWrap(ds.NewMapDatastore())
 	}
 	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
-	opener := c.Opener
-	if opener == nil {
-		opener = &routing.Opener{Now: c.Now}
+	if c.Opener == nil {
+		c.Opener = &routing.Opener{Now: c.Now}
 	}
 	wan := []kaddht.Option{
 		// kad-dht takes no validator but boxo's under the prefix of the public
@@ -90,9 +93,9 @@ func New(h host.Host, c Config) (*DHT, error) {
 	if c.Bootstrap != nil {
 		wan = append(wan, kaddht.BootstrapPeersFunc(c.Bootstrap))
 	}
-	lan := []kaddht.Option{kaddht.Validator(Validator(c.Now))}
+	lan, lanFilter := []kaddht.Option{kaddht.Validator(Validator(c.Now))}, lanAddrs
 	if c.LoopbackOnLAN {
-		lan = append(lan, kaddht.AddressFilter(nil))
+		lan, lanFilter = append(lan, kaddht.AddressFilter(nil)), nil
 	}
 	d, err := dual.New(h,
 		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values)),
@@ -103,9 +106,27 @@ func New(h host.Host, c Config) (*DHT, error) {
 	}
 	return &DHT{
 		Dual: d,
-		WAN:  &Router{DHT: d.WAN, Network: "wan", Opener: opener, own: own},
-		LAN:  &Router{DHT: d.LAN, Network: "lan", Opener: opener, own: own},
+		WAN:  c.router(d.WAN, "wan", ProtocolWAN, publicAddrs, own),
+		LAN:  c.router(d.LAN, "lan", ProtocolLAN, lanFilter, own),
 	}, nil
+}
+
+// router makes the client of one of the two networks.
+func (c Config) router(d *kaddht.IpfsDHT, network string, p protocol.ID, filter addrFilter, own *records.ValueStore) *Router {
+	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener})
+	r.own = own
+	return r
+}
+
+// addrFilter keeps the addresses that are of use on one network.
+type addrFilter = func([]ma.Multiaddr) []ma.Multiaddr
+
+func publicAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
+	return ma.FilterAddrs(addrs, manet.IsPublicAddr)
+}
+
+func lanAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
+	return ma.FilterAddrs(addrs, func(a ma.Multiaddr) bool { return !manet.IsIPLoopback(a) })
 }
 
 // Bootstrap starts to fill the routing tables of both networks and returns.
@@ -113,4 +134,6 @@ func (d *DHT) Bootstrap(ctx context.Context) error { return d.Dual.Bootstrap(ctx
 
 // Close leaves both networks. It waits for what runs in the background; the
 // host must be closed before the store that was given to New.
-func (d *DHT) Close() error { return d.Dual.Close() }
+func (d *DHT) Close() error {
+	return errors.Join(d.WAN.Close(), d.LAN.Close(), d.Dual.Close())
+}

@@ -1,262 +1,99 @@
 package dht
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"iter"
-	"sync"
+	"slices"
 	"time"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
-	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
-	record "github.com/libp2p/go-libp2p-record"
-	recpb "github.com/libp2p/go-libp2p-record/pb"
-	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
 )
 
-const (
-	// replicas is how many servers should hold a record: the closest to it.
-	replicas = 20
-
-	// putTimeout bounds what one server may take to store a record, the dial
-	// included, and askTimeout what it may take to answer.
-	putTimeout = 30 * time.Second
-	askTimeout = 10 * time.Second
-)
-
-// Router is one DHT: it puts records on its servers and searches them.
-type Router struct {
-	// DHT finds the servers.
-	DHT *kaddht.IpfsDHT
-
-	// Network names this DHT in every Ack and Answer: "wan" or "lan".
+// RouterConfig says on which network a Router works.
+type RouterConfig struct {
+	// Network names the network in every Ack and Answer: "wan", "lan".
 	Network string
 
-	// Opener verifies the records that servers answer with.
-	Opener *routing.Opener
+	// Protocol is what the servers speak. Empty: ProtocolWAN.
+	Protocol protocol.ID
 
-	own *records.ValueStore // what this node's own server answers with; may be nil
+	// Addrs keeps those addresses of a server that are of use on this network.
+	// Nil keeps all.
+	Addrs func([]ma.Multiaddr) []ma.Multiaddr
+
+	// Map is what is known of the servers. Nil: nothing yet.
+	Map *Map
+
+	// Opener verifies what servers answer. Nil: one is made.
+	Opener *routing.Opener
+}
+
+// Router is the client of one DHT: it puts records on its servers and searches
+// for them. It relies on kad-dht for a routing table to start from and for an
+// estimate of the network's size; the rest it does itself.
+type Router struct {
+	kad     *kaddht.IpfsDHT
+	host    host.Host
+	table   *kbucket.RoutingTable
+	servers *Map
+	sender  *sender
+	network string
+	filter  func([]ma.Multiaddr) []ma.Multiaddr
+	opener  *routing.Opener
+	own     *records.ValueStore // what this node's own server answers with; may be nil
 }
 
 var _ routing.Router = (*Router)(nil)
 
-// Put offers the record to the servers closest to its name, all at once. This
-// node's own server keeps it too, which is not counted. For a name that does not
-// contain its key the key is put beside it; the Acks do not tell of it, since
-// the record contains the key as well.
-func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
-	return func(yield func(routing.Ack, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer cancel()
-
-		r.keepOwn(ctx, rec)
-		key := string(rec.Name().RoutingKey())
-		servers, err := r.closest(ctx, key)
-		if err != nil {
-			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", rec.Name(), err))
-			return
-		}
-		wg.Go(func() { r.putKey(ctx, rec) })
-		acks := make(chan routing.Ack, len(servers))
-		for _, p := range servers {
-			wg.Go(func() {
-				ack := r.offer(ctx, p, key, rec)
-				ack.Of = len(servers)
-				acks <- ack
-			})
-		}
-		for range servers {
-			if !yield(<-acks, nil) {
-				return
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", rec.Name(), err))
-			return
-		}
-		wg.Wait() // for the key: it is put even if every record has been answered
+// NewRouter makes a Router. Close ends it.
+func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
+	r := &Router{
+		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
+		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener,
 	}
+	if r.servers == nil {
+		r.servers = new(Map)
+	}
+	if r.filter == nil {
+		r.filter = func(addrs []ma.Multiaddr) []ma.Multiaddr { return addrs }
+	}
+	if r.opener == nil {
+		r.opener = new(routing.Opener)
+	}
+	if c.Protocol == "" {
+		c.Protocol = ProtocolWAN
+	}
+	r.sender = newSender(r.host, c.Protocol, r.servers.addrs)
+	return r
 }
 
-// Search asks the servers closest to the name, all at once, and this node's own.
-func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
-	return func(yield func(routing.Answer, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer cancel()
+// Map is what the Router knows of the servers of its network.
+func (r *Router) Map() *Map { return r.servers }
 
-		if rec := r.ownRecord(ctx, name); rec != nil {
-			if !yield(r.answer(r.DHT.PeerID(), rec), nil) {
-				return
-			}
-		}
-		key := string(name.RoutingKey())
-		servers, err := r.closest(ctx, key)
-		if err != nil {
-			yield(routing.Answer{}, fmt.Errorf("searching %s: %w", name, err))
-			return
-		}
-		type result struct {
-			routing.Answer
-			err error
-		}
-		results := make(chan result, len(servers))
-		for _, p := range servers {
-			wg.Go(func() {
-				rec, err := r.ask(ctx, p, name)
-				results <- result{r.answer(p, rec), err}
-			})
-		}
-		answered := 0
-		for range servers {
-			res := <-results
-			if res.err != nil {
-				continue
-			}
-			answered++
-			if !yield(res.Answer, nil) {
-				return
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(routing.Answer{}, fmt.Errorf("searching %s: %w", name, err))
-		} else if !enough(answered, len(servers)) {
-			yield(routing.Answer{}, &routing.IncompleteError{Asked: len(servers), Answered: answered})
-		}
-	}
-}
-
-// enough reports whether so many answers tell that what none of them had does
-// not exist: four fifths, which is kad-dht's quorum of 16 of 20.
-func enough(answered, asked int) bool { return 5*answered >= 4*asked }
-
-// closest finds the servers that should hold what is filed under key, 20 or all
-// that there are.
-func (r *Router) closest(ctx context.Context, key string) ([]peer.ID, error) {
-	servers, err := r.DHT.GetClosestPeers(ctx, key)
-	switch {
-	case errors.Is(err, kbucket.ErrLookupFailure), err == nil && len(servers) == 0:
-		return nil, routing.ErrNoTargets
-	case err != nil:
-		return nil, fmt.Errorf("finding servers: %w", err)
-	}
-	return servers[:min(len(servers), replicas)], nil
-}
-
-// offer puts the record on one server. A server that refuses does not say why,
-// so it is asked what it has.
-func (r *Router) offer(ctx context.Context, p peer.ID, key string, rec *ipns.Record) routing.Ack {
-	ack := routing.Ack{Name: rec.Name(), Target: p.String(), Network: r.Network}
-	start := time.Now()
-	ack.Err = r.send(ctx, p, key, rec.Raw())
-	ack.RTT = time.Since(start)
-	if ack.Err != nil && ctx.Err() == nil {
-		if have, err := r.ask(ctx, p, rec.Name()); err == nil && have != nil && ipns.Compare(have, rec) > 0 {
-			ack.Newer = have
-		}
-	}
-	return ack
-}
-
-func (r *Router) send(ctx context.Context, p peer.ID, key string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, putTimeout)
-	defer cancel()
-	m := pb.NewMessage(pb.Message_PUT_VALUE, []byte(key), 0)
-	m.Record = record.MakePutRecord(key, value)
-	reply, err := r.DHT.MessageSender().SendRequest(ctx, p, m)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(reply.GetRecord().GetValue(), value) {
-		return errors.New("the server did not confirm the record")
-	}
+// Close ends all requests and streams of the Router. What it ran on stays.
+func (r *Router) Close() error {
+	r.sender.close()
 	return nil
 }
 
-// ask returns the record that a server has of the name, nil if it has none. What
-// is no valid record counts as none.
-func (r *Router) ask(ctx context.Context, p peer.ID, name ipns.Name) (*ipns.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	key := name.RoutingKey()
-	reply, err := r.DHT.MessageSender().SendRequest(ctx, p, pb.NewMessage(pb.Message_GET_VALUE, key, 0))
-	if err != nil {
-		return nil, err
+// medianRTT is the median of the known round-trip times of the nodes, or a
+// moderate one if none is known.
+func medianRTT(nodes []*node) time.Duration {
+	const unknown = 100 * time.Millisecond
+	rtts := make([]time.Duration, 0, len(nodes))
+	for _, n := range nodes {
+		if n.rtt > 0 {
+			rtts = append(rtts, n.rtt)
+		}
 	}
-	have := reply.GetRecord()
-	if have == nil || !bytes.Equal(have.GetKey(), key) {
-		return nil, nil
+	if len(rtts) == 0 {
+		return unknown
 	}
-	rec, err := r.Opener.Open(name, have.GetValue())
-	if err != nil {
-		return nil, nil
-	}
-	return rec, nil
-}
-
-func (r *Router) answer(p peer.ID, rec *ipns.Record) routing.Answer {
-	return routing.Answer{Record: rec, Source: p.String(), Network: r.Network, At: time.Now()}
-}
-
-// keepOwn gives the record to this node's own server. If that fails, or has a
-// newer one, the network decides.
-func (r *Router) keepOwn(ctx context.Context, rec *ipns.Record) {
-	if r.own == nil {
-		return
-	}
-	key := string(rec.Name().RoutingKey())
-	_ = r.own.Put(ctx, key, &recpb.Record{Key: []byte(key), Value: rec.Raw()})
-}
-
-// ownRecord returns what this node's own server has of the name, or nil.
-func (r *Router) ownRecord(ctx context.Context, name ipns.Name) *ipns.Record {
-	if r.own == nil {
-		return nil
-	}
-	have, err := r.own.Get(ctx, string(name.RoutingKey()))
-	if err != nil || have == nil {
-		return nil
-	}
-	rec, err := r.Opener.Open(name, have.GetValue())
-	if err != nil {
-		return nil
-	}
-	return rec
-}
-
-// putKey puts the public key of a name that does not contain it under /pk/.
-// Whether that succeeds does not matter to the record.
-func (r *Router) putKey(ctx context.Context, rec *ipns.Record) {
-	name := rec.Name()
-	if _, err := name.PublicKey(); !errors.Is(err, ipns.ErrNoPublicKey) {
-		return
-	}
-	pub, err := rec.PublicKey()
-	if err != nil {
-		return
-	}
-	value, err := ipns.MarshalPublicKey(pub)
-	if err != nil {
-		return
-	}
-	key := "/pk/" + string(name.Binary())
-	servers, err := r.closest(ctx, key)
-	if err != nil {
-		return
-	}
-	var wg sync.WaitGroup
-	for _, p := range servers {
-		wg.Go(func() { _ = r.send(ctx, p, key, value) })
-	}
-	wg.Wait()
+	slices.Sort(rtts)
+	return rtts[len(rtts)/2]
 }

@@ -1,0 +1,258 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+)
+
+// A link carries the calls to one server. While it has any it runs: it opens a
+// stream, writes calls, and gives each answer to the call that waits longest.
+//
+// A server that refuses a request resets the stream, without a word and with
+// whatever answers are still under way. So when a stream is reset under several
+// calls, they are sent again one at a time: the one that is reset while it is
+// alone is the one that is refused, and the rest goes on together. Sending a
+// request twice does no harm.
+type link struct {
+	sender *sender
+	peer   peer.ID
+	wake   chan struct{} // there may be something new in queue, or less to do
+
+	// Guarded by sender.mu.
+	running bool
+	queue   []*call // not yet taken by run
+
+	// Owned by run while it runs, by the sender while the link is idle.
+	stream *stream
+
+	// Owned by run.
+	todo    []*call // to be written, in this order
+	waiting []*call // written, not answered, in this order
+}
+
+// poke wakes run. It never blocks.
+func (l *link) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until there is nothing to do.
+func (l *link) run() {
+	for {
+		l.take()
+		if len(l.todo) == 0 {
+			if l.sender.rest(l) {
+				return
+			}
+			continue
+		}
+		if l.stream == nil {
+			switch err := l.open(); {
+			case errors.Is(err, errForsaken):
+				continue
+			case err != nil:
+				l.failAll(err)
+				continue
+			}
+		}
+		if err := l.converse(); err != nil {
+			l.broken(err)
+		}
+	}
+}
+
+// take moves the queue into todo and drops the calls that nobody waits for.
+func (l *link) take() {
+	l.sender.mu.Lock()
+	l.todo = append(l.todo, l.queue...)
+	l.queue = nil
+	l.sender.mu.Unlock()
+	live := l.todo[:0]
+	for _, c := range l.todo {
+		if c.ctx.Err() == nil {
+			live = append(live, c)
+		}
+	}
+	clear(l.todo[len(live):])
+	l.todo = live
+}
+
+// open dials and opens a stream, as long as somebody waits for it.
+func (l *link) open() error {
+	ctx, cancel := context.WithCancel(l.sender.ctx)
+	defer cancel()
+	type opened struct {
+		s   *stream
+		err error
+	}
+	result := make(chan opened, 1)
+	l.sender.wg.Go(func() {
+		s, err := l.sender.open(ctx, l.peer)
+		result <- opened{s, err}
+	})
+	forsaken := false
+	for {
+		select {
+		case o := <-result:
+			l.stream = o.s
+			if o.err != nil && forsaken {
+				return errForsaken
+			}
+			return o.err
+		case <-l.wake:
+			if l.take(); len(l.todo) == 0 {
+				forsaken = true
+				cancel()
+			}
+		}
+	}
+}
+
+// errForsaken says that nobody waits for what was under way.
+var errForsaken = errors.New("nobody waits for it")
+
+// open opens a stream to a server. It does not wait until the two hosts have
+// identified each other, which would be one more round trip.
+func (s *sender) open(ctx context.Context, p peer.ID) (*stream, error) {
+	s.host.Peerstore().AddAddrs(p, s.addrs(p), peerstore.TempAddrTTL)
+	raw, err := s.host.Network().NewStream(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return newStream(raw, s.protocol)
+}
+
+// converse exchanges calls and answers on the stream until there is nothing to
+// do, or the stream breaks.
+func (l *link) converse() error {
+	expect := make(chan struct{}, window) // one for each frame to read
+	frames := make(chan received, window)
+	defer close(expect)
+	s := l.stream
+	l.sender.wg.Go(func() { readFrames(s, expect, frames) })
+	stall := time.NewTimer(stallTimeout)
+	defer stall.Stop()
+	for {
+		if err := l.write(expect); err != nil {
+			return err
+		}
+		if len(l.waiting) == 0 {
+			return nil
+		}
+		select {
+		case f := <-frames:
+			if f.err != nil {
+				return f.err
+			}
+			l.answered(f)
+			stall.Reset(stallTimeout)
+		case <-l.wake:
+			if l.take(); len(l.todo) == 0 && l.forsaken() {
+				return errForsaken
+			}
+		case <-stall.C:
+			return errStalled
+		case <-l.sender.ctx.Done():
+			return errClosed
+		}
+	}
+}
+
+// forsaken reports whether nobody waits for any of the answers.
+func (l *link) forsaken() bool {
+	return !slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
+}
+
+// readFrames reads a frame for each token in expect, until that is closed or the
+// stream breaks.
+func readFrames(s *stream, expect <-chan struct{}, frames chan<- received) {
+	for range expect {
+		m, err := s.read()
+		frames <- received{m, time.Now(), err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// write writes what may be written now.
+func (l *link) write(expect chan<- struct{}) error {
+	for len(l.todo) > 0 && len(l.waiting) < window {
+		c := l.todo[0]
+		if len(l.waiting) > 0 && (c.alone || l.waiting[0].alone) {
+			return nil
+		}
+		l.todo = l.todo[1:]
+		if c.ctx.Err() != nil {
+			continue
+		}
+		c.sent = time.Now()
+		c.tries++
+		l.waiting = append(l.waiting, c)
+		if err := l.stream.write(c.frame); err != nil {
+			return err
+		}
+		expect <- struct{}{}
+	}
+	return nil
+}
+
+// answered gives a frame to the call that waits longest.
+func (l *link) answered(f received) {
+	c := l.waiting[0]
+	l.waiting = l.waiting[1:]
+	l.stream.rested = false
+	c.done <- result{answer: answer{f.msg, f.at.Sub(c.sent)}}
+}
+
+// broken deals with the calls that waited on a stream that broke.
+func (l *link) broken(err error) {
+	rested, stands := l.stream.rested, l.stream.connected()
+	l.stream.reset()
+	l.stream = nil
+	again := l.waiting
+	l.waiting = nil
+	switch {
+	case errors.Is(err, errStalled), errors.Is(err, errClosed), errors.Is(err, errForsaken):
+		for _, c := range again {
+			c.done <- result{err: err}
+		}
+		return
+	case len(again) == 1 && !rested && stands && errors.Is(err, network.ErrReset):
+		// Nothing else was under way, and the stream had not rested so long that
+		// the server may have ended it for that: the request is to blame.
+		again[0].done <- result{err: errRefused}
+		for _, c := range l.todo {
+			c.alone = false // they were taken down with it
+		}
+		return
+	}
+	var retry []*call
+	for _, c := range again {
+		if c.tries >= maxTries+len(again) || !stands && c.tries >= maxTries {
+			c.done <- result{err: err}
+			continue
+		}
+		c.alone = true
+		retry = append(retry, c)
+	}
+	l.todo = append(retry, l.todo...)
+}
+
+// failAll gives up all calls that have not been written.
+func (l *link) failAll(err error) {
+	l.take()
+	for _, c := range l.todo {
+		c.done <- result{err: err}
+	}
+	l.todo = nil
+}

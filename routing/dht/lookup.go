@@ -1,0 +1,178 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	kbucket "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
+)
+
+const (
+	// replicas is how many servers should hold a record: the closest to it.
+	replicas = 20
+
+	// maxNamed is how many servers are believed of those that one answer names.
+	maxNamed = 40
+
+	// seeds is how many servers a lookup starts from, of the routing table and
+	// of the map.
+	seeds = 20
+
+	// askTimeout bounds a question, putTimeout a record, the dial included.
+	askTimeout = 10 * time.Second
+	putTimeout = 30 * time.Second
+)
+
+// lookup runs one walk: it sends its questions and hears the answers. All is
+// done by the goroutine that calls its methods, but for the requests.
+type lookup struct {
+	*walk
+	r      *Router
+	key    []byte // the routing key as it is sent
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	events chan event
+	flying int // requests under way
+}
+
+// event is the end of one request.
+type event struct {
+	node *node
+	kind eventKind
+	answer
+	err   error
+	newer *ipns.Record // what a server has that refused a record for it
+}
+
+type eventKind uint8
+
+const (
+	eventAsked eventKind = iota // a question for closer servers, or for a record
+	eventPut                    // a record
+)
+
+// newLookup prepares a lookup that starts from what this node knows. end ends it.
+func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &lookup{
+		walk: newWalk(keyspace.KeyOf(key)), r: r, key: key,
+		ctx: ctx, cancel: cancel, events: make(chan event),
+	}
+	now := time.Now()
+	for _, c := range r.servers.closest(l.target, seeds+spare, now) {
+		l.hear(c)
+	}
+	store := r.host.Peerstore()
+	for _, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
+		if c, ok := r.servers.hear(p, r.filter(store.Addrs(p)), now); ok {
+			l.hear(c)
+		}
+	}
+	return l
+}
+
+// end stops all requests and waits for their goroutines.
+func (l *lookup) end() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+// send lets f send a request to a node; what it returns becomes an event.
+func (l *lookup) send(n *node, kind eventKind, timeout time.Duration, f func(context.Context) event) {
+	l.flying++
+	l.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, timeout)
+		defer cancel()
+		e := f(ctx)
+		e.node, e.kind = n, kind
+		select {
+		case l.events <- e:
+		case <-l.ctx.Done():
+		}
+	})
+}
+
+// ask asks a node for closer servers and, if typ says so, for the record.
+func (l *lookup) ask(n *node, typ pb.Message_MessageType, now time.Time) {
+	n.state, n.asked = asked, now
+	m := pb.NewMessage(typ, l.key, 0)
+	l.send(n, eventAsked, askTimeout, func(ctx context.Context) event {
+		a, err := l.r.request(ctx, n.id, m)
+		return event{answer: a, err: err}
+	})
+}
+
+// heard takes in the answer to a question: the node has answered or failed, and
+// whom it names is known.
+func (l *lookup) heard(e event) {
+	if e.err != nil {
+		e.node.state = failed
+		e.node.timedOut = errors.Is(e.err, context.DeadlineExceeded) || errors.Is(e.err, errStalled)
+		return
+	}
+	e.node.state = answered
+	for _, c := range l.r.learn(e.msg.GetCloserPeers()) {
+		l.hear(c)
+	}
+}
+
+// wait waits for the next event, for a node to straggle, or for the time at, if
+// it is not zero. ok is false when there was no event.
+func (l *lookup) wait(at time.Time) (e event, ok bool, err error) {
+	now := time.Now()
+	if t, straggler := l.wakeAt(now); straggler && (at.IsZero() || t.Before(at)) {
+		at = t
+	}
+	var alarm <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(max(at.Sub(now), 0))
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	select {
+	case e := <-l.events:
+		l.flying--
+		return e, true, nil
+	case <-alarm:
+		return event{}, false, nil
+	case <-l.ctx.Done():
+		return event{}, false, l.ctx.Err()
+	}
+}
+
+// learn notes in the map the servers that an answer names, and returns those that
+// are worth a question.
+func (r *Router) learn(named []*pb.Message_Peer) []contact {
+	now := time.Now()
+	var contacts []contact
+	for _, p := range named[:min(len(named), maxNamed)] {
+		id := peer.ID(p.GetId())
+		if id == r.host.ID() {
+			continue
+		}
+		if c, ok := r.servers.hear(id, r.filter(p.Addresses()), now); ok {
+			contacts = append(contacts, c)
+		}
+	}
+	return contacts
+}
+
+// request sends a message to a server and keeps the map's books.
+func (r *Router) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
+	a, err := r.sender.request(ctx, p, m)
+	switch {
+	case err == nil:
+		r.servers.answer(p, a.rtt, time.Now())
+	case ctx.Err() == nil && !errors.Is(err, errRefused):
+		r.servers.fail(p, time.Now())
+	}
+	return a, err
+}

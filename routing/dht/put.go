@@ -1,0 +1,232 @@
+package dht
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	record "github.com/libp2p/go-libp2p-record"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+)
+
+const (
+	// putParallel is how many questions a put's walk has under way.
+	putParallel = 24
+
+	// spare is how many servers beyond the closest 20 of the map are given a
+	// record at once, in the place of those that turn out to be dead.
+	spare = 4
+
+	// verifyWidth is how many of the closest servers are asked for closer ones
+	// beside a put that relies on the map.
+	verifyWidth = 6
+)
+
+// errNotConfirmed says that a server answered with something else than the
+// value that it was given.
+var errNotConfirmed = errors.New("the server did not confirm the record")
+
+// Put offers the record to the 20 servers closest to its name. This node's own
+// server keeps it too, which is not counted.
+//
+// Where the map is good all are offered it at once, and a walk beside verifies
+// that nobody closer is missing; where it is not, servers are offered it as the
+// walk comes to those that are close enough. Servers that fail are replaced by
+// the next closest. The last Acks are those of slow servers: what matters is
+// settled long before.
+//
+// For a name that does not contain its key the key is put beside the record; the
+// Acks do not tell of it, since the record contains the key as well.
+func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		name := rec.Name()
+		p := r.newPut(ctx, name.RoutingKey(), rec.Raw())
+		defer p.end()
+		p.newer = func(ctx context.Context, id peer.ID) *ipns.Record {
+			have, err := r.fetch(ctx, id, name)
+			if err != nil || have == nil || ipns.Compare(have, rec) <= 0 {
+				return nil
+			}
+			return have
+		}
+		r.keepOwn(ctx, rec)
+		p.wg.Go(func() { r.putKey(p.ctx, rec) })
+		err := p.run(func(e event) bool {
+			ack := p.ack(e)
+			ack.Name, ack.Network = name, r.network
+			return yield(ack, nil)
+		})
+		if err != nil {
+			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", name, err))
+		}
+	}
+}
+
+// errStopped says that the caller wants no more.
+var errStopped = errors.New("stopped by the caller")
+
+// put puts one value on the servers closest to its key.
+type put struct {
+	*lookup
+	value []byte
+	reach reach
+	begun bool
+
+	// newer asks a server that refused whether it has something newer, and for
+	// it. Nil: that cannot be.
+	newer func(context.Context, peer.ID) *ipns.Record
+
+	counted int // servers that took the value and were not extra
+}
+
+func (r *Router) newPut(ctx context.Context, key, value []byte) *put {
+	return &put{lookup: r.newLookup(ctx, key), value: value}
+}
+
+// run puts the value until every server that should have it has taken it,
+// refused it or failed, and tells done of each. It ends early when done returns
+// false.
+func (p *put) run(done func(event) bool) error {
+	if len(p.sorted) == 0 {
+		return routing.ErrNoTargets
+	}
+	p.reach = p.r.reach(p.target)
+	for {
+		now := time.Now()
+		p.advance(now)
+		if p.flying == 0 {
+			return nil
+		}
+		e, ok, err := p.wait(time.Time{})
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+		case e.kind == eventAsked:
+			p.heard(e)
+		default:
+			e.node.put = e.outcome()
+			if !done(e) {
+				return nil
+			}
+		}
+	}
+}
+
+// advance sends what is to be sent now: the value to servers that should have
+// it, and questions to those that may know closer ones.
+func (p *put) advance(now time.Time) {
+	width, rank := replicas, replicas
+	if p.reach.trusted {
+		width = verifyWidth
+		if !p.begun {
+			rank += spare
+		}
+	}
+	p.begun = true
+	sure := p.reach.trusted || p.converged(width, now)
+	for _, n := range p.live(rank, now) {
+		if n.put == notPut && (sure || p.reach.covers(p.target, n.key)) {
+			p.offer(n)
+		}
+	}
+	for _, n := range p.next(width, putParallel, now) {
+		p.ask(n, pb.Message_FIND_NODE, now)
+	}
+}
+
+// offer sends the value to a node. A server that refuses does not say why, so it
+// is asked what it has.
+func (p *put) offer(n *node) {
+	n.put = putSent
+	m := pb.NewMessage(pb.Message_PUT_VALUE, p.key, 0)
+	m.Record = record.MakePutRecord(string(p.key), p.value)
+	p.send(n, eventPut, putTimeout, func(ctx context.Context) event {
+		a, err := p.r.request(ctx, n.id, m)
+		if err == nil && !bytes.Equal(a.msg.GetRecord().GetValue(), p.value) {
+			err = errNotConfirmed
+		}
+		e := event{answer: a, err: err}
+		if errors.Is(err, errRefused) && p.newer != nil {
+			e.newer = p.newer(ctx, n.id)
+		}
+		return e
+	})
+}
+
+// outcome is what became of the value at the node.
+func (e event) outcome() putState {
+	switch {
+	case e.err == nil:
+		return putTaken
+	case e.newer != nil:
+		return putRefused
+	}
+	return putFailed
+}
+
+// ack tells of a value that was offered.
+func (p *put) ack(e event) routing.Ack {
+	ack := routing.Ack{
+		Target: e.node.id.String(), Err: e.err, Newer: e.newer, RTT: e.rtt,
+		Of: len(p.live(replicas, time.Now())),
+	}
+	// Servers that are found later may be closer. The first 20 that took it count.
+	ack.Extra = p.counted >= ack.Of || p.rank(e.node) >= replicas
+	if ack.Err == nil && !ack.Extra {
+		p.counted++
+	}
+	return ack
+}
+
+// rank is how many nodes that have not failed are closer than n.
+func (p *put) rank(n *node) int {
+	rank := 0
+	for _, other := range p.sorted {
+		if other == n {
+			break
+		}
+		if other.state != failed && other.put != putFailed {
+			rank++
+		}
+	}
+	return rank
+}
+
+// keepOwn gives the record to this node's own server. If that fails, or has a
+// newer one, the network decides.
+func (r *Router) keepOwn(ctx context.Context, rec *ipns.Record) {
+	if r.own == nil {
+		return
+	}
+	key := rec.Name().RoutingKey()
+	_ = r.own.Put(ctx, string(key), &recpb.Record{Key: key, Value: rec.Raw()})
+}
+
+// putKey puts the public key of a name that does not contain it under /pk/.
+// Whether that succeeds does not matter to the record.
+func (r *Router) putKey(ctx context.Context, rec *ipns.Record) {
+	name := rec.Name()
+	if _, err := name.PublicKey(); !errors.Is(err, ipns.ErrNoPublicKey) {
+		return
+	}
+	pub, err := rec.PublicKey()
+	if err != nil {
+		return
+	}
+	value, err := ipns.MarshalPublicKey(pub)
+	if err != nil {
+		return
+	}
+	p := r.newPut(ctx, append([]byte("/pk/"), name.Binary()...), value)
+	defer p.end()
+	_ = p.run(func(event) bool { return true })
+}

@@ -1,0 +1,202 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	// window is how many requests wait on one stream for their answers. A
+	// server handles them one after the other; more only fill its buffers.
+	window = 64
+
+	// stallTimeout is how long a server may stay silent while requests wait
+	// before its stream is given up.
+	stallTimeout = 30 * time.Second
+
+	// maxIdleStreams bounds the streams that are kept open for later requests.
+	maxIdleStreams = 512
+
+	// maxTries is how often a request is sent when streams break under it.
+	maxTries = 3
+)
+
+// Errors of a request.
+var (
+	// errRefused says that the server ended the stream instead of answering this
+	// very request.
+	errRefused = errors.New("the server refused the request")
+	// errStalled says that the server took the request and stayed silent.
+	errStalled = errors.New("the server does not answer")
+	errClosed  = errors.New("the router is closed")
+)
+
+// sender sends requests to servers and hands out their answers. It keeps one
+// stream to each server, on which any number of requests travel without waiting
+// for each other: servers answer in the order of the requests.
+type sender struct {
+	host     host.Host
+	protocol protocol.ID
+	addrs    func(peer.ID) []ma.Multiaddr // where a server is
+
+	ctx    context.Context // ends all that runs
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // one for each link that runs
+
+	mu    sync.Mutex
+	links map[peer.ID]*link
+	idle  []*link // links with a stream that nobody uses, the longest idle first
+	dead  bool    // closed: nothing new starts
+}
+
+func newSender(h host.Host, p protocol.ID, addrs func(peer.ID) []ma.Multiaddr) *sender {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &sender{host: h, protocol: p, addrs: addrs, ctx: ctx, cancel: cancel, links: make(map[peer.ID]*link)}
+}
+
+// close ends all requests and streams and waits for what runs.
+func (s *sender) close() {
+	s.mu.Lock()
+	s.dead = true
+	idle := s.idle
+	s.idle = nil
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	for _, l := range idle {
+		l.stream.reset()
+	}
+}
+
+// answer is the answer to one request.
+type answer struct {
+	msg *pb.Message
+	rtt time.Duration // from the request to the answer, without the dial
+}
+
+// request sends m to the server and waits for the answer, or for the end of ctx.
+// The server is dialled if need be. A request that others' refusals took down
+// with their stream is sent again.
+func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
+	c, err := newCall(ctx, m)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.enqueue(p, c); err != nil {
+		return answer{}, err
+	}
+	select {
+	case r := <-c.done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		s.abandoned(p)
+		return answer{}, ctx.Err()
+	}
+}
+
+// enqueue gives the call to the server's link and starts it if it rests.
+func (s *sender) enqueue(p peer.ID, c *call) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return errClosed
+	}
+	l := s.links[p]
+	if l == nil {
+		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
+		s.links[p] = l
+	}
+	l.queue = append(l.queue, c)
+	if l.running {
+		l.poke()
+		return nil
+	}
+	l.running = true
+	s.unpark(l)
+	s.wg.Go(l.run)
+	return nil
+}
+
+// abandoned tells the server's link that a caller has gone: if it was the last
+// one there is nothing to dial for.
+func (s *sender) abandoned(p peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.links[p]; l != nil && l.running {
+		l.poke()
+	}
+}
+
+// rest is called by a link that has nothing to do. It reports whether that is
+// still so: then the link is over, and its stream is kept for later if it has one.
+func (s *sender) rest(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(l.queue) > 0 && !s.dead {
+		return false
+	}
+	l.running = false
+	for _, c := range l.queue {
+		c.done <- result{err: errClosed}
+	}
+	l.queue = nil
+	if s.dead || l.stream == nil {
+		delete(s.links, l.peer)
+		if l.stream != nil {
+			l.stream.reset()
+		}
+		return true
+	}
+	l.stream.rested = true
+	s.idle = append(s.idle, l)
+	if len(s.idle) > maxIdleStreams {
+		oldest := s.idle[0]
+		s.idle = s.idle[1:]
+		delete(s.links, oldest.peer)
+		oldest.stream.close()
+	}
+	return true
+}
+
+// unpark takes a link from the idle ones. The caller holds the lock.
+func (s *sender) unpark(l *link) {
+	for i, other := range s.idle {
+		if other == l {
+			s.idle = append(s.idle[:i], s.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// result is what became of one call.
+type result struct {
+	answer
+	err error
+}
+
+// call is one request on its way.
+type call struct {
+	ctx   context.Context
+	frame []byte
+	done  chan result // takes one answer without blocking
+	alone bool        // must have the stream to itself
+	tries int
+	sent  time.Time
+}
+
+func newCall(ctx context.Context, m *pb.Message) (*call, error) {
+	frame, err := encodeFrame(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding request: %w", err)
+	}
+	return &call{ctx: ctx, frame: frame, done: make(chan result, 1)}, nil
+}
