@@ -120,18 +120,14 @@ func TestPutsAndHolders(t *testing.T) {
 	nw := start(t, 25)
 	c := join(t, nw)
 	name, took := c.put()
-	if len(took) != 20 || nw.Puts() != 20 {
-		t.Fatalf("%d took it, %d puts counted, want 20", len(took), nw.Puts())
+	// On a busy machine servers may seem so slow that others get the record too.
+	if len(took) < 20 || nw.Puts() != len(took) || len(nw.Holders(name)) != len(took) {
+		t.Fatalf("%d took it, %d puts counted, %d hold it, want 20", len(took), nw.Puts(), len(nw.Holders(name)))
 	}
-	holders := nw.Holders(name)
-	closest := nw.Closest(name)
-	for i, s := range holders {
-		if s != closest[i] || took[s.ID().String()].Of != 20 {
-			t.Errorf("holder %d is not the %d. closest server or did not acknowledge", i, i)
+	for i, s := range nw.Closest(name)[:20] {
+		if took[s.ID().String()].Of != 20 || s.Record(name) == nil {
+			t.Errorf("the %d. closest server did not acknowledge or does not hold it", i)
 		}
-	}
-	if len(holders) != 20 {
-		t.Errorf("%d holders, want 20", len(holders))
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 // A server that refuses a request resets the stream, without a word and with
 // whatever answers are still under way. So when a stream is reset under several
 // calls, they are sent again one at a time: the one that is reset while it is
-// alone is the one that is refused, and the rest goes on together. Sending a
-// request twice does no harm.
+// alone is the one that is refused, and the rest goes on together, few at first
+// in case more are refused. Sending a request twice does no harm.
 type link struct {
 	sender *sender
 	peer   peer.ID
@@ -35,6 +35,8 @@ type link struct {
 	// Owned by run.
 	todo    []*call // to be written, in this order
 	waiting []*call // written, not answered, in this order
+	width   int     // how many may wait at a time; 0: window
+	blamed  int     // calls among which one was refused: they go one at a time
 }
 
 // poke wakes run. It never blocks.
@@ -156,7 +158,7 @@ func (l *link) converse() error {
 			l.answered(f)
 			stall.Reset(stallTimeout)
 		case <-l.wake:
-			if l.take(); len(l.todo) == 0 && l.forsaken() {
+			if l.take(); l.forsaken() {
 				return errForsaken
 			}
 		case <-stall.C:
@@ -167,9 +169,12 @@ func (l *link) converse() error {
 	}
 }
 
-// forsaken reports whether nobody waits for any of the answers.
+// forsaken reports whether there is no use in waiting any longer on this stream:
+// nobody waits for any answer, or the one that all others queue behind has not
+// come in its time.
 func (l *link) forsaken() bool {
-	return !slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
+	return errors.Is(l.waiting[0].ctx.Err(), context.DeadlineExceeded) ||
+		!slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
 }
 
 // readFrames reads a frame for each token in expect, until that is closed or the
@@ -186,17 +191,16 @@ func readFrames(s *stream, expect <-chan struct{}, frames chan<- received) {
 
 // write writes what may be written now.
 func (l *link) write(expect chan<- struct{}) error {
-	for len(l.todo) > 0 && len(l.waiting) < window {
+	if l.width == 0 {
+		l.width = window
+	}
+	for len(l.todo) > 0 && len(l.waiting) < l.width {
 		c := l.todo[0]
-		if len(l.waiting) > 0 && (c.alone || l.waiting[0].alone) {
-			return nil
-		}
 		l.todo = l.todo[1:]
 		if c.ctx.Err() != nil {
 			continue
 		}
 		c.sent = time.Now()
-		c.tries++
 		l.waiting = append(l.waiting, c)
 		if err := l.stream.write(c.frame); err != nil {
 			return err
@@ -211,39 +215,50 @@ func (l *link) answered(f received) {
 	c := l.waiting[0]
 	l.waiting = l.waiting[1:]
 	l.stream.rested = false
+	if l.blamed > 1 {
+		l.blamed--
+	} else {
+		l.blamed, l.width = 0, min(2*l.width, window)
+	}
 	c.done <- result{answer: answer{f.msg, f.at.Sub(c.sent)}}
 }
 
-// broken deals with the calls that waited on a stream that broke.
+// broken deals with the calls that waited on a stream that broke: it gives them
+// their error, or has them sent again.
 func (l *link) broken(err error) {
 	rested, stands := l.stream.rested, l.stream.connected()
 	l.stream.reset()
 	l.stream = nil
 	again := l.waiting
 	l.waiting = nil
+	wasReset := stands && errors.Is(err, network.ErrReset)
 	switch {
-	case errors.Is(err, errStalled), errors.Is(err, errClosed), errors.Is(err, errForsaken):
+	case errors.Is(err, errStalled), errors.Is(err, errClosed):
 		for _, c := range again {
 			c.done <- result{err: err}
 		}
 		return
-	case len(again) == 1 && !rested && stands && errors.Is(err, network.ErrReset):
+	case wasReset && !rested && len(again) == 1:
 		// Nothing else was under way, and the stream had not rested so long that
 		// the server may have ended it for that: the request is to blame.
 		again[0].done <- result{err: errRefused}
-		for _, c := range l.todo {
-			c.alone = false // they were taken down with it
-		}
+		l.blamed, l.width = 0, 2
 		return
+	case wasReset:
+		l.blamed, l.width = len(again), 1
 	}
-	var retry []*call
+	retry := again[:0]
 	for _, c := range again {
-		if c.tries >= maxTries+len(again) || !stands && c.tries >= maxTries {
-			c.done <- result{err: err}
-			continue
+		if !wasReset {
+			c.losses++
 		}
-		c.alone = true
-		retry = append(retry, c)
+		switch {
+		case c.ctx.Err() != nil: // its caller has gone
+		case c.losses == maxLosses:
+			c.done <- result{err: err}
+		default:
+			retry = append(retry, c)
+		}
 	}
 	l.todo = append(retry, l.todo...)
 }

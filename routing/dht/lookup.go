@@ -22,8 +22,8 @@ const (
 	maxNamed = 40
 
 	// seeds is how many servers a lookup starts from, of the routing table and
-	// of the map.
-	seeds = 20
+	// of the map: more than should hold a record, since some may be dead.
+	seeds = 3 * replicas
 
 	// askTimeout bounds a question, putTimeout a record, the dial included.
 	askTimeout = 10 * time.Second
@@ -55,7 +55,8 @@ type event struct {
 type eventKind uint8
 
 const (
-	eventAsked eventKind = iota // a question for closer servers, or for a record
+	eventTime  eventKind = iota // no request ended: time has passed
+	eventAsked                  // a question for closer servers, or for a record
 	eventPut                    // a record
 )
 
@@ -67,7 +68,7 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 		ctx: ctx, cancel: cancel, events: make(chan event),
 	}
 	now := time.Now()
-	for _, c := range r.servers.closest(l.target, seeds+spare, now) {
+	for _, c := range r.servers.closest(l.target, seeds, now) {
 		l.hear(c)
 	}
 	store := r.host.Peerstore()
@@ -124,11 +125,11 @@ func (l *lookup) heard(e event) {
 	}
 }
 
-// wait waits for the next event, for a node to straggle, or for the time at, if
-// it is not zero. ok is false when there was no event.
-func (l *lookup) wait(at time.Time) (e event, ok bool, err error) {
+// wait waits for the next event: the end of a request, a node that begins to
+// straggle, or the time at if it is not zero.
+func (l *lookup) wait(at time.Time) (event, error) {
 	now := time.Now()
-	if t, straggler := l.wakeAt(now); straggler && (at.IsZero() || t.Before(at)) {
+	if t, ok := l.wakeAt(now); ok && (at.IsZero() || t.Before(at)) {
 		at = t
 	}
 	var alarm <-chan time.Time
@@ -140,11 +141,11 @@ func (l *lookup) wait(at time.Time) (e event, ok bool, err error) {
 	select {
 	case e := <-l.events:
 		l.flying--
-		return e, true, nil
+		return e, nil
 	case <-alarm:
-		return event{}, false, nil
+		return event{}, nil
 	case <-l.ctx.Done():
-		return event{}, false, l.ctx.Err()
+		return event{}, l.ctx.Err()
 	}
 }
 

@@ -59,12 +59,15 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ac
 		}
 		r.keepOwn(ctx, rec)
 		p.wg.Go(func() { r.putKey(p.ctx, rec) })
-		err := p.run(func(e event) bool {
-			ack := p.ack(e)
+		acks := &acks{put: p, yield: func(ack routing.Ack) bool {
 			ack.Name, ack.Network = name, r.network
 			return yield(ack, nil)
-		})
-		if err != nil {
+		}}
+		err := p.run(acks.add)
+		if err == nil {
+			err = acks.finish()
+		}
+		if err != nil && !errors.Is(err, errStopped) {
 			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", name, err))
 		}
 	}
@@ -83,8 +86,6 @@ type put struct {
 	// newer asks a server that refused whether it has something newer, and for
 	// it. Nil: that cannot be.
 	newer func(context.Context, peer.ID) *ipns.Record
-
-	counted int // servers that took the value and were not extra
 }
 
 func (r *Router) newPut(ctx context.Context, key, value []byte) *put {
@@ -92,8 +93,8 @@ func (r *Router) newPut(ctx context.Context, key, value []byte) *put {
 }
 
 // run puts the value until every server that should have it has taken it,
-// refused it or failed, and tells done of each. It ends early when done returns
-// false.
+// refused it or failed, and tells done of each, and of each moment at which
+// something else changed by a zero event. It ends early when done returns false.
 func (p *put) run(done func(event) bool) error {
 	if len(p.sorted) == 0 {
 		return routing.ErrNoTargets
@@ -105,18 +106,17 @@ func (p *put) run(done func(event) bool) error {
 		if p.flying == 0 {
 			return nil
 		}
-		e, ok, err := p.wait(time.Time{})
+		e, err := p.wait(time.Time{})
 		switch {
 		case err != nil:
 			return err
-		case !ok:
 		case e.kind == eventAsked:
 			p.heard(e)
-		default:
+		case e.kind == eventPut:
 			e.node.put = e.outcome()
-			if !done(e) {
-				return nil
-			}
+		}
+		if !done(e) {
+			return errStopped
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (p *put) advance(now time.Time) {
 	sure := p.reach.trusted || p.converged(width, now)
 	for _, n := range p.live(rank, now) {
 		if n.put == notPut && (sure || p.reach.covers(p.target, n.key)) {
-			p.offer(n)
+			p.offer(n, now)
 		}
 	}
 	for _, n := range p.next(width, putParallel, now) {
@@ -145,8 +145,8 @@ func (p *put) advance(now time.Time) {
 
 // offer sends the value to a node. A server that refuses does not say why, so it
 // is asked what it has.
-func (p *put) offer(n *node) {
-	n.put = putSent
+func (p *put) offer(n *node, now time.Time) {
+	n.put, n.putAt = putSent, now
 	m := pb.NewMessage(pb.Message_PUT_VALUE, p.key, 0)
 	m.Record = record.MakePutRecord(string(p.key), p.value)
 	p.send(n, eventPut, putTimeout, func(ctx context.Context) event {
@@ -173,28 +173,14 @@ func (e event) outcome() putState {
 	return putFailed
 }
 
-// ack tells of a value that was offered.
-func (p *put) ack(e event) routing.Ack {
-	ack := routing.Ack{
-		Target: e.node.id.String(), Err: e.err, Newer: e.newer, RTT: e.rtt,
-		Of: len(p.live(replicas, time.Now())),
-	}
-	// Servers that are found later may be closer. The first 20 that took it count.
-	ack.Extra = p.counted >= ack.Of || p.rank(e.node) >= replicas
-	if ack.Err == nil && !ack.Extra {
-		p.counted++
-	}
-	return ack
-}
-
-// rank is how many nodes that have not failed are closer than n.
-func (p *put) rank(n *node) int {
+// rank is how many living nodes are closer than n.
+func (p *put) rank(n *node, now time.Time) int {
 	rank := 0
 	for _, other := range p.sorted {
 		if other == n {
 			break
 		}
-		if other.state != failed && other.put != putFailed {
+		if other.alive(now) {
 			rank++
 		}
 	}

@@ -77,11 +77,11 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 		if s.flying == 0 {
 			break
 		}
-		e, ok, err := s.wait(s.late)
-		switch {
-		case err != nil:
+		e, err := s.wait(s.late)
+		if err != nil {
 			return err
-		case !ok:
+		}
+		if e.kind == eventTime {
 			continue
 		}
 		s.heard(e)
@@ -149,7 +149,7 @@ func (s *search) correct() {
 	p := &put{lookup: s.lookup, value: s.best.Raw()}
 	for _, n := range s.live(replicas, time.Now()) {
 		if n.state == answered && (n.rec == nil || ipns.Compare(n.rec, s.best) < 0) {
-			p.offer(n)
+			p.offer(n, time.Now())
 		}
 	}
 	for p.flying > 0 {

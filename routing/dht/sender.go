@@ -26,8 +26,9 @@ const (
 	// maxIdleStreams bounds the streams that are kept open for later requests.
 	maxIdleStreams = 512
 
-	// maxTries is how often a request is sent when streams break under it.
-	maxTries = 3
+	// maxLosses is how often a request may be lost with its connection or behind
+	// one that is not answered before it is given up.
+	maxLosses = 2
 )
 
 // Errors of a request.
@@ -188,9 +189,9 @@ type call struct {
 	ctx   context.Context
 	frame []byte
 	done  chan result // takes one answer without blocking
-	alone bool        // must have the stream to itself
-	tries int
 	sent  time.Time
+
+	losses int // how often its stream broke without being reset
 }
 
 func newCall(ctx context.Context, m *pb.Message) (*call, error) {

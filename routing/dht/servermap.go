@@ -195,16 +195,6 @@ func (m *Map) addrs(id peer.ID) []ma.Multiaddr {
 	return unpackAddrs(s.addrs)
 }
 
-// rtt returns the smoothed round-trip time of a server, 0 if it is unknown.
-func (m *Map) rtt(id peer.ID) time.Duration {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if s := m.byID[id]; s != nil {
-		return s.rtt
-	}
-	return 0
-}
-
 // closest returns the n usable servers that are closest to the key, or all if
 // there are fewer, the closest first.
 func (m *Map) closest(key keyspace.Key, n int, now time.Time) []contact {

@@ -12,9 +12,13 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// hedgeAfter is how long a request keeps another from being made. A server that
-// needs longer may still answer, but nothing waits for it.
-const hedgeAfter = 250 * time.Millisecond
+// A server that has not answered a question after askPatience, or has not taken a
+// record after putPatience, may still do so, but nothing waits for it any more:
+// the next closest is asked, or given the record, in its place.
+const (
+	askPatience = 250 * time.Millisecond
+	putPatience = 500 * time.Millisecond
+)
 
 // maxNodes bounds how many servers one walk looks at, whatever it is told.
 const maxNodes = 2000
@@ -36,8 +40,9 @@ type node struct {
 
 	timedOut bool // it failed by saying nothing: it may be there
 
-	put putState
-	rec *ipns.Record // in a search: what it answered with
+	put   putState
+	putAt time.Time    // when it was given the record
+	rec   *ipns.Record // in a search: what it answered with
 }
 
 type nodeState uint8
@@ -76,10 +81,15 @@ func (w *walk) hear(c contact) {
 	w.sorted = slices.Insert(w.sorted, at, n)
 }
 
-// straggles reports whether the node was asked so long ago that nothing waits
-// for it any more.
+// straggles reports whether nothing waits for the node any more.
 func (n *node) straggles(now time.Time) bool {
-	return n.state == asked && now.Sub(n.asked) >= hedgeAfter
+	return n.state == asked && now.Sub(n.asked) >= askPatience ||
+		n.put == putSent && now.Sub(n.putAt) >= putPatience
+}
+
+// alive reports whether the node can be one of the walk's result.
+func (n *node) alive(now time.Time) bool {
+	return n.state != failed && n.put != putFailed && !n.straggles(now)
 }
 
 // live returns the n closest nodes that have not failed and do not straggle:
@@ -90,7 +100,7 @@ func (w *walk) live(count int, now time.Time) []*node {
 		if len(found) == count {
 			break
 		}
-		if n.state != failed && n.put != putFailed && !n.straggles(now) {
+		if n.alive(now) {
 			found = append(found, n)
 		}
 	}
@@ -130,12 +140,17 @@ func (w *walk) converged(width int, now time.Time) bool {
 
 // wakeAt returns when the next node begins to straggle.
 func (w *walk) wakeAt(now time.Time) (at time.Time, ok bool) {
-	for _, n := range w.sorted {
-		if n.state != asked || n.straggles(now) {
-			continue
-		}
-		if t := n.asked.Add(hedgeAfter); !ok || t.Before(at) {
+	consider := func(t time.Time) {
+		if t.After(now) && (!ok || t.Before(at)) {
 			at, ok = t, true
+		}
+	}
+	for _, n := range w.sorted {
+		if n.state == asked {
+			consider(n.asked.Add(askPatience))
+		}
+		if n.put == putSent {
+			consider(n.putAt.Add(putPatience))
 		}
 	}
 	return at, ok

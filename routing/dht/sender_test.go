@@ -1,0 +1,279 @@
+package dht
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
+	"go.uber.org/goleak"
+)
+
+// server speaks frames and does with each what its script says.
+type scripted struct {
+	host    host.Host
+	streams atomic.Int64
+	served  atomic.Int64
+}
+
+// verdicts of a script.
+type verdict int
+
+const (
+	echo   verdict = iota // answer with the request
+	refuse                // reset the stream
+	hang                  // read no more, answer nothing
+	gibberish
+)
+
+func newHost(t *testing.T) host.Host {
+	t.Helper()
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.Transport(tcp.NewTCPTransport), libp2p.DisableRelay())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func newScripted(t *testing.T, script func(*pb.Message) verdict) *scripted {
+	t.Helper()
+	s := &scripted{host: newHost(t)}
+	s.host.SetStreamHandler(ProtocolLAN, func(raw network.Stream) {
+		s.streams.Add(1)
+		st := &stream{Stream: raw, rw: raw, r: bufio.NewReader(raw)}
+		for {
+			m, err := st.read()
+			if err != nil {
+				st.reset()
+				return
+			}
+			switch script(m) {
+			case echo:
+				frame, _ := encodeFrame(m)
+				if st.write(frame) != nil {
+					return
+				}
+				s.served.Add(1)
+			case refuse:
+				st.reset()
+				return
+			case hang:
+				return
+			case gibberish:
+				_ = st.write(binary.AppendUvarint(nil, maxFrame+1))
+			}
+		}
+	})
+	return s
+}
+
+// client is a sender that knows where the servers are.
+func newClient(t *testing.T, servers ...*scripted) *sender {
+	t.Helper()
+	h := newHost(t)
+	s := newSender(h, ProtocolLAN, func(id peer.ID) []ma.Multiaddr {
+		for _, server := range servers {
+			if server.host.ID() == id {
+				return server.host.Addrs()
+			}
+		}
+		return []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/1")}
+	})
+	t.Cleanup(func() {
+		s.close()
+		errs := []error{h.Close()}
+		for _, server := range servers {
+			errs = append(errs, server.host.Close())
+		}
+		if err := errors.Join(errs...); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func message(key string) *pb.Message {
+	return pb.NewMessage(pb.Message_PUT_VALUE, []byte(key), 0)
+}
+
+// requests sends n requests at once and returns their errors.
+func requests(ctx context.Context, s *sender, p peer.ID, n int, key func(int) string) []error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			a, err := s.request(ctx, p, message(key(i)))
+			if err == nil && string(a.msg.GetKey()) != key(i) {
+				err = fmt.Errorf("request %d got the answer to %q", i, a.msg.GetKey())
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+// The server answers nothing until it has read a window of requests.
+func TestRequestsArePipelined(t *testing.T) {
+	var mu sync.Mutex
+	var waiting []*pb.Message
+	s := &scripted{host: newHost(t)}
+	s.host.SetStreamHandler(ProtocolLAN, func(raw network.Stream) {
+		s.streams.Add(1)
+		st := &stream{Stream: raw, rw: raw, r: bufio.NewReader(raw)}
+		for {
+			m, err := st.read()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			if waiting = append(waiting, m); len(waiting) >= window {
+				for _, m := range waiting {
+					frame, _ := encodeFrame(m)
+					_ = st.write(frame)
+				}
+				waiting = nil
+			}
+			mu.Unlock()
+		}
+	})
+	c := newClient(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for i, err := range requests(ctx, c, s.host.ID(), 3*window, func(i int) string { return fmt.Sprint(i) }) {
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	if n := s.streams.Load(); n != 1 {
+		t.Errorf("%d streams, want 1", n)
+	}
+}
+
+// A server that refuses some requests resets the stream each time, and answers
+// under way are lost. Exactly the refused ones fail.
+func TestRefusalsDoNotAbandonTheRest(t *testing.T) {
+	for _, every := range []int{200, 40, 10, 1} {
+		t.Run(fmt.Sprint(every), func(t *testing.T) {
+			bad := func(i int) bool { return i%every == every/2 }
+			s := newScripted(t, func(m *pb.Message) verdict {
+				if bytes.HasPrefix(m.GetKey(), []byte("bad")) {
+					return refuse
+				}
+				return echo
+			})
+			c := newClient(t, s)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			errs := requests(ctx, c, s.host.ID(), 200, func(i int) string {
+				if bad(i) {
+					return fmt.Sprint("bad", i)
+				}
+				return fmt.Sprint(i)
+			})
+			for i, err := range errs {
+				if bad(i) && !errors.Is(err, errRefused) || !bad(i) && err != nil {
+					t.Errorf("request %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+func TestStreamThatRestedTooLong(t *testing.T) {
+	s := newScripted(t, func(*pb.Message) verdict { return echo })
+	var raw network.Stream
+	s.host.SetStreamHandler(ProtocolLAN, func(r network.Stream) {
+		s.streams.Add(1)
+		raw = r
+		st := &stream{Stream: r, rw: r, r: bufio.NewReader(r)}
+		for {
+			m, err := st.read()
+			if err != nil {
+				return
+			}
+			frame, _ := encodeFrame(m)
+			_ = st.write(frame)
+		}
+	})
+	c := newClient(t, s)
+	for range 3 {
+		if _, err := c.request(t.Context(), s.host.ID(), message("x")); err != nil {
+			t.Fatal(err)
+		}
+		_ = raw.Reset() // as servers do after a minute
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n := s.streams.Load(); n != 3 {
+		t.Errorf("%d streams, want a new one after each reset", n)
+	}
+}
+
+func TestGivingUp(t *testing.T) {
+	s := newScripted(t, func(m *pb.Message) verdict {
+		switch string(m.GetKey()) {
+		case "hang":
+			return hang
+		case "gibberish":
+			return gibberish
+		}
+		return echo
+	})
+	c := newClient(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.request(ctx, s.host.ID(), message("hang")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a silent server: %v", err)
+	}
+	// The stream on which the server is silent does not hold up what comes later.
+	if _, err := c.request(t.Context(), s.host.ID(), message("x")); err != nil {
+		t.Errorf("after a silent stream: %v", err)
+	}
+	if _, err := c.request(t.Context(), s.host.ID(), message("gibberish")); err == nil || errors.Is(err, errRefused) {
+		t.Errorf("a server that makes no sense: %v", err)
+	}
+	nobody := newHost(t)
+	nobody.Close()
+	if _, err := c.request(t.Context(), nobody.ID(), message("x")); err == nil {
+		t.Error("nobody answered")
+	}
+	c.close()
+	if _, err := c.request(t.Context(), s.host.ID(), message("x")); !errors.Is(err, errClosed) {
+		t.Errorf("after close: %v", err)
+	}
+}
+
+// Nothing is left of requests that nobody waits for, nor of a sender that closed.
+func TestNothingIsLeft(t *testing.T) {
+	s := newScripted(t, func(m *pb.Message) verdict { return hang })
+	c := newClient(t, s)
+	if err := c.host.Connect(t.Context(), *host.InfoFromHost(s.host)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // the hosts identify each other
+	ignore := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	requests(ctx, c, s.host.ID(), 10, func(i int) string { return fmt.Sprint(i) })
+	if err := goleak.Find(ignore); err != nil {
+		t.Error(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.links) > 0 {
+		t.Errorf("%d links are left", len(c.links))
+	}
+}

@@ -1,0 +1,234 @@
+package dht
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"pgregory.net/rapid"
+
+	"github.com/goipns/ipns/internal/keyspace"
+)
+
+var testTime = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// testID is a peer id that nobody has.
+func testID(i uint64) peer.ID {
+	return peer.ID(binary.BigEndian.AppendUint64([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, i))
+}
+
+func testAddrs(i int) []ma.Multiaddr {
+	return []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/8.%d.%d.%d/udp/4001/quic-v1", i>>16&255, i>>8&255, i&255))}
+}
+
+func filledMap(n int) *Map {
+	m := new(Map)
+	for i := range n {
+		m.hear(testID(uint64(i)), testAddrs(i), testTime)
+	}
+	return m
+}
+
+func TestMapClosest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, now := new(Map), testTime
+		var all []contact
+		for _, i := range rapid.SliceOfDistinct(rapid.Uint64Range(0, 5000), rapid.ID[uint64]).Draw(t, "servers") {
+			if c, ok := m.hear(testID(i), testAddrs(int(i)), now); ok {
+				all = append(all, c)
+			}
+			if rapid.IntRange(0, 3).Draw(t, "dead") == 0 {
+				m.fail(testID(i), now)
+				all = all[:len(all)-1]
+			}
+		}
+		target := keyspace.KeyOf(rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(t, "target"))
+		n := rapid.IntRange(0, 30).Draw(t, "n")
+		slices.SortFunc(all, func(a, b contact) int { return keyspace.Closer(target, a.key, b.key) })
+		want := all[:min(n, len(all))]
+		got := m.closest(target, n, now)
+		if !slices.EqualFunc(got, want, func(a, b contact) bool { return a.id == b.id }) {
+			t.Fatalf("the %d closest of %d servers are not those", n, len(all))
+		}
+		region := keyspace.RegionOf(target, rapid.IntRange(0, 8).Draw(t, "bits"))
+		inside := 0
+		for _, c := range all {
+			if region.Contains(c.key) {
+				inside++
+			}
+		}
+		if got := m.within(region, now); len(got) != inside {
+			t.Fatalf("%d servers within %v, want %d", len(got), region, inside)
+		}
+	})
+}
+
+func TestMapDeadServersComeBack(t *testing.T) {
+	m, id := filledMap(1), testID(0)
+	usable := func(at time.Duration) bool {
+		return len(m.closest(keyspace.Key{}, 1, testTime.Add(at))) == 1
+	}
+	m.fail(id, testTime)
+	m.fail(id, testTime)
+	if usable(2*deadPause - 1) {
+		t.Error("a server that failed twice is used before its pause is over")
+	}
+	if !usable(2 * deadPause) {
+		t.Error("a server that failed is never tried again")
+	}
+	for range 100 {
+		m.fail(id, testTime)
+	}
+	if usable(deadPauseMax-1) || !usable(deadPauseMax) {
+		t.Error("the longest pause is not the longest")
+	}
+	m.answer(id, time.Millisecond, testTime)
+	if !usable(0) {
+		t.Error("a server that answers is still taken for dead")
+	}
+}
+
+func TestMapIsBounded(t *testing.T) {
+	m := filledMap(MaxServers)
+	if c, ok := m.hear(testID(MaxServers), testAddrs(1), testTime); !ok || m.Len() != MaxServers || c.id != testID(MaxServers) {
+		t.Errorf("a full map has %d servers; the new one can be asked: %v", m.Len(), ok)
+	}
+	for i := range uint64(10) {
+		m.fail(testID(i), testTime)
+	}
+	m.hear(testID(MaxServers), testAddrs(1), testTime)
+	if m.Len() != MaxServers-9 {
+		t.Errorf("%d servers, want the dead to have made room", m.Len())
+	}
+	later := testTime.Add(staleAfter)
+	for i := range uint64(MaxServers) {
+		m.hear(testID(MaxServers+i), testAddrs(2), later)
+	}
+	if m.Len() != MaxServers || m.byID[testID(500)] != nil {
+		t.Errorf("%d servers, want the stale to have made room", m.Len())
+	}
+	if c, ok := m.hear(peer.ID(bytes.Repeat([]byte("x"), maxIDBytes+1)), testAddrs(1), later); ok {
+		t.Errorf("%v is taken for a peer id", c)
+	}
+	if _, ok := m.hear(testID(1<<40), nil, later); ok {
+		t.Error("a server without an address is taken for one")
+	}
+}
+
+// The bound of 32 MiB holds for servers with as many addresses as are kept.
+func TestMapMemory(t *testing.T) {
+	var addrs []ma.Multiaddr
+	for i := range 2 * maxAddrs {
+		addrs = append(addrs, ma.StringCast(fmt.Sprintf("/ip6/2001:db8::%x/udp/4001/quic-v1/webtransport", i)))
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	before := heap()
+	m := new(Map)
+	for i := range uint64(MaxServers) {
+		id := append([]byte(testID(i)), bytes.Repeat([]byte{1}, 24)...)
+		m.hear(peer.ID(id), addrs, testTime)
+	}
+	used := heap() - before
+	t.Logf("a map of %d servers takes %.1f MiB", m.Len(), float64(used)/(1<<20))
+	if used > 32<<20 {
+		t.Errorf("a full map takes %d bytes", used)
+	}
+	runtime.KeepAlive(m)
+}
+
+func TestMapSavedAndLoaded(t *testing.T) {
+	m := filledMap(100)
+	m.answer(testID(7), 1234*time.Microsecond, testTime.Add(time.Minute))
+	m.fail(testID(8), testTime)
+	var file bytes.Buffer
+	n, err := m.WriteTo(&file)
+	if err != nil || n != int64(file.Len()) {
+		t.Fatalf("wrote %d of %d bytes: %v", n, file.Len(), err)
+	}
+	saved := file.Bytes()
+	loaded := new(Map)
+	if n, err = loaded.ReadFrom(bytes.NewReader(saved)); err != nil || n != int64(len(saved)) {
+		t.Fatalf("read %d of %d bytes: %v", n, len(saved), err)
+	}
+	if loaded.Len() != 99 || loaded.byID[testID(8)] != nil {
+		t.Errorf("%d servers were loaded, want all but the dead one", loaded.Len())
+	}
+	want, got := *m.byID[testID(7)], *loaded.byID[testID(7)]
+	if got.rtt != want.rtt || !got.answered.Equal(want.answered) || !got.heard.Equal(want.heard) ||
+		got.group != want.group || !slices.EqualFunc(got.addrs, want.addrs, bytes.Equal) {
+		t.Errorf("saved %+v, loaded %+v", want, got)
+	}
+	target := keyspace.KeyOf([]byte("target"))
+	ids := func(m *Map) (ids []peer.ID) {
+		for _, c := range m.closest(target, 20, testTime) {
+			ids = append(ids, c.id)
+		}
+		return ids
+	}
+	if !slices.Equal(ids(m), ids(loaded)) {
+		t.Error("the loaded map has other closest servers")
+	}
+
+	for i := range saved {
+		for _, damaged := range [][]byte{saved[:i], slices.Concat(saved[:i], []byte{saved[i] ^ 0x41}, saved[i+1:])} {
+			empty := new(Map)
+			if _, err := empty.ReadFrom(bytes.NewReader(damaged)); err == nil || empty.Len() > 0 {
+				t.Fatalf("a file damaged at byte %d gave %d servers, %v", i, empty.Len(), err)
+			}
+		}
+	}
+}
+
+func FuzzMapReadFrom(f *testing.F) {
+	f.Add(filledMap(3).encode())
+	f.Add([]byte(mapMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := new(Map)
+		if _, err := m.ReadFrom(bytes.NewReader(b)); err != nil && m.Len() > 0 {
+			t.Errorf("an invalid file added %d servers", m.Len())
+		}
+		_, err := new(Map).ReadFrom(bytes.NewReader(m.encode()))
+		if err != nil {
+			t.Errorf("what was read cannot be written and read again: %v", err)
+		}
+	})
+}
+
+func TestGroups(t *testing.T) {
+	for addr, want := range map[string]string{
+		"/ip4/8.8.1.2/tcp/1":             "8.8.0.0/16",
+		"/ip6/2606:4700:1::1/tcp/1":      "2606:4700::/32",
+		"/ip4/127.0.0.1/tcp/1":           "invalid Prefix",
+		"/ip4/192.168.1.1/udp/1/quic-v1": "invalid Prefix",
+		"/dns4/example.com/tcp/1":        "invalid Prefix",
+	} {
+		if got := groupOf([]ma.Multiaddr{ma.StringCast(addr)}).String(); got != want {
+			t.Errorf("%s is of group %s, want %s", addr, got, want)
+		}
+	}
+}
+
+func BenchmarkMapClosest(b *testing.B) {
+	m := filledMap(10_000)
+	keys := make([]keyspace.Key, 1000)
+	for i := range keys {
+		keys[i] = keyspace.KeyOf(binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+	}
+	for i := 0; b.Loop(); i++ {
+		if len(m.closest(keys[i%len(keys)], 20, testTime)) != 20 {
+			b.Fatal("not 20")
+		}
+	}
+}
