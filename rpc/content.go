@@ -18,7 +18,7 @@ type AddRequest struct {
 	PinName    string `opt:"pin-name" help:"name of the pin"`
 	OnlyHash   bool   `opt:"only-hash,n" help:"compute the CIDs, store nothing"`
 	Wrap       bool   `opt:"wrap-with-directory,w" help:"put the files into a folder"`
-	Chunker    string `opt:"chunker,s" default:"size-262144" help:"how files are cut: size-BYTES"`
+	Chunker    string `opt:"chunker,s" default:"size-262144" help:"how files are cut: size-BYTES, rabin-MIN-AVG-MAX or buzhash"`
 	Quiet      bool   `opt:"quiet,q" help:"print CIDs only"`
 	Quieter    bool   `opt:"quieter,Q" help:"print the CID of the root only"`
 	Silent     bool   `opt:"silent" help:"print nothing"`

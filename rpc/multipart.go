@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -47,7 +46,7 @@ func readFiles(mr *multipart.Reader) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		for {
 			part, err := mr.NextRawPart()
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { // not errors.Is: an upload without its end is an error that wraps io.EOF
 				return
 			}
 			if err != nil {

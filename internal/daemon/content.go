@@ -51,10 +51,7 @@ func (n *Node) Add(ctx context.Context, req rpc.AddRequest) iter.Seq2[rpc.Added,
 }
 
 func addOptions(req rpc.AddRequest) (content.AddOptions, error) {
-	o := content.AddOptions{Pin: req.Pin, PinName: req.PinName, OnlyHash: req.OnlyHash, Wrap: req.Wrap}
-	if req.Chunker != "" && req.Chunker != "size-262144" {
-		return o, fmt.Errorf("chunker %q is not supported: files are cut by size-262144", req.Chunker)
-	}
+	o := content.AddOptions{Pin: req.Pin, PinName: req.PinName, OnlyHash: req.OnlyHash, Wrap: req.Wrap, Chunker: req.Chunker}
 	if req.PinName != "" && !req.Pin {
 		return o, errors.New("pin-name option requires pin to be set")
 	}
