@@ -34,7 +34,7 @@ func start(mem *vfs.MemFS, fs vfs.FS) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := ours.New(db, ours.Options{Disk: disk, Log: silent})
+	s, err := ours.New(db, ours.Options{Disk: disk, Log: silent, Witness: "witness"})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func TestR2PowerLoss(t *testing.T) {
 	begin := time.Now()
 	r := recordstoretest.Crashes(t, cycles, 1, func() (recordstoretest.Machine, error) {
 		mem := vfs.NewCrashableMem()
-		return start(mem, mem)
+		return start(mem, syncFS{mem, slow})
 	})
 	t.Logf("%v, in %v", r, time.Since(begin).Round(time.Millisecond))
 	if r.Broken() || r.Acks < cycles {
@@ -76,7 +76,7 @@ func TestR2PowerLoss(t *testing.T) {
 func TestR2ControlWithoutSync(t *testing.T) {
 	r := recordstoretest.Crashes(t, 60, 1, func() (recordstoretest.Machine, error) {
 		mem := vfs.NewCrashableMem()
-		return start(mem, lyingFS{mem})
+		return start(mem, syncFS{mem, lying})
 	})
 	t.Log(r)
 	if r.Lost+r.Unopened == 0 {
@@ -84,16 +84,32 @@ func TestR2ControlWithoutSync(t *testing.T) {
 	}
 }
 
-// lyingFS is a disk that never syncs once the database is open.
-type lyingFS struct{ vfs.FS }
-
-func (f lyingFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	file, err := f.FS.Create(name, c)
-	return lyingFile{file}, err
+// syncFS is a disk whose fsync is what sync does.
+type syncFS struct {
+	vfs.FS
+	sync func(vfs.File) error
 }
 
-type lyingFile struct{ vfs.File }
+// slow takes its time to sync, so that there is a time in which the database
+// shows what is not on disk yet.
+func slow(f vfs.File) error {
+	time.Sleep(500 * time.Microsecond)
+	return f.Sync()
+}
 
-func (lyingFile) Sync() error                { return nil }
-func (lyingFile) SyncData() error            { return nil }
-func (lyingFile) SyncTo(int64) (bool, error) { return true, nil }
+// lying takes a sync for done.
+func lying(vfs.File) error { return nil }
+
+func (f syncFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, c)
+	return syncFile{file, f.sync}, err
+}
+
+type syncFile struct {
+	vfs.File
+	sync func(vfs.File) error
+}
+
+func (f syncFile) Sync() error                { return f.sync(f.File) }
+func (f syncFile) SyncData() error            { return f.sync(f.File) }
+func (f syncFile) SyncTo(int64) (bool, error) { return true, f.sync(f.File) }

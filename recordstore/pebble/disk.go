@@ -17,7 +17,7 @@ import (
 const DefaultReserve = 64 << 20
 
 const (
-	fullPoll  = 100 * time.Millisecond // how often a full disk is looked at
+	fullPoll  = 50 * time.Millisecond  // how often a full disk is looked at
 	usageKeep = 100 * time.Millisecond // how long a figure of free space is believed
 )
 
@@ -38,6 +38,8 @@ type Disk struct {
 	// 0: DefaultReserve, negative: none.
 	Reserve int64
 
+	log *slog.Logger // set by OpenDB
+
 	mu      sync.Mutex // guards all below
 	waiting int        // writes that found no space
 	full    chan struct{}
@@ -46,16 +48,28 @@ type Disk struct {
 }
 
 // OpenDB opens the database of a disk, making it if there is none, with the
-// options that a record store needs. It logs to log, nil: slog.Default().
-// The caller closes the database.
+// options that a record store needs. It logs to log, nil: slog.Default(). On a
+// full disk it waits, as every write does. The caller closes the database.
 func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	if log == nil {
 		log = slog.Default()
+	}
+	d.log = log
+	if err := d.setAside(); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
 	}
 	db, err := pebble.Open(d.Dir, &pebble.Options{
 		FS:                 diskFS{FS: d.fs(), disk: d},
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             logger{log},
+		EventListener: &pebble.EventListener{
+			// By default one bad block ends the process; here the names in it are
+			// reported and left out, and the others go on.
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				log.Error("database: a file is damaged", "path", i.Path, "error", i.Details)
+			},
+			BackgroundError: func(err error) { log.Error("database: work in the background failed", "error", err) },
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
@@ -73,7 +87,7 @@ func (l logger) Errorf(format string, args ...any) {
 	l.log.Error("database: " + fmt.Sprintf(format, args...))
 }
 
-func (l logger) Fatalf(format string, args ...any) {
+func (logger) Fatalf(format string, args ...any) {
 	panic("database: " + fmt.Sprintf(format, args...))
 }
 
@@ -130,8 +144,11 @@ func (d *Disk) retry(f func() error) error {
 		return err
 	}
 	d.mu.Lock()
-	if d.waiting++; d.waiting == 1 && d.full != nil {
-		close(d.full)
+	if d.waiting++; d.waiting == 1 {
+		d.log.Error("no space left on disk: nothing is written until there is some", "dir", d.Dir)
+		if d.full != nil {
+			close(d.full)
+		}
 	}
 	d.mu.Unlock()
 	for vfs.IsNoSpaceError(err) {
@@ -141,6 +158,7 @@ func (d *Disk) retry(f func() error) error {
 	d.mu.Lock()
 	if d.waiting--; d.waiting == 0 {
 		d.full, d.asked = nil, time.Time{}
+		d.log.Info("there is space on disk again", "dir", d.Dir)
 	}
 	d.mu.Unlock()
 	return err

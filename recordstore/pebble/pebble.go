@@ -9,6 +9,7 @@
 //	u id                 upkeep
 //	s id                 the mark of a merely seen name
 //	g                    the generation of the store
+//	o                    nothing: is written to learn how far the log has come
 //
 // A Swap is one batch, committed with an fsync that it shares with the swaps of
 // other names which come at the same time. Pebble shows a batch to readers
@@ -18,7 +19,6 @@ package pebble
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +40,7 @@ const (
 	kindUpkeep     = 'u'
 	kindSeen       = 's'
 	kindGeneration = 'g'
+	kindOpened     = 'o'
 )
 
 // Options says how a Store uses its database.
@@ -50,6 +51,10 @@ type Options struct {
 	// Disk is where the database lives, if OpenDB opened it: with it, a full disk
 	// is an error and not the end. Nil: unknown.
 	Disk *Disk
+	// Witness is a file outside of the database's directory that notices when the
+	// store was restored from a copy; it is made if there is none. Backups should
+	// leave it out. Empty: none, and whoever restores a copy calls Renew.
+	Witness string
 	// Log is told of damaged values, which are left out of what is read; nil:
 	// slog.Default().
 	Log *slog.Logger
@@ -59,17 +64,20 @@ type Options struct {
 // several, under prefixes that do not begin each other, each used by one Store
 // value at a time.
 type Store struct {
-	db     *pebble.DB
-	disk   *Disk // nil: unknown
-	log    *slog.Logger
-	prefix []byte
-	feed   recordstore.Feed
-	locks  nameLocks
-	seenMu sync.Mutex // held from reading to writing seen marks
+	db      *pebble.DB
+	disk    *Disk // nil: unknown
+	log     *slog.Logger
+	prefix  []byte
+	witness string
+	feed    recordstore.Feed
+	locks   nameLocks
+	seenMu  sync.Mutex // held from reading to writing seen marks
 
 	use    sync.RWMutex // held for reading during every operation
 	closed bool         // guarded by use
-	gen    recordstore.Generation
+
+	genMu sync.Mutex // guards gen
+	gen   recordstore.Generation
 }
 
 var _ recordstore.Store = (*Store)(nil)
@@ -86,46 +94,11 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Store{db: db, disk: o.Disk, log: o.Log, prefix: []byte(o.Prefix)}
-	if err := s.loadGeneration(); err != nil {
-		return nil, fmt.Errorf("record store: generation: %w", err)
+	s := &Store{db: db, disk: o.Disk, log: o.Log, witness: o.Witness, prefix: []byte(o.Prefix)}
+	if err := s.attest(); err != nil {
+		return nil, fmt.Errorf("record store: %w", err)
 	}
 	return s, nil
-}
-
-func (s *Store) loadGeneration() error {
-	err := s.get(s.key(kindGeneration), func(b []byte) error {
-		d := newDecoder(b)
-		copy(s.gen[:], d.take(uint64(len(s.gen))))
-		return d.done()
-	})
-	if errors.Is(err, recordstore.ErrNotFound) {
-		return s.Renew()
-	}
-	return err
-}
-
-// Renew begins a new generation: what was published before now and after the
-// store was copied is unknown. Whoever restores a backup calls it.
-func (s *Store) Renew() error {
-	if err := s.begin(context.Background()); err != nil {
-		return err
-	}
-	defer s.use.RUnlock()
-	var gen recordstore.Generation
-	rand.Read(gen[:])
-	w := newEncoder(32)
-	w.b = append(w.b, gen[:]...)
-	if err := s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync); err != nil {
-		return fmt.Errorf("begin a new generation: %w", err)
-	}
-	s.gen = gen
-	return nil
-}
-
-// Generation implements recordstore.Store.
-func (s *Store) Generation(ctx context.Context) (recordstore.Generation, error) {
-	return s.gen, ctx.Err()
 }
 
 // begin starts an operation; unless it fails, the caller calls use.RUnlock.
@@ -303,10 +276,22 @@ func (s *Store) Sync(ctx context.Context) error {
 
 // Close implements recordstore.Store. It waits for operations that are going on
 // and leaves the database open.
+//
+// It moves what is in the log into tables. A bit that flips in a table is always
+// noticed; at the end of a log it looks like a write that a power cut has torn.
 func (s *Store) Close() error {
 	s.use.Lock()
+	defer s.use.Unlock()
+	if s.closed {
+		return nil
+	}
 	s.closed = true
-	s.use.Unlock()
 	s.feed.Close()
+	if s.disk != nil && s.disk.Full() {
+		return nil
+	}
+	if err := errors.Join(s.testify(), s.db.Flush()); err != nil {
+		return fmt.Errorf("close record store: %w", err)
+	}
 	return nil
 }

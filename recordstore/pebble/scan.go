@@ -76,6 +76,10 @@ func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, ne
 	return list, nil, nil
 }
 
+// skipStep is how exactly the end of an unreadable block is looked for: in a store
+// of a million names they are sixteen times as far from each other.
+const skipStep = 1 << 40
+
 // skip returns a key after from from which reading works again, nil if there is
 // none before to. Keys are spread evenly over the key space, so it steps over the
 // unreadable block in strides that double, and then goes back by halves.
@@ -96,7 +100,7 @@ func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged 
 		return err == nil, err
 	}
 	bad, good := start, uint64(0)
-	for stride := uint64(1); good == 0; stride *= 2 {
+	for stride := uint64(skipStep); good == 0; stride *= 2 {
 		if stride == 0 || start+stride < start {
 			damaged(from, cause)
 			return nil, nil
@@ -111,7 +115,7 @@ func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged 
 			bad = start + stride
 		}
 	}
-	for good-bad > 1 {
+	for good-bad > skipStep {
 		middle := bad + (good-bad)/2
 		ok, err := readable(middle)
 		if err != nil {

@@ -1,0 +1,236 @@
+package pebble_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+// damageNames is how many names the damaged store has: half of them in a table,
+// half in the log, if it was not closed.
+const damageNames = 120
+
+// TestR15BitFlips flips single bits in every file of a store. What comes out must
+// be right, or missing and reported; a record that nobody signed never comes out.
+//
+// There is one exception, which the test counts: the last block of the log of a
+// store that was not closed. A flipped bit in it cannot be told from a write that
+// a power cut has torn, which nobody was promised.
+func TestR15BitFlips(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		name := "crashed"
+		if closed {
+			name = "closed"
+		}
+		t.Run(name, func(t *testing.T) {
+			image, l := damageImage(t, closed)
+			flipAll(t, image, l, closed)
+		})
+	}
+}
+
+// damageImage returns the disk of a store with some names.
+func damageImage(t *testing.T, closed bool) (*vfs.MemFS, *ledger) {
+	mem := vfs.NewCrashableMem()
+	l := newLedger(t, damageNames)
+	m, err := start(mem, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range damageNames {
+		if i == damageNames/2 {
+			if err := m.db.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.swap(t, m.store, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.gen, _ = m.store.Generation(t.Context())
+	image := mem.CrashClone(vfs.CrashCloneCfg{})
+	if err := m.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if closed {
+		image = mem.CrashClone(vfs.CrashCloneCfg{})
+	}
+	return image, l
+}
+
+func flipAll(t *testing.T, image *vfs.MemFS, l *ledger, closed bool) {
+	perFile := 6
+	if *long {
+		perFile = 2000
+	}
+	begin := time.Now()
+	files, err := image.List("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(15, 0))
+	var all damageCounts
+	for _, name := range files {
+		c := damageCounts{tornAllowed: !closed && strings.HasSuffix(name, ".log")}
+		for range perFile {
+			clone := image.CrashClone(vfs.CrashCloneCfg{})
+			if !flip(t, clone, "db/"+name, rng) {
+				break // an empty file
+			}
+			c.try(t, clone, name, l)
+		}
+		if c.flips > 0 {
+			t.Logf("%-20s %v", name, c)
+		}
+		all.add(c)
+	}
+	t.Logf("%-20s %v, in %v", "all", all, time.Since(begin).Round(time.Millisecond))
+	if all.refused+all.partial+all.renewed == 0 {
+		t.Error("no damage was done")
+	}
+}
+
+// flip flips one bit of a file.
+func flip(t *testing.T, fs vfs.FS, path string, rng *rand.Rand) bool {
+	t.Helper()
+	f, err := fs.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(f)
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := len(bytes.TrimRight(b, "\x00")) // a log is made longer than it is needed
+	if used == 0 {
+		return false
+	}
+	b[rng.IntN(used)] ^= 1 << rng.IntN(8)
+	if f, err = fs.Create(path, vfs.WriteCategoryUnspecified); err == nil {
+		_, err = f.Write(b)
+		f.Sync()
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+type damageCounts struct {
+	flips    int
+	harmless int // everything was there
+	refused  int // the store did not open
+	partial  int // some names could not be read, and were reported
+	missing  int // the most names that could not be read because of one bit
+	renewed  int // the store noticed that it had lost something as a whole
+	torn     int // the end of the log was taken for torn
+
+	tornAllowed bool
+}
+
+func (c damageCounts) String() string {
+	var b strings.Builder
+	b.WriteString(plural(c.flips, "bit") + ": ")
+	b.WriteString(plural(c.harmless, "harmless") + ", " + plural(c.refused, "refused at start") + ", ")
+	b.WriteString(plural(c.partial, "detected when read") + " (at most " + plural(c.missing, "name") + " lost to reading)")
+	if c.renewed > 0 {
+		b.WriteString(", " + plural(c.renewed, "noticed by the witness"))
+	}
+	if c.torn > 0 {
+		b.WriteString(", " + plural(c.torn, "taken for a torn write"))
+	}
+	return b.String()
+}
+
+func (c *damageCounts) add(o damageCounts) {
+	c.flips += o.flips
+	c.harmless += o.harmless
+	c.refused += o.refused
+	c.partial += o.partial
+	c.torn += o.torn
+	c.renewed += o.renewed
+	c.missing = max(c.missing, o.missing)
+}
+
+func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) {
+	t.Helper()
+	c.flips++
+	m, err := start(fs, fs)
+	if err != nil {
+		c.refused++
+		return
+	}
+	defer m.Stop()
+	ctx := context.Background()
+	if gen, err := m.store.Generation(ctx); err != nil || gen != l.gen {
+		c.renewed++ // what follows may be older than what was, and is known to be
+		if _, err := fs.Stat("db.aside"); err != nil {
+			t.Errorf("%s: the store has lost something and its files are gone", file)
+		}
+		return
+	}
+	missing, gone := make(map[int]bool), 0
+	for i, k := range l.keys {
+		e, err := m.store.Get(ctx, k.Name)
+		if err == nil && recordstoretest.Equal(e, l.acked[i]) != "" {
+			t.Errorf("%s: name %d came out as nobody wrote it", file, i)
+		}
+		if err != nil {
+			missing[i] = true
+		}
+		if errors.Is(err, recordstore.ErrNotFound) {
+			if gone++; !c.tornAllowed || i < damageNames/2 {
+				t.Errorf("%s: name %d is gone without a word: %v", file, i, err)
+			}
+		}
+	}
+	if gone > 0 {
+		c.torn++
+		return
+	}
+	scanned := 0
+	for e, err := range m.store.Scan(ctx, recordstore.Region{}) {
+		if err != nil {
+			t.Errorf("%s: scan ended: %v", file, err)
+		}
+		if err == nil && !e.Name.IsZero() {
+			scanned++
+		}
+	}
+	// A scan steps over the range of the damaged block, and so also over names in
+	// it that lie elsewhere and can be read one by one.
+	if scanned < damageNames/2 {
+		t.Errorf("%s: scan has %d names, %d of %d can be read one by one", file, scanned, damageNames-len(missing), damageNames)
+	}
+	reported := 0
+	for _, err := range m.store.Check(ctx) {
+		if err != nil {
+			t.Errorf("%s: check ended: %v", file, err)
+		}
+		reported++
+	}
+	switch {
+	case len(missing) == 0 && reported == 0:
+		c.harmless++
+	case reported == 0:
+		t.Errorf("%s: %d names cannot be read, and Check finds nothing", file, len(missing))
+	default:
+		c.partial++
+		c.missing = max(c.missing, len(missing))
+	}
+}
+
+func plural(n int, what string) string { return strconv.Itoa(n) + " " + what }

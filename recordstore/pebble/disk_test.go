@@ -1,0 +1,133 @@
+package pebble_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/goipns/ipns/recordstore"
+)
+
+// fullFS is a disk that is full while full is set, and becomes so by itself after
+// some writes.
+type fullFS struct {
+	vfs.FS
+	left atomic.Int64 // writes until it is full
+}
+
+func (f *fullFS) write() error {
+	if f.left.Add(-1) < 0 {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func (f *fullFS) free() { f.left.Store(1 << 40) }
+
+func (f *fullFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	if f.left.Load() <= 0 {
+		return vfs.DiskUsage{}, nil
+	}
+	return vfs.DiskUsage{AvailBytes: 1 << 40}, nil
+}
+
+func (f *fullFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.write(); err != nil {
+		return nil, err
+	}
+	file, err := f.FS.Create(name, c)
+	return fullFile{file, f}, err
+}
+
+func (f *fullFS) Rename(a, b string) error {
+	if err := f.write(); err != nil {
+		return err
+	}
+	return f.FS.Rename(a, b)
+}
+
+type fullFile struct {
+	vfs.File
+	fs *fullFS
+}
+
+// Write writes half of what does not fit.
+func (f fullFile) Write(p []byte) (int, error) {
+	if err := f.fs.write(); err != nil {
+		if f.fs.left.Load() == -1 {
+			n, _ := f.File.Write(p[:len(p)/2])
+			return n, err
+		}
+		return 0, err
+	}
+	return f.File.Write(p)
+}
+
+// TestR13FullDisk fills the disk at each write, and frees it again.
+func TestR13FullDisk(t *testing.T) {
+	writes := int64(60)
+	if *long {
+		writes = 600
+	}
+	var full, doubts int
+	var slowest time.Duration
+	for n := int64(0); n < writes; n++ {
+		mem := vfs.NewCrashableMem()
+		fs := &fullFS{FS: mem}
+		fs.free()
+		m, err := start(mem, fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLedger(t, 3)
+		fs.left.Store(n)
+		for i := 0; ; i++ {
+			err := l.swap(t, m.store, i%3)
+			if errors.Is(err, recordstore.ErrFull) {
+				if errors.Is(err, recordstore.ErrDoubt) {
+					doubts++
+				}
+				break
+			}
+			if err != nil {
+				t.Fatalf("full at write %d: %v", n, err)
+			}
+			if i%5 == 4 {
+				go m.db.Flush() // so that it is not always the log that finds no space
+			}
+		}
+		full++
+		if err := l.check(m.store); err != nil {
+			t.Fatalf("full at write %d: reading: %v", n, err)
+		}
+		if err := l.swap(t, m.store, 0); !errors.Is(err, recordstore.ErrFull) {
+			t.Fatalf("full at write %d: writing on the full disk: %v", n, err)
+		}
+		freed := time.Now()
+		fs.free()
+		for l.again(t, m.store) != nil {
+			if time.Since(freed) > 5*time.Second {
+				t.Fatalf("full at write %d: not writing again 5 s after there is space", n)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		slowest = max(slowest, time.Since(freed))
+		c := mem.CrashClone(vfs.CrashCloneCfg{})
+		again, err := start(c, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.check(again.store); err != nil {
+			t.Fatalf("full at write %d: after a crash: %v", n, err)
+		}
+		if err := errors.Join(again.Stop(), m.Stop()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("disk full at each of %d writes: all refused with ErrFull (%d in doubt), reads went on, 0 acknowledged lost, writing again after at most %v",
+		full, doubts, slowest.Round(time.Millisecond))
+}

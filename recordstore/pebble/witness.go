@@ -1,0 +1,235 @@
+package pebble
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/goipns/ipns/recordstore"
+)
+
+// witnessed is what the witness file says: how far the store has come, told by
+// somebody who does not come back with it from a backup.
+type witnessed struct {
+	gen      recordstore.Generation
+	position uint64 // of the database's log
+	file     uint64 // identity of the witness file itself; 0: unknown
+}
+
+// begin a life of the store: find out whether it is the one that the witness last
+// saw, and if not, start a new generation. Three things give a copy away: it
+// stands further back than the witness, it has another generation, or the witness
+// came with it, which makes it another file than it says it is.
+func (s *Store) attest() error {
+	found := true
+	err := s.get(s.key(kindGeneration), func(b []byte) error {
+		d := newDecoder(b)
+		copy(s.gen[:], d.take(uint64(len(s.gen))))
+		return d.done()
+	})
+	switch {
+	case errors.Is(err, recordstore.ErrNotFound), errors.Is(err, errDamaged):
+		found = false
+	case err != nil:
+		return err
+	}
+	if !found {
+		return s.Renew()
+	}
+	if s.witness == "" {
+		return nil
+	}
+	w, err := s.readWitness()
+	reason := ""
+	switch position, perr := s.position(); {
+	case perr != nil:
+		return perr
+	case errors.Is(err, os.ErrNotExist):
+		reason = "it came without its witness"
+	case err != nil:
+		reason = err.Error()
+	case w.gen != s.gen:
+		reason = "its witness saw another generation"
+	case position <= w.position:
+		reason = "its witness has seen more of it"
+	}
+	if reason == "" {
+		return s.testify()
+	}
+	s.log.Warn("record store: this is a copy, or it has lost something; names are searched before they are published again", "reason", reason)
+	return s.Renew()
+}
+
+// Renew begins a new generation: what was published between the time when the
+// store was copied and now is unknown. Whoever restores a backup calls it, if
+// there is no witness to notice.
+func (s *Store) Renew() error {
+	if err := s.begin(context.Background()); err != nil {
+		return err
+	}
+	defer s.use.RUnlock()
+	var gen recordstore.Generation
+	rand.Read(gen[:])
+	w := newEncoder(32)
+	w.b = append(w.b, gen[:]...)
+	if err := s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync); err != nil {
+		return fmt.Errorf("begin a new generation: %w", err)
+	}
+	s.genMu.Lock()
+	s.gen = gen
+	s.genMu.Unlock()
+	return s.testify()
+}
+
+// Generation implements recordstore.Store.
+func (s *Store) Generation(ctx context.Context) (recordstore.Generation, error) {
+	s.genMu.Lock()
+	defer s.genMu.Unlock()
+	return s.gen, ctx.Err()
+}
+
+// position returns how far the database's log has come.
+func (s *Store) position() (uint64, error) {
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := b.Set(s.key(kindOpened), nil, nil); err != nil {
+		return 0, err
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return 0, fmt.Errorf("position in the log: %w", err)
+	}
+	return uint64(b.SeqNum()), nil
+}
+
+// testify has the witness see how far the store is.
+func (s *Store) testify() error {
+	if s.witness == "" {
+		return nil
+	}
+	position, err := s.position()
+	if err != nil {
+		return err
+	}
+	fs, next := s.fs(), s.witness+".new"
+	f, err := fs.Create(next, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	e := newEncoder(64)
+	e.b = append(e.b, s.gen[:]...)
+	e.uint(position)
+	e.uint(identity(f))
+	_, err = f.Write(e.sum())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	if err := fs.Rename(next, s.witness); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	dir, err := fs.OpenDir(fs.PathDir(s.witness))
+	if err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return fmt.Errorf("witness: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) readWitness() (w witnessed, err error) {
+	f, err := s.fs().Open(s.witness)
+	if err != nil {
+		return w, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 1024))
+	if err != nil {
+		return w, err
+	}
+	d := newDecoder(b)
+	copy(w.gen[:], d.take(uint64(len(w.gen))))
+	w.position, w.file = d.uint(), d.uint()
+	if err := d.done(); err != nil {
+		return w, fmt.Errorf("witness: %w", err)
+	}
+	if id := identity(f); id != 0 && w.file != 0 && id != w.file {
+		return w, errors.New("its witness was copied with it")
+	}
+	return w, nil
+}
+
+func (s *Store) fs() vfs.FS {
+	if s.disk == nil {
+		return vfs.Default
+	}
+	return s.disk.fs()
+}
+
+// setAside keeps the files of a database whose manifest does not end as it
+// should, by a second name in a directory beside them. Pebble takes the end of
+// what it can read for the end of the manifest and deletes all files that are not
+// in it: right after a power cut, and the loss of everything after a flipped bit.
+func (d *Disk) setAside() error {
+	fs := d.fs()
+	desc, err := pebble.Peek(d.Dir, fs)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !desc.Exists {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	whole, err := d.readManifest(desc.ManifestFilename)
+	if err != nil || whole {
+		return err
+	}
+	aside := d.Dir + ".aside"
+	d.log.Warn("database: the list of files ends in the middle of a line; all files are kept", "in", aside)
+	if err := fs.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(aside, 0o755); err != nil {
+		return err
+	}
+	files, err := fs.List(d.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		// Directories cannot be linked, and hold nothing of a database.
+		if err := fs.Link(fs.PathJoin(d.Dir, name), fs.PathJoin(aside, name)); err != nil {
+			d.log.Warn("database: a file is not kept", "name", name, "error", err)
+		}
+	}
+	return nil
+}
+
+// readManifest reports whether a manifest can be read to its end.
+func (d *Disk) readManifest(path string) (whole bool, err error) {
+	f, err := d.fs().Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	r := record.NewReader(f, 0)
+	for {
+		var edit io.Reader
+		if edit, err = r.Next(); err == nil {
+			_, err = io.Copy(io.Discard, edit)
+		}
+		switch {
+		case err == io.EOF:
+			return true, nil
+		case record.IsInvalidRecord(err):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+	}
+}
