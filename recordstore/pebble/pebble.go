@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -69,9 +70,12 @@ type Store struct {
 	log     *slog.Logger
 	prefix  []byte
 	witness string
-	feed    recordstore.Feed
-	locks   nameLocks
-	seenMu  sync.Mutex // held from reading to writing seen marks
+
+	testifying sync.Mutex   // held while the witness is written
+	testified  atomic.Int64 // when it was, in Unix nanoseconds
+	feed       recordstore.Feed
+	locks      nameLocks
+	seenMu     sync.Mutex // held from reading to writing seen marks
 
 	use    sync.RWMutex // held for reading during every operation
 	closed bool         // guarded by use
@@ -195,10 +199,10 @@ func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 		s.use.RUnlock()
 		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
-	end := func() { s.locks.unlock(e.Name, l); s.use.RUnlock() }
 	old, next, b, err := s.prepare(e)
 	if err != nil {
-		end()
+		s.locks.unlock(e.Name, l)
+		s.use.RUnlock()
 		return recordstore.Entry{}, err
 	}
 	s.locks.hold(l, old)
@@ -206,14 +210,16 @@ func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 	// one after it the new. Nobody is shown the new one before the commit is over.
 	committed := make(chan error, 1)
 	go func() {
-		defer end()
+		defer s.use.RUnlock()
 		err := b.Commit(pebble.Sync)
 		if err == nil {
 			s.locks.release(l)
 			s.feed.Tell(next)
 			err = b.Close()
 		}
+		s.locks.unlock(e.Name, l)
 		committed <- err
+		s.testifyNow()
 	}()
 	select {
 	case err = <-committed:

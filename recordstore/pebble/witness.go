@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/record"
@@ -21,12 +22,18 @@ type witnessed struct {
 	gen      recordstore.Generation
 	position uint64 // of the database's log
 	file     uint64 // identity of the witness file itself; 0: unknown
+	dir      uint64 // identity of the database's directory; 0: unknown
 }
 
+// testifyEvery is how often the witness looks while the store is written to: what
+// was published since may go unnoticed if the store is restored after a crash, in
+// place, from a copy that is younger still.
+const testifyEvery = time.Minute
+
 // begin a life of the store: find out whether it is the one that the witness last
-// saw, and if not, start a new generation. Three things give a copy away: it
-// stands further back than the witness, it has another generation, or the witness
-// came with it, which makes it another file than it says it is.
+// saw, and if not, start a new generation. Some things give a copy away: it
+// stands further back than the witness, it lies in another directory or has another
+// generation, or the witness came with it and is another file than it says.
 func (s *Store) attest() error {
 	found := true
 	err := s.get(s.key(kindGeneration), func(b []byte) error {
@@ -57,6 +64,8 @@ func (s *Store) attest() error {
 		reason = err.Error()
 	case w.gen != s.gen:
 		reason = "its witness saw another generation"
+	case w.dir != 0 && w.dir != s.dirIdentity():
+		reason = "it lies in another directory"
 	case position <= w.position:
 		reason = "its witness has seen more of it"
 	}
@@ -108,11 +117,26 @@ func (s *Store) position() (uint64, error) {
 	return uint64(b.SeqNum()), nil
 }
 
+// testifyNow has the witness see how far the store is, if it is time.
+func (s *Store) testifyNow() {
+	last := s.testified.Load()
+	now := time.Now().UnixNano()
+	if s.witness == "" || now-last < int64(testifyEvery) || !s.testified.CompareAndSwap(last, now) {
+		return
+	}
+	if err := s.testify(); err != nil {
+		s.log.Error("record store", "error", err)
+	}
+}
+
 // testify has the witness see how far the store is.
 func (s *Store) testify() error {
 	if s.witness == "" {
 		return nil
 	}
+	s.testifying.Lock()
+	defer s.testifying.Unlock()
+	s.testified.Store(time.Now().UnixNano())
 	position, err := s.position()
 	if err != nil {
 		return err
@@ -123,9 +147,11 @@ func (s *Store) testify() error {
 		return fmt.Errorf("witness: %w", err)
 	}
 	e := newEncoder(64)
-	e.b = append(e.b, s.gen[:]...)
+	gen, _ := s.Generation(context.Background())
+	e.b = append(e.b, gen[:]...)
 	e.uint(position)
 	e.uint(identity(f))
+	e.uint(s.dirIdentity())
 	_, err = f.Write(e.sum())
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("witness: %w", err)
@@ -155,7 +181,7 @@ func (s *Store) readWitness() (w witnessed, err error) {
 	}
 	d := newDecoder(b)
 	copy(w.gen[:], d.take(uint64(len(w.gen))))
-	w.position, w.file = d.uint(), d.uint()
+	w.position, w.file, w.dir = d.uint(), d.uint(), d.uint()
 	if err := d.done(); err != nil {
 		return w, fmt.Errorf("witness: %w", err)
 	}
@@ -163,6 +189,19 @@ func (s *Store) readWitness() (w witnessed, err error) {
 		return w, errors.New("its witness was copied with it")
 	}
 	return w, nil
+}
+
+// dirIdentity returns the identity of the database's directory.
+func (s *Store) dirIdentity() uint64 {
+	if s.disk == nil {
+		return 0
+	}
+	dir, err := s.fs().OpenDir(s.disk.Dir)
+	if err != nil {
+		return 0
+	}
+	defer dir.Close()
+	return identity(dir)
 }
 
 func (s *Store) fs() vfs.FS {
