@@ -269,3 +269,29 @@ func TestStoreFails(t *testing.T) {
 		f.fault = nil
 	})
 }
+
+// "Not found" is forgotten when the Book learns better.
+func TestPublishEndsNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		for i, o := range []recordstore.Origin{recordstore.Own, recordstore.Hosted, recordstore.Seen} {
+			n := newName(t)
+			f.fails(mustName(t, n).String(), Options{}, ErrNotFound)
+			f.take(n.record(uint64(i), pathA), o)
+			f.leads(mustName(t, n), Options{}, pathA)
+		}
+		// Also while the search goes on.
+		n := newName(t)
+		done := make(chan error)
+		go func() {
+			_, err := f.Resolve(t.Context(), mustName(t, n).String(), Options{})
+			done <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		f.take(n.record(1, pathA), recordstore.Hosted)
+		if err := <-done; err != nil || time.Since(start) != 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}

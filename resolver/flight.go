@@ -100,18 +100,23 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *flight, error) {
 	if ok && !opt.NoCache {
 		fresh := r.fresh(&known, now)
 		if fresh && known.rec == nil {
+			r.stats.Cached++
 			return Hop{}, nil, known.err
 		}
 		if known.valid(now) {
-			hop = known.hop(name, now)
+			hop = known.hop(now)
 			hop.Cached = true
 			// A search that could not confirm it has just been made.
 			if fresh && (known.reached(opt.Confidence) || known.stale) {
 				hop.final, hop.last = true, true
+				r.stats.shown(hop)
 				return hop, nil, nil
 			}
 			hop.final = opt.Confidence == First && r.usable(&known, now)
 			hop.last = hop.final
+			if hop.final {
+				r.stats.shown(hop)
+			}
 		}
 	}
 	f, err := r.depart(name, known)
@@ -140,6 +145,7 @@ func (r *Resolver) depart(name ipns.Name, known view) (*flight, error) {
 		f.best.agree, f.best.complete = 0, false
 	}
 	r.flights[name] = f
+	r.stats.Searches++
 	r.wg.Go(func() { r.search(f) })
 	return f, nil
 }
@@ -177,7 +183,7 @@ func (r *Resolver) look(f *flight, c Confidence) (Hop, <-chan struct{}, error) {
 	valid := f.best.valid(now)
 	switch {
 	case f.done && valid, valid && f.confirmed && c != All && f.best.reached(c):
-		hop := f.best.hop(f.name, now)
+		hop := f.best.hop(now)
 		hop.final, hop.last = true, true
 		return hop, nil, nil
 	case f.done && f.err != nil:
@@ -185,7 +191,7 @@ func (r *Resolver) look(f *flight, c Confidence) (Hop, <-chan struct{}, error) {
 	case f.done:
 		return Hop{}, nil, expired(f.name, f.best.rec.Sequence(), f.best.rec.EOL())
 	case valid && f.confirmed:
-		return f.best.hop(f.name, now), f.changed, nil
+		return f.best.hop(now), f.changed, nil
 	}
 	return Hop{}, f.changed, nil
 }
@@ -200,7 +206,7 @@ func (r *Resolver) giveUp(ctx context.Context, f *flight) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.best.valid(now) {
-		hop := f.best.hop(f.name, now)
+		hop := f.best.hop(now)
 		hop.Stale = hop.Stale || !f.confirmed
 		hop.last = true
 		return hop, nil
@@ -253,8 +259,10 @@ func (r *Resolver) recall(ctx context.Context, name ipns.Name) (view, recordstor
 	if err != nil {
 		return view{}, recordstore.Mark{}, fmt.Errorf("could not resolve name: %s: %w", name, err)
 	}
-	rec := e.Record
-	if rec == nil || recordstore.MarkOf(rec).Compare(mark) < 0 || rec.Verify(r.now()) != nil {
+	if e.Record == nil || recordstore.MarkOf(e.Record).Compare(mark) < 0 {
+		return view{}, mark, nil
+	}
+	if e.Record, err = r.opener.Open(name, e.Record.Raw()); err != nil {
 		return view{}, mark, nil
 	}
 	own, err := r.Book.Known(ctx, e)
@@ -352,6 +360,7 @@ func (r *Resolver) land(f *flight, err error) {
 		}
 		r.cache.put(f.name, view{err: f.err, until: now.Add(pause)})
 	}
+	r.stats.landed(f)
 	delete(r.flights, f.name)
 	f.wake()
 }
@@ -406,7 +415,7 @@ func (r *Resolver) offline(ctx context.Context, name ipns.Name) (Hop, error) {
 		f := flight{name: name, best: held, mark: mark}
 		return Hop{}, f.verdict(errOffline, now)
 	}
-	hop := held.hop(name, now)
+	hop := held.hop(now)
 	hop.Cached, hop.final, hop.last = cached, true, true
 	return hop, nil
 }

@@ -64,6 +64,9 @@ type Resolver struct {
 	// ParseStatic. It is not to be changed after first use.
 	Static map[string]string
 
+	// Opener verifies what the Book has, before it is shown. nil: one of its own.
+	Opener *routing.Opener
+
 	// CacheSize is how many names are kept, and as many domains. 0: DefaultCacheSize
 	CacheSize int
 	// MaxCacheTTL bounds for how long anything is kept and the TTL that answers
@@ -94,7 +97,10 @@ type Resolver struct {
 	links   lru[string, link] // of domains
 	asking  map[string]*asking
 
+	stats Stats
+
 	static map[string]string // Static by canonical names
+	opener *routing.Opener
 }
 
 // Confidence says when an answer is good enough. Positive ones want so many
@@ -266,6 +272,9 @@ func (r *Resolver) start() {
 		}
 		r.flights = map[ipns.Name]*flight{}
 		r.asking = map[string]*asking{}
+		if r.opener = r.Opener; r.opener == nil {
+			r.opener = &routing.Opener{Now: r.now}
+		}
 		r.static = make(map[string]string, len(r.Static))
 		for root, value := range r.Static {
 			if key, err := rootKey(root); err == nil {

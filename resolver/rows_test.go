@@ -113,6 +113,52 @@ func TestV4F9SequenceReset(t *testing.T) {
 	})
 }
 
+// V8: nothing tells an operator what resolving does.
+func TestV8NoFigures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		hold(n.record(1, pathA), f.net.Servers...)
+		go f.Resolve(t.Context(), mustName(t, n).String(), Options{})
+		synctest.Wait()
+		if got := f.Stats(); got != (Stats{Searches: 1, Searching: 1}) {
+			t.Errorf("while searching: %+v", got)
+		}
+		time.Sleep(delay)
+		synctest.Wait()
+		f.leads(mustName(t, n), Options{}, pathA)
+		time.Sleep(6 * time.Minute)
+		f.leads(mustName(t, n), Options{}, pathA) // stale, and searched
+		settle()
+		f.fails(mustName(t, newName(t)).String(), Options{}, ErrNotFound)
+		short := n.sign(ipns.Fields{Value: pathB, Sequence: 2, EOL: time.Now().Add(time.Second)})
+		hold(short, f.net.Servers...)
+		f.leads(mustName(t, n), Options{NoCache: true}, pathB)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		f.fails(mustName(t, n).String(), Options{}, ErrExpired)
+		f.net.Fail = errors.New("out of order")
+		f.fails(mustName(t, newName(t)).String(), Options{}, f.net.Fail)
+		f.net.Fail = nil
+		for _, s := range f.net.Servers {
+			s.Fault = routingtest.Dead
+		}
+		f.fails(mustName(t, newName(t)).String(), Options{}, nil)
+		last := n.record(3, pathC)
+		f.net.Servers[0].Fault = routingtest.Honest
+		hold(last, f.net.Servers[0])
+		f.leads(last.Name(), Options{NoCache: true}, pathC)
+		settle()
+		f.net.Servers[0].Fault = routingtest.Dead
+		f.leads(last.Name(), Options{NoCache: true}, pathC)
+		want := Stats{
+			Cached: 2, Stale: 1, Searches: 9, Found: 4, Unconfirmed: 1, NotFound: 1, Expired: 1, Failed: 1, Unknown: 1, Names: 4,
+		}
+		if got := f.Stats(); got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	})
+}
+
 // V9: a search that takes half a minute holds up other names.
 func TestV9OneSlowNameHoldsUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

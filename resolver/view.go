@@ -12,9 +12,11 @@ const bookSource = "book"
 // view is what is known of a name at one moment: a record, or why there is
 // none. The cache keeps views, and a flight improves one.
 type view struct {
-	rec  *ipns.Record
-	data [32]byte // DataHash of rec
-	err  error    // why there is no rec
+	rec   *ipns.Record
+	data  [32]byte // DataHash of rec
+	root  string   // the text of its name
+	value string
+	err   error // why there is no rec
 
 	source, network string
 	own             bool      // the key is here, and so is its newest record
@@ -29,7 +31,8 @@ type view struct {
 // given time.
 func (r *Resolver) viewOf(rec *ipns.Record, source, network string, at time.Time) view {
 	return view{
-		rec: rec, data: rec.DataHash(), source: source, network: network,
+		rec: rec, data: rec.DataHash(), root: rec.Name().String(), value: rec.Value(),
+		source: source, network: network,
 		until: at.Add(r.lifetime(rec, at)), modified: at,
 	}
 }
@@ -60,7 +63,7 @@ func (v *view) losesTo(n *view) bool {
 // replace makes n the view. A value that did not change keeps the time when it
 // was first seen.
 func (v *view) replace(n view) {
-	if v.rec != nil && v.rec.Value() == n.rec.Value() {
+	if v.rec != nil && v.value == n.value {
 		n.modified = v.modified
 	}
 	*v = n
@@ -100,9 +103,9 @@ func (v *view) reached(c Confidence) bool {
 }
 
 // hop makes the answer out of a view that has a record.
-func (v *view) hop(name ipns.Name, now time.Time) Hop {
+func (v *view) hop(now time.Time) Hop {
 	h := Hop{
-		Root: name.String(), Value: v.rec.Value(), TTL: max(0, v.until.Sub(now)),
+		Root: v.root, Value: v.value, TTL: max(0, v.until.Sub(now)),
 		Source: v.source, Network: v.network,
 		Record: v.rec, Sequence: v.rec.Sequence(), EOL: v.rec.EOL(),
 		Agree: v.agree, Complete: v.complete, Stale: v.stale || !now.Before(v.until) && v.rec.TTL() > 0,

@@ -1,0 +1,54 @@
+package resolver
+
+import "errors"
+
+// Stats counts what a Resolver did since it was made.
+type Stats struct {
+	Cached   uint64 // lookups of names that the cache answered, Stale among them
+	Stale    uint64 // those whose TTL was over
+	Searches uint64 // searches begun
+
+	// How searches ended: with a record that was confirmed or with one that was
+	// not; not found, expired, unknown or failed.
+	Found, Unconfirmed, NotFound, Expired, Unknown, Failed uint64
+
+	Names     int // names in the cache
+	Searching int // searches that go on
+}
+
+// Stats returns the counts so far.
+func (r *Resolver) Stats() Stats {
+	r.start()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Names, s.Searching = len(r.cache.values), len(r.flights)
+	return s
+}
+
+// shown counts an answer from the cache.
+func (s *Stats) shown(hop Hop) {
+	s.Cached++
+	if hop.Stale {
+		s.Stale++
+	}
+}
+
+// landed counts how a flight ended.
+func (s *Stats) landed(f *flight) {
+	var unknown *UnknownError
+	switch {
+	case f.err == nil && f.confirmed:
+		s.Found++
+	case f.err == nil:
+		s.Unconfirmed++
+	case errors.Is(f.err, ErrExpired):
+		s.Expired++
+	case errors.Is(f.err, ErrNotFound):
+		s.NotFound++
+	case errors.As(f.err, &unknown):
+		s.Unknown++
+	default:
+		s.Failed++
+	}
+}
