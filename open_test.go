@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"mime"
 	"slices"
 	"strings"
 	"testing"
@@ -492,5 +493,15 @@ func TestValues(t *testing.T) {
 		if r.Value() != c.value || string(r.RawValue()) != c.raw || path != c.path || (err == nil) != (c.path != "") || err != nil && !errors.Is(err, ErrValue) {
 			t.Errorf("%q: Value %q, ContentPath %q, %v", c.raw, r.Value(), path, err)
 		}
+	}
+}
+
+// R-1 R-60: numbers and names that other implementations rely on.
+func TestConstants(t *testing.T) {
+	if media, params, err := mime.ParseMediaType(RecordMediaType); err != nil || media != "application/vnd.ipfs.ipns-record" || len(params) > 0 {
+		t.Errorf("media type %s %v, %v", media, params, err)
+	}
+	if MaxRecordSize != 10240 || DefaultTTL != 5*time.Minute || DefaultLifetime != 48*time.Hour {
+		t.Error(MaxRecordSize, DefaultTTL, DefaultLifetime)
 	}
 }
