@@ -116,8 +116,9 @@ func TestHostileNames(t *testing.T) {
 }
 
 // No record costs more than a millisecond and 256 KiB, whatever it is; ECDSA on
-// P-521 alone is slower, by itself. A busy or slow machine is allowed for by
-// what one Ed25519 verification takes on it, 0.04 ms where this was written.
+// P-521 alone is slower, by itself. A busy or slow machine is allowed for: 45
+// good Ed25519 records are as long as a millisecond and a half where this was
+// written.
 func TestHostileCost(t *testing.T) {
 	type costly struct {
 		name Name
@@ -136,7 +137,7 @@ func TestHostileCost(t *testing.T) {
 		cases[why] = costly{nameOfSerialized(c.pubKey), c.raw()}
 	}
 	good := newCraft(false).raw()
-	limit := max(time.Millisecond, 30*fastest(func() { _, _ = Open(craftName(), good, corpusTime) }))
+	limit := max(time.Millisecond, 45*fastest(func() { _, _ = Open(craftName(), good, corpusTime) }))
 	worst, worstCase := time.Duration(0), ""
 	for why, c := range cases {
 		open := func() { _, _ = Open(c.name, c.raw, corpusTime) }
@@ -161,7 +162,7 @@ func TestHostileCost(t *testing.T) {
 // fastest is the best of some runs, since the machine may be busy.
 func fastest(f func()) time.Duration {
 	least := time.Hour
-	for range 7 {
+	for range 20 {
 		start := time.Now()
 		f()
 		least = min(least, time.Since(start))
