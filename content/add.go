@@ -288,6 +288,9 @@ func (a *importer) finishRoot(root Added) error {
 		if err := a.store.Sync(); err != nil {
 			return err
 		}
+		if a.opts.Pin {
+			a.store.pinned(root.CID)
+		}
 	}
 	root.Root = true
 	dirs := append(a.done, root)

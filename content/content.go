@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -26,6 +27,7 @@ import (
 	"github.com/ipfs/boxo/ipld/merkledag"
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/boxo/pinning/pinner/dspinner"
+	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/routing"
@@ -51,8 +53,8 @@ type Options struct {
 	// Router finds who has a block and announces that we have it; it may also be an [Announcer].
 	// nil: only connected nodes are asked, and nothing is announced. Without Host it is not used.
 	Router routing.ContentRouting
-	// Reprovide is how long after an announcement of all pinned roots the next one begins.
-	// 0: 22 h, so that the 48 h for which a DHT keeps them never run out. Negative: never.
+	// Reprovide is how long after an announcement of all pinned roots the next one begins; a root that is pinned in
+	// between is announced at once. 0: 22 h, so that the 48 h for which a DHT keeps them never run out. Negative: nothing is announced but by [Store.Provide].
 	Reprovide time.Duration
 	// Log gets a line for each round of announcements. nil: nothing is logged.
 	Log *slog.Logger
@@ -69,8 +71,9 @@ type Store struct {
 	local    ipld.DAGService // never asks other nodes
 	pins     pin.Pinner
 
-	stop    context.CancelFunc // ends the exchange and the announcements
-	stopped chan struct{}      // closed when the announcements have ended; nil: there are none
+	stop       context.CancelFunc // ends the exchange and the announcements
+	announcing sync.WaitGroup     // the announcements
+	newRoots   chan cid.Cid       // pinned and not announced yet; nil: they never are
 }
 
 // Open makes a Store over o.DB and, with a host, connects it with other nodes.
@@ -104,8 +107,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("read the pins: %w", err), s.exchange.Close())
 	}
 	if s.router != nil && o.Reprovide >= 0 {
-		s.stopped = make(chan struct{})
-		go s.keepProviding(life, o.Reprovide)
+		s.startProviding(life, o.Reprovide)
 	}
 	return s, nil
 }
@@ -142,8 +144,6 @@ func (s *Store) Sync() error {
 // open and are to be closed after it.
 func (s *Store) Close() error {
 	s.stop()
-	if s.stopped != nil {
-		<-s.stopped
-	}
+	s.announcing.Wait()
 	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync())
 }

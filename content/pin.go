@@ -59,7 +59,11 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 	if err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	return s.Sync()
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	s.pinned(c)
+	return nil
 }
 
 // pinStored pins recursively a tree whose blocks are all here. The pinner replaces a pin in two steps: one that stays

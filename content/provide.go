@@ -10,13 +10,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Announcing all pinned roots again: how often, and how many at once.
+// Announcing pinned roots: when, and how many at once.
 const (
 	reprovideEvery = 22 * time.Hour   // of the 48 h that a DHT keeps an announcement
 	reprovideFirst = time.Minute      // after Open: time to find other nodes
 	reprovideRetry = 15 * time.Minute // after a round in which not all could be announced
-	provideTimeout = 3 * time.Minute  // for one root within a round
+	provideTimeout = 3 * time.Minute  // for one root
 	provideAtOnce  = 4
+	newRootRetry   = time.Minute // for what was pinned and could not be announced at once
+	maxNewRoots    = 1024        // that wait for that; the others are announced with the next round
 )
 
 // ErrOffline says that something needs other nodes, and the Store has no way to them.
@@ -53,12 +55,17 @@ func (s *Store) Provide(ctx context.Context, c cid.Cid) (Announced, error) {
 	return Announced{}, nil
 }
 
-// keepProviding announces all pinned roots in rounds, until ctx ends.
-func (s *Store) keepProviding(ctx context.Context, every time.Duration) {
-	defer close(s.stopped)
+// startProviding announces what is pinned already in rounds, and what will be pinned at once, until ctx ends.
+func (s *Store) startProviding(ctx context.Context, every time.Duration) {
 	if every == 0 {
 		every = reprovideEvery
 	}
+	s.newRoots = make(chan cid.Cid, maxNewRoots)
+	s.announcing.Go(func() { s.provideRounds(ctx, every) })
+	s.announcing.Go(func() { s.provideNew(ctx) })
+}
+
+func (s *Store) provideRounds(ctx context.Context, every time.Duration) {
 	for wait := min(reprovideFirst, every); ; {
 		select {
 		case <-ctx.Done():
@@ -79,6 +86,46 @@ func (s *Store) keepProviding(ctx context.Context, every time.Duration) {
 	}
 }
 
+// pinned has a root announced that has just been pinned. It never waits: of more than maxNewRoots at once the rest is
+// left to the next round.
+func (s *Store) pinned(c cid.Cid) {
+	select {
+	case s.newRoots <- c:
+	default:
+		if s.newRoots != nil {
+			s.log.Warn("new root not announced before the next round: too many wait", "cid", c)
+		}
+	}
+}
+
+// provideNew announces roots as they are pinned. What fails is tried again: who pins before he has a network is found
+// soon after he has one.
+func (s *Store) provideNew(ctx context.Context) {
+	var late []cid.Cid // announced to nobody so far
+	retry := time.NewTicker(newRootRetry)
+	defer retry.Stop()
+	for {
+		roots := late
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry.C:
+			late = nil
+		case c := <-s.newRoots:
+			roots = []cid.Cid{c}
+			for len(s.newRoots) > 0 {
+				roots = append(roots, <-s.newRoots)
+			}
+		}
+		failed, err := s.provideAll(ctx, roots)
+		if len(failed) > 0 && ctx.Err() == nil {
+			s.log.Warn("new roots not announced", "roots", len(failed), "err", err, "again_in", newRootRetry)
+		}
+		late = append(late, failed...)
+		late = late[max(0, len(late)-maxNewRoots):] // the next round announces the others
+	}
+}
+
 // provideRoots announces what is pinned recursively or directly, and tells how many roots it announced, how many there
 // are, and the first failure.
 func (s *Store) provideRoots(ctx context.Context) (done, all int, err error) {
@@ -91,24 +138,32 @@ func (s *Store) provideRoots(ctx context.Context) (done, all int, err error) {
 			roots = append(roots, p.CID)
 		}
 	}
-	failed := make([]error, len(roots))
+	failed, err := s.provideAll(ctx, roots)
+	return len(roots) - len(failed), len(roots), err
+}
+
+// provideAll announces roots and returns those that could not be, with the first failure.
+func (s *Store) provideAll(ctx context.Context, roots []cid.Cid) (failed []cid.Cid, err error) {
+	errs := make([]error, len(roots))
 	var g errgroup.Group
 	g.SetLimit(provideAtOnce)
 	for i, c := range roots {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, provideTimeout)
 			defer cancel()
-			_, failed[i] = s.Provide(ctx, c)
+			_, errs[i] = s.Provide(ctx, c)
 			return nil
 		})
 	}
-	_ = g.Wait() // the failures are in failed
-	for _, e := range failed {
+	_ = g.Wait() // the failures are in errs
+	for i, e := range errs {
 		if e == nil {
-			done++
-		} else if err == nil {
+			continue
+		}
+		failed = append(failed, roots[i])
+		if err == nil {
 			err = e
 		}
 	}
-	return done, len(roots), err
+	return failed, err
 }

@@ -126,10 +126,10 @@ func TestReprovide(t *testing.T) {
 		add(t, s, entries(file("a", "1"), file("b", "2")), AddOptions{Pin: true})
 		add(t, s, entries(file("c", "not pinned")), AddOptions{})
 		v := view{directory: &directory{down: true}}
-		s.router, s.stopped = v, make(chan struct{})
+		s.router = v
 		ctx, cancel := context.WithCancel(t.Context())
 		begin := time.Now()
-		go s.keepProviding(ctx, 0)
+		s.startProviding(ctx, 0)
 
 		time.Sleep(reprovideFirst + reprovideRetry/2)
 		v.mu.Lock()
@@ -137,7 +137,7 @@ func TestReprovide(t *testing.T) {
 		v.mu.Unlock()
 		time.Sleep(48 * time.Hour)
 		cancel()
-		<-s.stopped
+		s.announcing.Wait()
 		var rounds []time.Duration
 		for _, at := range v.calls {
 			rounds = append(rounds, at.Sub(begin))
@@ -146,6 +146,48 @@ func TestReprovide(t *testing.T) {
 		want := []time.Duration{reprovideFirst, ok, ok + reprovideEvery, ok + 2*reprovideEvery}
 		if got := slices.Compact(slices.Clone(rounds)); !slices.Equal(got, want) || len(rounds) != 2*len(want) {
 			t.Errorf("announcements of 2 roots at %v, want 2 each at %v", rounds, want)
+		}
+	})
+}
+
+// A root is announced as soon as it is pinned, and again a minute later while nobody takes it.
+func TestProvideNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := offlineStore(t)
+		v := view{directory: &directory{down: true}}
+		s.router = v
+		ctx, cancel := context.WithCancel(t.Context())
+		s.startProviding(ctx, 1000*time.Hour)
+		defer s.announcing.Wait()
+		defer cancel()
+		announced := func() int {
+			synctest.Wait()
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			return len(v.has)
+		}
+
+		add(t, s, entries(file("a", "1")), AddOptions{Pin: true})
+		time.Sleep(reprovideFirst + newRootRetry/2) // the next round is not before reprovideRetry
+		if n := announced(); n != 0 {
+			t.Fatalf("%d roots announced without a network", n)
+		}
+		v.mu.Lock()
+		v.down = false
+		v.mu.Unlock()
+		time.Sleep(newRootRetry)
+		if n := announced(); n != 1 {
+			t.Errorf("%d roots announced after the network came, want 1", n)
+		}
+		c := rootOf(t, add(t, s, entries(file("b", "2")), AddOptions{})).CID
+		if n := announced(); n != 1 {
+			t.Errorf("%d roots announced after adding without a pin, want 1", n)
+		}
+		if err := s.Pin(ctx, c, Recursive, ""); err != nil {
+			t.Fatal(err)
+		}
+		if n := announced(); n != 2 {
+			t.Errorf("%d roots announced after the pin, want 2", n)
 		}
 	})
 }
