@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +25,13 @@ const (
 
 // A node is a repository of a program, and its daemon while that runs.
 type node struct {
-	t    *testing.T
-	prog *program
-	bin  string
-	repo string
-	dir  string // working directory of its commands; empty: that of the test
-	name string // in messages, for example "ipfs-2"
+	t     *testing.T
+	prog  *program
+	bin   string
+	repo  string
+	dir   string   // working directory of its commands; empty: that of the test
+	flags []string // in front of every command
+	name  string   // in messages, for example "ipfs-2"
 
 	daemon *daemon // nil: not running
 }
@@ -56,7 +58,7 @@ func (n *node) try(stdin io.Reader, args ...string) result {
 	ctx, cancel := context.WithTimeout(n.t.Context(), commandTimeout)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, n.bin, args...)
+	cmd := exec.CommandContext(ctx, n.bin, slices.Concat(n.flags, args)...)
 	cmd.Env, cmd.Dir = n.environ(), n.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	err := cmd.Run()

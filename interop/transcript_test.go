@@ -30,8 +30,9 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata/cli
 // the node's name in base36 and base58, {repo} and {dir} the paths of the
 // repository and of the working directory, {prog} the name of the program in a hint.
 //
-// Each file is run on two repositories of each program: one without a daemon,
-// one through `daemon --offline`: what a command prints does not depend on that.
+// Each program runs each file twice, without a daemon and with one (offline):
+// what a command prints does not depend on that. At last Kubo's commands are
+// typed against the daemon of ipns, which tests the RPC API by its own client.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/cli/*.txt")
 	mustDo(t, err)
@@ -42,10 +43,28 @@ func TestTranscripts(t *testing.T) {
 				script.record(t)
 				script.write(t, file)
 			}
-			t.Run("ipfs", func(t *testing.T) { script.check(t, kubo, false) })
-			t.Run("ipfs-daemon", func(t *testing.T) { script.check(t, kubo, true) })
+			for _, m := range typingModes {
+				t.Run(m.name, func(t *testing.T) { script.check(t, m.open(t), m.ours) })
+			}
 		})
 	}
+}
+
+// typingModes are the ways to have the commands of a transcript answered.
+var typingModes = []struct {
+	name string
+	ours bool // ipns answers
+	open func(*testing.T) *node
+}{
+	{"ipfs", false, func(t *testing.T) *node { return newNode(t, kubo, "ipfs") }},
+	{"ipfs-daemon", false, func(t *testing.T) *node { return newOfflineDaemon(t, kubo) }},
+}
+
+func newOfflineDaemon(t *testing.T, p *program) *node {
+	t.Helper()
+	n := newNode(t, p, p.name)
+	n.start("--offline")
+	return n
 }
 
 type transcript struct {
@@ -146,24 +165,21 @@ func (s *transcript) write(t *testing.T, file string) {
 
 // record replaces the answers by those of Kubo without a daemon.
 func (s *transcript) record(t *testing.T) {
-	r := newTypist(t, kubo)
+	r := newTypist(t, newNode(t, kubo, "ipfs"))
 	for _, st := range s.steps {
 		st.want = r.answer(t, st)
 	}
 }
 
-func (s *transcript) check(t *testing.T, p *program, daemon bool) {
-	r := newTypist(t, p)
-	if daemon {
-		r.node.start("--offline")
-	}
+func (s *transcript) check(t *testing.T, n *node, ours bool) {
+	r := newTypist(t, n)
 	for _, st := range s.steps {
 		got := r.answer(t, st)
-		if p == ours && st.ownWay != "" {
+		if ours && st.ownWay != "" {
 			continue
 		}
 		if got.String() != st.want.String() {
-			t.Errorf("line %d: %s %s\ngot:\n%swant:\n%s", st.line, p, st.args, got, st.want)
+			t.Errorf("line %d: %s %s\ngot:\n%swant:\n%s", st.line, n.prog, st.args, got, st.want)
 		}
 	}
 }
@@ -175,9 +191,8 @@ type typist struct {
 	hide *strings.Replacer // and back
 }
 
-func newTypist(t *testing.T, p *program) *typist {
+func newTypist(t *testing.T, n *node) *typist {
 	t.Helper()
-	n := newNode(t, p, p.name)
 	n.dir = writeTree(t, map[string]string{
 		"hello.txt":        "hello\n",
 		"empty.txt":        "",
@@ -186,18 +201,20 @@ func newTypist(t *testing.T, p *program) *typist {
 		"site/css/one.css": "p {}\n",
 		"void/":            "",
 	})
+	vars := []string{"{repo}", n.repo, "{dir}", n.dir}
 	for _, f := range []string{"ed25519.key", "v1v2.ipns-record", "v2.ipns-record"} {
 		b, err := os.ReadFile(filepath.Join("testdata", f))
 		mustDo(t, err)
 		mustDo(t, os.WriteFile(filepath.Join(n.dir, f), b, 0o600))
+		vars = append(vars, "{"+f+"}", string(b))
 	}
 	self, _, _ := strings.Cut(n.line("key", "list", "-l"), " ")
 	peer := n.peerID()
 	return &typist{
 		node: n,
-		vars: strings.NewReplacer("{self}", self, "{peer}", peer, "{repo}", n.repo, "{dir}", n.dir),
+		vars: strings.NewReplacer(append(vars, "{self}", self, "{peer}", peer)...),
 		hide: strings.NewReplacer(self, "{self}", peer, "{peer}", n.repo, "{repo}", n.dir, "{dir}",
-			"'"+p.name+" ", "'{prog} ", "`"+p.name+" ", "`{prog} "),
+			"'ipfs ", "'{prog} ", "`ipfs ", "`{prog} ", "'ipns ", "'{prog} ", "`ipns ", "`{prog} "),
 	}
 }
 

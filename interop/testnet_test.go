@@ -1,0 +1,41 @@
+package interop
+
+import (
+	"regexp"
+	"testing"
+)
+
+var joinLine = regexp.MustCompile(`ipfs swarm connect (/\S+)`)
+
+// TestTestnet joins a private network of our DHT servers, with Kubo and with ipns.
+func TestTestnet(t *testing.T) {
+	network := &node{t: t, prog: ours, bin: ours.binary(t), repo: t.TempDir(), name: "testnet"}
+	network.launch([]string{"testnet", "-n", "25"}, "ipfs swarm connect /")
+	var addr string
+	eventually(t, "testnet prints how to join it", func() bool {
+		m := joinLine.FindStringSubmatch(network.daemon.log.String())
+		if m != nil {
+			addr = m[1]
+		}
+		return m != nil
+	})
+
+	them := newNode(t, kubo, "ipfs")
+	them.start()
+	them.run("swarm", "connect", addr)
+	us := newNode(t, ours, "ipns")
+	us.start("--bootstrap", addr)
+
+	dir := site(t, "on the testnet")
+	root := add(us, dir)
+	got := publish(us, root, "--wait=all")
+	if got.Announced == nil || got.Of == nil || *got.Announced < 15 || *got.Of != 20 {
+		t.Errorf("receipt: %s; want announced to at least 15 of 20", got.receipt())
+	}
+	resolves(them, got.Name, "/ipfs/"+root)
+	reads(them, got.Name, dir)
+
+	root = add(them, site(t, "by Kubo on the testnet"))
+	resolves(us, publish(them, root).Name, "/ipfs/"+root)
+	network.stop()
+}
