@@ -30,11 +30,10 @@ func main() {
 		os.Exit(2)
 	}
 	simnet.Main(c.seed, func(out *os.File) error {
-		print := tablePrinter(out)
 		if c.json {
-			print = jsonPrinter(out)
+			return c.run(context.Background(), jsonPrinter(out))
 		}
-		return c.run(context.Background(), print)
+		return c.run(context.Background(), tablePrinter(out))
 	})
 }
 

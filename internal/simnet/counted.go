@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"bytes"
+	"math"
 	"math/bits"
 	"slices"
 	"sync/atomic"
@@ -18,6 +19,8 @@ type counted struct {
 	closest [][BucketSize]uint32 // slots of the closest servers alive when counting began
 	holds   []atomic.Uint32      // bit i: closest[i] holds the record
 	total   atomic.Int64         // set bits
+	goal    int64                // when total gets here,
+	reached chan struct{}        // this is closed
 }
 
 // Count begins to count the copies of the records among the servers that are
@@ -33,6 +36,7 @@ func (n *Network) Count(records []*ipns.Record, only bool) {
 	c.closest = make([][BucketSize]uint32, len(records))
 	c.holds = make([]atomic.Uint32, len(records))
 	c.total.Store(0)
+	c.goal, c.reached = math.MaxInt64, make(chan struct{})
 	for i, r := range records {
 		c.index[string(r.Name().RoutingKey())] = i
 		slots := &c.closest[i]
@@ -56,6 +60,14 @@ func (n *Network) MeanHolders() float64 {
 	return float64(n.counted.total.Load()) / float64(len(n.counted.records))
 }
 
+// MeanReached returns a channel that is closed when MeanHolders gets to the goal,
+// which is set once, before the first record is put.
+func (n *Network) MeanReached(goal float64) <-chan struct{} {
+	c := &n.counted
+	c.goal = int64(math.Ceil(goal * float64(len(c.records))))
+	return c.reached
+}
+
 // put marks that s holds the key. It reports whether s would take the bytes,
 // which matters when nothing else decides. rec is nil if nobody parsed them.
 func (c *counted) put(s *server, key string, raw []byte, rec *ipns.Record) bool {
@@ -68,8 +80,8 @@ func (c *counted) put(s *server, key string, raw []byte, rec *ipns.Record) bool 
 	}
 	if at := slices.Index(c.closest[i][:], s.slot); at >= 0 {
 		bit := uint32(1) << at
-		if c.holds[i].Or(bit)&bit == 0 {
-			c.total.Add(1)
+		if c.holds[i].Or(bit)&bit == 0 && c.total.Add(1) == c.goal {
+			close(c.reached)
 		}
 	}
 	return true

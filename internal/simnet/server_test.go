@@ -361,11 +361,17 @@ func TestCount(t *testing.T) {
 		a, b := newAuthor(t).record(t, 1, time.Hour), newAuthor(t).record(t, 1, time.Hour)
 		unknown := newAuthor(t).record(t, 1, time.Hour)
 		n.Count([]*ipns.Record{a, b}, true)
+		start, reached := time.Now(), time.Duration(0)
+		done := n.MeanReached(1)
+		go func() { <-done; reached = time.Since(start) }()
 		near := n.Closest(b.Name().RoutingKey(), BucketSize+1)
 		for _, i := range []int{0, 7, 7, 20} {
 			if _, err := open(t, h, near[i]).ask(t, put(b)); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if reached < 500*time.Millisecond || reached > 600*time.Millisecond {
+			t.Errorf("the goal was reached after %v, want with the second request", reached)
 		}
 		if got := n.CountedHolders(1); got != 2 || n.CountedHolders(0) != 0 || n.MeanHolders() != 1 {
 			t.Errorf("%d holders, mean %v; want 2, 1", got, n.MeanHolders())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ var boxo = Contender{
 	PublishAcks: []int{20},
 	ResolveAcks: []int{17},
 	Sweeps:      true,
+	Resigns:     true,
 	Start:       startBoxo,
 }
 
@@ -130,7 +132,7 @@ func (c *boxoClient) Republish(ctx context.Context, names []*Name) error {
 	if err := c.remember(ctx, names); err != nil {
 		return err
 	}
-	keys := keystore.NewMemKeystore()
+	keys := sortedKeys{keystore.NewMemKeystore()}
 	for i, n := range names {
 		if err := keys.Put(fmt.Sprintf("%07d", i), n.Key); err != nil {
 			return err
@@ -153,6 +155,15 @@ func (c *boxoClient) Republish(ctx context.Context, names []*Name) error {
 		stop()
 		return ctx.Err()
 	}
+}
+
+// sortedKeys is a keystore that lists its keys in the same order each time.
+type sortedKeys struct{ *keystore.MemKeystore }
+
+func (k sortedKeys) List() ([]string, error) {
+	names, err := k.MemKeystore.List()
+	slices.Sort(names)
+	return names, err
 }
 
 // countedPuts is a router that counts its PutValues: a republisher tells nobody

@@ -42,8 +42,9 @@ type Contender struct {
 	// its clients do not publish, or resolve, single names.
 	PublishAcks, ResolveAcks []int
 
-	// Sweeps says that its clients are Republishers.
-	Sweeps bool
+	// Sweeps says that its clients are Republishers; Resigns, that they make new
+	// records instead of putting the old ones.
+	Sweeps, Resigns bool
 
 	// Start runs the client until it has a routing table and, if it keeps one,
 	// an estimate of the network's size.
