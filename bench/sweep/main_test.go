@@ -1,0 +1,61 @@
+package main
+
+import (
+	"runtime"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+
+	"github.com/goipns/ipns/bench/internal/contender"
+	"github.com/goipns/ipns/internal/simnet"
+)
+
+// TestEqualSeedsGiveEqualTables: of the contenders whose code does not go through
+// Go maps in random order.
+func TestEqualSeedsGiveEqualTables(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	c := config{servers: 400, names: 20, profile: simnet.Real15, seed: 2}
+	var err error
+	c.contenders, err = contender.Select("", func(c contender.Contender) bool { return c.Sweeps && c.Name != "fullrt" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := rowsOf(t, c), rowsOf(t, c)
+	for i, r := range first {
+		r.CPU, r.ClientHeap = second[i].CPU, second[i].ClientHeap
+		if r != second[i] {
+			t.Errorf("one seed, two tables:\n%+v\n%+v", r, second[i])
+		}
+	}
+}
+
+// TestFullRT: the crawl asks every server alive 16 questions.
+func TestFullRT(t *testing.T) {
+	c := config{servers: 300, names: 50, profile: simnet.Ideal, seed: 1}
+	var err error
+	if c.contenders, err = contender.Select("fullrt", func(contender.Contender) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	r := rowsOf(t, c)[0]
+	if r.ExploreRPCs != 16*300 {
+		t.Errorf("%d requests to explore, want %d", r.ExploreRPCs, 16*300)
+	}
+	if r.HoldersMean < 15 || r.MsPerName <= 0 || r.BytesUp <= 0 || r.Dials < 300 {
+		t.Errorf("implausible: %+v", r)
+	}
+}
+
+func rowsOf(t *testing.T, c config) (rows []row) {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, c.seed)
+	synctest.Test(t, func(t *testing.T) {
+		err := c.run(t.Context(), func(r row) error {
+			rows = append(rows, r)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return rows
+}
