@@ -26,6 +26,7 @@ type flight struct {
 	confirmed bool
 	mark      recordstore.Mark // the highest version ever shown
 	sources   map[string]bool  // who holds best
+	taking    *ipns.Record     // what the Book is taking from this flight
 	answered  int              // sources that answered, also "none"
 	done      bool
 	err       error         // why there is no answer; only when done
@@ -142,7 +143,7 @@ func (r *Resolver) depart(name ipns.Name, known view) (*flight, error) {
 	f := &flight{name: name, changed: make(chan struct{}), sources: map[string]bool{}}
 	if known.rec != nil {
 		f.best = known
-		f.best.agree, f.best.complete = 0, false
+		f.best.agree, f.best.answered, f.best.complete = 0, 0, false
 	}
 	r.flights[name] = f
 	r.stats.Searches++
@@ -181,6 +182,7 @@ func (r *Resolver) look(f *flight, c Confidence) (Hop, <-chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	valid := f.best.valid(now)
+	f.best.answered = f.answered
 	switch {
 	case f.done && valid, valid && f.confirmed && c != All && f.best.reached(c):
 		hop := f.best.hop(now)
@@ -206,6 +208,7 @@ func (r *Resolver) giveUp(ctx context.Context, f *flight) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.best.valid(now) {
+		f.best.answered = f.answered
 		hop := f.best.hop(now)
 		hop.Stale = hop.Stale || !f.confirmed
 		hop.last = true
@@ -299,6 +302,8 @@ func (r *Resolver) hear(ctx context.Context, f *flight, a routing.Answer) {
 	case best.losesTo(&n):
 		// The mark is raised before anybody is shown the record. A Book that
 		// cannot write now does not keep anybody from reading.
+		r.setTaking(f, a.Record)
+		defer r.setTaking(f, nil)
 		outcome, err := r.Book.Take(ctx, a.Record, recordstore.Seen)
 		if outcome == names.Older || err != nil && recordstore.MarkOf(a.Record).Compare(mark) < 0 {
 			return
@@ -315,6 +320,12 @@ func (r *Resolver) hear(ctx context.Context, f *flight, a routing.Answer) {
 	}
 }
 
+func (r *Resolver) setTaking(f *flight, rec *ipns.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.taking = rec
+}
+
 // refresh puts a view where the cache has an older one: whoever asks from now on
 // is not shown that any more. Call with mu held.
 func (r *Resolver) refresh(name ipns.Name, v view) {
@@ -329,10 +340,17 @@ func (r *Resolver) told(c names.Change) {
 	if c.Entry.Record == nil {
 		return
 	}
-	v := r.bookView(c.Entry, c.Entry.Origin == recordstore.Own)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f := r.flights[c.Entry.Name]; f != nil && !f.done {
+	f := r.flights[c.Entry.Name]
+	if _, cached := r.cache.get(c.Entry.Name); f == nil && !cached {
+		return // whoever asks will ask the Book
+	}
+	if f != nil && f.taking == c.Entry.Record {
+		return // the flight knows, and from whom
+	}
+	v := r.bookView(c.Entry, c.Entry.Origin == recordstore.Own)
+	if f != nil {
 		f.offer(v)
 	}
 	r.refresh(c.Entry.Name, v)
@@ -346,7 +364,7 @@ func (r *Resolver) land(f *flight, err error) {
 	defer r.mu.Unlock()
 	f.done = true
 	if f.best.valid(now) {
-		f.best.complete = err == nil
+		f.best.answered, f.best.complete = f.answered, err == nil
 		if !f.confirmed {
 			f.best.stale = true
 			f.best.until = now.Add(failedPause)

@@ -18,7 +18,11 @@ import (
 // ask, after every way in, and while the network still has the older records.
 func TestR11OwnWritesAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const pairs, count = 10_000, 50
+		const count = 50
+		pairs := 10_000
+		if testing.Short() {
+			pairs /= 10
+		}
 		f := newFixture(t)
 		f.net.Servers = f.net.Servers[:4] // each record goes to all
 		// A publisher refuses to work in the past in which a bubble begins.
@@ -94,7 +98,11 @@ func TestR11OwnWritesAreRead(t *testing.T) {
 // the node restarts. Nobody is ever shown an older record than one shown before.
 func TestR12MonotonicReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const reads, count, versions, atOnce = 100_000, 25, 8, 10
+		const count, versions, atOnce = 25, 8, 10
+		reads := 100_000
+		if testing.Short() {
+			reads /= 10
+		}
 		f := newFixture(t)
 		f.net.Servers = f.net.Servers[:5]
 		f.net.Quorum = 3

@@ -196,8 +196,9 @@ type Hop struct {
 	Record   *ipns.Record `json:"-"`
 	Sequence uint64
 	EOL      time.Time
-	// Agree is how many sources of the last search held this record.
-	Agree int
+	// Agree is how many sources of the last search held this record, of Answered
+	// that answered by then: the others had an older one or none.
+	Agree, Answered int
 	// Complete says that as many answered that search as it takes to know that
 	// this is the newest.
 	Complete bool

@@ -142,7 +142,7 @@ func TestResolveFirstAnswer(t *testing.T) {
 		}
 		want := Hop{
 			Root: rec.Name().String(), Value: pathA, TTL: 5 * time.Minute, Source: f.net.Servers[7].ID, Network: "wan",
-			Record: hop.Record, Sequence: 3, EOL: rec.EOL(), Agree: 1,
+			Record: hop.Record, Sequence: 3, EOL: rec.EOL(), Agree: 1, Answered: 1,
 			ttlKnown: true, modified: time.Now(), final: true, last: true,
 		}
 		if hop != want {
@@ -152,7 +152,7 @@ func TestResolveFirstAnswer(t *testing.T) {
 		time.Sleep(delay)
 		synctest.Wait()
 		hop = f.leads(rec.Name(), Options{Confidence: All}, pathA)
-		if hop.Agree != 20 || !hop.Complete || !hop.Cached || f.net.Counts().Searches != 1 {
+		if hop.Agree != 20 || hop.Answered != 20 || !hop.Complete || !hop.Cached || f.net.Counts().Searches != 1 {
 			t.Errorf("%d agree, complete %v, cached %v after %d searches", hop.Agree, hop.Complete, hop.Cached, f.net.Counts().Searches)
 		}
 	})
@@ -172,25 +172,26 @@ func TestConfidence(t *testing.T) {
 			}
 		}
 		for _, tc := range []struct {
-			c     Confidence
-			path  string
-			agree int
-			after time.Duration
-			all   bool
+			c        Confidence
+			path     string
+			agree    int
+			answered int
+			all      bool
 		}{
-			{First, pathA, 1, 10 * time.Millisecond, false},
-			{5, pathA, 5, 50 * time.Millisecond, false},
-			{10, pathB, 10, 180 * time.Millisecond, false},
-			{All, pathB, 12, 200 * time.Millisecond, true},
-			{16, pathB, 12, 200 * time.Millisecond, true}, // there are no 16
+			{First, pathA, 1, 1, false},
+			{5, pathA, 5, 5, false},
+			{10, pathB, 10, 18, false},
+			{All, pathB, 12, 20, true},
+			{16, pathB, 12, 20, true}, // there are no 16
 		} {
 			f.store = recordstore.NewMemory()
 			f.restart()
 			start := time.Now()
 			hop := f.leads(newer.Name(), Options{Confidence: tc.c}, tc.path)
-			if took := time.Since(start); took != tc.after || hop.Agree != tc.agree || hop.Complete != tc.all {
-				t.Errorf("confidence %d: %d agree, complete %v after %v; want %d, %v after %v",
-					tc.c, hop.Agree, hop.Complete, took, tc.agree, tc.all, tc.after)
+			took, want := time.Since(start), time.Duration(tc.answered)*10*time.Millisecond
+			if took != want || hop.Agree != tc.agree || hop.Answered != tc.answered || hop.Complete != tc.all {
+				t.Errorf("confidence %v: %d of %d agree, complete %v, after %v; want %d of %d, %v, after %v",
+					tc.c, hop.Agree, hop.Answered, hop.Complete, took, tc.agree, tc.answered, tc.all, want)
 			}
 		}
 	})

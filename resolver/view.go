@@ -21,6 +21,7 @@ type view struct {
 	source, network string
 	own             bool      // the key is here, and so is its newest record
 	agree           int       // sources of the last search that hold the record
+	answered        int       // sources of the last search that answered
 	complete        bool      // the last search ended with enough answers
 	stale           bool      // the last search could not confirm the record
 	until           time.Time // confirmed until then: the end of the TTL
@@ -108,7 +109,7 @@ func (v *view) hop(now time.Time) Hop {
 		Root: v.root, Value: v.value, TTL: max(0, v.until.Sub(now)),
 		Source: v.source, Network: v.network,
 		Record: v.rec, Sequence: v.rec.Sequence(), EOL: v.rec.EOL(),
-		Agree: v.agree, Complete: v.complete, Stale: v.stale || !now.Before(v.until) && v.rec.TTL() > 0,
+		Agree: v.agree, Answered: v.answered, Complete: v.complete, Stale: v.stale || !now.Before(v.until) && v.rec.TTL() > 0,
 		ttlKnown: true, modified: v.modified,
 	}
 	if h.Stale {
