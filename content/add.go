@@ -66,7 +66,7 @@ type Added struct {
 // which they came, then the directories, children first, the root last. It ends with the first error. Whoever stops
 // earlier leaves blocks that nobody refers to, but no pin.
 //
-// Beside one block per level of the file that is being read, it holds up to 8 MiB of blocks, the links of each directory
+// Beside one block per level of the file that is being read, it holds up to 2 MiB of blocks, the links of each directory
 // that is not finished, and the event of each directory of the tree.
 func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {

@@ -9,7 +9,7 @@ import (
 
 // A blockBuffer is written out when it holds more than this.
 const (
-	bufferBytes = 8 << 20
+	bufferBytes = 2 << 20
 	bufferNodes = 1024
 )
 

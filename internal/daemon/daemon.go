@@ -220,9 +220,9 @@ func (n *Node) openDatabase() error {
 	db, err := pebble.Open(n.repo.Database(), &pebble.Options{
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             databaseLog{n.log},
-		// An import of 300 MB writes twice that; with Pebble's 4 MB it would be
-		// nearly four times. The memory is taken when it is needed.
-		MemTableSize: 64 << 20,
+		// An import then writes tables of 1.5 times its size, where with Pebble's
+		// 4 MB it is 4 times. The memory is taken when it is needed.
+		MemTableSize: 32 << 20,
 	})
 	if err != nil {
 		return fmt.Errorf("open the database %s: %w", n.repo.Database(), err)
