@@ -137,7 +137,7 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, origin recordstore.Or
 		case err != nil:
 			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
 		}
-		outcome, err := b.enter(ctx, e, rec, origin)
+		outcome, _, err := b.enter(ctx, e, rec, origin)
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
 		}
@@ -158,7 +158,10 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	if rec.Name() != from.Name {
 		return 0, fmt.Errorf("enter record of %s: the entry is of %s", rec.Name(), from.Name)
 	}
-	outcome, err := b.enter(ctx, from, rec, recordstore.Own)
+	outcome, swapped, err := b.enter(ctx, from, rec, recordstore.Own)
+	if err == nil && !swapped {
+		err = b.unchanged(ctx, from) // no swap has told
+	}
 	if err != nil {
 		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
 	}
@@ -166,28 +169,41 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	return outcome, nil
 }
 
+// unchanged returns recordstore.ErrConflict if the stored entry is another one.
+func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
+	now, err := b.Store.Get(ctx, e.Name)
+	switch {
+	case errors.Is(err, recordstore.ErrNotFound):
+		return nil
+	case err == nil && now.Version != e.Version:
+		return recordstore.ErrConflict
+	}
+	return err
+}
+
 // enter judges rec against e and stores what follows from it. What it writes is
 // one swap: a crash leaves all of it or nothing.
-func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, origin recordstore.Origin) (Outcome, error) {
+func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, origin recordstore.Origin) (_ Outcome, swapped bool, _ error) {
 	if err := b.liftSeen(ctx, &e); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	next, outcome := judge(e, rec)
 	next.Origin = max(e.Origin, origin)
+	changed := outcome == New || outcome == Fork
 	switch {
-	case outcome == New || outcome == Fork:
+	case changed:
 		next.Changed = b.now()
 	case e.Version == 0 || next.Origin == e.Origin:
-		return outcome, nil // nothing to write: least of all an entry for an old record
+		return outcome, false, nil // nothing to write: least of all an entry for an old record
 	}
 	stored, err := b.Store.Swap(ctx, next)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	if outcome == New || outcome == Fork {
+	if changed {
 		b.watchers.tell(Change{Outcome: outcome, Entry: stored})
 	}
-	return outcome, nil
+	return outcome, true, nil
 }
 
 // judge returns the entry as it is after rec came in, and what rec was to it.

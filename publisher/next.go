@@ -48,6 +48,7 @@ const (
 	stepAnswerAcks step = "answer acks"
 )
 
+// pass lets tests in.
 func (p *Publisher) pass(s step) error {
 	if p.at == nil {
 		return nil
@@ -117,6 +118,9 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	}
 	rec, err := ipns.Sign(ctx, signer, f, req.Form)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := p.pass(stepSigned); err != nil {
 		return Result{}, err
 	}
 	if err := p.pass(stepEnter); err != nil {

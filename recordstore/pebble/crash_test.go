@@ -56,7 +56,7 @@ func (m *machine) Stop() error {
 // TestR2PowerLoss cuts the power at any moment, with any part of what was not
 // synced on disk.
 func TestR2PowerLoss(t *testing.T) {
-	cycles := 400
+	cycles := 250
 	if *long {
 		cycles = 10_000
 	}

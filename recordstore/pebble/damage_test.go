@@ -70,7 +70,7 @@ func damageImage(t *testing.T, closed bool) (*vfs.MemFS, *ledger) {
 }
 
 func flipAll(t *testing.T, image *vfs.MemFS, l *ledger, closed bool) {
-	perFile := 6
+	perFile := 4
 	if *long {
 		perFile = 2000
 	}

@@ -69,7 +69,7 @@ func (f fullFile) Write(p []byte) (int, error) {
 
 // TestR13FullDisk fills the disk at each write, and frees it again.
 func TestR13FullDisk(t *testing.T) {
-	writes := int64(60)
+	writes := int64(30)
 	if *long {
 		writes = 600
 	}

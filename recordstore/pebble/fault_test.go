@@ -114,7 +114,7 @@ func TestR14ErrorAtEachCall(t *testing.T) {
 		faultChild(t)
 		return
 	}
-	step := 4
+	step := 6
 	if *long {
 		step = 1
 	}
