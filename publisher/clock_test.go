@@ -1,0 +1,168 @@
+package publisher_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+// TestR17Clock publishes with a clock that is off by a second to centuries, then
+// with the right one again: what the wrong clock did must not block the name.
+func TestR17Clock(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, tt := range []struct {
+		what    string
+		off     time.Duration
+		skew    bool // others tell us
+		refused error
+	}{
+		{"a second behind", -time.Second, false, nil},
+		{"a second ahead", time.Second, false, nil},
+		{"an hour behind", -time.Hour, false, nil},
+		{"an hour behind, and told so", -time.Hour, true, publisher.ErrClock},
+		{"a minute ahead, and told so", time.Minute, true, nil},
+		{"a year behind", -year, false, publisher.ErrClock},
+		{"ten years behind", -10 * year, false, publisher.ErrClock},
+		{"in 1970", time.Unix(0, 0).Sub(epoch), false, publisher.ErrClock},
+		{"a day ahead", 24 * time.Hour, false, nil},
+		{"ten years ahead", 10 * year, false, nil},
+		{"ten years ahead, and told so", 10 * year, true, publisher.ErrClock},
+		{"in 2038", time.Unix(1<<31+1, 0).Sub(epoch), false, nil},
+		{"at a leap second", time.Date(2028, 12, 31, 23, 59, 59, 999999999, time.UTC).Sub(epoch), false, nil},
+	} {
+		off := tt.off
+		s := newSite(t, 0)
+		s.Now = func() time.Time { return epoch.Add(off) }
+		s.Book.Now = s.Now
+		if tt.skew {
+			s.Skew = func() (time.Duration, bool) { return off, true }
+		}
+		stored := publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitStored}
+		wrong, err := s.Publish(t.Context(), s.key.Signer, stored)
+		if !errors.Is(err, tt.refused) {
+			t.Errorf("%s: %v", tt.what, err)
+		}
+		if err == nil && !wrong.Record.EOL().After(s.Now()) {
+			t.Errorf("%s: the record had ended when it was signed", tt.what)
+		}
+		off = 0
+		right, err := s.Publish(t.Context(), s.key.Signer, stored)
+		if err != nil {
+			t.Errorf("%s: the right clock is refused: %v", tt.what, err)
+			continue
+		}
+		if wrong.Record != nil && ipns.Compare(right.Record, wrong.Record) < 0 {
+			t.Errorf("%s: the record of the right clock loses against that of the wrong one", tt.what)
+		}
+		if right.Record.EOL().Sub(epoch) != ipns.DefaultLifetime && right.Outcome != names.Same {
+			t.Errorf("%s: the right clock gives EOL %v", tt.what, right.Record.EOL())
+		}
+		if e, err := s.Book.Get(t.Context(), s.key.Name); err != nil || e.Record.Hash() != right.Record.Hash() {
+			t.Errorf("%s: the name is stuck with %v", tt.what, e.Record)
+		}
+	}
+}
+
+// TestR17Lifetimes refuses before anything is signed what would have no life, or
+// too long a one, and only warns of a short one.
+func TestR17Lifetimes(t *testing.T) {
+	for _, tt := range []struct {
+		what     string
+		now      time.Time
+		lifetime time.Duration
+		limit    time.Duration
+		refused  bool
+		warned   bool
+	}{
+		{"48 hours", epoch, 48 * time.Hour, 0, false, false},
+		{"59 seconds", epoch, 59 * time.Second, 0, false, true},
+		{"1 nanosecond", epoch, 1, 0, false, true},
+		{"negative", epoch, -1, 0, true, false},
+		{"a century, no limit", epoch, 100 * 365 * 24 * time.Hour, 0, false, false},
+		{"above the limit", epoch, 31 * 24 * time.Hour, 30 * 24 * time.Hour, true, false},
+		{"at the limit", epoch, 30 * 24 * time.Hour, 30 * 24 * time.Hour, false, false},
+		{"past the year 9999", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), 48 * time.Hour, 0, true, false},
+		{"within the year 9999", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), time.Hour, 0, false, false},
+	} {
+		s := newSite(t, 0)
+		signed := 0
+		s.Now = func() time.Time { return tt.now }
+		s.MaxLifetime = tt.limit
+		s.SetStep(func(step string) error {
+			if step == "sign" {
+				signed++
+			}
+			return nil
+		})
+		res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa", Lifetime: tt.lifetime, Wait: publisher.WaitStored})
+		if tt.refused != errors.Is(err, publisher.ErrLifetime) || tt.refused == (err == nil) || tt.refused && signed > 0 {
+			t.Errorf("%s: %v, signed %d times", tt.what, err, signed)
+		}
+		if tt.warned != (len(res.Warnings) > 0) {
+			t.Errorf("%s: warnings %q", tt.what, res.Warnings)
+		}
+	}
+}
+
+// TestR17Jump has the clock jump while a record is being signed.
+func TestR17Jump(t *testing.T) {
+	for _, jump := range []time.Duration{-24 * time.Hour, 24 * time.Hour, 4 * 365 * 24 * time.Hour} {
+		s := newSite(t, 0)
+		off := time.Duration(0)
+		s.Now = func() time.Time { return epoch.Add(off) }
+		s.Book.Now = s.Now
+		s.SetStep(func(step string) error {
+			if step == "signed" {
+				off = jump
+			}
+			return nil
+		})
+		stored := publisher.Request{Value: "/ipfs/bafkqaaa/1", Wait: publisher.WaitStored}
+		first, err := s.Publish(t.Context(), s.key.Signer, stored)
+		if err != nil || first.Record.EOL() != epoch.Add(ipns.DefaultLifetime) {
+			t.Fatalf("jump by %v: %v", jump, err)
+		}
+		s.SetStep(func(string) error { return nil })
+		// Long enough ago, the life of the record has become senseless: what it is
+		// renewed for must not.
+		s.Signers = signers(s.key)
+		e, err := s.Book.Get(t.Context(), s.key.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed, err := s.Renew(t.Context(), e)
+		if err != nil && !errors.Is(err, publisher.ErrOlder) && !errors.Is(err, publisher.ErrClock) {
+			t.Fatalf("jump by %v: renew: %v", jump, err)
+		}
+		if err == nil && (!renewed.EOL().After(s.Now()) || renewed.Sequence() != 0) {
+			t.Errorf("jump by %v: renewed with EOL %v", jump, renewed.EOL())
+		}
+		off = 0
+		stored.Value = "/ipfs/bafkqaaa/2"
+		if _, err := s.Publish(t.Context(), s.key.Signer, stored); err != nil {
+			t.Errorf("jump by %v: the next publish: %v", jump, err)
+		}
+	}
+}
+
+// TestMarksAfterRestart keeps what was known when everything else is gone.
+func TestMarksAfterRestart(t *testing.T) {
+	s := newSite(t, 0)
+	k := recordstoretest.NewKey(t)
+	if _, err := s.Book.Take(t.Context(), k.Record(t, 5, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Seen); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Book.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := &names.Book{Store: s.store, Now: s.Now}
+	if m, err := again.Seen(t.Context(), k.Name); err != nil || m.Sequence != 5 {
+		t.Fatalf("mark after a restart: %+v, %v", m, err)
+	}
+}
