@@ -75,6 +75,7 @@ func (c *cli) root() *cobra.Command {
 		Short:         "Names that never change for content that does",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs, // or cobra would answer unknown words itself
 		RunE:          group("Unknown Command %q"),
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true

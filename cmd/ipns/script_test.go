@@ -1,0 +1,136 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ipns": main})
+}
+
+// TestScripts runs testdata/script/*.txtar, which specify the command. Beside
+// the commands of testscript they use:
+//
+//	start LOG TEXT ipns …   run in the background until TEXT is in the file LOG
+//	interrupt LOG           interrupt it and wait for its end
+//	kill9 LOG               the same with kill -9
+//	ended LOG               wait for its end
+//	await LOG TEXT          wait until TEXT is in LOG
+//	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("IPNS_PATH", filepath.Join(e.WorkDir, "repo"))
+			e.Setenv("HOME", e.WorkDir)
+			e.Values[processes{}] = map[string]*process{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":     start,
+			"interrupt": func(ts *testscript.TestScript, _ bool, args []string) { end(ts, args[0], syscall.SIGINT) },
+			"kill9":     func(ts *testscript.TestScript, _ bool, args []string) { end(ts, args[0], syscall.SIGKILL) },
+			"ended":     func(ts *testscript.TestScript, _ bool, args []string) { wait(ts, args[0], "being told to stop") },
+			"await":     func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) },
+			"capture":   capture,
+		},
+	})
+}
+
+// Limits of the scripts.
+const (
+	readyTimeout = 30 * time.Second
+	stopTimeout  = 20 * time.Second
+)
+
+// processes is the key of a script's processes, which are named by their logs.
+type processes struct{}
+
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func start(ts *testscript.TestScript, _ bool, args []string) {
+	log, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	path, err := exec.LookPath(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2]))
+	ts.Check(err)
+	cmd := exec.Command(path, args[3:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	for _, v := range []string{"PATH", "HOME", "IPNS_PATH", "TMPDIR"} {
+		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	ts.Check(cmd.Start())
+	p := &process{cmd, make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in its log
+		log.Close()
+		close(p.ended)
+	}()
+	running(ts)[args[0]] = p
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		<-p.ended
+	})
+	await(ts, args[0], args[1])
+}
+
+func running(ts *testscript.TestScript) map[string]*process {
+	return ts.Value(processes{}).(map[string]*process)
+}
+
+func await(ts *testscript.TestScript, log, text string) {
+	p := running(ts)[log]
+	deadline := time.Now().Add(readyTimeout)
+	for {
+		b, err := os.ReadFile(ts.MkAbs(log))
+		ts.Check(err)
+		if strings.Contains(string(b), text) {
+			return
+		}
+		select {
+		case <-p.ended:
+			ts.Fatalf("%s ended without %q:\n%s", log, text, b)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %q in %s after %v:\n%s", text, log, readyTimeout, b)
+		}
+	}
+}
+
+func end(ts *testscript.TestScript, log string, sig syscall.Signal) {
+	p := running(ts)[log]
+	ts.Check(p.cmd.Process.Signal(sig))
+	wait(ts, log, sig.String())
+	if sig == syscall.SIGINT && !p.cmd.ProcessState.Success() {
+		ts.Fatalf("%s ended with %v:\n%s", log, p.cmd.ProcessState, ts.ReadFile(log))
+	}
+}
+
+func wait(ts *testscript.TestScript, log, what string) {
+	select {
+	case <-running(ts)[log].ended:
+	case <-time.After(stopTimeout):
+		ts.Fatalf("%s still runs %v after %s", log, stopTimeout, what)
+	}
+}
+
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
+	if m == nil {
+		ts.Fatalf("no %s in %s:\n%s", args[2], args[1], ts.ReadFile(args[1]))
+	}
+	ts.Setenv(args[0], m[1])
+}
