@@ -42,6 +42,8 @@ type Published struct {
 	// should hold it: the 20 closest, fewer if the network has fewer.
 	Announced int
 	Of        int
+	// Announcing says that more servers are still being asked.
+	Announcing bool `json:",omitempty"`
 	// Networks has the same for each network that was tried.
 	Networks []NetworkReceipt `json:",omitempty"`
 }
@@ -72,6 +74,8 @@ func (req PublishRequest) Text(p Published) string {
 func (p Published) Receipt() string {
 	var b strings.Builder
 	switch {
+	case p.Announced == 0 && p.Announcing:
+		b.WriteString("stored here; it is being announced")
 	case p.Of == 0:
 		b.WriteString("stored here; announced to nobody: no servers are known")
 	case p.Announced == 0:
@@ -124,11 +128,12 @@ type Put struct {
 	Name  string
 	Value string
 	// As in Published.
-	Sequence  uint64
-	Stored    bool
-	Announced int
-	Of        int
-	Networks  []NetworkReceipt `json:",omitempty"`
+	Sequence   uint64
+	Stored     bool
+	Announced  int
+	Of         int
+	Announcing bool             `json:",omitempty"`
+	Networks   []NetworkReceipt `json:",omitempty"`
 }
 
 // Text is the name.

@@ -200,7 +200,9 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		yield(rpc.Published{}, err)
 		return
 	}
-	yield(published(p.name, res.Record, res.Receipt), nil)
+	out := published(p.name, res.Record, res.Receipt)
+	out.Announcing = n.host != nil && !res.Complete
+	yield(out, nil)
 }
 
 // notAnnounced is the error of a publish that is stored and not announced as
