@@ -18,8 +18,8 @@ import (
 	"github.com/ipld/go-ipld-prime/datamodel"
 )
 
-// ParsePath reads an immutable path: /ipfs/<cid>, with or without more elements, or the same without /ipfs/.
-func ParsePath(s string) (path.ImmutablePath, error) {
+// parsePath reads an immutable path: /ipfs/<cid>, with or without more elements, or the same without /ipfs/.
+func parsePath(s string) (path.ImmutablePath, error) {
 	p, err := path.NewPath(s)
 	if err != nil {
 		var bare error
@@ -34,9 +34,9 @@ func ParsePath(s string) (path.ImmutablePath, error) {
 	return im, nil
 }
 
-// Resolve follows an immutable path (see [ParsePath]) to the CID of its end. A CID alone is not looked for.
+// Resolve follows an immutable path (/ipfs/<cid>[/more], or without /ipfs/) to the CID of its end. A CID alone is not looked for.
 func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
-	im, err := ParsePath(p)
+	im, err := parsePath(p)
 	if err != nil {
 		return cid.Undef, err
 	}
@@ -58,7 +58,7 @@ func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
 	return c, nil
 }
 
-// Cat opens the file at an immutable path (see [ParsePath]). Blocks that are not here are fetched as they are read,
+// Cat opens the file at an immutable path (/ipfs/<cid>[/more], or without /ipfs/). Blocks that are not here are fetched as they are read,
 // for as long as ctx lives. A directory is an error.
 func (s *Store) Cat(ctx context.Context, p string) (io.ReadSeekCloser, error) {
 	c, err := s.Resolve(ctx, p)
