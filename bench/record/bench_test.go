@@ -14,10 +14,6 @@ import (
 	"github.com/goipns/ipns"
 )
 
-const value = "/ipfs/bafybeibj6lixxzqtsb45ysdjnupvqkufgdvzqbnvmhw2kf7cfkesy7r7d4"
-
-var eol = time.Date(2125, 1, 1, 0, 0, 0, 123456789, time.UTC)
-
 func newKey(b testing.TB) crypto.PrivKey {
 	b.Helper()
 	priv, err := ipns.GenerateKey(ipns.Ed25519, 0)
@@ -35,8 +31,6 @@ func newRecord(b testing.TB, form ipns.Form, sequence uint64) *ipns.Record {
 	}
 	return r
 }
-
-var forms = []ipns.Form{ipns.V1V2, ipns.V2Only}
 
 // BenchmarkSign makes and serializes a record. The floor is the signatures alone.
 func BenchmarkSign(b *testing.B) {
