@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-
-	"github.com/goipns/ipns"
 )
 
 // Limits of one DNSLink lookup.
@@ -163,15 +161,20 @@ func parseLinks(txt []string) (string, error) {
 // parseLink reads one TXT record: "dnslink=" and a path or, as was once usual, a
 // CID; or one of these alone.
 func parseLink(entry string) (path string, ok bool) {
+	if len(entry) > MaxPathLength {
+		return "", false
+	}
 	for _, b := range []byte(entry) {
 		if b < 0x20 || b > 0x7e {
 			return "", false
 		}
 	}
 	value := strings.TrimPrefix(entry, linkPrefix)
-	if c, err := cid.Decode(value); err == nil {
-		return "/ipfs/" + c.String(), true
+	if len(value) <= maxRoot {
+		if c, err := cid.Decode(value); err == nil {
+			return "/ipfs/" + c.String(), true
+		}
 	}
-	path, err := ipns.ParsePath(value)
+	path, err := parsePath(value)
 	return path, err == nil
 }

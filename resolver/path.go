@@ -13,11 +13,18 @@ import (
 
 const namespace = "/ipns/"
 
+// maxRoot bounds a root, in bytes: reading a longer one would take the time of
+// its square, and no CID, name or domain is as long.
+const maxRoot = 1024
+
 // ParsePath returns the path /ipns/… that a text asks to resolve: a path of that
 // kind, a name or a domain with or without more behind it, or an ipns: URI, in
 // which the case of the scheme is free and the rest is kept byte for byte.
 // Errors wrap ErrPath.
 func ParsePath(text string) (string, error) {
+	if len(text) > MaxPathLength {
+		return "", fmt.Errorf("text of %d bytes is %w", len(text), ErrPath)
+	}
 	path := ipns.PathFromURI(text)
 	if !strings.HasPrefix(path, "/") {
 		path = namespace + path
@@ -26,14 +33,26 @@ func ParsePath(text string) (string, error) {
 	if !ok || root == "" || root[0] == '/' {
 		return "", fmt.Errorf("%q is %w", text, ErrPath)
 	}
-	clean, err := ipns.ParsePath(path)
+	clean, err := parsePath(path)
 	if err != nil {
-		return "", fmt.Errorf("%q is %w: %w", text, ErrPath, err)
+		return "", fmt.Errorf("%w: %w", ErrPath, err)
 	}
 	if !mutable(clean) {
 		return "", fmt.Errorf("%q is %w", text, ErrPath)
 	}
 	return clean, nil
+}
+
+// parsePath is ipns.ParsePath within the limits of a Resolver.
+func parsePath(path string) (string, error) {
+	if len(path) > MaxPathLength {
+		return "", fmt.Errorf("%w: path of %d bytes", ipns.ErrValue, len(path))
+	}
+	parts := strings.SplitN(path, "/", 4)
+	if len(parts) > 2 && len(parts[2]) > maxRoot {
+		return "", fmt.Errorf("%w: root of %d bytes", ipns.ErrValue, len(parts[2]))
+	}
+	return ipns.ParsePath(path)
 }
 
 // split cuts a path /ipns/root/rest in two. The rest begins with its slash.
@@ -48,7 +67,7 @@ func split(path string) (root, rest string) {
 // join appends the rest of the path that was resolved to where its root leads. A
 // final slash of the rest is kept.
 func join(hop Hop, rest string) (string, error) {
-	base, err := ipns.ParsePath(hop.Value)
+	base, err := parsePath(hop.Value)
 	if err != nil {
 		return "", fmt.Errorf("could not resolve name: %s: %w", hop.Root, err)
 	}
@@ -64,6 +83,9 @@ func join(hop Hop, rest string) (string, error) {
 // parseRoot tells what the root of a path /ipns/… is: a name if it can be read
 // as one, else a domain.
 func parseRoot(root string) (name ipns.Name, domain string, err error) {
+	if len(root) > maxRoot {
+		return ipns.Name{}, "", fmt.Errorf("%w: root of %d bytes", ErrPath, len(root))
+	}
 	name, err = ipns.ParseName(root)
 	if err == nil {
 		return name, "", nil
@@ -82,7 +104,7 @@ func parseRoot(root string) (name ipns.Name, domain string, err error) {
 // parseDomain returns a domain as it is asked for and cached: in lower case and
 // A-labels, without a final dot.
 func parseDomain(s string) (string, error) {
-	domain := strings.ToLower(strings.TrimSuffix(s, "."))
+	domain := strings.ToLower(s)
 	if strings.ContainsFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		ascii, err := idna.Lookup.ToASCII(domain)
 		if err != nil {
@@ -90,7 +112,8 @@ func parseDomain(s string) (string, error) {
 		}
 		domain = ascii
 	}
-	if !ipns.IsDomainName(domain) || strings.ContainsFunc(domain, notInHost) {
+	domain = strings.TrimSuffix(domain, ".")
+	if strings.HasSuffix(domain, ".") || !ipns.IsDomainName(domain) || strings.ContainsFunc(domain, notInHost) {
 		return "", fmt.Errorf("not a valid domain name: %q", s)
 	}
 	return domain, nil
@@ -117,7 +140,7 @@ func ParseStatic(text string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if static[key], err = ipns.ParsePath(value); err != nil {
+		if static[key], err = parsePath(value); err != nil {
 			return nil, fmt.Errorf("what %s means: %w", root, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goipns/ipns"
 )
@@ -50,6 +51,7 @@ func TestParseDomain(t *testing.T) { // N-24, D-16, D-17
 		"singlednslabelshouldbeok":               "singlednslabelshouldbeok",
 		"_acme.1234.test":                        "_acme.1234.test",
 		"bücher.example":                         "xn--bcher-kva.example",
+		"bücher。example。":                        "xn--bcher-kva.example",
 		"BÜCHER.example.":                        "xn--bcher-kva.example",
 		strings.Repeat("a", 63) + ".test":        strings.Repeat("a", 63) + ".test",
 		"123":                                    "123",
@@ -62,7 +64,7 @@ func TestParseDomain(t *testing.T) { // N-24, D-16, D-17
 		}
 	}
 	for _, text := range []string{
-		"", ".", "..", "a..b", ".a", "a b", "a\tb", "a#b", "a?b", "a:80", "127.0.0.1", "127.0.0.1.", "::1", "[::1]",
+		"", ".", "..", "a..", "a。.", "a..b", "１２７.0.0.1", ".a", "a b", "a\tb", "a#b", "a?b", "a:80", "127.0.0.1", "127.0.0.1.", "::1", "[::1]",
 		"a\x00", "a\r\nb", strings.Repeat("a", 64) + ".test", strings.Repeat("abcdefghi.", 26), "\xff.test", "a\u202eb.test",
 	} {
 		if got, err := parseDomain(text); err == nil {
@@ -84,8 +86,33 @@ func TestParseRootOtherCID(t *testing.T) {
 	}
 }
 
-// The hostile names that this project collects: none of them reaches the DNS by
-// mistake for a name, none panics.
+// Whoever sends long text does not keep us busy: each of these takes the time of
+// its square to decode.
+func TestLongTextIsRefusedAtOnce(t *testing.T) {
+	long := strings.Repeat("2", 1<<20)
+	for _, prefix := range []string{"k", "z", "b", "f", "Qm", "1", "a.", "ü"} {
+		start := time.Now()
+		for range 100 {
+			if _, err := ParsePath(prefix + long); !errors.Is(err, ErrPath) {
+				t.Fatalf("%s: %v", prefix, err)
+			}
+			if _, _, err := parseRoot(prefix + long); !errors.Is(err, ErrPath) {
+				t.Fatalf("%s: %v", prefix, err)
+			}
+			if _, err := join(Hop{Value: "/ipfs/" + prefix + long[:5000]}, ""); !errors.Is(err, ipns.ErrValue) {
+				t.Fatalf("%s: %v", prefix, err)
+			}
+			if path, ok := parseLink("dnslink=" + prefix + long); ok {
+				t.Fatalf("%s: %.20s", prefix, path)
+			}
+		}
+		if each := time.Since(start) / 100; each > 10*time.Millisecond {
+			t.Errorf("%s: %v", prefix, each)
+		}
+	}
+}
+
+// Every root is a name or a domain in its canonical form, or an error.
 func FuzzParseRoot(f *testing.F) {
 	for _, s := range []string{"k51", "example.com", "12D3KooW", "Qm", "b", "f01", "a.b.", "_x", "xn--"} {
 		f.Add(s)
