@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -121,7 +122,11 @@ func (s *Store) provideNew(ctx context.Context) {
 		if len(failed) > 0 && ctx.Err() == nil {
 			s.log.Warn("new roots not announced", "roots", len(failed), "err", err, "again_in", newRootRetry)
 		}
-		late = append(late, failed...)
+		for _, c := range failed {
+			if !slices.Contains(late, c) {
+				late = append(late, c)
+			}
+		}
 		late = late[max(0, len(late)-maxNewRoots):] // the next round announces the others
 	}
 }

@@ -107,7 +107,7 @@ func (s *Servers) serve(l manet.Listener, h http.Handler, maxConns int) {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.node.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.node.log.Handler(), slog.LevelWarn),
 	}
 	s.servers = append(s.servers, srv)
 	s.node.background(func() { _ = srv.Serve(netutil.LimitListener(manet.NetListener(l), maxConns)) })
