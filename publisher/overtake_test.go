@@ -168,8 +168,8 @@ func (m *interleaving) check(t *rapid.T) {
 	}
 }
 
-// TestR8NeverOvertaken interleaves publishes, renewals and records from outside.
-func TestR8NeverOvertaken(t *testing.T) {
+// TestR8F3NeverOvertaken interleaves publishes, renewals and records from outside.
+func TestR8F3NeverOvertaken(t *testing.T) {
 	goal := 20_000
 	if *long {
 		goal = 1_000_000

@@ -52,6 +52,20 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
+// Stats says what goes on, for metrics.
+type Stats struct {
+	Announcing int // records on their way, or waiting for it
+	Retrying   int // names that too few hold
+}
+
+// Stats returns what goes on now.
+func (p *Publisher) Stats() Stats {
+	p.init()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{Announcing: len(p.announce), Retrying: len(p.retries)}
+}
+
 // resume announces the own records that no receipt tells of: the process ended
 // between storing and announcing, or its bookkeeping is lost.
 func (p *Publisher) resume(ctx context.Context) error {

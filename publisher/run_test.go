@@ -108,8 +108,8 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// TestOneBadKeyDelaysNobody has names fail in every way at the same time.
-func TestOneBadKeyDelaysNobody(t *testing.T) {
+// TestV3F4OneBadKeyDelaysNobody has names fail in every way at the same time.
+func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var keys []recordstoretest.Key
 		for i := range 40 {

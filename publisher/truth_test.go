@@ -16,8 +16,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestR10TruthfulAnswers has every outcome of an announcement meet every wish.
-func TestR10TruthfulAnswers(t *testing.T) {
+// TestR10V6F1TruthfulAnswers has every outcome of an announcement meet every wish.
+func TestR10V6F1TruthfulAnswers(t *testing.T) {
 	nets := map[string]func(*routingtest.Network){
 		"all take it":     func(*routingtest.Network) {},
 		"12 of 20 refuse": func(n *routingtest.Network) { spoil(n, 12, routingtest.Refusing) },
@@ -200,8 +200,8 @@ func TestIfSequence(t *testing.T) {
 	}
 }
 
-// TestOverflow ends at the last number there is.
-func TestOverflow(t *testing.T) {
+// TestF2Overflow ends at the last number there is.
+func TestF2Overflow(t *testing.T) {
 	s := newSite(t, 0)
 	last := uint64(math.MaxUint64)
 	stored := func(r *publisher.Request) { r.Wait, r.Force = publisher.WaitStored, true }
@@ -212,8 +212,8 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// TestUnknownSequence makes records of a key that came from elsewhere.
-func TestUnknownSequence(t *testing.T) {
+// TestV4F9UnknownSequence makes records of a key that came from elsewhere.
+func TestV4F9UnknownSequence(t *testing.T) {
 	seven := func(t *testing.T, s *site) *ipns.Record {
 		return s.key.Record(t, 7, "/ipfs/bafkqaaa/seven", epoch.Add(time.Hour))
 	}

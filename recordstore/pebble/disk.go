@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -18,6 +19,7 @@ const DefaultReserve = 64 << 20
 
 const (
 	fullPoll  = 50 * time.Millisecond  // how often a full disk is looked at
+	cacheSize = 64 << 20               // bytes of blocks that a database keeps in memory
 	usageKeep = 100 * time.Millisecond // how long a figure of free space is believed
 )
 
@@ -58,7 +60,10 @@ func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	if err := d.setAside(); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
 	}
-	db, err := pebble.Open(d.Dir, &pebble.Options{
+	cache := pebble.NewCache(cacheSize)
+	defer cache.Unref() // the database holds it
+	o := &pebble.Options{
+		Cache:              cache,
 		FS:                 diskFS{FS: d.fs(), disk: d},
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             logger{log},
@@ -70,7 +75,12 @@ func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 			},
 			BackgroundError: func(err error) { log.Error("database: work in the background failed", "error", err) },
 		},
-	})
+	}
+	for i := range o.Levels {
+		// Most names that are asked for are not here.
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(d.Dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
 	}

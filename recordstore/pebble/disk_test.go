@@ -67,8 +67,8 @@ func (f fullFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-// TestR13FullDisk fills the disk at each write, and frees it again.
-func TestR13FullDisk(t *testing.T) {
+// TestR13F6FullDisk fills the disk at each write, and frees it again.
+func TestR13F6FullDisk(t *testing.T) {
 	writes := int64(30)
 	if *long {
 		writes = 600

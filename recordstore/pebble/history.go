@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,34 +14,31 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// remember adds the entry's records to the history, in the batch that changes
-// the entry, and keeps the bounds of a hosted name. The caller holds the name's
-// lock.
-func (s *Store) remember(b *pebble.Batch, e recordstore.Entry) error {
-	id := e.Name.Kad()
-	added := make(map[recordstore.PastKey]bool)
-	for _, rec := range e.Kept() {
-		pk := recordstore.PastKeyOf(rec)
-		key := s.key(kindHistory, id[:], pk[:])
-		same := false
-		err := s.get(key, func(old []byte) error {
-			p, err := decodePast(e.Name, old)
-			same = err == nil && p.Record.Hash() == rec.Hash()
-			return nil // a damaged version is written anew
-		})
-		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-			return err
+// remember adds the records of next that old did not have to the history, in the
+// batch that changes the entry, and keeps the bounds of a hosted name. The caller
+// holds the name's lock.
+func (s *Store) remember(b *pebble.Batch, old, next recordstore.Entry) error {
+	id := next.Name.Kad()
+	var had [][32]byte
+	if old.Origin >= recordstore.Hosted {
+		for _, rec := range old.Kept() {
+			had = append(had, rec.Hash())
 		}
-		added[pk] = true
-		if same {
+	}
+	added := make(map[recordstore.PastKey]bool)
+	for _, rec := range next.Kept() {
+		if slices.Contains(had, rec.Hash()) {
 			continue
 		}
-		if err := b.Set(key, encodePast(recordstore.Past{Record: rec, At: e.Changed}), nil); err != nil {
+		pk := recordstore.PastKeyOf(rec)
+		added[pk] = true
+		key := s.key(kindHistory, id[:], pk[:])
+		if err := b.Set(key, encodePast(recordstore.Past{Record: rec, At: next.Changed}), nil); err != nil {
 			return err
 		}
 	}
-	if e.Origin == recordstore.Hosted {
-		return s.bound(b, e.Name, added)
+	if next.Origin == recordstore.Hosted && len(added) > 0 {
+		return s.bound(b, next.Name, added)
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (s *Store) prepare(e recordstore.Entry) (old, next recordstore.Entry, b *pe
 		return old, next, nil, err
 	}
 	b = s.db.NewBatch()
-	if err := s.fill(b, next); err != nil {
+	if err := s.fill(b, old, next); err != nil {
 		return old, next, nil, errors.Join(fmt.Errorf("swap %s: %w", e.Name, err), b.Close())
 	}
 	return old, next, b, nil
@@ -258,14 +258,14 @@ func (s *Store) filling() <-chan struct{} {
 }
 
 // fill puts an entry and its history into a batch.
-func (s *Store) fill(b *pebble.Batch, e recordstore.Entry) error {
-	if err := b.Set(s.nameKey(kindEntry, e.Name), encodeEntry(e), nil); err != nil {
+func (s *Store) fill(b *pebble.Batch, old, next recordstore.Entry) error {
+	if err := b.Set(s.nameKey(kindEntry, next.Name), encodeEntry(next), nil); err != nil {
 		return err
 	}
-	if e.Origin < recordstore.Hosted {
+	if next.Origin < recordstore.Hosted {
 		return nil
 	}
-	return s.remember(b, e)
+	return s.remember(b, old, next)
 }
 
 // Sync implements recordstore.Store.
