@@ -58,7 +58,7 @@ func parseName(s string) (Name, error) {
 		return Name{}, errors.New("empty")
 	case len(s) > maxNameText:
 		return Name{}, fmt.Errorf("longer than %d characters", maxNameText)
-	case strings.ContainsFunc(s, notInName):
+	case strings.ContainsFunc(s, notInName), strings.Contains(s, "/") && !isBase64(s):
 		return Name{}, errors.New("contains a slash, a number sign, white space or a control character")
 	case strings.HasPrefix(s, "1"), strings.HasPrefix(s, "Qm"):
 		_, b, err := multibase.Decode("z" + s)
@@ -74,9 +74,12 @@ func parseName(s string) (Name, error) {
 	return nameFromCID(b)
 }
 
-// notInName reports whether r cannot be part of a name. Some decoders skip line
-// breaks, and base64 has the slash in its alphabet.
-func notInName(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '#' }
+// notInName reports whether r cannot be part of a name. Some decoders would skip
+// line breaks.
+func notInName(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }
+
+// isBase64 reports whether s claims to be in the one alphabet that has a slash.
+func isBase64(s string) bool { return s[0] == multibase.Base64 || s[0] == multibase.Base64pad }
 
 // nameFromCID takes a binary CIDv1 with codec libp2p-key.
 func nameFromCID(b []byte) (Name, error) {

@@ -56,7 +56,8 @@ func TestNameForms(t *testing.T) {
 		c := n.CID()
 		for _, base := range []multibase.Encoding{
 			multibase.Base2, multibase.Base16, multibase.Base16Upper, multibase.Base32, multibase.Base32Upper,
-			multibase.Base36, multibase.Base36Upper, multibase.Base58BTC, multibase.Base64url, multibase.Base256Emoji,
+			multibase.Base36, multibase.Base36Upper, multibase.Base58BTC, multibase.Base64, multibase.Base64pad, multibase.Base64url,
+			multibase.Base256Emoji,
 		} {
 			s, err := c.StringOfBase(base)
 			if err != nil {
@@ -190,6 +191,10 @@ func TestNameRefused(t *testing.T) {
 		}
 		return s
 	}
+	base64Name, err := good.Encode("base64")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for why, s := range map[string]string{
 		"empty":                    "",
 		"prefix alone":             "/ipns/",
@@ -203,6 +208,8 @@ func TestNameRefused(t *testing.T) {
 		"space before":             " " + k51,
 		"line break after":         k51 + "\n",
 		"URI":                      "ipns://" + k51,
+		"base64 and a sub-path":    base64Name + "/sub",
+		"base64 and a slash":       base64Name + "/",
 		"codec dag-pb":             cid.NewCidV1(cid.DagProtobuf, good.Binary()).String(),
 		"codec raw":                cid.NewCidV1(cid.Raw, good.Binary()).String(),
 		"CIDv0 in multibase":       "z" + mustName(t, identities[2].base58).PeerID().String(),
@@ -237,7 +244,7 @@ func TestNameRefused(t *testing.T) {
 			t.Errorf("%s: the error has %d bytes", why, len(err.Error()))
 		}
 	}
-	_, err := ParseName(cid.NewCidV1(cid.DagProtobuf, good.Binary()).String())
+	_, err = ParseName(cid.NewCidV1(cid.DagProtobuf, good.Binary()).String())
 	if want := "require libp2p-key multicodec: retry with /ipns/" + good.CID().String(); !strings.Contains(err.Error(), want) {
 		t.Errorf("wrong codec: %v; want the hint %q", err, want)
 	}

@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+
 	"github.com/goipns/ipns/internal/wire"
 )
 
@@ -134,6 +136,22 @@ func (r *Record) Name() Name { return r.name }
 // Raw returns the serialized record, byte for byte as it came. It must not be
 // modified.
 func (r *Record) Raw() []byte { return r.raw[:len(r.raw):len(r.raw)] }
+
+// PublicKey returns the key that signed the record: the one in the name, or for
+// a name that does not contain its key the one in the record. Errors wrap
+// [ErrMalformed], [ErrKeyNotFound], [ErrKeyMismatch] or [ErrKeyInvalid]; a
+// record from [Open] gives none.
+func (r *Record) PublicKey() (crypto.PubKey, error) {
+	p := parts{raw: r.raw}
+	if err := p.parseEnvelope(); err != nil {
+		return nil, err
+	}
+	key, err := p.publicKey(&r.name)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublicKey(key)
+}
 
 // RawValue returns the value as it was signed. It must not be modified.
 func (r *Record) RawValue() []byte { return r.value.Of(r.raw) }

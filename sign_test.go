@@ -50,6 +50,9 @@ func TestSign(t *testing.T) {
 			if !reflect.DeepEqual(made, r) {
 				t.Errorf("%v %v: signed %+v, opened %+v", typ, form, made, r)
 			}
+			if pub, err := r.PublicKey(); err != nil || !pub.Equals(signer.Public()) {
+				t.Errorf("%v: public key %v, %v", typ, pub, err)
+			}
 			checkLayout(t, r, typ)
 			if form == V1V2 {
 				if err := VerifyV1(name, r.Raw()); err != nil {
