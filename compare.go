@@ -10,7 +10,8 @@ import (
 // they are the same bytes, positive when a is newer. The higher sequence is
 // newer, then the later EOL to the nanosecond, then the larger bytes, so that
 // every node chooses the same one, whatever order it saw them in. Compare looks
-// at no clock: an expired record can be the newest.
+// at no clock: an expired record can be the newest. The specification knows the
+// sequence only; the rest is what all servers of the public DHT do.
 func Compare(a, b *Record) int {
 	if c := cmp.Compare(a.sequence, b.sequence); c != 0 {
 		return c

@@ -14,7 +14,9 @@
 // checked again by [Record.Verify]. A record is forwarded by [Record.Raw]: it
 // is never encoded a second time, so what the signer wrote is what travels.
 //
-// PROTOCOL.md shows every encoding byte by byte.
+// PROTOCOL.md shows every encoding byte by byte. "Section" in the comments here
+// means one of the IPNS Record specification,
+// https://specs.ipfs.tech/ipns/ipns-record/.
 package ipns
 
 import "time"
@@ -22,16 +24,18 @@ import "time"
 const (
 	// MaxRecordSize is the largest serialized record, in bytes. A reader of a
 	// stream should read one byte more, to tell a full record from one too large.
+	// Section Record Size Limit.
 	MaxRecordSize = 10 << 10
 
 	// DefaultTTL is how long a resolver may cache a record whose publisher
-	// has no other wish.
+	// has no other wish. Section TTL.
 	DefaultTTL = 5 * time.Minute
 
 	// DefaultLifetime is the time from publishing to EOL when the publisher has
 	// no other wish. Servers of the public DHT drop a record after as long.
 	DefaultLifetime = 48 * time.Hour
 
-	// RecordMediaType is the media type of a serialized record.
+	// RecordMediaType is the media type of a serialized record. Section Record
+	// Serialization Format.
 	RecordMediaType = "application/vnd.ipfs.ipns-record"
 )

@@ -52,4 +52,7 @@ var (
 
 	// ErrSequence: the sequence number is larger than other implementations read.
 	ErrSequence = errors.New("sequence number too large")
+
+	// ErrMetadata: a key or a value cannot be metadata of a record.
+	ErrMetadata = errors.New("metadata is invalid")
 )

@@ -152,7 +152,8 @@ func (p *parts) problem() error {
 // EOL. It is for archives and for showing old records. That signature does not
 // cover the sequence, and its parts can be shifted against each other: never
 // resolve a name by it. Errors wrap [ErrSize], [ErrMalformed], [ErrKeyNotFound],
-// [ErrKeyMismatch], [ErrKeyInvalid] or [ErrSignature].
+// [ErrKeyMismatch], [ErrKeyInvalid] or [ErrSignature]. Section Legacy SignatureV1
+// Creation and Verification.
 func VerifyV1(name Name, raw []byte) error {
 	if len(raw) > MaxRecordSize {
 		return ErrSize

@@ -12,7 +12,8 @@ import (
 	"github.com/goipns/ipns/internal/wire"
 )
 
-// KeyType is the algorithm of a key, numbered as in a serialized key.
+// KeyType is the algorithm of a key, numbered as in a serialized key. Section Key
+// Types.
 type KeyType int
 
 // The key types. All four verify; Ed25519 is what new names should have.
@@ -59,7 +60,8 @@ var (
 )
 
 // MarshalPublicKey returns the canonical serialization of a key: the protobuf
-// message PublicKey of libp2p. Errors wrap [ErrKeyInvalid].
+// message PublicKey of libp2p. Errors wrap [ErrKeyInvalid]. Section Key
+// Serialization Format.
 func MarshalPublicKey(pub crypto.PubKey) ([]byte, error) {
 	if pub == nil {
 		return nil, fmt.Errorf("%w: no key", ErrKeyInvalid)

@@ -9,9 +9,6 @@ import (
 	"github.com/goipns/ipns/internal/wire"
 )
 
-// ErrMetadata: a key or value cannot be metadata of a record.
-var ErrMetadata = errors.New("metadata is invalid")
-
 // Metadata is the part of a record's signed document that the protocol leaves to
 // its users. Keys should begin with "_" or be the name of a project; they cannot
 // be empty or one of TTL, Value, Sequence, Validity and ValidityType.
@@ -19,6 +16,7 @@ var ErrMetadata = errors.New("metadata is invalid")
 // A value is a string, []byte, bool, int, int64, uint64, or [CBOR] for
 // everything else. [Record.Metadata] returns string, []byte, bool, int64, uint64
 // for what is above 2^63-1, and CBOR, so that its result can be signed again.
+// Section Extensible Data.
 type Metadata map[string]any
 
 // CBOR is one DAG-CBOR item in its strict encoding.

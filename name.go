@@ -32,7 +32,7 @@ const (
 
 // Name is an IPNS name: the multihash of a serialized public key. Names are
 // comparable with ==, whatever text they came from, and can be keys of a map.
-// The zero Name is no name; see [Name.IsZero].
+// The zero Name is no name; see [Name.IsZero]. Section IPNS Name.
 type Name struct {
 	n uint8 // length of the multihash in b
 	b [maxNameBytes]byte
@@ -42,7 +42,7 @@ type Name struct {
 // multibase (k51…, bafz…), or a bare base58btc multihash (12D3Koo…, Qm…), each
 // with or without one leading "/ipns/". It refuses everything else, in
 // particular a name that contains something other than a public key in its
-// canonical form. Errors wrap [ErrName].
+// canonical form. Errors wrap [ErrName]. Section String Representation.
 func ParseName(s string) (Name, error) {
 	text := strings.TrimPrefix(s, namespace)
 	n, err := parseName(text)
@@ -237,13 +237,13 @@ func (n Name) CID() cid.Cid {
 func (n Name) PeerID() peer.ID { return peer.ID(n.b[:n.n]) }
 
 // RoutingKey returns the key of the name in routing systems: "/ipns/" and the
-// binary name.
+// binary name. Section Routing Record.
 func (n Name) RoutingKey() []byte {
 	return append([]byte(namespace), n.b[:n.n]...)
 }
 
 // Topic returns the pubsub topic of the name: "/record/" and the routing key in
-// base64url without padding.
+// base64url without padding. Specification IPNS PubSub Router, section Protocol.
 func (n Name) Topic() string {
 	return topicPrefix + base64.RawURLEncoding.EncodeToString(n.RoutingKey())
 }

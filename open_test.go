@@ -417,8 +417,12 @@ func TestExpiry(t *testing.T) {
 		now  time.Time
 		good bool
 	}{
-		{eol.Add(-1), true}, {eol, false}, {eol.Add(1), false}, {time.Time{}, true},
-		{eol.Add(-1).In(time.FixedZone("far", 14*3600)), true}, {eol.AddDate(100, 0, 0), false},
+		{eol.Add(-1), true},
+		{eol, false},
+		{eol.Add(1), false},
+		{time.Time{}, true},
+		{eol.Add(-1).In(time.FixedZone("far", 14*3600)), true},
+		{eol.AddDate(100, 0, 0), false},
 	} {
 		r, err := Open(craftName(), raw, c.now)
 		if (err == nil) != c.good || (r != nil) != c.good || !c.good && !errors.Is(err, ErrExpired) {

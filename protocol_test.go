@@ -168,9 +168,13 @@ func protocolForms(n Name) string {
 	kad := n.Kad()
 	var b strings.Builder
 	for _, row := range [][2]string{
-		{"base36", n.String()}, {"base58btc", n.PeerID().String()}, {"base32", n.CID().String()},
-		{"CID", fmt.Sprintf("%x", n.CID().Bytes())}, {"routing key", fmt.Sprintf("%x", n.RoutingKey())},
-		{"Kademlia", fmt.Sprintf("%x", kad)}, {"topic", n.Topic()},
+		{"base36", n.String()},
+		{"base58btc", n.PeerID().String()},
+		{"base32", n.CID().String()},
+		{"CID", fmt.Sprintf("%x", n.CID().Bytes())},
+		{"routing key", fmt.Sprintf("%x", n.RoutingKey())},
+		{"Kademlia", fmt.Sprintf("%x", kad)},
+		{"topic", n.Topic()},
 		{"contenthash", fmt.Sprintf("0xe501%x", n.CID().Bytes())},
 	} {
 		fmt.Fprintf(&b, "%-12s %s\n", row[0], row[1])

@@ -15,7 +15,7 @@ import (
 // signaturePrefix comes before the document in what SignatureV2 signs.
 const signaturePrefix = "ipns-signature:"
 
-// Form tells how a record is serialized.
+// Form tells how a record is serialized. Section Backward Compatibility.
 type Form uint8
 
 const (
@@ -54,7 +54,7 @@ type Record struct {
 // [ErrSize], [ErrMalformed], [ErrDataMissing], [ErrKeyNotFound],
 // [ErrKeyMismatch], [ErrKeyInvalid], [ErrSignature], [ErrMismatch],
 // [ErrValidityType], [ErrValidity] or [ErrExpired]; the last means that all
-// else is right.
+// else is right. Section Record Verification.
 func Open(name Name, raw []byte, now time.Time) (*Record, error) {
 	r, err := Reopen(name, raw)
 	if err != nil {
@@ -160,11 +160,13 @@ func (r *Record) RawValue() []byte { return r.value.Of(r.raw) }
 // the higher number is newer.
 func (r *Record) Sequence() uint64 { return r.sequence }
 
-// EOL returns the end of life in UTC: the record is good before it.
+// EOL returns the end of life in UTC: the record is good before it. Section
+// Validity.
 func (r *Record) EOL() time.Time { return r.eol }
 
 // TTL returns how long the record may be cached; 0 means not at all. Values that
-// do not fit are cut to the longest Duration. It does not know of EOL.
+// do not fit are cut to the longest Duration. It does not know of EOL: cache for
+// the shorter of the two. Section TTL.
 func (r *Record) TTL() time.Duration { return time.Duration(min(r.ttl, math.MaxInt64)) }
 
 // Form tells how the record is serialized.

@@ -40,7 +40,8 @@ type Fields struct {
 // Sign makes a record. Errors wrap [ErrValue], [ErrSequence], [ErrValidity],
 // [ErrMetadata], [ErrSize], [ErrKeyInvalid] or are those of the signer. A
 // signature that does not fit the public key of the signer is [ErrSignature],
-// and metadata with more than a thousand items [ErrMalformed].
+// and metadata with more than a thousand items [ErrMalformed]. Section Record
+// Creation.
 func Sign(ctx context.Context, signer Signer, f Fields, form Form) (*Record, error) {
 	body, err := f.body()
 	if err != nil {

@@ -123,8 +123,11 @@ func Mutant(rnd *rand.Rand, priv crypto.PrivKey) (raw []byte, changes []string, 
 	d := &draft{
 		rnd: rnd,
 		doc: []entry{
-			{wire.KeyTTL, "\x01"}, {wire.KeyValue, cborBytes("/ipfs/bafkqaaa")}, {wire.KeySequence, "\x07"},
-			{wire.KeyValidity, cborBytes(validity)}, {wire.KeyValidityType, "\x00"},
+			{wire.KeyTTL, "\x01"},
+			{wire.KeyValue, cborBytes("/ipfs/bafkqaaa")},
+			{wire.KeySequence, "\x07"},
+			{wire.KeyValidity, cborBytes(validity)},
+			{wire.KeyValidityType, "\x00"},
 		},
 		fields: map[int]any{1: "/ipfs/bafkqaaa", 2: strings.Repeat("s", 64), 3: uint64(0), 4: validity, 5: uint64(7), 6: uint64(1)},
 		order:  []int{1, 2, 3, 4, 5, 6},

@@ -200,9 +200,21 @@ func TestDecode(t *testing.T) {
 		hex  string
 		want any
 	}{
-		{"00", int64(0)}, {"1b7fffffffffffffff", int64(math.MaxInt64)}, {"1b8000000000000000", uint64(1 << 63)}, {"20", int64(-1)},
-		{"3b7fffffffffffffff", int64(math.MinInt64)}, {"3b8000000000000000", nil}, {"6161", "a"}, {"4161", []byte("a")}, {"f4", false}, {"f5", true},
-		{"f6", nil}, {"80", nil}, {"a0", nil}, {"fb3ff8000000000000", nil}, {"", nil},
+		{"00", int64(0)},
+		{"1b7fffffffffffffff", int64(math.MaxInt64)},
+		{"1b8000000000000000", uint64(1 << 63)},
+		{"20", int64(-1)},
+		{"3b7fffffffffffffff", int64(math.MinInt64)},
+		{"3b8000000000000000", nil},
+		{"6161", "a"},
+		{"4161", []byte("a")},
+		{"f4", false},
+		{"f5", true},
+		{"f6", nil},
+		{"80", nil},
+		{"a0", nil},
+		{"fb3ff8000000000000", nil},
+		{"", nil},
 	} {
 		if got := Decode(unhex(t, c.hex)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %#v, want %#v", c.hex, got, c.want)
