@@ -67,13 +67,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) run(run route, w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		// An upload is read while its first results are written. The connection
-		// ends with it: net/http panics when it waits for the next request after a
-		// full-duplex one whose body was not read to its very end.
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		w.Header().Set("Connection", "close")
-	}
 	if s := r.URL.Query().Get("timeout"); s != "" {
 		d, err := time.ParseDuration(s)
 		if err != nil {

@@ -65,6 +65,9 @@ func single[Req printer[Resp], Resp any](call func(Node, context.Context, Req) (
 func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) iter.Seq2[Resp, error]) route {
 	return func(n Node, w http.ResponseWriter, r *http.Request) error {
 		var req Req
+		if _, ok := any(req).(AddRequest); ok {
+			fullDuplex(w)
+		}
 		if err := read(r, &req); err != nil {
 			return err
 		}
@@ -100,6 +103,15 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 		}
 		return nil
 	}
+}
+
+// fullDuplex lets a command read its upload while it writes results. The
+// connection is not used again: net/http loses track of it if some of the
+// upload is left unread.
+func fullDuplex(w http.ResponseWriter) {
+	// A server that cannot do it reads the upload first.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	w.Header().Set("Connection", "close")
 }
 
 // start writes the header of a reply that goes well so far.

@@ -56,6 +56,9 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 	if req.NoCache {
 		// Somebody who distrusts the cache wants what the network agrees on.
 		o.Confidence = resolver.All
+		if req.RecordCount > 0 {
+			o.Confidence = resolver.Confidence(req.RecordCount)
+		}
 	}
 	return path, o, nil
 }

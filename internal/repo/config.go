@@ -3,6 +3,7 @@ package repo
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -48,7 +49,7 @@ type Addresses struct {
 // Routing says how the node takes part in the DHTs.
 type Routing struct {
 	// Type is "auto" (or ""): server once others can reach this node, client
-	// until then; "dht": the same; "dhtclient", "dhtserver", or "none".
+	// until then; "dht": the same; "dhtclient" or "dhtserver".
 	Type string
 	// LoopbackAddressesOnLanDHT keeps loopback addresses on the LAN DHT, for
 	// several nodes on one machine.
@@ -64,11 +65,9 @@ type Ipns struct {
 
 // Gateway says what the HTTP gateway offers.
 type Gateway struct {
-	NoDNSLink bool
-	NoFetch   bool // serve only what is stored here
-	// ExposeRoutingAPI puts /routing/v1 on the gateway's address; nil: true.
-	ExposeRoutingAPI *bool
-	HTTPHeaders      map[string][]string
+	NoDNSLink   bool
+	NoFetch     bool // serve only what is stored here
+	HTTPHeaders map[string][]string
 }
 
 // API says who may use the RPC API from a browser.
@@ -76,6 +75,9 @@ type API struct {
 	// HTTPHeaders may set Access-Control-Allow-Origin to more origins than the
 	// API's own.
 	HTTPHeaders map[string][]string
+	// Authorizations is Kubo's list of secrets. This node has none: a config that
+	// counts on them is refused, so that it is not served without.
+	Authorizations map[string]any
 }
 
 // Swarm sets the libp2p host.
@@ -88,7 +90,6 @@ type Swarm struct {
 		LowWater, HighWater int      // 0: 32 and 96
 		GracePeriod         Duration // 0: 20 s
 	}
-	ResourceMgr struct{ MaxMemory string } // "": half of the machine's memory
 }
 
 // Duration is a [time.Duration] that JSON writes as Go does: "4h", or "" for 0.
@@ -150,8 +151,11 @@ func (c *Config) check() error {
 	if life != 0 && life < period {
 		return fmt.Errorf("config setting IPNS.RecordLifetime (%s) must be >= IPNS.RepublishPeriod (%s), otherwise records expire before they are republished", life, period)
 	}
+	if len(c.API.Authorizations) > 0 {
+		return errors.New("config setting API.Authorizations is not supported: remove it, and keep Addresses.API on a loopback address")
+	}
 	if c.Ipns.ResolveCacheSize < 0 {
-		return fmt.Errorf("cannot specify negative resolve cache size")
+		return errors.New("cannot specify negative resolve cache size")
 	}
 	return nil
 }
@@ -204,7 +208,7 @@ func (r Repo) Set(key string, value any) error {
 		return err
 	}
 	if strings.EqualFold(key, "identity.peerid") {
-		return fmt.Errorf("the peer id follows from the private key and cannot be set")
+		return errors.New("the peer id follows from the private key and cannot be set")
 	}
 	tree, err := r.tree()
 	if err != nil {
@@ -245,7 +249,7 @@ func (r Repo) Set(key string, value any) error {
 func secret(key string) error {
 	switch strings.ToLower(key) {
 	case "identity", "identity.privkey":
-		return fmt.Errorf("cannot show or change private key through API")
+		return errors.New("cannot show or change private key through API")
 	}
 	return nil
 }

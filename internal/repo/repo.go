@@ -5,13 +5,13 @@
 //	version           the layout of this folder, a number
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
-//	sites.json        which folder each key publishes
+//	sites.json        which folder each key publishes; only the command up writes it
 //	repo.lock         held (flock) by the one process that uses the folder
 //	api, gateway      where a running daemon listens; gone when it stopped
 //
 // Invariants: a file is replaced as a whole or not at all, and is on disk when
-// the call returns; nobody writes without holding repo.lock; the lock dies with
-// the process, so that what a killed daemon left behind is known to be stale.
+// the call returns; nobody opens the database or changes the config without holding
+// repo.lock; the lock dies with the process, so that what a killed daemon left behind is known to be stale.
 package repo
 
 import (

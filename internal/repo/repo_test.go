@@ -1,0 +1,262 @@
+package repo
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func create(t *testing.T) Repo {
+	t.Helper()
+	r := Repo(filepath.Join(t.TempDir(), "repo"))
+	if err := r.Create(NewConfig(Identity{PeerID: "12D3", PrivKey: "c2VjcmV0"})); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func read(t *testing.T, r Repo, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(r.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestCreate(t *testing.T) {
+	r := create(t)
+	before := read(t, r, configFile)
+	if err := r.Create(NewConfig(Identity{PeerID: "other"})); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("second time: %v", err)
+	}
+	if read(t, r, configFile) != before {
+		t.Error("the config was replaced")
+	}
+	c, err := r.Config()
+	if err != nil || c.Identity.PeerID != "12D3" || c.Addresses.API != "/ip4/127.0.0.1/tcp/5001" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := Repo(t.TempDir()).Check(); !errors.Is(err, ErrNoRepo) {
+		t.Errorf("no repo: %v", err)
+	}
+	if err := WriteFile(r.path(versionFile), []byte("99\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Check(); err == nil || !strings.Contains(err.Error(), `version "99"`) {
+		t.Errorf("a repo of the future: %v", err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	r := create(t)
+	l, err := r.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Lock(); !errors.Is(err, ErrLocked) {
+		t.Errorf("locked twice: %v", err)
+	}
+	if err := r.WriteAddresses("/ip4/127.0.0.1/tcp/1", "http://127.0.0.1:2"); err != nil {
+		t.Fatal(err)
+	}
+	if lock, api, err := r.LockOrAPI(t.Context()); lock != nil || api != "/ip4/127.0.0.1/tcp/1" || err != nil {
+		t.Errorf("a daemon runs: %v, %q, %v", lock, api, err)
+	}
+	if gw, err := r.Gateway(); gw != "http://127.0.0.1:2" || err != nil {
+		t.Errorf("gateway: %q, %v", gw, err)
+	}
+	// The daemon dies without taking its addresses away.
+	if err := l.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	lock, api, err := r.LockOrAPI(t.Context())
+	if lock == nil || api != "" || err != nil {
+		t.Fatalf("stale files: %v, %q, %v", lock, api, err)
+	}
+	defer lock.Unlock()
+	if _, err := r.API(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the stale address is still there: %v", err)
+	}
+}
+
+// A command waits for another one that is about to finish.
+func TestLockWaits(t *testing.T) {
+	r := create(t)
+	l, err := r.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(100*time.Millisecond, func() { l.Unlock() })
+	defer timer.Stop()
+	lock, api, err := r.LockOrAPI(t.Context())
+	if err != nil || api != "" {
+		t.Fatalf("%q, %v", api, err)
+	}
+	lock.Unlock()
+}
+
+// What this program does not know stays in the config as it was.
+func TestSetKeepsTheRest(t *testing.T) {
+	r := create(t)
+	var tree map[string]any
+	if err := json.Unmarshal([]byte(read(t, r, configFile)), &tree); err != nil {
+		t.Fatal(err)
+	}
+	tree["Unknown"] = map[string]any{"Number": json.Number("12345678901234567890"), "HTML": "<&>"}
+	b, err := marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(r.path(configFile), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // any case of letters
+		t.Fatal(err)
+	}
+	after := read(t, r, configFile)
+	for _, want := range []string{"12345678901234567890", `"<&>"`, `"HighWater": 7`, `"PrivKey": "c2VjcmV0"`} {
+		if !strings.Contains(after, want) {
+			t.Errorf("no %s in\n%s", want, after)
+		}
+	}
+	c, err := r.Config()
+	if err != nil || c.Swarm.ConnMgr.HighWater != 7 {
+		t.Errorf("%+v, %v", c.Swarm, err)
+	}
+}
+
+// P-40, P-41
+func TestSetRefuses(t *testing.T) {
+	r := create(t)
+	before := read(t, r, configFile)
+	for _, c := range []struct {
+		key   string
+		value any
+		err   string
+	}{
+		{"Ipns.RepublishPeriod", "30s", "config setting IPNS.RepublishPeriod is not between 1min and 1day: 30s"},
+		{"Ipns.RepublishPeriod", "25h", "not between 1min and 1day"},
+		{"Ipns.RepublishPeriod", "soon", "invalid duration"},
+		{"Ipns.RecordLifetime", "1h", "config setting IPNS.RecordLifetime (1h0m0s) must be >= IPNS.RepublishPeriod (4h0m0s), otherwise records expire before they are republished"},
+		{"Ipns.ResolveCacheSize", -1, "cannot specify negative resolve cache size"},
+		{"Addresses", "x", "cannot unmarshal"},
+		{"Addresses.API.Port", "x", `"API" is no section`},
+		{"API.Authorizations", map[string]any{"Bob": 1}, "not supported"},
+		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
+		{"identity.peerid", "x", "cannot be set"},
+		{"", "x", "no config key"},
+		{"Addresses.", "x", "no config key"},
+		{".API", "x", "no config key"},
+	} {
+		if err := r.Set(c.key, c.value); err == nil || !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s = %v: %v, want %s", c.key, c.value, err, c.err)
+		}
+	}
+	if read(t, r, configFile) != before {
+		t.Error("the config has changed")
+	}
+}
+
+func TestGetHidesTheKey(t *testing.T) {
+	r := create(t)
+	for _, key := range []string{"Identity", "identity.privkey", "Identity.PrivKey"} {
+		if v, err := r.Get(key); err == nil {
+			t.Errorf("%s: %v", key, v)
+		}
+	}
+	tree, err := r.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := json.Marshal(tree)
+	if strings.Contains(string(b), "c2VjcmV0") || !strings.Contains(string(b), "12D3") {
+		t.Errorf("Show: %s", b)
+	}
+	if v, err := r.Get("Identity.PeerID"); v != "12D3" || err != nil {
+		t.Errorf("PeerID: %v, %v", v, err)
+	}
+}
+
+// A crash leaves the old file or the new one; here: a write that fails.
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := WriteFile(path, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode: %v, %v", info.Mode(), err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(filepath.Join(dir, "d"), []byte("x"), 0o600); err == nil {
+		t.Error("a folder was replaced")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestSites(t *testing.T) {
+	r := create(t)
+	if s, err := r.Sites(); len(s) != 0 || err != nil {
+		t.Errorf("at first: %v, %v", s, err)
+	}
+	if err := r.WriteSites(Sites{"self": "/srv/site"}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.Sites(); s["self"] != "/srv/site" || err != nil {
+		t.Errorf("then: %v, %v", s, err)
+	}
+}
+
+// C-32
+func TestProfiles(t *testing.T) {
+	c := NewConfig(Identity{})
+	for range 2 { // twice is once
+		if err := c.Apply("server"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.Swarm.AddrFilters) != 19 || !slices.Equal(c.Swarm.AddrFilters, c.Addresses.NoAnnounce) || !c.Swarm.DisableNatPortMap {
+		t.Errorf("server: %+v", c)
+	}
+	if err := c.Apply("test"); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Bootstrap) != 0 || c.Addresses.API != "/ip4/127.0.0.1/tcp/0" || !c.Routing.LoopbackAddressesOnLanDHT {
+		t.Errorf("test: %+v", c)
+	}
+	if err := c.Apply("nope"); err == nil {
+		t.Error("there is no such profile")
+	}
+}
+
+func TestAvoidTakenPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := "/ip4/127.0.0.1/tcp/" + strings.TrimPrefix(l.Addr().String(), "127.0.0.1:")
+	c := NewConfig(Identity{})
+	c.Addresses = Addresses{API: taken, Gateway: "/ip4/127.0.0.1/tcp/0", Swarm: []string{taken, "/dns4/x/tcp/1", "/ip4/127.0.0.1/udp/0/quic-v1"}}
+	want := c.Addresses
+	moved, err := c.AvoidTakenPorts()
+	if err != nil || len(moved) != 2 || moved[0].What != "API" || moved[0].From != taken || moved[1].What != "Swarm" {
+		t.Fatalf("%+v, %v", moved, err)
+	}
+	if c.Addresses.API == taken || c.Addresses.API != moved[0].To || c.Addresses.Gateway != want.Gateway || c.Addresses.Swarm[1] != want.Swarm[1] {
+		t.Errorf("%+v", c.Addresses)
+	}
+}

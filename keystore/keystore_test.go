@@ -1,0 +1,214 @@
+package keystore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/keystore"
+)
+
+func open(t *testing.T) (*keystore.Store, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "keystore")
+	s, err := keystore.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, dir
+}
+
+func generate(t *testing.T) crypto.PrivKey {
+	t.Helper()
+	k, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func mustGet(t *testing.T, s *keystore.Store, name string, want crypto.PrivKey) {
+	t.Helper()
+	got, err := s.Get(name)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if !got.Equals(want) {
+		t.Errorf("%s: another key", name)
+	}
+}
+
+// N-30
+func TestLayout(t *testing.T) {
+	s, dir := open(t)
+	key := generate(t)
+	if err := s.Put("blog", key); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "key_mjwg6zy")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) != 68 || !bytes.HasPrefix(b, []byte{0x08, 0x01, 0x12, 0x40}) {
+		t.Errorf("file holds %x", b)
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o700, file: 0o400} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, want %v", path, info.Mode().Perm(), want)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	mustGet(t, s, "blog", key)
+}
+
+// N-31
+func TestNames(t *testing.T) {
+	s, _ := open(t)
+	key := generate(t)
+	for _, name := range []string{"a", "My-Site_2.0", strings.Repeat("x", 128)} {
+		if err := s.Put(name, key); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		mustGet(t, s, name, key)
+	}
+	for _, name := range []string{"", "a/b", "../x", "a b", "ü", "x\x00", strings.Repeat("x", 129)} {
+		if err := s.Put(name, key); err == nil {
+			t.Errorf("%q was taken", name)
+		}
+	}
+	got, err := s.List()
+	want := []string{"My-Site_2.0", "a", strings.Repeat("x", 128)}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("List: %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestNeverOverwritten(t *testing.T) {
+	s, _ := open(t)
+	first, second := generate(t), generate(t)
+	if err := s.Put("blog", first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put("blog", second); !errors.Is(err, keystore.ErrExist) {
+		t.Errorf("second Put: %v", err)
+	}
+	if err := s.Put("shop", second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Rename("shop", "blog", false); !errors.Is(err, keystore.ErrExist) {
+		t.Errorf("Rename: %v", err)
+	}
+	mustGet(t, s, "blog", first)
+	mustGet(t, s, "shop", second)
+}
+
+// Of many who put a key of one name at once, one wins and its key stays.
+func TestConcurrentPut(t *testing.T) {
+	s, dir := open(t)
+	other, err := keystore.Open(dir) // as another process would
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make([]crypto.PrivKey, 16)
+	errs := make([]error, len(keys))
+	var wg sync.WaitGroup
+	for i := range keys {
+		keys[i] = generate(t)
+		store := []*keystore.Store{s, other}[i%2]
+		wg.Go(func() { errs[i] = store.Put("blog", keys[i]) })
+	}
+	wg.Wait()
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner >= 0:
+			t.Errorf("both %d and %d were told that they put the key", winner, i)
+		case err == nil:
+			winner = i
+		case !errors.Is(err, keystore.ErrExist):
+			t.Error(err)
+		}
+	}
+	if winner < 0 {
+		t.Fatal("nobody put the key")
+	}
+	mustGet(t, s, "blog", keys[winner])
+}
+
+// N-49
+func TestRenameAndRemove(t *testing.T) {
+	s, _ := open(t)
+	a, b := generate(t), generate(t)
+	if err := errors.Join(s.Put("a", a), s.Put("b", b)); err != nil {
+		t.Fatal(err)
+	}
+	if over, err := s.Rename("a", "a", false); over || err != nil {
+		t.Errorf("to its own name: %v, %v", over, err)
+	}
+	if over, err := s.Rename("a", "c", false); over || err != nil {
+		t.Errorf("to a free name: %v, %v", over, err)
+	}
+	if _, err := s.Get("a"); !errors.Is(err, keystore.ErrNotFound) {
+		t.Errorf("the old name: %v", err)
+	}
+	if over, err := s.Rename("c", "b", true); !over || err != nil {
+		t.Errorf("over another: %v, %v", over, err)
+	}
+	mustGet(t, s, "b", a)
+	if _, err := s.Rename("none", "x", false); err == nil || err.Error() != "no key named none was found" {
+		t.Errorf("no such key: %v", err)
+	}
+	if _, err := s.Rename("b", "x/y", true); err == nil {
+		t.Error("renamed to a bad name")
+	}
+	if err := s.Remove("b"); err != nil || s.Has("b") {
+		t.Errorf("Remove: %v", err)
+	}
+	if err := s.Remove("b"); err == nil || err.Error() != "no key named b was found" {
+		t.Errorf("removed twice: %v", err)
+	}
+}
+
+// A file that is no key is an error of that key alone, and its error shows
+// nothing of its content.
+func TestDamagedFile(t *testing.T) {
+	s, dir := open(t)
+	good := generate(t)
+	if err := s.Put("good", good); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"key_mjqwi":   "secret, but no key", // "bad"
+		"key_!":       "not base32",
+		"unrelated":   "x",
+		".tmp-123456": "x",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := s.List()
+	if err != nil || fmt.Sprint(names) != "[bad good]" {
+		t.Errorf("List: %v, %v", names, err)
+	}
+	if _, err := s.Get("bad"); err == nil || !strings.Contains(err.Error(), `"bad"`) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Get: %v", err)
+	}
+	mustGet(t, s, "good", good)
+}
