@@ -67,7 +67,8 @@ type Resolver struct {
 	// Opener verifies what the Book has, before it is shown. nil: one of its own.
 	Opener *routing.Opener
 
-	// CacheSize is how many names are kept, and as many domains. 0: DefaultCacheSize
+	// CacheSize is how many names are kept, of some 400 bytes each and 10 KiB at
+	// most, and as many domains. 0: DefaultCacheSize
 	CacheSize int
 	// MaxCacheTTL bounds for how long anything is kept and the TTL that answers
 	// show. 0: no bound; negative: nothing is kept, and the TTL is shown as it is.
