@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -30,6 +31,7 @@ type stream struct {
 
 	mu       sync.Mutex
 	protocol protocol.ID
+	agreed   bool      // on the protocol, on the wire
 	partial  []byte    // of a frame that the client has begun to write
 	out      []request // on their way to the server
 	back     []reply   // on their way to the client
@@ -83,6 +85,7 @@ func (s *stream) Write(b []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	s.partial = append(s.partial, b...)
+	s.agree()
 	for {
 		size, prefix := binary.Uvarint(s.partial)
 		if prefix < 0 || size > network.MessageSizeMax {
@@ -100,6 +103,25 @@ func (s *stream) Write(b []byte) (int, error) {
 			s.conn.host.count.request(s.conn.server.id, msg, 1)
 		}
 		s.send(request{msg: msg, bad: bad, size: prefix + int(size)})
+	}
+}
+
+// agreement is what multistream-select has both sides write first: its own name
+// and the protocol, each a line with its length before it.
+var agreement = func() string {
+	line := func(s string) string { return string(rune(len(s)+1)) + s + "\n" }
+	return line("/multistream/1.0.0") + line(string(Protocol))
+}()
+
+// agree serves clients that open streams below the host, and agree on the
+// protocol along with their first frame. What the server writes for its part
+// comes with its first answer; it costs no time. The caller holds s.mu.
+func (s *stream) agree() {
+	if rest, ok := bytes.CutPrefix(s.partial, []byte(agreement)); ok && !s.agreed {
+		s.agreed, s.partial = true, rest
+		s.ready = append(s.ready, agreement...)
+		s.conn.host.count.bytesUp.Add(int64(len(agreement)))
+		s.conn.host.count.bytesDown.Add(int64(len(agreement)))
 	}
 }
 

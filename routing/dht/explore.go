@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,9 +33,9 @@ const (
 	cellStep    = 3
 	maxCellBits = 17
 
-	// exploreTimeout is what a server may take to answer. The others around it
-	// know the same, so nobody waits for a slow one.
-	exploreTimeout = 1500 * time.Millisecond
+	// explorePatience is how long an answer is waited for. The others around the
+	// server know the same. It may still answer later, or turn out to be dead.
+	explorePatience = 1500 * time.Millisecond
 
 	// exploreParallel is how many cells are worked on at once if not told
 	// otherwise.
@@ -58,15 +59,20 @@ func (r *Router) Explore(ctx context.Context, region keyspace.Region, parallel i
 	for _, p := range r.table.ListPeers() {
 		r.servers.hear(p, r.filter(r.host.Peerstore().Addrs(p)), time.Now())
 	}
+	defer e.wg.Wait()
 	// Larger cells first: what is learned of them is where the smaller ones start.
-	for bits := region.Bits; ; bits = min(bits+cellStep, e.depth(region)) {
+	bits := max(region.Bits, e.depth(region)-2*cellStep)
+	for {
 		if err := e.round(region, bits); err != nil {
 			return Exploration{}, fmt.Errorf("exploring: %w", err)
 		}
-		if bits >= e.depth(region) {
+		depth := e.depth(region)
+		if bits >= depth {
 			break
 		}
+		bits = min(bits+cellStep, depth)
 	}
+	e.wg.Wait()
 	return Exploration{
 		Requests: int(e.requests.Load()),
 		Servers:  len(r.servers.within(region, time.Now())),
@@ -79,16 +85,17 @@ type exploration struct {
 	ctx      context.Context
 	parallel int
 	requests atomic.Int64
+	wg       sync.WaitGroup // requests under way
 }
 
-// depth is how many bits the smallest cells have, as the map shows so far.
+// depth is how many bits the smallest cells have, as far as is known.
 func (e *exploration) depth(region keyspace.Region) int {
-	servers := len(e.r.servers.within(region, time.Now()))
-	bits := region.Bits
-	for ; servers > cellServers*3/2 && bits < maxCellBits; servers /= 2 {
-		bits++
+	servers := float64(len(e.r.servers.within(region, time.Now())))
+	if size, ok := e.r.size(); ok {
+		servers = max(servers, math.Ldexp(size, -region.Bits))
 	}
-	return bits
+	bits := math.Ceil(math.Log2(max(servers, 1) / cellServers))
+	return min(region.Bits+max(int(bits), 0), maxCellBits)
 }
 
 // round explores all cells of one size.
@@ -125,7 +132,7 @@ func (e *exploration) cell(key []byte) {
 	asked := make(map[peer.ID]bool)
 	late := make(map[peer.ID]bool)
 	for e.ctx.Err() == nil {
-		var ask []peer.ID
+		answers := make(map[peer.ID]<-chan bool)
 		width := 0
 		for _, c := range e.r.servers.closest(target, cellWidth+len(late), time.Now()) {
 			if late[c.id] || width == cellWidth {
@@ -134,38 +141,47 @@ func (e *exploration) cell(key []byte) {
 			width++
 			if !asked[c.id] {
 				asked[c.id] = true
-				ask = append(ask, c.id)
+				answers[c.id] = e.ask(c.id, key)
 			}
 		}
-		if len(ask) == 0 {
+		if len(answers) == 0 {
 			return
 		}
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		for _, p := range ask {
-			wg.Go(func() {
-				if !e.ask(p, key) {
-					mu.Lock()
-					late[p] = true
-					mu.Unlock()
-				}
-			})
+		patience := time.After(explorePatience)
+		for id, answer := range answers {
+			select {
+			case ok := <-answer:
+				late[id] = !ok
+			case <-patience:
+				late[id] = true
+				patience = closedTime
+			}
 		}
-		wg.Wait()
 	}
 }
 
-// ask asks one server who is closest to the key, and reports whether it answered.
-func (e *exploration) ask(p peer.ID, key []byte) bool {
-	ctx, cancel := context.WithTimeout(e.ctx, exploreTimeout)
-	defer cancel()
+// closedTime is a time that has come.
+var closedTime = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
+
+// ask asks one server who is closest to the key. Whether it answered comes on the
+// channel, which needs no reader.
+func (e *exploration) ask(p peer.ID, key []byte) <-chan bool {
 	e.requests.Add(1)
-	a, err := e.r.request(ctx, p, pb.NewMessage(pb.Message_FIND_NODE, key, 0))
-	if err != nil {
-		return false
-	}
-	e.r.learn(a.msg.GetCloserPeers())
-	return true
+	answer := make(chan bool, 1)
+	e.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(e.ctx, askTimeout)
+		defer cancel()
+		a, err := e.r.request(ctx, p, pb.NewMessage(pb.Message_FIND_NODE, key, 0))
+		if err == nil {
+			e.r.learn(a.msg.GetCloserPeers())
+		}
+		answer <- err == nil
+	})
+	return answer
 }
 
 // cellKeys returns one key for each cell of the region that has so many bits: a

@@ -57,6 +57,7 @@ type eventKind uint8
 const (
 	eventTime  eventKind = iota // no request ended: time has passed
 	eventAsked                  // a question for closer servers, or for a record
+	eventNamed                  // a question for a server's own neighbours
 	eventPut                    // a record
 )
 
@@ -111,15 +112,29 @@ func (l *lookup) ask(n *node, typ pb.Message_MessageType, now time.Time) {
 	})
 }
 
+// askNeighbours asks a node for the servers closest to itself.
+func (l *lookup) askNeighbours(n *node) {
+	m := pb.NewMessage(pb.Message_FIND_NODE, []byte(n.id), 0)
+	l.send(n, eventNamed, askTimeout, func(ctx context.Context) event {
+		a, err := l.r.request(ctx, n.id, m)
+		return event{answer: a, err: err}
+	})
+}
+
 // heard takes in the answer to a question: the node has answered or failed, and
 // whom it names is known.
 func (l *lookup) heard(e event) {
+	if e.err != nil && e.kind == eventNamed {
+		return
+	}
 	if e.err != nil {
 		e.node.state = failed
 		e.node.timedOut = errors.Is(e.err, context.DeadlineExceeded) || errors.Is(e.err, errStalled)
 		return
 	}
-	e.node.state = answered
+	if e.kind == eventAsked {
+		e.node.state = answered
+	}
 	for _, c := range l.r.learn(e.msg.GetCloserPeers()) {
 		l.hear(c)
 	}

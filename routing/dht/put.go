@@ -28,6 +28,11 @@ const (
 	// verifyWidth is how many of the closest servers are asked for closer ones
 	// beside a put that relies on the map.
 	verifyWidth = 6
+
+	// widenBy is how many of the outermost servers are asked for their own
+	// neighbours in the end. Servers name dead ones among the 20 closest to the
+	// record, and then nobody has named the last of those that live.
+	widenBy = 3
 )
 
 // errNotConfirmed says that a server answered with something else than the
@@ -81,7 +86,8 @@ type put struct {
 	*lookup
 	value []byte
 	reach reach
-	begun bool
+	begun bool // the first values have been sent
+	wide  bool // the outermost servers have been asked
 
 	// newer asks a server that refused whether it has something newer, and for
 	// it. Nil: that cannot be.
@@ -110,7 +116,7 @@ func (p *put) run(done func(event) bool) error {
 		switch {
 		case err != nil:
 			return err
-		case e.kind == eventAsked:
+		case e.kind == eventAsked, e.kind == eventNamed:
 			p.heard(e)
 		case e.kind == eventPut:
 			e.node.put = e.outcome()
@@ -132,7 +138,8 @@ func (p *put) advance(now time.Time) {
 		}
 	}
 	p.begun = true
-	sure := p.reach.trusted || p.converged(width, now)
+	converged := p.converged(width, now)
+	sure := p.reach.trusted || converged
 	for _, n := range p.live(rank, now) {
 		if n.put == notPut && (sure || p.reach.covers(p.target, n.key)) {
 			p.offer(n, now)
@@ -140,6 +147,13 @@ func (p *put) advance(now time.Time) {
 	}
 	for _, n := range p.next(width, putParallel, now) {
 		p.ask(n, pb.Message_FIND_NODE, now)
+	}
+	if converged && !p.wide {
+		p.wide = true
+		live := p.live(replicas, now)
+		for _, n := range live[max(0, len(live)-widenBy):] {
+			p.askNeighbours(n)
+		}
 	}
 }
 

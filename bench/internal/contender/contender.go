@@ -84,7 +84,7 @@ type Republisher interface {
 }
 
 // All lists the contenders in the order of the tables.
-func All() []Contender { return []Contender{boxo, fullRT} }
+func All() []Contender { return []Contender{ours, boxo, fullRT} }
 
 // Select returns those contenders of a comma-separated list, or of all if it is
 // empty, that fit.
