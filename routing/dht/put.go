@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -54,6 +55,8 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ac
 	return func(yield func(routing.Ack, error) bool) {
 		name := rec.Name()
 		p := r.newPut(ctx, name.RoutingKey(), rec.Raw())
+		var key sync.WaitGroup
+		defer key.Wait()
 		defer p.end()
 		p.newer = func(ctx context.Context, id peer.ID) *ipns.Record {
 			have, err := r.fetch(ctx, id, name)
@@ -63,7 +66,7 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ac
 			return have
 		}
 		r.keepOwn(ctx, rec)
-		p.wg.Go(func() { r.putKey(p.ctx, rec) })
+		key.Go(func() { r.putKey(p.ctx, rec) })
 		acks := &acks{put: p, yield: func(ack routing.Ack) bool {
 			ack.Name, ack.Network = name, r.network
 			return yield(ack, nil)
@@ -74,6 +77,9 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ac
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", name, err))
+		}
+		if err == nil {
+			key.Wait() // it is put even where all have taken the record already
 		}
 	}
 }
