@@ -9,8 +9,8 @@ import (
 
 // acks makes Acks of the events of a put. Which servers are the closest 20 that
 // live is known for sure only in the end. A server that takes the record while
-// 20 seem to be closer is therefore not told of at once: if some of those turn
-// out to be dead it counts, and if not it is extra.
+// 20 that are known to live are closer is therefore not told of at once: if some
+// of those turn out to be dead it counts, and if not it is extra.
 type acks struct {
 	put     *put
 	yield   func(routing.Ack) bool

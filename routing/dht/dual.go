@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -49,6 +50,9 @@ type Config struct {
 
 	// Opener verifies what others answer. Nil: one is made.
 	Opener *routing.Opener
+
+	// Log is told of what looks like an attack. Nil: nobody is.
+	Log *slog.Logger
 
 	// Heard is told of each valid record that others put on this node's server.
 	// It is called before they are answered and must not block. Nil: nobody is.
@@ -113,7 +117,7 @@ func New(h host.Host, c Config) (*DHT, error) {
 
 // router makes the client of one of the two networks.
 func (c Config) router(d *kaddht.IpfsDHT, network string, p protocol.ID, filter addrFilter, own *records.ValueStore) *Router {
-	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener})
+	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener, Log: c.Log})
 	r.own = own
 	return r
 }

@@ -2,6 +2,7 @@ package dht
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"time"
@@ -69,13 +70,16 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 		ctx: ctx, cancel: cancel, events: make(chan event),
 	}
 	now := time.Now()
-	for _, c := range r.servers.closest(l.target, seeds, now) {
-		l.hear(c)
+	if size, ok := r.size(); ok {
+		l.radius = replicas / size
+	}
+	for i, c := range r.servers.closest(l.target, seeds, now) {
+		l.hear(c, uint8(i%paths))
 	}
 	store := r.host.Peerstore()
-	for _, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
+	for i, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
 		if c, ok := r.servers.hear(p, r.filter(store.Addrs(p)), now); ok {
-			l.hear(c)
+			l.hear(c, uint8(i%paths))
 		}
 	}
 	return l
@@ -85,6 +89,10 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 func (l *lookup) end() {
 	l.cancel()
 	l.wg.Wait()
+	if l.dense() {
+		l.r.log.Warn("servers crowd around a key: somebody may want to hide what belongs there",
+			"network", l.r.network, "key", hex.EncodeToString(l.target[:]))
+	}
 }
 
 // send lets f send a request to a node; what it returns becomes an event.
@@ -136,7 +144,7 @@ func (l *lookup) heard(e event) {
 		e.node.state = answered
 	}
 	for _, c := range l.r.learn(e.msg.GetCloserPeers()) {
-		l.hear(c)
+		l.hear(c, e.node.path)
 	}
 }
 

@@ -22,9 +22,12 @@ const (
 	// putParallel is how many questions a put's walk has under way.
 	putParallel = 24
 
-	// spare is how many servers beyond the closest 20 of the map are given a
-	// record at once, in the place of those that turn out to be dead.
-	spare = 4
+	// atOnce is how many living servers of the map are given a record at once:
+	// some more than should have it, in the place of slow ones. Of servers that
+	// have only been named, not answered, a share of unprovenAlive is expected to
+	// live.
+	atOnce        = 24
+	unprovenAlive = 0.8
 
 	// verifyWidth is how many of the closest servers are asked for closer ones
 	// beside a put that relies on the map.
@@ -136,17 +139,13 @@ func (p *put) run(done func(event) bool) error {
 // advance sends what is to be sent now: the value to servers that should have
 // it, and questions to those that may know closer ones.
 func (p *put) advance(now time.Time) {
-	width, rank := replicas, replicas
+	width := replicas
 	if p.reach.trusted {
 		width = verifyWidth
-		if !p.begun {
-			rank += spare
-		}
 	}
-	p.begun = true
 	converged := p.converged(width, now)
 	sure := p.reach.trusted || converged
-	for _, n := range p.live(rank, now) {
+	for _, n := range p.targets(now) {
 		if n.put == notPut && (sure || p.reach.covers(p.target, n.key)) {
 			p.offer(n, now)
 		}
@@ -161,6 +160,26 @@ func (p *put) advance(now time.Time) {
 			p.askNeighbours(n)
 		}
 	}
+}
+
+// targets are the nodes that should have the value, as far as is known.
+func (p *put) targets(now time.Time) []*node {
+	if !p.reach.trusted || p.begun {
+		return p.wanted(replicas, now)
+	}
+	p.begun = true
+	nodes, living := p.live(2*atOnce, now), 0.0
+	for i, n := range nodes {
+		if living >= atOnce {
+			return nodes[:i]
+		}
+		if n.alive {
+			living++
+		} else {
+			living += unprovenAlive
+		}
+	}
+	return nodes
 }
 
 // offer sends the value to a node. A server that refuses does not say why, so it
@@ -193,14 +212,14 @@ func (e event) outcome() putState {
 	return putFailed
 }
 
-// rank is how many living nodes are closer than n.
+// rank is how many nodes that are known to live are closer than n.
 func (p *put) rank(n *node, now time.Time) int {
 	rank := 0
 	for _, other := range p.sorted {
 		if other == n {
 			break
 		}
-		if other.alive(now) {
+		if other.proven() && other.counts(now) {
 			rank++
 		}
 	}

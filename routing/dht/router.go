@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -31,6 +32,9 @@ type RouterConfig struct {
 
 	// Opener verifies what servers answer. Nil: one is made.
 	Opener *routing.Opener
+
+	// Log is told of what looks like an attack. Nil: nobody is.
+	Log *slog.Logger
 }
 
 // Router is the client of one DHT: it puts records on its servers and searches
@@ -45,6 +49,7 @@ type Router struct {
 	network string
 	filter  func([]ma.Multiaddr) []ma.Multiaddr
 	opener  *routing.Opener
+	log     *slog.Logger
 	own     *records.ValueStore // what this node's own server answers with; may be nil
 }
 
@@ -54,7 +59,7 @@ var _ routing.Router = (*Router)(nil)
 func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	r := &Router{
 		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
-		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener,
+		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener, log: c.Log,
 	}
 	if r.servers == nil {
 		r.servers = new(Map)
@@ -64,6 +69,9 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	}
 	if r.opener == nil {
 		r.opener = new(routing.Opener)
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
 	}
 	if c.Protocol == "" {
 		c.Protocol = ProtocolWAN

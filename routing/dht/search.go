@@ -147,7 +147,7 @@ func (s *search) correct() {
 	ctx, cancel := context.WithTimeout(s.ctx, correctTimeout)
 	defer cancel()
 	p := &put{lookup: s.lookup, value: s.best.Raw()}
-	for _, n := range s.live(replicas, time.Now()) {
+	for _, n := range s.wanted(replicas, time.Now()) {
 		if n.state == answered && (n.rec == nil || ipns.Compare(n.rec, s.best) < 0) {
 			p.offer(n, time.Now())
 		}

@@ -3,6 +3,7 @@ package dht
 import (
 	"encoding/binary"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,17 +18,41 @@ import (
 // the next closest is asked, or given the record, in its place.
 const (
 	askPatience = 250 * time.Millisecond
-	putPatience = 500 * time.Millisecond
+	putPatience = 400 * time.Millisecond
 )
 
-// maxNodes bounds how many servers one walk looks at, whatever it is told.
-const maxNodes = 2000
+const (
+	// maxNodes bounds how many servers one walk looks at, whatever it is told.
+	maxNodes = 2000
+
+	// paths is how many paths a walk goes.
+	paths = 4
+
+	// maxPerGroup is how many servers of one IP group count among the closest:
+	// others who look for the record may not ask more of them.
+	maxPerGroup = 3
+
+	// The closest 20 are too dense to be there by chance if they lie within
+	// denseShare of the radius within which 20 are expected: for an honest
+	// network that is one name in 20,000. Then all within denseReach radii matter
+	// (the estimate is not exact, and counts the dead), but no more than maxDense.
+	denseShare = 0.35
+	denseReach = 1.4
+	maxDense   = 80
+)
 
 // A walk is the state of one lookup: the servers known near a target and what
 // became of the questions to them. It decides and does nothing: it sends no
 // message, reads no clock, and is for one goroutine.
+//
+// Some servers lie. They may name any number of others that do not exist, close
+// to the target; so the walk goes several paths at once, and those that a liar
+// names delay its own path alone. And they may gather around a target to be
+// the closest to it; so a walk that knows how many servers the network has looks
+// beyond those that are closest where they are too many to be there by chance.
 type walk struct {
 	target keyspace.Key
+	radius float64 // within which 20 servers are expected, as a share of the key space; 0: unknown
 	byID   map[peer.ID]*node
 	sorted []*node // closest to the target first
 }
@@ -35,6 +60,7 @@ type walk struct {
 // node is one server in a walk.
 type node struct {
 	contact
+	path  uint8 // which of the paths named it first
 	state nodeState
 	asked time.Time // when it was asked for closer servers
 
@@ -68,12 +94,12 @@ func newWalk(target keyspace.Key) *walk {
 	return &walk{target: target, byID: make(map[peer.ID]*node)}
 }
 
-// hear adds a server unless it is known already.
-func (w *walk) hear(c contact) {
+// hear adds a server that a path named, unless it is known already.
+func (w *walk) hear(c contact, path uint8) {
 	if w.byID[c.id] != nil || len(w.sorted) >= maxNodes {
 		return
 	}
-	n := &node{contact: c}
+	n := &node{contact: c, path: path}
 	w.byID[c.id] = n
 	at, _ := slices.BinarySearchFunc(w.sorted, n, func(a, b *node) int {
 		return keyspace.Closer(w.target, a.key, b.key)
@@ -87,42 +113,90 @@ func (n *node) straggles(now time.Time) bool {
 		n.put == putSent && now.Sub(n.putAt) >= putPatience
 }
 
-// alive reports whether the node can be one of the walk's result.
-func (n *node) alive(now time.Time) bool {
+// counts reports whether the node can be one of the walk's result.
+func (n *node) counts(now time.Time) bool {
 	return n.state != failed && n.put != putFailed && !n.straggles(now)
 }
 
-// live returns the n closest nodes that have not failed and do not straggle:
-// those among which the walk's result will be, as far as is known.
+// proven reports whether the node has ever answered, and not failed since.
+func (n *node) proven() bool {
+	return n.alive || n.state == answered || n.put == putTaken
+}
+
+// live returns the closest nodes that have not failed and do not straggle: those
+// among which the walk's result will be, as far as is known. They are count, and
+// those among them that have too many of their IP group before them are beyond
+// that number.
 func (w *walk) live(count int, now time.Time) []*node {
 	var found []*node
+	groups := make(map[netip.Prefix]int)
 	for _, n := range w.sorted {
-		if len(found) == count {
+		if count == 0 || len(found) == 2*replicas+count {
 			break
 		}
-		if n.alive(now) {
-			found = append(found, n)
+		if !n.counts(now) {
+			continue
 		}
+		found = append(found, n)
+		if groups[n.group]++; n.group.IsValid() && groups[n.group] > maxPerGroup {
+			continue
+		}
+		count--
 	}
 	return found
 }
 
-// next returns the nodes to ask now, so that no more than parallel questions
-// are under way: the closest among the width live ones.
+// dense reports whether the closest 20 nodes that have answered are closer to the
+// target than chance would have it.
+func (w *walk) dense() bool {
+	count := 0
+	for _, n := range w.sorted {
+		if n.state == answered || n.put == putTaken {
+			count++
+		}
+		if count == replicas {
+			return distance(w.target, n.key) < denseShare*w.radius
+		}
+	}
+	return false
+}
+
+// wanted is live, and where the closest are too dense to be there by chance all
+// others within the radius too: the farthest of them first, since who wants to be
+// among the closest is close.
+func (w *walk) wanted(count int, now time.Time) []*node {
+	nodes := w.live(count, now)
+	if !w.dense() {
+		return nodes
+	}
+	within := slices.DeleteFunc(slices.Clone(w.sorted), func(n *node) bool {
+		return !n.counts(now) || distance(w.target, n.key) > denseReach*w.radius || slices.Contains(nodes, n)
+	})
+	slices.Reverse(within)
+	return append(nodes, within[:min(len(within), maxDense)]...)
+}
+
+// next returns the nodes to ask now, so that no more than parallel questions are
+// under way: the closest of those wanted. Every fourth is the closest that
+// another path knows than the three before.
 func (w *walk) next(width, parallel int, now time.Time) []*node {
 	for _, n := range w.sorted {
 		if n.state == asked && !n.straggles(now) {
 			parallel--
 		}
 	}
+	todo := slices.DeleteFunc(w.wanted(width, now), func(n *node) bool { return n.state != known })
 	var ask []*node
-	for _, n := range w.live(width, now) {
-		if len(ask) >= parallel {
-			break
+	for i := 0; len(ask) < parallel && len(todo) > 0; i++ {
+		at := 0
+		if i%paths == paths-1 {
+			recent := ask[len(ask)-paths+1:]
+			at = max(0, slices.IndexFunc(todo, func(n *node) bool {
+				return !slices.ContainsFunc(recent, func(r *node) bool { return r.path == n.path })
+			}))
 		}
-		if n.state == known {
-			ask = append(ask, n)
-		}
+		ask = append(ask, todo[at])
+		todo = slices.Delete(todo, at, at+1)
 	}
 	return ask
 }
@@ -130,12 +204,7 @@ func (w *walk) next(width, parallel int, now time.Time) []*node {
 // converged reports whether the width closest live nodes have all answered:
 // then nobody closer is known to anybody who would know.
 func (w *walk) converged(width int, now time.Time) bool {
-	for _, n := range w.live(width, now) {
-		if n.state != answered {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(w.wanted(width, now), func(n *node) bool { return n.state != answered })
 }
 
 // wakeAt returns when the next node begins to straggle.
