@@ -128,11 +128,15 @@ func (e *exploration) round(region keyspace.Region, bits int) error {
 // cell asks the servers closest to the key for closer ones, until the closest
 // known have answered.
 func (e *exploration) cell(key []byte) {
+	type question struct {
+		server peer.ID
+		answer <-chan bool
+	}
 	target := keyspace.KeyOf(key)
 	asked := make(map[peer.ID]bool)
 	late := make(map[peer.ID]bool)
 	for e.ctx.Err() == nil {
-		answers := make(map[peer.ID]<-chan bool)
+		var questions []question
 		width := 0
 		for _, c := range e.r.servers.closest(target, cellWidth+len(late), time.Now()) {
 			if late[c.id] || width == cellWidth {
@@ -141,31 +145,38 @@ func (e *exploration) cell(key []byte) {
 			width++
 			if !asked[c.id] {
 				asked[c.id] = true
-				answers[c.id] = e.ask(c.id, key)
+				questions = append(questions, question{c.id, e.ask(c.id, key)})
 			}
 		}
-		if len(answers) == 0 {
+		if len(questions) == 0 {
 			return
 		}
-		patience := time.After(explorePatience)
-		for id, answer := range answers {
-			select {
-			case ok := <-answer:
-				late[id] = !ok
-			case <-patience:
-				late[id] = true
-				patience = closedTime
+		patience := time.NewTimer(explorePatience)
+		for _, q := range questions {
+			if !inTime(q.answer, patience) {
+				late[q.server] = true
 			}
 		}
+		patience.Stop()
 	}
 }
 
-// closedTime is a time that has come.
-var closedTime = func() <-chan time.Time {
-	c := make(chan time.Time)
-	close(c)
-	return c
-}()
+// inTime waits for an answer, but no longer than patience, and reports whether
+// the server has answered.
+func inTime(answer <-chan bool, patience *time.Timer) bool {
+	select {
+	case ok := <-answer:
+		return ok
+	case <-patience.C:
+		patience.Reset(0) // for the questions after this one
+	}
+	select {
+	case ok := <-answer:
+		return ok
+	default:
+		return false
+	}
+}
 
 // ask asks one server who is closest to the key. Whether it answered comes on the
 // channel, which needs no reader.
