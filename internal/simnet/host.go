@@ -35,14 +35,6 @@ var (
 	errClosed  = errors.New("simnet: host is closed")
 )
 
-// Like go-libp2p's swarm, a host that dialled in vain refuses at once for a
-// while: backoffBase, and a second more times the square of the failures.
-const (
-	backoffBase = 5 * time.Second
-	backoffStep = time.Second
-	backoffMax  = 5 * time.Minute
-)
-
 // What a dial costs besides time: a QUIC handshake and identify, roughly.
 const (
 	dialBytesUp   = 3500
@@ -69,7 +61,7 @@ type simHost struct {
 	closed    bool
 	open      map[peer.ID]*conn
 	dials     map[peer.ID]*dial
-	backoff   map[peer.ID]backoff
+	backoff   *dialBackoff
 	notifiees []network.Notifiee
 	lastConn  uint64
 }
@@ -102,7 +94,7 @@ func (n *Network) NewHost(name string) (host.Host, error) {
 		mux:     multistream.NewMultistreamMuxer[protocol.ID](),
 		open:    map[peer.ID]*conn{},
 		dials:   map[peer.ID]*dial{},
-		backoff: map[peer.ID]backoff{},
+		backoff: newDialBackoff(),
 	}
 	h.swarm = &simSwarm{h}
 	n.mu.Lock()
@@ -214,11 +206,6 @@ func (d *dial) finish(c *conn, err error) {
 	close(d.done)
 }
 
-type backoff struct {
-	failures int
-	until    time.Time
-}
-
 // dial returns the connection to p, making one if there is none: one round trip.
 // An attempt ends early when nobody waits for it any more.
 func (h *simHost) dial(ctx context.Context, p peer.ID) (*conn, error) {
@@ -270,7 +257,7 @@ func (h *simHost) mayDial(ctx context.Context, p peer.ID) error {
 	if len(h.store.Addrs(p)) == 0 {
 		return errNoAddr
 	}
-	if time.Now().Before(h.backoff[p].until) {
+	if h.backoff.refuses(p) {
 		return errBackoff
 	}
 	return ctx.Err()
@@ -299,9 +286,7 @@ func (h *simHost) dialFailed(p peer.ID, d *dial) {
 	}
 	delete(h.dials, p)
 	h.count.failedDials.Add(1)
-	b := h.backoff[p]
-	pause := min(backoffBase+backoffStep*time.Duration(b.failures*b.failures), backoffMax)
-	h.backoff[p] = backoff{b.failures + 1, time.Now().Add(pause)}
+	h.backoff.failed(p)
 	d.finish(nil, errDial)
 }
 
@@ -312,7 +297,7 @@ func (h *simHost) dialled(s *server, d *dial) {
 		return
 	}
 	delete(h.dials, s.id)
-	delete(h.backoff, s.id)
+	h.backoff.connected(s.id)
 	h.lastConn++
 	c := &conn{host: h, server: s, number: h.lastConn, opened: time.Now(), streams: map[*stream]struct{}{}, identified: make(chan struct{}), gone: make(chan struct{})}
 	h.open[s.id] = c

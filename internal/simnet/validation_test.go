@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
 	boxoipns "github.com/ipfs/boxo/ipns"
 	"github.com/libp2p/go-libp2p"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
@@ -25,11 +28,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/x/simlibp2p"
 	packets "github.com/marcopolo/simnet"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 const (
 	realServers = 50
-	realNames   = 20
+	realDead    = 8 // more servers that are in all routing tables and nowhere else
+	realNames   = 40
 	tolerance   = 0.10
 )
 
@@ -112,7 +117,7 @@ func costsOf(t *testing.T, s site, servers []peer.AddrInfo) costs {
 // connect opens or closes the connections to all servers.
 func (s site) connect(t *testing.T, servers []peer.AddrInfo, warm bool) {
 	t.Helper()
-	for _, p := range servers {
+	for _, p := range servers[:realServers] {
 		if !warm {
 			s.host.Network().ClosePeer(p.ID)
 		} else if err := s.host.Connect(t.Context(), p); err != nil {
@@ -182,7 +187,10 @@ func dhtOn(t *testing.T, h host.Host, servers []peer.AddrInfo, mode dht.ModeOpt,
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range servers {
+	self := keyspace.KeyOf([]byte(h.ID()))
+	order := rand.New(rand.NewChaCha8(self)).Perm(len(servers))
+	for _, i := range order {
+		p := servers[i]
 		if p.ID == h.ID() {
 			continue
 		}
@@ -200,6 +208,7 @@ func measureReal(t *testing.T) ([]peer.ID, costs) {
 	wires := &packets.Simnet{LatencyFunc: func(p *packets.Packet) time.Duration {
 		return max(oneWay[p.From.(*net.UDPAddr).IP.String()], oneWay[p.To.(*net.UDPAddr).IP.String()])
 	}}
+	wires.Logger = slog.New(slog.DiscardHandler) // packets to the dead are dropped
 	wires.Start()
 	defer wires.Close()
 	newHost := func(what string, i int) host.Host {
@@ -210,6 +219,7 @@ func measureReal(t *testing.T) ([]peer.ID, costs) {
 			simlibp2p.QUICSimnet(wires, packets.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
 			libp2p.ResourceManager(&network.NullResourceManager{}),
 			libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(), libp2p.DisableRelay(),
+			libp2p.UDPBlackHoleSuccessCounter(nil), // with warm connections only the dead are dialled
 		)
 		if err != nil {
 			t.Fatal(err)
@@ -222,10 +232,20 @@ func measureReal(t *testing.T) ([]peer.ID, costs) {
 	for i := range realServers {
 		h := newHost("server ", i)
 		hosts = append(hosts, h)
-		ids = append(ids, h.ID())
 		servers = append(servers, peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()})
 	}
 	client := newHost("client ", realServers)
+	for i := range realDead {
+		id, err := peer.IDFromPrivateKey(seeded(t, "dead ", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nowhere := ma.StringCast(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", packets.IntToPublicIPv4(1000+i)))
+		servers = append(servers, peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{nowhere}})
+	}
+	for _, p := range servers {
+		ids = append(ids, p.ID)
+	}
 	var rpcs atomic.Int64
 	count := dht.OnRequestHook(func(_ context.Context, s network.Stream, _ *pb.Message) {
 		if s.Conn().RemotePeer() == client.ID() {
@@ -251,7 +271,11 @@ func measureModel(t *testing.T, ids []peer.ID) costs {
 	n.servers, n.byID = nil, map[peer.ID]*server{}
 	var servers []peer.AddrInfo
 	for i, id := range ids {
-		s := n.newServer(id, temper{rtt: realRTT(i)})
+		how := Honest
+		if i >= realServers {
+			how = Dead
+		}
+		s := n.newServer(id, temper{rtt: realRTT(i), behaviour: how})
 		n.add(s)
 		servers = append(servers, s.info())
 	}
