@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	mh "github.com/multiformats/go-multihash"
+)
+
+// daemonProcess is this program in a process of its own, as a user starts it:
+// testscript.Main runs main instead of the tests if it is called ipns.
+type daemonProcess struct {
+	t    *testing.T
+	repo string
+	cmd  *exec.Cmd
+	log  lockedBuffer
+
+	api, gateway string // URLs
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func ipnsCommand(t *testing.T, repo string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Args = append([]string{"ipns"}, args...)
+	cmd.Env = append(os.Environ(), "IPNS_PATH="+repo, "HOME="+repo)
+	return cmd
+}
+
+func runIpns(t *testing.T, repo string, args ...string) string {
+	t.Helper()
+	out, err := ipnsCommand(t, repo, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ipns %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// startDaemon starts an offline daemon on the repo and waits until it is ready.
+// The test that started it kills or stops it.
+func startDaemon(t *testing.T, repo string) *daemonProcess {
+	t.Helper()
+	d := &daemonProcess{t: t, repo: repo, cmd: ipnsCommand(t, repo, "daemon", "--offline")}
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); !strings.Contains(d.log.String(), "Daemon is ready"); {
+		if time.Since(begin) > readyTimeout {
+			d.kill()
+			t.Fatalf("not ready after %v:\n%s", readyTimeout, d.log.String())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	d.api, d.gateway = "http://"+hostPort(t, repo, "api"), "http://"+hostPort(t, repo, "gateway")
+	return d
+}
+
+// hostPort reads the file in which a daemon says where it listens: a multiaddr
+// or a URL.
+func hostPort(t *testing.T, repo, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(repo, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.TrimSpace(string(b))
+	if rest, ok := strings.CutPrefix(text, "http://"); ok {
+		return rest
+	}
+	addr, err := ma.NewMultiaddr(text)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	_, where, err := manet.DialArgs(addr)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return where
+}
+
+// kill ends the daemon as kill -9 does and waits for its end.
+func (d *daemonProcess) kill() {
+	_ = d.cmd.Process.Kill() // it may have ended
+	_ = d.cmd.Wait()         // says that it was killed
+}
+
+// call posts to the RPC API and decodes the last JSON value of the answer.
+func (d *daemonProcess) call(into any, command string, query url.Values) error {
+	resp, err := http.Post(d.api+"/api/v0/"+command+"?"+query.Encode(), "", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 4096)) // the status says enough
+		return fmt.Errorf("%s: %s: %s", command, resp.Status, b)
+	}
+	for dec := json.NewDecoder(resp.Body); ; {
+		switch err := dec.Decode(into); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+type publishAnswer struct {
+	Name, Value string
+	Sequence    uint64
+	Stored      bool
+}
+
+// publish stores a value without a network.
+func (d *daemonProcess) publish(key, value string) (publishAnswer, error) {
+	var p publishAnswer
+	err := d.call(&p, "name/publish", url.Values{
+		"arg": {value}, "key": {key}, "resolve": {"false"}, "allow-offline": {"true"}, "ttl": {"1h"},
+	})
+	return p, err
+}
+
+// inline returns the path of content that its CID spells out.
+func inline(t *testing.T, content string) string {
+	t.Helper()
+	hash, err := mh.Sum([]byte(content), mh.IDENTITY, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "/ipfs/" + cid.NewCidV1(cid.Raw, hash).String()
+}
