@@ -243,7 +243,7 @@ func (n Name) RoutingKey() []byte {
 }
 
 // Topic returns the pubsub topic of the name: "/record/" and the routing key in
-// base64url without padding. Specification IPNS PubSub Router, section Protocol.
+// base64url without padding. Specification IPNS PubSub Router.
 func (n Name) Topic() string {
 	return topicPrefix + base64.RawURLEncoding.EncodeToString(n.RoutingKey())
 }

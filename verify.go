@@ -86,7 +86,7 @@ func verifyECDSA(der, msg, sig []byte) (bool, error) {
 // millisecond to verify.
 const (
 	commonExponent     = 65537
-	maxOddExponentBits = 3072
+	maxOddExponentBits = 4096
 )
 
 // parseRSA parses the canonical SubjectPublicKeyInfo of an RSA key of allowed size.

@@ -4,5 +4,5 @@
 //
 // Run the benchmarks of the table in bench/README.md with
 //
-//	go test -run '^$' -bench . -count 6 . ./bench/record
+//	go test -run "^$" -bench . -count 8 ./bench/record
 package record
