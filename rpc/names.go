@@ -265,7 +265,17 @@ func (req RollbackRequest) Text(p Published) string {
 
 // StatusRequest asks how a name is doing, or all names of this node.
 type StatusRequest struct {
-	Name string `arg:"name,optional"`
+	Name  string `arg:"name,optional"`
+	Local bool   `opt:"local" help:"do not ask the network what it has"`
+}
+
+// Held is what a network has of a name.
+type Held struct {
+	Sequence *uint64 // of the newest record found; nil: nobody has any
+	Holders  int     // servers that have it
+	Older    int     // servers that have an older one
+	Answered int     // servers that answered
+	Error    string  `json:",omitempty"` // why it may be more
 }
 
 // Statuses is the status of one name, or of several. As JSON the first is one
@@ -297,6 +307,8 @@ type Status struct {
 	Of        int
 	Networks  []NetworkReceipt `json:",omitempty"`
 	LastError string           `json:",omitempty"`
+	// Network is what the network has now, if it was asked.
+	Network *Held `json:",omitempty"`
 	// Rivals counts other values under the same sequence: somebody else signs
 	// with the key.
 	Rivals int `json:",omitempty"`
@@ -351,6 +363,9 @@ func (StatusRequest) Text(s Statuses) string {
 		if n.NextAnnounce != nil {
 			fmt.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
 		}
+		if h := n.Network; h != nil {
+			fmt.Fprintf(tw, "Network:\t%s\n", h.words())
+		}
 		if n.Rivals > 0 {
 			fmt.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
 		}
@@ -358,6 +373,20 @@ func (StatusRequest) Text(s Statuses) string {
 			fmt.Fprintf(tw, "Last error:\t%s\n", n.LastError)
 		}
 	})
+}
+
+func (h *Held) words() string {
+	text := fmt.Sprintf("none of %d servers has it", h.Answered)
+	if h.Sequence != nil {
+		text = fmt.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
+	}
+	if h.Older > 0 {
+		text += fmt.Sprintf(", %d an older one", h.Older)
+	}
+	if h.Error != "" {
+		text += " (" + h.Error + ")"
+	}
+	return text
 }
 
 func (s Status) lifeText() string {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -64,6 +65,7 @@ type Node struct {
 	book    *names.Book
 	content *content.Store
 
+	router    routing.Router // nil offline
 	publisher *publisher.Publisher
 	resolver  *resolver.Resolver
 
@@ -117,7 +119,9 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 	if err := n.openContent(ctx); err != nil {
 		return err
 	}
-	n.openNames()
+	if err := n.openNames(); err != nil {
+		return err
+	}
 	n.background(func() { _ = n.book.Run(life) })
 	if !o.Offline {
 		n.started = time.Now()
@@ -135,14 +139,17 @@ func (n *Node) ended(what string, err error) {
 }
 
 // openNames connects publisher and resolver with the Book and the networks.
-func (n *Node) openNames() {
-	var router routing.Router // nil offline
+func (n *Node) openNames() error {
+	static, err := resolver.ParseStatic(os.Getenv("IPFS_NS_MAP"))
+	if err != nil {
+		return fmt.Errorf("environment variable IPFS_NS_MAP: %w", err)
+	}
 	if n.dht != nil {
-		router = routing.Parallel{n.dht.WAN, n.dht.LAN}
+		n.router = routing.Parallel{n.dht.WAN, n.dht.LAN}
 	}
 	n.publisher = &publisher.Publisher{
 		Book:            n.book,
-		Router:          router,
+		Router:          n.router,
 		Signers:         n.signer,
 		Log:             n.log,
 		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
@@ -160,10 +167,42 @@ func (n *Node) openNames() {
 	})
 	n.resolver = &resolver.Resolver{
 		Book:      n.book,
-		Router:    router,
-		CacheSize: or(n.config.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
+		Router:    n.router,
+		LookupTXT: newDNS(n.config.DNS).LookupTXT,
+
+		MaxCacheTTL: n.maxCacheTTL(),
+		Static:      static,
+		CacheSize:   or(n.config.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
 	}
 	n.onClose(n.resolver.Close)
+	return nil
+}
+
+// maxCacheTTL is the config's bound in the form of resolver and gateway: 0 for
+// none, negative to keep nothing.
+func (n *Node) maxCacheTTL() time.Duration {
+	switch ttl := n.config.Ipns.MaxCacheTTL; {
+	case ttl == nil:
+		return 0
+	case *ttl == 0:
+		return -1
+	default:
+		return time.Duration(*ttl)
+	}
+}
+
+// ensDNS answers for domains below eth. what their owners wrote into ENS.
+const ensDNS = "https://dns.eth.limo/dns-query"
+
+// newDNS reads the config's DNS.
+func newDNS(c repo.DNS) *resolver.DoH {
+	servers := map[string]string{"eth.": ensDNS}
+	for domain, url := range c.Resolvers {
+		if url != "auto" {
+			servers[domain] = url
+		}
+	}
+	return &resolver.DoH{Servers: servers}
 }
 
 // signer signs for a name whose key is here.

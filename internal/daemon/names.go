@@ -249,6 +249,9 @@ func (n *Node) NameStatus(ctx context.Context, req rpc.StatusRequest) (rpc.Statu
 			return rpc.Statuses{}, err
 		}
 		s, err := n.status(ctx, e)
+		if err == nil && n.router != nil && !req.Local {
+			s.Network = n.held(ctx, e)
+		}
 		return rpc.Statuses{One: &s}, err
 	}
 	out := rpc.Statuses{Names: []rpc.Status{}}
@@ -303,6 +306,50 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 		s.Networks = networks(r)
 	}
 	return s, nil
+}
+
+// askLimit bounds how long a status asks the network.
+const askLimit = 10 * time.Second
+
+// held asks the network what it has of a name. What is newer than what is known
+// here enters the Book.
+func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	h := &rpc.Held{}
+	var best *ipns.Record
+	for a, err := range n.router.Search(ctx, e.Name) {
+		if err != nil {
+			h.Error = err.Error()
+			break
+		}
+		h.Answered++
+		if a.Record == nil {
+			continue
+		}
+		switch {
+		case best == nil || ipns.Compare(a.Record, best) > 0:
+			if best != nil {
+				h.Older += h.Holders
+			}
+			best, h.Holders = a.Record, 1
+		case ipns.Compare(a.Record, best) == 0:
+			h.Holders++
+		default:
+			h.Older++
+		}
+	}
+	if best == nil {
+		return h
+	}
+	seq := best.Sequence()
+	h.Sequence = &seq
+	if ipns.Compare(best, e.Record) > 0 {
+		if _, err := n.book.Take(ctx, best, e.Origin); err != nil {
+			n.log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
+		}
+	}
+	return h
 }
 
 // routingName reads the key of a raw value: only those of names are served.

@@ -138,7 +138,7 @@ func (n *Node) WaitForPeers(ctx context.Context) bool {
 		return false
 	}
 	for !n.knowsPeers() {
-		if len(n.bootstrap) == 0 || time.Since(n.started) > joinTimeout {
+		if len(n.bootstrap) == 0 || !n.isNew() {
 			return false
 		}
 		select {
@@ -149,6 +149,9 @@ func (n *Node) WaitForPeers(ctx context.Context) bool {
 	}
 	return true
 }
+
+// isNew reports whether the node may still be joining its networks.
+func (n *Node) isNew() bool { return n.host != nil && time.Since(n.started) <= joinTimeout }
 
 // SwarmPeers implements [rpc.Network].
 func (n *Node) SwarmPeers(_ context.Context, req rpc.SwarmPeersRequest) (rpc.Peers, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -22,6 +23,11 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 		}
 		if !req.Stream {
 			res, err := n.resolver.Resolve(ctx, path, o)
+			if errors.Is(err, routing.ErrNoTargets) && n.isNew() && n.WaitForPeers(ctx) {
+				// It was asked too early. That nobody was there is remembered.
+				o.NoCache = true
+				res, err = n.resolver.Resolve(ctx, path, o)
+			}
 			yield(rpc.Resolved{Path: res.Path}, err)
 			return
 		}
@@ -49,7 +55,7 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/ipns/") {
 		return "", o, fmt.Errorf("%q is not an IPNS name", path)
 	}
-	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout}
+	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout, Offline: n.host == nil}
 	if req.Timeout == 0 {
 		o.Timeout = -1
 	}
@@ -65,7 +71,7 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 
 // resolve follows a path that begins with /ipns/ to what it means now.
 func (n *Node) resolve(ctx context.Context, path string) (string, error) {
-	res, err := n.resolver.Resolve(ctx, path, resolver.Options{})
+	res, err := n.resolver.Resolve(ctx, path, resolver.Options{Offline: n.host == nil})
 	return res.Path, err
 }
 

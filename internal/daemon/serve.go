@@ -154,7 +154,28 @@ func (n *Node) gatewayHandler() (http.Handler, error) {
 		NoFetch:   n.config.Gateway.NoFetch,
 		NoDNSLink: n.config.Gateway.NoDNSLink,
 		Headers:   n.config.Gateway.HTTPHeaders,
+		Hosts:     gatewayHosts(n.config.Gateway.PublicGateways),
+
+		TrustlessOnly: !enabled(n.config.Gateway.DeserializedResponses),
 	})
+}
+
+func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host {
+	hosts := map[string]*gateway.Host{}
+	for name, h := range config {
+		if h == nil {
+			hosts[name] = nil
+			continue
+		}
+		hosts[name] = &gateway.Host{
+			Paths:         h.Paths,
+			UseSubdomains: h.UseSubdomains,
+			InlineDNSLink: h.InlineDNSLink,
+			NoDNSLink:     h.NoDNSLink,
+			TrustlessOnly: !enabled(h.DeserializedResponses),
+		}
+	}
+	return hosts
 }
 
 func (n *Node) apiHandler() http.Handler {

@@ -25,6 +25,7 @@ type Config struct {
 	Discovery struct{ MDNS struct{ Enabled bool } }
 	Routing   Routing
 	Ipns      Ipns
+	DNS       DNS
 	Gateway   Gateway
 	API       API
 	Swarm     Swarm
@@ -61,6 +62,17 @@ type Ipns struct {
 	RepublishPeriod  Duration // 0: 4 h; 1 min to 24 h
 	RecordLifetime   Duration // 0: 48 h; not below RepublishPeriod
 	ResolveCacheSize int      // names; 0: 128
+	// MaxCacheTTL bounds how long an answer is reused, whatever its TTL. nil: no
+	// bound; 0: answers are not kept.
+	MaxCacheTTL *Duration
+}
+
+// DNS says who is asked for the DNSLinks of domains.
+type DNS struct {
+	// Resolvers maps domains to the URLs of DNS-over-HTTPS servers for all below
+	// them; "." is for everything. "auto" and what is not listed: the DNS of the
+	// system, and for eth. a public service that reads ENS.
+	Resolvers map[string]string
 }
 
 // Gateway says what the HTTP gateway offers.
@@ -68,6 +80,21 @@ type Gateway struct {
 	NoDNSLink   bool
 	NoFetch     bool // serve only what is stored here
 	HTTPHeaders map[string][]string
+	// DeserializedResponses serves files and folders; false: only what a client
+	// can verify itself. nil: true.
+	DeserializedResponses *bool
+	// PublicGateways are the host names under which the gateway is known, beside
+	// localhost; null takes one away.
+	PublicGateways map[string]*GatewayHost
+}
+
+// GatewayHost is one host name of the gateway.
+type GatewayHost struct {
+	Paths                 []string // prefixes that are served, such as /ipns
+	UseSubdomains         bool     // each name gets a subdomain, and with it cookies of its own
+	InlineDNSLink         bool     // dots of domains become dashes in subdomains
+	NoDNSLink             bool
+	DeserializedResponses *bool // nil: as Gateway says
 }
 
 // API says who may use the RPC API from a browser.
