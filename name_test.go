@@ -262,12 +262,12 @@ func TestParsePath(t *testing.T) {
 		"/ipfs/bafkqaaa/":              "/ipfs/bafkqaaa/",
 		"/ipld/bafkqaaa/a/./b//c/../d": "/ipld/bafkqaaa/a/b/d",
 		"/ipfs/QmRAQB6YaCyidP37UdDnjFY5vQuiBrcqdyoW1CuDgwxkD4/a%20b": "/ipfs/QmRAQB6YaCyidP37UdDnjFY5vQuiBrcqdyoW1CuDgwxkD4/a%20b",
-		"/ipns/example.com/sub/":              "/ipns/example.com/sub/",
-		"/ipns/fqdn.example.com.":             "/ipns/fqdn.example.com.",
-		"/ipns/singlednslabelshouldbeok":      "/ipns/singlednslabelshouldbeok",
-		"/ipns/" + corpusName:                 "/ipns/" + corpusName,
-		"/ipfs/bafkqaaa/a?b#c":                "/ipfs/bafkqaaa/a?b#c",
-		"/ipns/xn--bcher-kva.example/\u202ex": "/ipns/xn--bcher-kva.example/\u202ex",
+		"/ipns/example.com/sub/":                                     "/ipns/example.com/sub/",
+		"/ipns/fqdn.example.com.":                                    "/ipns/fqdn.example.com.",
+		"/ipns/singlednslabelshouldbeok":                             "/ipns/singlednslabelshouldbeok",
+		"/ipns/" + corpusName:                                        "/ipns/" + corpusName,
+		"/ipfs/bafkqaaa/a?b#c":                                       "/ipfs/bafkqaaa/a?b#c",
+		"/ipns/xn--bcher-kva.example/\u202ex":                        "/ipns/xn--bcher-kva.example/\u202ex",
 	} {
 		if got, err := ParsePath(in); err != nil || got != want {
 			t.Errorf("ParsePath(%q) = %q, %v; want %q", in, got, err, want)
