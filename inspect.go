@@ -19,7 +19,7 @@ type Report struct {
 	Size          int       // bytes
 	SignatureType string    // "V1+V2", "V2", "V1" or "Unknown"
 	Value         []byte    // as signed; may be anything
-	Sequence      uint64    //
+	Sequence      uint64    // higher is newer
 	TTL           uint64    // ns
 	Validity      []byte    // as signed
 	ValidityType  uint64    // 0 is EOL

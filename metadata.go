@@ -19,7 +19,8 @@ import (
 // Section Extensible Data.
 type Metadata map[string]any
 
-// CBOR is one DAG-CBOR item in its strict encoding.
+// CBOR is one DAG-CBOR item in its strict encoding, with map keys in canonical
+// order.
 type CBOR []byte
 
 // entries returns the encoded metadata in canonical order.
@@ -65,7 +66,7 @@ func encodeMetadata(value any) ([]byte, error) {
 	case uint64:
 		return wire.AppendCBORUint(nil, v), nil
 	case CBOR:
-		return v, wire.Check(v)
+		return v, wire.CheckCanonical(v)
 	}
 	return nil, fmt.Errorf("type %T is not supported", value)
 }

@@ -118,6 +118,7 @@ func TestSignRefused(t *testing.T) {
 		"float":           {Fields{Metadata: Metadata{"_a": 1.5}, EOL: testEOL}, ErrMetadata, "type float64 is not supported"},
 		"nil":             {Fields{Metadata: Metadata{"_a": nil}, EOL: testEOL}, ErrMetadata, "type <nil> is not supported"},
 		"broken CBOR":     {Fields{Metadata: Metadata{"_a": CBOR{0x9f, 0xff}}, EOL: testEOL}, ErrMetadata, "dag-cbor"},
+		"unsorted CBOR":   {Fields{Metadata: Metadata{"_a": CBOR("\xa2\x61b\x01\x61a\x01")}, EOL: testEOL}, ErrMetadata, "canonical order"},
 		"two CBOR items":  {Fields{Metadata: Metadata{"_a": CBOR{1, 2}}, EOL: testEOL}, ErrMetadata, "dag-cbor"},
 		"too many items":  {Fields{Metadata: manyItems(), EOL: testEOL}, ErrMalformed, "items"},
 	} {

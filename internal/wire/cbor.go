@@ -45,6 +45,9 @@ type cborReader struct {
 	pos   int
 	items int
 
+	// canonical asks for map keys in order, which only writers have to keep.
+	canonical bool
+
 	// keys are those of the maps being read, the innermost last. A key and its
 	// value are two items, so there is room for all.
 	keys  [MaxItems/2 + 1]keySpan
@@ -205,6 +208,9 @@ func (r *cborReader) skipMap(n uint64) error {
 			return err
 		}
 		sorted = sorted && inOrder
+		if r.canonical && !sorted {
+			return r.fail(r.pos, "map keys are not in canonical order, or repeated")
+		}
 		if err := r.skip(); err != nil {
 			return err
 		}

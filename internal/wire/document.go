@@ -145,9 +145,10 @@ func Keys() []string { return slices.Clone(standardKeys[:]) }
 // IsStandardKey reports whether key is one of the five that every record has.
 func IsStandardKey(key string) bool { return slices.Contains(standardKeys[:], key) }
 
-// Check reports whether value is exactly one well-formed DAG-CBOR item.
-func Check(value []byte) error {
-	r := cborReader{b: value}
+// CheckCanonical reports whether value is exactly one DAG-CBOR item, as a writer
+// must write it: what ParseDocument accepts, with the keys of all maps in order.
+func CheckCanonical(value []byte) error {
+	r := cborReader{b: value, canonical: true}
 	if len(value) > maxDocument {
 		return r.fail(maxDocument, "item is too long")
 	}
