@@ -3,9 +3,11 @@ package jsipns
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -23,11 +25,23 @@ func node(t *testing.T, script string, in []byte) []byte {
 	if err != nil {
 		t.Skip("node is not installed")
 	}
-	if _, err := os.Stat("node_modules/ipns"); err != nil {
-		t.Skip("js-ipns is not installed: run npm ci in interop/jsipns")
+	if err := install(); err != nil {
+		t.Skipf("js-ipns cannot be installed here: %v", err)
 	}
 	return run(t, ".", in, path, script)
 }
+
+// install fetches the packages of package-lock.json, unless they are there.
+var install = sync.OnceValue(func() error {
+	if _, err := os.Stat("node_modules/ipns"); err == nil {
+		return nil
+	}
+	out, err := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return nil
+})
 
 // ours runs our side, which is a program of the main module.
 func ours(t *testing.T, in []byte, arg string) []byte {
