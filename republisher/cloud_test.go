@@ -1,0 +1,176 @@
+package republisher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+)
+
+// cloud is a network of servers without addresses: each record is held by so many
+// of them, numbered from 0. It verifies nothing and so costs little, takes many
+// records at once, checks what it is asked for, and misbehaves when told so.
+type cloud struct {
+	t  *testing.T
+	of int
+	// misbehave, unless nil, is asked before a server answers.
+	misbehave func(name ipns.Name, server int) error
+	// delay, unless nil, is how long one put takes.
+	delay func(name ipns.Name) time.Duration
+
+	mu     sync.Mutex // guards all below
+	held   map[ipns.Name][]*ipns.Record
+	put    map[[32]byte]int // how often each record was put
+	puts   int
+	sweeps int
+	going  int // puts that are going on
+	most   int // the most of them at once
+}
+
+var (
+	_ routing.Sweeper = (*cloud)(nil)
+	_ routing.Router  = (*cloud)(nil)
+)
+
+// newCloud makes a network of the site, in place of the one it has.
+func newCloud(t *testing.T, s *site) *cloud {
+	c := &cloud{t: t, of: 20, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}}
+	s.Router = c
+	return c
+}
+
+var (
+	errOlder   = errors.New("have a newer record")
+	errRefused = errors.New("refused")
+)
+
+func (c *cloud) begin(rec *ipns.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.puts++
+	c.put[rec.Hash()]++
+	c.going++
+	c.most = max(c.most, c.going)
+}
+
+func (c *cloud) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.going--
+}
+
+// Put implements routing.Router.
+func (c *cloud) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		c.begin(rec)
+		defer c.end()
+		if c.delay != nil {
+			select {
+			case <-time.After(c.delay(rec.Name())):
+			case <-ctx.Done():
+				yield(routing.Ack{}, ctx.Err())
+				return
+			}
+		}
+		for server := range c.of {
+			ack := c.offer(rec, server)
+			if errors.Is(ack.Err, routing.ErrNoTargets) {
+				yield(routing.Ack{}, ack.Err)
+				return
+			}
+			if !yield(ack, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (c *cloud) offer(rec *ipns.Record, server int) routing.Ack {
+	ack := routing.Ack{Name: rec.Name(), Target: fmt.Sprint(server), Network: "wan", Of: c.of}
+	if c.misbehave != nil {
+		if ack.Err = c.misbehave(rec.Name(), server); ack.Err != nil {
+			return ack
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := c.held[rec.Name()]
+	if held == nil {
+		held = make([]*ipns.Record, c.of)
+		c.held[rec.Name()] = held
+	}
+	if old := held[server]; old != nil && ipns.Compare(old, rec) > 0 {
+		ack.Err, ack.Newer = errOlder, old
+		return ack
+	}
+	held[server] = rec
+	return ack
+}
+
+// Sweep implements routing.Sweeper.
+func (c *cloud) Sweep(ctx context.Context, region routing.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		c.mu.Lock()
+		c.sweeps++
+		c.mu.Unlock()
+		last := region.First()
+		for rec := range records {
+			kad := rec.Name().Kad()
+			if !region.Contains(kad) || last.Compare(kad) > 0 {
+				c.t.Errorf("record of %x in a sweep of %v after %x", kad[:4], region, last[:4])
+			}
+			last = kad
+			for ack, err := range c.Put(ctx, rec) {
+				if !yield(ack, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Search implements routing.Router.
+func (c *cloud) Search(_ context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
+	return func(yield func(routing.Answer, error) bool) {
+		c.mu.Lock()
+		held := append(make([]*ipns.Record, 0, c.of), c.held[name]...)
+		c.mu.Unlock()
+		for server := range c.of {
+			a := routing.Answer{Source: fmt.Sprint(server), Network: "wan", At: time.Now()}
+			if server < len(held) {
+				a.Record = held[server]
+			}
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+}
+
+// holders counts the servers that have exactly this record.
+func (c *cloud) holders(rec *ipns.Record) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, held := range c.held[rec.Name()] {
+		if held != nil && held.Hash() == rec.Hash() {
+			n++
+		}
+	}
+	return n
+}
+
+// forget makes servers lose the records of a name.
+func (c *cloud) forget(name ipns.Name, servers ...int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, server := range servers {
+		c.held[name][server] = nil
+	}
+}

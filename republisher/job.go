@@ -1,0 +1,200 @@
+package republisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"sync"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+)
+
+// job is one name on its way.
+type job struct {
+	work    recordstore.Work
+	rec     *ipns.Record // what is put; nil: nothing yet
+	receipt routing.Receipt
+	err     error // that its put ended with
+	over    bool  // the put was not interrupted
+}
+
+// took reports whether anybody took the record.
+func (j *job) took() bool {
+	held, _ := j.receipt.Announced()
+	return held > 0
+}
+
+// putAll puts the records of the jobs, all of which lie in the region.
+func (r *Republisher) putAll(ctx context.Context, region routing.Region, jobs []*job) {
+	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
+	if s, ok := r.Router.(routing.Sweeper); ok && len(jobs) >= fewNames {
+		r.sweep(ctx, s, region, jobs)
+		return
+	}
+	slots := make(chan struct{}, or(r.Concurrency, DefaultConcurrency))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, j := range jobs {
+		slots <- struct{}{}
+		if ctx.Err() != nil || r.away() {
+			return
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if r.load(ctx, j) {
+				r.putOne(ctx, j)
+			}
+		})
+	}
+}
+
+// load reads the record of a job once more. If it has changed, whoever changed it
+// announces it.
+func (r *Republisher) load(ctx context.Context, j *job) bool {
+	e, err := r.Book.Get(ctx, j.work.Entry.Name)
+	if err != nil || e.Version != j.work.Entry.Version || e.Record.Expired(r.now()) {
+		return false
+	}
+	j.rec = e.Record
+	return true
+}
+
+func (r *Republisher) putOne(ctx context.Context, j *job) {
+	ctx, cancel := context.WithTimeout(ctx, putLimit)
+	defer cancel()
+	for ack, err := range r.Router.Put(ctx, j.rec) {
+		if err != nil {
+			j.err = err
+			break
+		}
+		r.ack(ctx, j, ack)
+	}
+	r.end(ctx, j)
+}
+
+// sweep puts all jobs by one visit to each server.
+func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routing.Region, jobs []*job) {
+	byName := make(map[ipns.Name]*job, len(jobs))
+	for _, j := range jobs {
+		byName[j.work.Entry.Name] = j
+	}
+	var mu sync.Mutex // a Sweeper may read records while it yields acks
+	records := func(yield func(*ipns.Record) bool) {
+		for _, j := range jobs {
+			mu.Lock()
+			ok := r.load(ctx, j)
+			rec := j.rec
+			mu.Unlock()
+			if ok && !yield(rec) {
+				return
+			}
+		}
+	}
+	var failed error
+	for ack, err := range s.Sweep(ctx, region, iter.Seq[*ipns.Record](records)) {
+		if err != nil {
+			failed = err
+			break
+		}
+		mu.Lock()
+		j := byName[ack.Name]
+		known := j != nil && j.rec != nil
+		mu.Unlock()
+		if known {
+			r.ack(ctx, j, ack)
+		}
+	}
+	for _, j := range jobs {
+		if j.rec == nil {
+			continue
+		}
+		if !j.took() {
+			j.err = failed
+		}
+		r.end(ctx, j)
+	}
+}
+
+// ack folds one ack in.
+func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
+	j.receipt.Add(ack)
+	r.mu.Lock()
+	r.counts.ack(ack, len(j.rec.Raw()))
+	r.mu.Unlock()
+	if ack.Newer != nil {
+		r.newer(ctx, j.work.Entry, ack.Newer)
+	}
+}
+
+// end counts a put that is over. When name after name is taken by nobody, it is
+// the network that is away: then the others wait, and do not fail too.
+func (r *Republisher) end(ctx context.Context, j *job) {
+	// One that ran out of its own time has failed; what the caller interrupted
+	// has not.
+	j.over = j.took() || !errors.Is(context.Cause(ctx), context.Canceled)
+	if !j.over {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if j.err != nil {
+		r.counts.failed(j.err)
+	}
+	if j.took() {
+		r.failing = 0
+		return
+	}
+	if r.failing++; r.failing >= allFailing || errors.Is(j.err, routing.ErrNoTargets) {
+		r.failing = 0
+		r.paused = r.now().Add(min(failedWait, r.ownPeriod()))
+	}
+}
+
+// note returns what is to be kept of a put that is over.
+func (r *Republisher) note(j *job) recordstore.Upkeep {
+	u, name, now := j.work.Upkeep, j.work.Entry.Name, r.now()
+	u.Name = name
+	held, of := j.receipt.Announced()
+	if len(j.receipt.Networks) > 0 {
+		u.Announced, u.Holders, u.Receipt = j.rec.Hash(), held, encodeReceipt(j.receipt)
+		if held > 0 {
+			u.LastPut = now
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if held > 0 && held >= min(r.wanted(), of) {
+		delete(r.tries, name)
+		u.LastErr, u.Due = "", next(now, sectorOf(name), r.periodOf(j.work.Entry))
+		return u
+	}
+	u.LastErr = j.receipt.String()
+	if j.err != nil {
+		u.LastErr += ": " + j.err.Error()
+	}
+	delay := min(firstRetry<<min(r.tries[name], 8), lastRetry, max(r.ownPeriod()/4, firstRetry))
+	if _, known := r.tries[name]; known || len(r.tries) < maxTries {
+		r.tries[name]++
+	}
+	u.Due = now.Add(delay)
+	return u
+}
+
+// encodeReceipt keeps the figures of a receipt: the targets of every name would
+// be most of the store.
+func encodeReceipt(receipt routing.Receipt) []byte {
+	var short routing.Receipt
+	for _, n := range receipt.Networks {
+		n.Targets = nil
+		short.Networks = append(short.Networks, n)
+	}
+	b, err := json.Marshal(short)
+	if err != nil || len(b) > recordstore.MaxReceipt {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,202 @@
+package republisher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// put does what the newest plan says, one batch after the other, until ctx ends.
+func (r *Republisher) put(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.news:
+		}
+		r.mu.Lock()
+		p := r.plan
+		r.mu.Unlock()
+		if err := r.follow(ctx, p); err != nil && ctx.Err() == nil {
+			r.log().Error("republishing", "error", err)
+		}
+	}
+}
+
+// follow does what a plan says until it is done, or there is a newer one: that
+// one knows of new values, and names that are done are not in it.
+func (r *Republisher) follow(ctx context.Context, p plan) error {
+	if err := r.putUrgent(ctx, p.urgent); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	first := r.cursor // where it stopped, so that no sector is always the last
+	r.mu.Unlock()
+	for i := range sectors {
+		sector := (first + i) % sectors
+		if p.sectors[sector] == 0 {
+			continue
+		}
+		if err := r.putSector(ctx, sector); err != nil || r.away() {
+			return err
+		}
+		r.mu.Lock()
+		r.cursor = sector
+		r.mu.Unlock()
+		if len(r.news) > 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// away reports whether nothing is put for now, because nobody took anything.
+func (r *Republisher) away() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.paused.After(r.now())
+}
+
+// putUrgent puts the names that do not wait for the hand, those of one sector
+// together.
+func (r *Republisher) putUrgent(ctx context.Context, list []urgent) error {
+	for l := laneNew; l <= laneUrgent; l++ {
+		var bySector [sectors][]recordstore.Work
+		for _, u := range list {
+			if u.lane != l {
+				continue
+			}
+			w, ok, err := r.again(ctx, u.name)
+			if err != nil {
+				return err
+			}
+			if ok {
+				s := sectorOf(u.name)
+				bySector[s] = append(bySector[s], w)
+			}
+		}
+		for s, works := range bySector {
+			if r.away() {
+				return nil
+			}
+			slices.SortFunc(works, func(a, b recordstore.Work) int {
+				x, y := a.Entry.Name.Kad(), b.Entry.Name.Kad()
+				return bytes.Compare(x[:], y[:])
+			})
+			if err := r.batch(ctx, s, works); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// again reads a name once more and reports whether it is still to be put.
+func (r *Republisher) again(ctx context.Context, name ipns.Name) (w recordstore.Work, ok bool, err error) {
+	w.Entry, err = r.Book.Get(ctx, name)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		return w, false, nil
+	}
+	if err == nil {
+		w.Upkeep, err = r.Book.Upkeep(ctx, name)
+	}
+	if err != nil || w.Entry.Record == nil {
+		return w, false, err
+	}
+	return w, r.ready(w), nil
+}
+
+// ready reports whether a name is to be put now. One that is being signed is left
+// to the next plan, unless that takes long.
+func (r *Republisher) ready(w recordstore.Work) bool {
+	now := r.now()
+	l, _ := r.due(w, now)
+	if l == laneNone {
+		return false
+	}
+	if w.Entry.Record.EOL().Sub(now) < highTime(r.lifetime(w.Entry)) {
+		return true
+	}
+	if r.renewalDue(w, now, l) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	begun, going := r.renewing[w.Entry.Name]
+	return !going || now.Sub(begun) > 2*signLimit
+}
+
+// putSector puts the names of a sector over which the hand is.
+func (r *Republisher) putSector(ctx context.Context, sector int) error {
+	var list []recordstore.Work
+	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
+		if err != nil {
+			return err
+		}
+		if w.Entry.Origin < recordstore.Hosted || !r.ready(w) {
+			continue
+		}
+		if list = append(list, w); len(list) < batchSize {
+			continue
+		}
+		if err := r.batch(ctx, sector, list); err != nil || r.away() {
+			return err
+		}
+		list = nil
+	}
+	return r.batch(ctx, sector, list)
+}
+
+// batch puts names of one sector, which come in the order of their Kademlia ids,
+// and notes what became of them. A crash before the note repeats the batch, one
+// after it does not.
+func (r *Republisher) batch(ctx context.Context, sector int, list []recordstore.Work) error {
+	if len(list) == 0 {
+		return nil
+	}
+	begin := time.Now()
+	if len(list) >= fewNames {
+		r.readBack(ctx, sector, list)
+	}
+	jobs := make([]*job, len(list))
+	for i, w := range list {
+		jobs[i] = &job{work: w}
+	}
+	r.putAll(ctx, regionOf(sector), jobs)
+	// Also when ctx has ended: what was done is not to be repeated.
+	ctx = context.WithoutCancel(ctx)
+	var notes []recordstore.Upkeep
+	for _, j := range jobs {
+		if !j.over {
+			continue // due as before
+		}
+		if e, err := r.Book.Get(ctx, j.work.Entry.Name); err != nil || e.Record == nil || e.Record.Hash() != j.rec.Hash() {
+			continue // what was put is not the newest any more: nothing is known of that
+		}
+		notes = append(notes, r.note(j))
+	}
+	r.mu.Lock()
+	r.counts.batch(len(notes), time.Since(begin))
+	r.mu.Unlock()
+	if err := r.Book.Note(ctx, notes...); err != nil {
+		return err
+	}
+	return r.Book.Store.Sync(ctx)
+}
+
+// newer takes a newer record that the network has. Its next put is of that one.
+func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.Record) {
+	outcome, err := r.Book.Take(ctx, rec, recordstore.Seen)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.log().Error("taking a newer record", "name", e.Name.String(), "error", err)
+		}
+		return
+	}
+	r.report(e, rec, outcome)
+}

@@ -1,0 +1,177 @@
+package republisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+)
+
+const (
+	maxRenewals  = 16_384           // names to sign in one plan; the others wait for the next
+	signers      = 64               // names that are signed at once
+	signLimit    = 30 * time.Second // for a signer to answer
+	firstUnsign  = 5 * time.Minute  // until a name whose signer failed is signed again
+	lastUnsign   = 4 * time.Hour    // each time twice as late, until this
+	maxUnsigned  = 65_536           // failed names that are remembered
+	renewRetries = 3                // entries that changed while they were signed
+)
+
+// unsigned is a name that could not be renewed.
+type unsigned struct {
+	again time.Time     // when it is tried next
+	delay time.Duration // the one that led to again
+}
+
+// errNoSigner says that a name cannot be renewed here.
+var errNoSigner = errors.New("there is no key to renew it")
+
+// renewalDue reports whether an own record is to be signed again: about half of
+// its life is over and it is about to be put, or it is not and it is high time.
+func (r *Republisher) renewalDue(w recordstore.Work, now time.Time, l lane) bool {
+	e := w.Entry
+	if e.Origin != recordstore.Own {
+		return false
+	}
+	left, life := e.Record.EOL().Sub(now), r.lifetime(e)
+	if l != laneNone && left >= life/2+life/16 || l == laneNone && left >= highTime(life) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, going := r.renewing[e.Name]
+	return !going && !r.unsigned[e.Name].again.After(now)
+}
+
+// highTime is how much may be left of a life for a renewal to wait for the hand.
+func highTime(life time.Duration) time.Duration { return life * 3 / 8 }
+
+// signing runs the renewals of a Republisher in the background.
+type signing struct {
+	r       *Republisher
+	slots   chan struct{} // has an element for each name that is being signed
+	running sync.WaitGroup
+}
+
+func newSigning(r *Republisher) *signing {
+	return &signing{r: r, slots: make(chan struct{}, signers)}
+}
+
+func (s *signing) wait() { s.running.Wait() }
+
+// begin renews the names, unless those of the plan before still hold it up: then
+// the next plan has them again.
+func (s *signing) begin(ctx context.Context, list []ipns.Name) {
+	r := s.r
+	r.mu.Lock()
+	list = list[:max(0, min(len(list), maxRenewals-len(r.renewing)))]
+	for _, name := range list {
+		r.renewing[name] = r.now()
+	}
+	r.mu.Unlock()
+	if len(list) == 0 {
+		return
+	}
+	s.running.Go(func() {
+		for i, name := range list {
+			select {
+			case s.slots <- struct{}{}:
+			case <-ctx.Done():
+				r.forgetRenewing(list[i:])
+				return
+			}
+			s.running.Go(func() {
+				defer func() { <-s.slots }()
+				defer r.forgetRenewing([]ipns.Name{name})
+				r.renewAndNote(ctx, name)
+			})
+		}
+	})
+}
+
+func (r *Republisher) forgetRenewing(list []ipns.Name) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range list {
+		delete(r.renewing, name)
+	}
+}
+
+func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
+	err := r.renew(ctx, name)
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	if err == nil {
+		r.counts.renewed++
+		delete(r.unsigned, name)
+		r.mu.Unlock()
+		return
+	}
+	r.counts.renewalsFailed++
+	u := unsigned{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign)}
+	u.again = r.now().Add(u.delay)
+	if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
+		r.unsigned[name] = u
+	}
+	r.counts.failed(err)
+	r.mu.Unlock()
+	r.log().Warn("a record could not be renewed", "name", name.String(), "error", err)
+}
+
+// renew signs the record that the name now has with a later end, if that is
+// still due, and enters it. A publish that comes in between wins.
+func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
+	for range renewRetries {
+		e, err := r.Book.Get(ctx, name)
+		if err != nil {
+			return fmt.Errorf("renew %s: %w", name, err)
+		}
+		if e.Record == nil || e.Record.EOL().Sub(r.now()) >= r.lifetime(e)*3/4 {
+			return nil // somebody was quicker
+		}
+		_, err = r.Renew(ctx, e)
+		if !errors.Is(err, recordstore.ErrConflict) {
+			return err
+		}
+	}
+	return nil // it changes all the time, and the next scan looks at it again
+}
+
+// Renew signs the record of an entry again with nothing changed but a later end
+// of its life, and enters it. If the entry has changed since it was read, the
+// error is recordstore.ErrConflict: a publish was quicker and nothing is
+// overtaken.
+func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
+	if r.Signers == nil {
+		return nil, fmt.Errorf("renew %s: %w", e.Name, errNoSigner)
+	}
+	eol := r.now().Add(r.lifetime(e)).UTC()
+	if !eol.After(e.Record.EOL()) {
+		return nil, fmt.Errorf("renew %s: its end %v is later than %v, which the clock would give it", e.Name, e.Record.EOL(), eol)
+	}
+	ctx, cancel := context.WithTimeout(ctx, signLimit)
+	defer cancel()
+	signer, err := r.Signers(ctx, e.Name)
+	if err != nil {
+		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+	}
+	rec, err := ipns.Renew(ctx, signer, e.Record, eol)
+	if err != nil {
+		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+	}
+	outcome, err := r.Book.Enter(ctx, e, rec)
+	if err == nil && outcome != names.New {
+		err = fmt.Errorf("its renewal came out as %v", outcome)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+	}
+	return rec, nil
+}

@@ -1,0 +1,191 @@
+// Package republisher keeps the records of a node alive: it puts each of them
+// on the network again before the servers forget it, and signs it again before
+// it ends.
+//
+// # Turns
+//
+// The key space is cut into 64 sectors. A hand passes over them once in each
+// period, and where it passes, all names of the sector are put together: a
+// [routing.Sweeper] then visits each server once, whatever the number of names.
+// When a name is due follows from its Kademlia id, its period and its last put,
+// all of which are in the store. There is no other state: what a crash leaves
+// undone is due at the next start, and what was done is not.
+//
+// Three parts run beside each other. The scan reads the store about every minute,
+// counts, and makes a plan; it puts nothing. The signing renews records that are
+// past half of their life, in the background; whatever it waits for, the others
+// go on. The putting follows the newest plan: new values first, then names near
+// their end or with too few holders, then the sectors under the hand.
+//
+// # Invariants
+//
+//   - The bytes of a record are put as they were signed. A renewal changes its
+//     end and nothing else.
+//   - Republishing never overtakes a publish: what is put is read just before,
+//     and a renewal enters only if the entry is the one it was made from.
+//   - A newer record met on the way goes through the Book. It is reported, and
+//     not fought.
+//   - A name that fails delays no other name.
+package republisher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/routing"
+)
+
+// Defaults and limits.
+const (
+	DefaultOwnPeriod    = 4 * time.Hour
+	DefaultHostedPeriod = 12 * time.Hour
+	DefaultWanted       = 15 // holders below which a name is put again soon
+	DefaultConcurrency  = 32
+	AtRiskHolders       = 10 // holders below which a name is at risk
+
+	scanEvery  = time.Minute      // and
+	scanShare  = 100              // at most one part in so many of the time
+	firstScan  = time.Minute      // after the start
+	grace      = 3 * time.Minute  // in which a new record is left to its publisher
+	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
+	failedWait = 5 * time.Minute  // after nobody took anything
+	firstRetry = 5 * time.Minute  // of a name that too few took
+	lastRetry  = time.Hour        // and each further one twice as late, until this
+	putLimit   = 2 * time.Minute  // for one name
+	sweepLimit = 30 * time.Minute // for one batch
+	batchSize  = 1024             // names that are put together
+	fewNames   = 16               // below which they are put one by one
+	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
+	maxTries   = 65_536           // names whose failures are remembered
+	allFailing = 64               // names in a row that nobody took: the network is away
+)
+
+// Republisher keeps names alive. Set its fields before Run; all other methods
+// may be called at any time.
+type Republisher struct {
+	// Book is the door to the store; it must be set.
+	Book *names.Book
+	// Router is where records are put; it must be set. One that is a
+	// routing.Sweeper sweeps.
+	Router routing.Router
+	// Signers returns the signer of an own name. An error, or a nil Signers, means
+	// that its record cannot be renewed: it is put as it is until it ends.
+	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
+	// Now tells the time; nil: time.Now.
+	Now func() time.Time
+	// Log gets what somebody should know; nil: nothing.
+	Log *slog.Logger
+
+	// OwnPeriod and HostedPeriod are how often a name is put; 0: 4 h and 12 h.
+	// Where servers forget names sooner, both are halved; where they keep them,
+	// the period of hosted names is doubled.
+	OwnPeriod, HostedPeriod time.Duration
+	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
+	// network that has fewer servers, all.
+	Wanted int
+	// Concurrency is how many names are put at once where they are put one by
+	// one; 0: DefaultConcurrency.
+	Concurrency int
+
+	once sync.Once
+	news chan struct{} // has an element when there is a plan that was not looked at
+
+	mu       sync.Mutex // guards all below
+	began    time.Time  // when Run did
+	plan     plan
+	scanned  scan // what the last scan counted
+	counts   counts
+	tries    map[ipns.Name]int       // failed puts in a row
+	unsigned map[ipns.Name]unsigned  // names whose renewal failed
+	survival [sectors]survival       // by sector
+	paused   time.Time               // nothing is put before
+	failing  int                     // names in a row that nobody took
+	cursor   int                     // the sector to begin with
+	renewing map[ipns.Name]time.Time // names that are being signed, since when
+}
+
+func (r *Republisher) init() {
+	r.once.Do(func() {
+		r.news = make(chan struct{}, 1)
+		r.tries = make(map[ipns.Name]int)
+		r.unsigned = make(map[ipns.Name]unsigned)
+		r.renewing = make(map[ipns.Name]time.Time)
+		r.counts.reasons = make(map[string]uint64)
+	})
+}
+
+func (r *Republisher) now() time.Time {
+	if r.Now == nil {
+		return time.Now()
+	}
+	return r.Now()
+}
+
+func (r *Republisher) log() *slog.Logger {
+	if r.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return r.Log
+}
+
+// Run keeps the names alive until ctx ends, and returns when all it started has
+// ended.
+func (r *Republisher) Run(ctx context.Context) error {
+	r.init()
+	if r.Book == nil || r.Router == nil {
+		return errors.New("republisher: Book and Router must be set")
+	}
+	r.mu.Lock()
+	r.began = r.now()
+	r.mu.Unlock()
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	signing := newSigning(r)
+	defer signing.wait()
+	parts.Go(func() { r.put(ctx) })
+	wait := min(firstScan, r.ownPeriod())
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		begin := time.Now()
+		p, s, err := r.scan(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			// A store that fails is asked again; what it told before still holds.
+			r.log().Error("looking for names to republish", "error", err)
+			wait = scanEvery
+			continue
+		}
+		r.mu.Lock()
+		r.plan, r.scanned = p, s
+		r.mu.Unlock()
+		select {
+		case r.news <- struct{}{}:
+		default:
+		}
+		signing.begin(ctx, p.renew)
+		wait = max(scanEvery, scanShare*time.Since(begin))
+	}
+}
+
+func (r *Republisher) ownPeriod() time.Duration    { return or(r.OwnPeriod, DefaultOwnPeriod) }
+func (r *Republisher) hostedPeriod() time.Duration { return or(r.HostedPeriod, DefaultHostedPeriod) }
+func (r *Republisher) wanted() int                 { return or(r.Wanted, DefaultWanted) }
+
+// or returns v, or what stands for its zero value.
+func or[T time.Duration | int](v, zero T) T {
+	if v <= 0 {
+		return zero
+	}
+	return v
+}

@@ -1,0 +1,174 @@
+package republisher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+	"github.com/goipns/ipns/republisher"
+	"github.com/goipns/ipns/routing/routingtest"
+)
+
+var epoch = recordstoretest.Epoch
+
+// site is a republisher on a network of its own, in virtual time that begins at
+// epoch.
+type site struct {
+	*republisher.Republisher
+	net   *routingtest.Network
+	store *recordstore.Memory
+	keys  map[ipns.Name]recordstoretest.Key
+
+	stop func()
+}
+
+// newSite makes a site that does not run yet.
+func newSite(t *testing.T, servers int) *site {
+	t.Helper()
+	begin := time.Now()
+	now := func() time.Time { return epoch.Add(time.Since(begin)) }
+	s := &site{net: routingtest.New(servers), store: recordstore.NewMemory(), keys: map[ipns.Name]recordstoretest.Key{}}
+	s.net.Now = now
+	s.Republisher = &republisher.Republisher{
+		Book: &names.Book{Store: s.store, Now: now}, Router: s.net, Now: now, Signers: s.signer,
+	}
+	return s
+}
+
+func (s *site) signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
+	k, ok := s.keys[name]
+	if !ok {
+		return nil, errors.New("no such key")
+	}
+	return k.Signer, nil
+}
+
+// run runs the republisher until stop is called.
+func (s *site) run(t *testing.T) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// add publishes a record that this node signs, and nobody announces.
+func (s *site) add(t testing.TB, k recordstoretest.Key, f ipns.Fields, form ipns.Form, origin recordstore.Origin) *ipns.Record {
+	t.Helper()
+	if f.EOL.IsZero() {
+		f.EOL = s.Now().Add(48 * time.Hour)
+	}
+	rec, err := ipns.Sign(t.Context(), k.Signer, f, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Book.Take(t.Context(), rec, origin); err != nil {
+		t.Fatal(err)
+	}
+	if origin == recordstore.Own {
+		s.keys[k.Name] = k
+	}
+	return rec
+}
+
+func (s *site) entry(t testing.TB, name ipns.Name) recordstore.Entry {
+	t.Helper()
+	e, err := s.Book.Get(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (s *site) upkeep(t testing.TB, name ipns.Name) recordstore.Upkeep {
+	t.Helper()
+	u, err := s.Book.Upkeep(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// TestRepublish keeps a name alive for a month: the bytes change only when half of
+// their life is over, and then in nothing but the EOL.
+func TestRepublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 20)
+		k := recordstoretest.KeyFromSeed(t, 1)
+		first := s.add(t, k, ipns.Fields{
+			Value: "/ipfs/bafkqaaa", Sequence: 3, TTL: 30 * time.Second, EOL: s.Now().Add(24 * time.Hour),
+			Metadata: ipns.Metadata{"_note": "kept"},
+		}, ipns.V2Only, recordstore.Own)
+		defer s.run(t)()
+		distinct := map[[32]byte]bool{}
+		for range 30 * 24 {
+			time.Sleep(time.Hour)
+			rec := s.entry(t, k.Name).Record
+			distinct[rec.Hash()] = true
+			if left := rec.EOL().Sub(s.Now()); left < 7*time.Hour || left > 24*time.Hour {
+				t.Fatalf("%v of its life left", left)
+			}
+			if rec.Value() != first.Value() || rec.Sequence() != 3 || rec.TTL() != 30*time.Second || rec.Form() != ipns.V2Only || rec.Metadata()["_note"] != "kept" {
+				t.Fatalf("republishing changed the record: %v", rec)
+			}
+			if n := s.net.Holders(rec); n != 20 && s.Now().Sub(s.entry(t, k.Name).Changed) > 10*time.Minute {
+				t.Fatalf("%d of 20 hold the record", n)
+			}
+		}
+		puts := s.net.Counts().Puts
+		t.Logf("30 days: %d puts, %d renewals", puts, len(distinct)-1)
+		if puts < 170 || puts > 185 || len(distinct) > 60 {
+			t.Errorf("%d puts of %d records", puts, len(distinct))
+		}
+	})
+}
+
+// TestSweep puts names that are somebody else's as they are, by regions, twice a
+// day, and no more once they have ended.
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 2000
+		s := newSite(t, 20)
+		net := newCloud(t, s)
+		var records []*ipns.Record
+		for i := range count {
+			k := recordstoretest.KeyFromSeed(t, uint64(i))
+			records = append(records, s.add(t, k, ipns.Fields{Value: fmt.Sprintf("/ipfs/bafkqaaa/%d", i), EOL: s.Now().Add(60 * time.Hour)}, ipns.V2Only, recordstore.Hosted))
+		}
+		defer s.run(t)()
+		time.Sleep(10 * time.Minute)
+		if st := s.Status(); st.Hosted != count || st.Due != 0 || st.RegionsDone != st.Regions || st.AtRiskSize != 0 || st.Puts != count {
+			t.Fatalf("after the first sweep: %+v", st)
+		}
+		time.Sleep(59 * time.Hour)
+		for _, rec := range records {
+			if n := net.put[rec.Hash()]; n < 4 || n > 7 {
+				t.Fatalf("put %d times in 60 hours", n)
+			}
+		}
+		time.Sleep(time.Hour)
+		st, puts := s.Status(), net.puts
+		if st.Expired != count || st.Due != 0 || st.AtRiskSize != 0 {
+			t.Fatalf("after the end: %+v", st)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := net.puts; n != puts {
+			t.Fatalf("%d puts of records that have ended", n-puts)
+		}
+		t.Logf("%d names: %d sweeps, %d puts in all, survival %.2f from %d samples", count, net.sweeps, puts, st.Survival, st.Samples)
+		if net.sweeps > 64*7 {
+			t.Errorf("%d sweeps", net.sweeps)
+		}
+	})
+}

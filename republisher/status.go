@@ -1,0 +1,245 @@
+package republisher
+
+import (
+	"encoding/json"
+	"maps"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+)
+
+const (
+	maxListed    = 1000 // names at risk, and of other writers, that are listed
+	maxReasons   = 32   // reasons of failures that are told apart
+	maxReason    = 120  // bytes of one
+	otherReasons = "other"
+	rateShare    = 0.2 // of a new batch in the mean rate
+)
+
+// Status is how the names of a node are. What it says of names is as of the last
+// scan; counters begin at the start of the process.
+type Status struct {
+	ScannedAt time.Time `json:"ScannedAt"` // zero: not yet
+	Own       int       `json:"Own"`       // names
+	Hosted    int       `json:"Hosted"`
+	Expired   int       `json:"Expired"` // of them
+	// Holders is how many servers took the records last time, in all.
+	Holders int `json:"Holders"`
+
+	// Regions of the key space, and those of them in which no name waits.
+	Regions     int `json:"Regions"`
+	RegionsDone int `json:"RegionsDone"`
+	Due         int `json:"Due"`  // names that are to be put now
+	Late        int `json:"Late"` // of them, those that wait for more than five minutes
+	// AtRisk are names with less than a quarter of their life left or fewer than
+	// ten holders. At most 1000 are listed.
+	AtRisk     []AtRisk `json:"AtRisk"`
+	AtRiskSize int      `json:"AtRiskCount"`
+	// PerSecond is how many names are put in a second, while there are some.
+	PerSecond float64       `json:"NamesPerSecond"`
+	ETA       time.Duration `json:"ETA"` // nanoseconds until no name is due; 0: none is, or nobody knows
+	// PausedUntil is set while nothing is put because nobody took anything.
+	PausedUntil time.Time `json:"PausedUntil,omitzero"`
+	// Survival is the mean share of holders that still had a record when its next
+	// put came; 0: not known.
+	Survival float64 `json:"Survival"`
+
+	Puts           uint64 `json:"Puts"`       // names put
+	Acks           uint64 `json:"Acks"`       // records that servers took
+	Failed         uint64 `json:"FailedAcks"` // and did not take
+	Bytes          uint64 `json:"Bytes"`      // of records offered, in all
+	Samples        uint64 `json:"Samples"`    // names read back
+	Renewed        uint64 `json:"Renewed"`
+	RenewalsFailed uint64 `json:"RenewalsFailed"`
+	// RPCsPerNameDay and BytesPerNameDay are what a name costs, since the start.
+	RPCsPerNameDay  float64 `json:"RPCsPerNameDay"`
+	BytesPerNameDay float64 `json:"BytesPerNameDay"`
+	// Failures counts why servers did not take a record and keys did not sign.
+	Failures map[string]uint64 `json:"Failures"`
+	// OtherWriters are own names of which a newer record was met.
+	OtherWriters []string `json:"OtherWriters"`
+}
+
+// AtRisk is a name that may get lost.
+type AtRisk struct {
+	Name    string    `json:"Name"`
+	EOL     time.Time `json:"EOL"`
+	Holders int       `json:"Holders"`
+	Reason  string    `json:"Reason"`
+}
+
+// scan is what a scan counts.
+type scan struct {
+	at                   time.Time
+	own, hosted, expired int
+	holders, due, late   int
+	waiting              [sectors]bool
+	atRisk               []AtRisk
+	atRiskSize           int
+}
+
+// count counts one name. lane and since are how and since when it waits.
+func (s *scan) count(r *Republisher, w recordstore.Work, now time.Time, l lane, since time.Time) {
+	e := w.Entry
+	if e.Origin == recordstore.Own {
+		s.own++
+	} else {
+		s.hosted++
+	}
+	expired := e.Record.Expired(now)
+	if expired {
+		s.expired++
+		if e.Origin != recordstore.Own {
+			return // it has had its time
+		}
+	}
+	s.holders += w.Upkeep.Holders
+	if l != laneNone {
+		s.due++
+		s.waiting[sectorOf(e.Name)] = true
+		if now.Sub(since) > lateAfter {
+			s.late++
+		}
+	}
+	var why string
+	switch {
+	case expired:
+		why = "expired"
+	case r.nearEnd(e, now):
+		why = "less than a quarter of its life is left"
+	case fewHold(w) && now.Sub(e.Changed) >= min(grace, r.lifetime(e)/8):
+		why = "too few servers hold it"
+	default:
+		return
+	}
+	if w.Upkeep.LastErr != "" {
+		why += ": " + w.Upkeep.LastErr
+	}
+	if s.atRiskSize++; len(s.atRisk) < maxListed {
+		s.atRisk = append(s.atRisk, AtRisk{Name: e.Name.String(), EOL: e.Record.EOL(), Holders: w.Upkeep.Holders, Reason: why})
+	}
+}
+
+// fewHold reports whether fewer than AtRiskHolders took the record, though there
+// were more servers.
+func fewHold(w recordstore.Work) bool {
+	if w.Upkeep.Holders >= AtRiskHolders {
+		return false
+	}
+	var receipt routing.Receipt
+	if json.Unmarshal(w.Upkeep.Receipt, &receipt) != nil {
+		return true // nobody has told of it
+	}
+	held, of := receipt.Announced()
+	return held == 0 || held < of
+}
+
+// counts are the counters of a Republisher.
+type counts struct {
+	puts, acks, refused, bytes       uint64
+	samples, renewed, renewalsFailed uint64
+	perSecond                        float64
+	reasons                          map[string]uint64
+	writers                          map[ipns.Name]struct{}
+}
+
+// batch counts a batch of names that took so long.
+func (c *counts) batch(names int, took time.Duration) {
+	c.puts += uint64(names)
+	if names == 0 || took <= 0 {
+		return
+	}
+	rate := float64(names) / took.Seconds()
+	if c.perSecond == 0 {
+		c.perSecond = rate
+	}
+	c.perSecond += rateShare * (rate - c.perSecond)
+}
+
+// ack counts the answer of one server to a record of so many bytes.
+func (c *counts) ack(ack routing.Ack, size int) {
+	c.bytes += uint64(size)
+	if ack.Err == nil {
+		c.acks++
+		return
+	}
+	c.refused++
+	c.failed(ack.Err)
+}
+
+// failed counts a reason.
+func (c *counts) failed(err error) {
+	reason := err.Error()
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	if _, known := c.reasons[reason]; !known && len(c.reasons) >= maxReasons {
+		reason = otherReasons
+	}
+	c.reasons[reason]++
+}
+
+// report tells of a newer record than the one of the entry, that somebody else
+// has published.
+func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome names.Outcome) {
+	if outcome != names.New && outcome != names.Fork || e.Origin != recordstore.Own {
+		return
+	}
+	r.log().Warn("somebody else publishes this name with its key", "name", e.Name.String(),
+		"ours", e.Record.Sequence(), "theirs", rec.Sequence(), "value", rec.Value())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts.writers == nil {
+		r.counts.writers = make(map[ipns.Name]struct{})
+	}
+	if len(r.counts.writers) < maxListed {
+		r.counts.writers[e.Name] = struct{}{}
+	}
+}
+
+// Status returns how the names are.
+func (r *Republisher) Status() Status {
+	r.init()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, c := r.scanned, r.counts
+	out := Status{
+		ScannedAt: s.at, Own: s.own, Hosted: s.hosted, Expired: s.expired, Holders: s.holders,
+		Regions: sectors, RegionsDone: sectors, Due: s.due, Late: s.late,
+		AtRisk: s.atRisk, AtRiskSize: s.atRiskSize, PerSecond: c.perSecond,
+		Puts: c.puts, Acks: c.acks, Failed: c.refused, Bytes: c.bytes, Samples: c.samples,
+		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
+	}
+	for _, waits := range s.waiting {
+		if waits {
+			out.RegionsDone--
+		}
+	}
+	if c.perSecond > 0 {
+		out.ETA = time.Duration(float64(s.due) / c.perSecond * float64(time.Second)).Round(time.Second)
+	}
+	if r.paused.After(r.now()) {
+		out.PausedUntil = r.paused
+	}
+	known, sum := 0, 0.0
+	for _, v := range r.survival {
+		if v.count > 0 {
+			known, sum = known+1, sum+v.mean
+		}
+	}
+	if known > 0 {
+		out.Survival = sum / float64(known)
+	}
+	if days := r.now().Sub(r.began).Hours() / 24; s.own+s.hosted > 0 && days > 0 && !r.began.IsZero() {
+		perName := float64(s.own+s.hosted) * days
+		out.RPCsPerNameDay = float64(c.acks+c.refused) / perName
+		out.BytesPerNameDay = float64(c.bytes) / perName
+	}
+	for name := range c.writers {
+		out.OtherWriters = append(out.OtherWriters, name.String())
+	}
+	return out
+}
