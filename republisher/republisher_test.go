@@ -148,7 +148,7 @@ func TestSweep(t *testing.T) {
 		}
 		defer s.run(t)()
 		time.Sleep(10 * time.Minute)
-		if st := s.Status(); st.Hosted != count || st.Due != 0 || st.RegionsDone != st.Regions || st.AtRiskSize != 0 || st.Puts != count {
+		if st := s.Status(); st.Hosted != count || st.Due != 0 || st.RegionsDone != st.Regions || st.AtRiskCount != 0 || st.Puts != count {
 			t.Fatalf("after the first sweep: %+v", st)
 		}
 		time.Sleep(59 * time.Hour)
@@ -159,7 +159,7 @@ func TestSweep(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		st, puts := s.Status(), net.puts
-		if st.Expired != count || st.Due != 0 || st.AtRiskSize != 0 {
+		if st.Expired != count || st.Due != 0 || st.AtRiskCount != 0 {
 			t.Fatalf("after the end: %+v", st)
 		}
 		time.Sleep(24 * time.Hour)

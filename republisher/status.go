@@ -1,6 +1,7 @@
 package republisher
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"time"
@@ -22,53 +23,50 @@ const (
 // Status is how the names of a node are. What it says of names is as of the last
 // scan; counters begin at the start of the process.
 type Status struct {
-	ScannedAt time.Time `json:"ScannedAt"` // zero: not yet
-	Own       int       `json:"Own"`       // names
-	Hosted    int       `json:"Hosted"`
-	Expired   int       `json:"Expired"` // of them
-	// Holders is how many servers took the records last time, in all.
-	Holders int `json:"Holders"`
+	ScannedAt time.Time
+	Own       int // names, with a key here
+	Hosted    int // names of others
+	Expired   int // of both
+	Holders   int // servers that took a record last time, of all names
 
-	// Regions of the key space, and those of them in which no name waits.
-	Regions     int `json:"Regions"`
-	RegionsDone int `json:"RegionsDone"`
-	Due         int `json:"Due"`  // names that are to be put now
-	Late        int `json:"Late"` // of them, those that wait for more than five minutes
-	// AtRisk are names with less than a quarter of their life left or fewer than
-	// ten holders. At most 1000 are listed.
-	AtRisk     []AtRisk `json:"AtRisk"`
-	AtRiskSize int      `json:"AtRiskCount"`
-	// PerSecond is how many names are put in a second, while there are some.
-	PerSecond float64       `json:"NamesPerSecond"`
-	ETA       time.Duration `json:"ETA"` // nanoseconds until no name is due; 0: none is, or nobody knows
+	// Regions of the key space, and those in which no name waits.
+	Regions, RegionsDone int
+	Due                  int // names that are to be put now
+	Late                 int // of them, those that wait for more than five minutes
+	// PerSecond is how many names are put in a second, while some are due.
+	PerSecond float64
+	ETA       time.Duration // until no name is due; 0: none is, or nobody knows
 	// PausedUntil is set while nothing is put because nobody took anything.
-	PausedUntil time.Time `json:"PausedUntil,omitzero"`
+	PausedUntil time.Time
 	// Survival is the mean share of holders that still had a record when its next
 	// put came; 0: not known.
-	Survival float64 `json:"Survival"`
+	Survival float64
 
-	Puts           uint64 `json:"Puts"`       // names put
-	Acks           uint64 `json:"Acks"`       // records that servers took
-	Failed         uint64 `json:"FailedAcks"` // and did not take
-	Bytes          uint64 `json:"Bytes"`      // of records offered, in all
-	Samples        uint64 `json:"Samples"`    // names read back
-	Renewed        uint64 `json:"Renewed"`
-	RenewalsFailed uint64 `json:"RenewalsFailed"`
+	// AtRisk are names with less than a quarter of their life left, or with fewer
+	// than AtRiskHolders holders though there are more servers; at most 1000 of
+	// the AtRiskCount.
+	AtRisk      []AtRisk
+	AtRiskCount int
+	// OtherWriters are own names of which a newer record was met, at most 1000.
+	OtherWriters []string
+
+	Puts                    uint64 // names
+	Acks, FailedAcks        uint64 // records that servers took, and did not take
+	Bytes                   uint64 // of the records offered to servers
+	Samples                 uint64 // names read back
+	Renewed, RenewalsFailed uint64
 	// RPCsPerNameDay and BytesPerNameDay are what a name costs, since the start.
-	RPCsPerNameDay  float64 `json:"RPCsPerNameDay"`
-	BytesPerNameDay float64 `json:"BytesPerNameDay"`
+	RPCsPerNameDay, BytesPerNameDay float64
 	// Failures counts why servers did not take a record and keys did not sign.
-	Failures map[string]uint64 `json:"Failures"`
-	// OtherWriters are own names of which a newer record was met.
-	OtherWriters []string `json:"OtherWriters"`
+	Failures map[string]uint64
 }
 
 // AtRisk is a name that may get lost.
 type AtRisk struct {
-	Name    string    `json:"Name"`
-	EOL     time.Time `json:"EOL"`
-	Holders int       `json:"Holders"`
-	Reason  string    `json:"Reason"`
+	Name    ipns.Name
+	EOL     time.Time
+	Holders int
+	Reason  string
 }
 
 // scan is what a scan counts.
@@ -78,7 +76,7 @@ type scan struct {
 	holders, due, late   int
 	waiting              [sectors]bool
 	atRisk               []AtRisk
-	atRiskSize           int
+	atRiskCount          int
 }
 
 // count counts one name. lane and since are how and since when it waits.
@@ -118,8 +116,8 @@ func (s *scan) count(r *Republisher, w recordstore.Work, now time.Time, l lane, 
 	if w.Upkeep.LastErr != "" {
 		why += ": " + w.Upkeep.LastErr
 	}
-	if s.atRiskSize++; len(s.atRisk) < maxListed {
-		s.atRisk = append(s.atRisk, AtRisk{Name: e.Name.String(), EOL: e.Record.EOL(), Holders: w.Upkeep.Holders, Reason: why})
+	if s.atRiskCount++; len(s.atRisk) < maxListed {
+		s.atRisk = append(s.atRisk, AtRisk{Name: e.Name, EOL: e.Record.EOL(), Holders: w.Upkeep.Holders, Reason: why})
 	}
 }
 
@@ -200,17 +198,36 @@ func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome name
 	}
 }
 
-// Status returns how the names are.
+// Look returns the Status, of a scan that it does itself if Run has done none.
+func (r *Republisher) Look(ctx context.Context) (Status, error) {
+	if s := r.Status(); !s.ScannedAt.IsZero() {
+		return s, nil
+	}
+	_, s, err := r.scan(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return r.status(s), nil
+}
+
+// Status returns how the names are, as far as Run knows.
 func (r *Republisher) Status() Status {
 	r.init()
 	r.mu.Lock()
+	s := r.scanned
+	r.mu.Unlock()
+	return r.status(s)
+}
+
+func (r *Republisher) status(s scan) Status {
+	r.mu.Lock()
 	defer r.mu.Unlock()
-	s, c := r.scanned, r.counts
+	c := r.counts
 	out := Status{
 		ScannedAt: s.at, Own: s.own, Hosted: s.hosted, Expired: s.expired, Holders: s.holders,
 		Regions: sectors, RegionsDone: sectors, Due: s.due, Late: s.late,
-		AtRisk: s.atRisk, AtRiskSize: s.atRiskSize, PerSecond: c.perSecond,
-		Puts: c.puts, Acks: c.acks, Failed: c.refused, Bytes: c.bytes, Samples: c.samples,
+		AtRisk: s.atRisk, AtRiskCount: s.atRiskCount, PerSecond: c.perSecond,
+		Puts: c.puts, Acks: c.acks, FailedAcks: c.refused, Bytes: c.bytes, Samples: c.samples,
 		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
 	}
 	for _, waits := range s.waiting {

@@ -70,6 +70,11 @@ func (c *Client) NameStatus(ctx context.Context, req StatusRequest) (Statuses, e
 	return call[Statuses](ctx, c, "name/status", req)
 }
 
+// RepublishStatus implements [Node].
+func (c *Client) RepublishStatus(ctx context.Context, req RepublishStatusRequest) iter.Seq2[Republishing, error] {
+	return streamed[Republishing](ctx, c, "republish/status", req)
+}
+
 // RoutingGet implements [Node].
 func (c *Client) RoutingGet(ctx context.Context, req RoutingGetRequest) (RoutingValue, error) {
 	return call[RoutingValue](ctx, c, "routing/get", req)

@@ -29,6 +29,7 @@ var routes = map[string]route{
 	"name/log":           single(Node.NameLog),
 	"name/rollback":      stream(Node.NameRollback),
 	"name/status":        single(Node.NameStatus),
+	"republish/status":   stream(Node.RepublishStatus),
 	"name/pubsub/state":  single(Node.PubsubState),
 	"name/pubsub/subs":   single(Node.PubsubSubs),
 	"name/pubsub/cancel": single(Node.PubsubCancel),
@@ -133,11 +134,12 @@ func start(w http.ResponseWriter, asText bool, req any) {
 // streamer is a request whose response may be more than one value.
 type streamer interface{ streams() bool }
 
-func (AddRequest) streams() bool          { return true }
-func (req ResolveRequest) streams() bool  { return req.Stream }
-func (req PinListRequest) streams() bool  { return req.Stream }
-func (req PublishRequest) streams() bool  { return req.Progress }
-func (req RollbackRequest) streams() bool { return req.Progress }
+func (AddRequest) streams() bool                 { return true }
+func (req ResolveRequest) streams() bool         { return req.Stream }
+func (req PinListRequest) streams() bool         { return req.Stream }
+func (req PublishRequest) streams() bool         { return req.Progress }
+func (req RepublishStatusRequest) streams() bool { return req.Watch }
+func (req RollbackRequest) streams() bool        { return req.Progress }
 
 // raw is the route of a command that answers with bytes.
 func raw[Req any](call func(Node, context.Context, Req) (Stream, error)) route {

@@ -62,6 +62,9 @@ type Names interface {
 	NameLog(context.Context, LogRequest) (Log, error)
 	NameRollback(context.Context, RollbackRequest) iter.Seq2[Published, error]
 	NameStatus(context.Context, StatusRequest) (Statuses, error)
+	// RepublishStatus yields how the names are kept alive; with Watch it goes on,
+	// about once a second, until no name is due.
+	RepublishStatus(context.Context, RepublishStatusRequest) iter.Seq2[Republishing, error]
 	RoutingGet(context.Context, RoutingGetRequest) (RoutingValue, error)
 	RoutingPut(context.Context, RoutingPutRequest) (RoutingValue, error)
 	PubsubState(context.Context, PubsubStateRequest) (PubsubState, error)

@@ -2,9 +2,10 @@
 // IPFS and their names alive.
 //
 // Its commands, flags and output are those that users of Kubo's ipfs know; its
-// own are up, testnet, contenthash, and name log, rollback and status. A command
-// runs on the daemon of the repo if there is one, else in this process, and
-// prints the same either way. The scripts in testdata/script specify it.
+// own are up, testnet, contenthash, name log, rollback and status, and republish
+// status. A command runs on the daemon of the repo if there is one, else in this
+// process, and prints the same either way. The scripts in testdata/script
+// specify it.
 //
 // Results go to standard output; notes, progress and errors to standard error.
 // The exit code is 0 only if what was asked for happened, else 1.
@@ -94,7 +95,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(),
-		c.nameCmd(), c.keyCmd(), c.contenthashCmd(),
+		c.nameCmd(), c.republishCmd(), c.keyCmd(), c.contenthashCmd(),
 		c.addCmd(), c.catCmd(), c.pinCmd(),
 		c.idCmd(), c.configCmd(), c.swarmCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
 	)

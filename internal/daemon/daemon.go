@@ -31,6 +31,7 @@ import (
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	store "github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/republisher"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
@@ -65,9 +66,10 @@ type Node struct {
 	book    *names.Book
 	content *content.Store
 
-	router    routing.Router // nil offline
-	publisher *publisher.Publisher
-	resolver  *resolver.Resolver
+	router      routing.Router // nil offline
+	publisher   *publisher.Publisher
+	republisher *republisher.Republisher // runs unless offline
+	resolver    *resolver.Resolver
 
 	// nil offline
 	host      host.Host
@@ -127,6 +129,7 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 		n.started = time.Now()
 		n.background(func() { n.join(life) })
 		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
+		n.background(func() { n.ended("republishing", n.republisher.Run(life)) })
 	}
 	return nil
 }
@@ -153,7 +156,14 @@ func (n *Node) openNames() error {
 		Signers:         n.signer,
 		Log:             n.log,
 		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
-		RepublishPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
+		RepublishPeriod: -1, // the republisher does it
+	}
+	n.republisher = &republisher.Republisher{
+		Book:      n.book,
+		Router:    n.router,
+		Signers:   n.signer,
+		Log:       n.log,
+		OwnPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
 	}
 	n.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -282,8 +292,9 @@ func (n *Node) openDatabase() error {
 // databaseLog is Pebble's log: what it tells in good times is left out.
 type databaseLog struct{ log *slog.Logger }
 
-func (databaseLog) Infof(string, ...any)                {}
+func (databaseLog) Infof(string, ...any) {}
 func (l databaseLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+
 func (l databaseLog) Fatalf(format string, args ...any) {
 	panic("database: " + fmt.Sprintf(format, args...)) // it cannot go on: what it holds is not lost
 }

@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns/republisher"
+	"github.com/goipns/ipns/rpc"
+)
+
+// watchEvery is how often a status that is watched is told.
+const watchEvery = time.Second
+
+// RepublishStatus implements [rpc.Names].
+func (n *Node) RepublishStatus(ctx context.Context, req rpc.RepublishStatusRequest) iter.Seq2[rpc.Republishing, error] {
+	return func(yield func(rpc.Republishing, error) bool) {
+		for {
+			s, err := n.republisher.Look(ctx)
+			if err != nil {
+				yield(rpc.Republishing{}, err)
+				return
+			}
+			if !yield(republishing(s), nil) || !req.Watch || s.Due == 0 {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				yield(rpc.Republishing{}, ctx.Err())
+				return
+			case <-time.After(watchEvery):
+			}
+		}
+	}
+}
+
+func republishing(s republisher.Status) rpc.Republishing {
+	out := rpc.Republishing{
+		ScannedAt: s.ScannedAt, Own: s.Own, Hosted: s.Hosted, Expired: s.Expired, Holders: s.Holders,
+		Regions: s.Regions, RegionsDone: s.RegionsDone, Due: s.Due, Late: s.Late,
+		NamesPerSecond: s.PerSecond, ETA: s.ETA, Survival: s.Survival,
+		AtRisk: []rpc.AtRisk{}, AtRiskCount: s.AtRiskCount, OtherWriters: s.OtherWriters,
+		Puts: s.Puts, Acks: s.Acks, FailedAcks: s.FailedAcks, Bytes: s.Bytes,
+		Renewed: s.Renewed, RenewalsFailed: s.RenewalsFailed,
+		RPCsPerNameDay: s.RPCsPerNameDay, BytesPerNameDay: s.BytesPerNameDay, Failures: s.Failures,
+	}
+	if !s.PausedUntil.IsZero() {
+		out.PausedUntil = &s.PausedUntil
+	}
+	for _, a := range s.AtRisk {
+		out.AtRisk = append(out.AtRisk, rpc.AtRisk{Name: a.Name.String(), EOL: a.EOL, Holders: a.Holders, Reason: a.Reason})
+	}
+	return out
+}
