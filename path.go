@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multibase"
 )
 
 // emptyValue is what an empty value means: an empty block.
@@ -30,7 +31,7 @@ func (r *Record) Value() string {
 	if c, err := cid.Cast(v); err == nil {
 		return "/ipfs/" + c.String()
 	}
-	if c, err := cid.Decode(string(v)); err == nil {
+	if c, err := decodeCID(string(v)); err == nil {
 		return "/ipfs/" + c.String()
 	}
 	return string(v)
@@ -71,7 +72,7 @@ func checkPath(s string) error {
 		if isPlainCID(root) {
 			return nil
 		}
-		_, err := cid.Decode(root)
+		_, err := decodeCID(root)
 		return err
 	case "ipns":
 		if _, err := parseName(root); err != nil && !IsDomainName(root) {
@@ -81,6 +82,17 @@ func checkPath(s string) error {
 	default:
 		return fmt.Errorf("unknown namespace: %q", shorten(namespace))
 	}
+}
+
+// maxCIDText bounds the text of a CID, in bytes, in encodings other than base32:
+// base58 and base36 take time by the square of the length.
+const maxCIDText = 512
+
+func decodeCID(s string) (cid.Cid, error) {
+	if len(s) > maxCIDText && s[0] != multibase.Base32 {
+		return cid.Undef, fmt.Errorf("cid is longer than %d characters", maxCIDText)
+	}
+	return cid.Decode(s)
 }
 
 // isPlainCID reports whether s is a CID of the common kind, a CIDv1 in base32
