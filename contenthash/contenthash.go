@@ -100,6 +100,9 @@ func Decode(b []byte) (Content, error) {
 		if err != nil {
 			return Content{}, fmt.Errorf("contenthash: %w", err)
 		}
+		if c.Version() != cidV1 {
+			return Content{}, errors.New("contenthash: not a CIDv1")
+		}
 		return Content{CID: c}, nil
 	case len(b) == 0:
 		return Content{}, errors.New("contenthash: empty")

@@ -160,6 +160,7 @@ func TestRefused(t *testing.T) {
 		"domain with a control byte":  "e5010170000461072e62",
 		"too long":                    "e501" + strings.Repeat("00", 300),
 		"CIDv0 under ipns-ns":         "e5011220" + strings.Repeat("11", 32),
+		"CIDv0 under ipfs-ns":         "e3011220" + strings.Repeat("11", 32),
 		"broken CID under ipfs-ns":    "e301017012201111",
 		"bytes after CID in ipfs-ns":  "e30101701220" + strings.Repeat("11", 33),
 		"length with a wrong varint":  strings.Replace(key, "0024", "00a400", 1),
