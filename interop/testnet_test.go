@@ -10,7 +10,7 @@ var joinLine = regexp.MustCompile(`ipfs swarm connect (/\S+)`)
 // TestTestnet joins a private network of our DHT servers, with Kubo and with ipns.
 func TestTestnet(t *testing.T) {
 	network := &node{t: t, prog: ours, bin: ours.binary(t), repo: t.TempDir(), name: "testnet"}
-	network.launch([]string{"testnet", "-n", "25"}, "ipfs swarm connect /")
+	network.launch([]string{"testnet", "-n", "30"}, "ipfs swarm connect /")
 	var addr string
 	eventually(t, "testnet prints how to join it", func() bool {
 		m := joinLine.FindStringSubmatch(network.daemon.log.String())
@@ -20,9 +20,10 @@ func TestTestnet(t *testing.T) {
 		return m != nil
 	})
 
-	them := newNode(t, kubo, "ipfs")
-	them.start()
-	them.run("swarm", "connect", addr)
+	kubos := startKubos(t, 3)
+	for _, k := range kubos {
+		k.run("swarm", "connect", addr)
+	}
 	us := newNode(t, ours, "ipns")
 	us.start("--bootstrap", addr)
 
@@ -32,10 +33,15 @@ func TestTestnet(t *testing.T) {
 	if got.Announced == nil || got.Of == nil || *got.Announced < 15 || *got.Of != 20 {
 		t.Errorf("receipt: %s; want announced to at least 15 of 20", got.receipt())
 	}
-	resolves(them, got.Name, "/ipfs/"+root)
-	reads(them, got.Name, dir)
+	for _, k := range kubos {
+		resolves(k, got.Name, "/ipfs/"+root)
+		reads(k, got.Name, dir)
+	}
 
-	root = add(them, site(t, "by Kubo on the testnet"))
-	resolves(us, publish(them, root).Name, "/ipfs/"+root)
+	dir = site(t, "by Kubo on the testnet")
+	root = add(kubos[0], dir)
+	name := publish(kubos[0], root).Name
+	resolves(us, name, "/ipfs/"+root)
+	reads(us, name, dir)
 	network.stop()
 }
