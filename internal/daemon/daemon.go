@@ -148,7 +148,7 @@ func (n *Node) openNames() error {
 		return fmt.Errorf("environment variable IPFS_NS_MAP: %w", err)
 	}
 	if n.dht != nil {
-		n.router = routing.Parallel{n.dht.WAN, n.dht.LAN}
+		n.router = joining{routing.Parallel{n.dht.WAN, n.dht.LAN}, n}
 	}
 	n.publisher = &publisher.Publisher{
 		Book:            n.book,

@@ -377,18 +377,18 @@ func TestTwoNodesOneDatabase(t *testing.T) {
 func TestWaitForPeers(t *testing.T) {
 	alone := start(t, newRepo(t), Options{})
 	begin := time.Now()
-	if alone.WaitForPeers(t.Context()) || time.Since(begin) > time.Second {
+	if alone.waitForPeers(t.Context()) || time.Since(begin) > time.Second {
 		t.Errorf("a node that knows nobody waited %v", time.Since(begin))
 	}
 	nw := servers(t, 2)
 	n := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()})
-	if !n.WaitForPeers(t.Context()) {
+	if !n.waitForPeers(t.Context()) {
 		t.Error("the node did not join")
 	}
 	lost := start(t, newRepo(t), Options{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if lost.WaitForPeers(ctx) {
+	if lost.waitForPeers(ctx) {
 		t.Error("there is nobody at port 1")
 	}
 }

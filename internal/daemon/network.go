@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -130,15 +133,32 @@ func (n *Node) knowsPeers() bool {
 	return n.dht.Dual.LAN.RoutingTable().Size()+n.dht.Dual.WAN.RoutingTable().Size() > 0
 }
 
-// WaitForPeers waits, in the first seconds of a node, until it knows peers: what
-// is published then should not be announced to nobody. It reports whether there
-// are any.
-func (n *Node) WaitForPeers(ctx context.Context) bool {
-	if n.host == nil {
-		return false
+// joining is the networks of a node that has just been started: puts and
+// searches wait until it has joined one, instead of telling that there is nobody.
+type joining struct {
+	routing.Router
+	node *Node
+}
+
+func (j joining) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		j.node.waitForPeers(ctx)
+		j.Router.Put(ctx, rec)(yield)
 	}
+}
+
+func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
+	return func(yield func(routing.Answer, error) bool) {
+		j.node.waitForPeers(ctx)
+		j.Router.Search(ctx, name)(yield)
+	}
+}
+
+// waitForPeers waits, in the first seconds of a node, until it knows peers. It
+// reports whether there are any.
+func (n *Node) waitForPeers(ctx context.Context) bool {
 	for !n.knowsPeers() {
-		if len(n.bootstrap) == 0 || !n.isNew() {
+		if len(n.bootstrap) == 0 || time.Since(n.started) > joinTimeout {
 			return false
 		}
 		select {
@@ -149,9 +169,6 @@ func (n *Node) WaitForPeers(ctx context.Context) bool {
 	}
 	return true
 }
-
-// isNew reports whether the node may still be joining its networks.
-func (n *Node) isNew() bool { return n.host != nil && time.Since(n.started) <= joinTimeout }
 
 // SwarmPeers implements [rpc.Network].
 func (n *Node) SwarmPeers(_ context.Context, req rpc.SwarmPeersRequest) (rpc.Peers, error) {

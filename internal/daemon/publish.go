@@ -150,7 +150,6 @@ const linger = 300 * time.Millisecond
 // publish runs a publication and yields how far it is, if that was asked for,
 // and what came of it.
 func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Published, error) bool) {
-	n.WaitForPeers(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var receipt routing.Receipt

@@ -9,7 +9,6 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/resolver"
-	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -23,11 +22,6 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 		}
 		if !req.Stream {
 			res, err := n.resolver.Resolve(ctx, path, o)
-			if errors.Is(err, routing.ErrNoTargets) && n.isNew() && n.WaitForPeers(ctx) {
-				// It was asked too early. That nobody was there is remembered.
-				o.NoCache = true
-				res, err = n.resolver.Resolve(ctx, path, o)
-			}
 			yield(rpc.Resolved{Path: res.Path}, err)
 			return
 		}
