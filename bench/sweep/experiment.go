@@ -19,6 +19,7 @@ const (
 	bootstrap  = 6               // servers that a client knows at first
 	goal       = 19              // mean holders at which the clock stops
 	heapPeriod = 5 * time.Minute // between two looks at the client's heap
+	rest       = time.Hour       // between contenders: the timers of the one before end
 	hostName   = "laptop"        // as in bench/dht
 )
 
@@ -35,6 +36,7 @@ func (c config) run(ctx context.Context, print func(row) error) error {
 		if err := print(r); err != nil {
 			return err
 		}
+		time.Sleep(rest)
 	}
 	return nil
 }
@@ -129,6 +131,7 @@ func watchHeap(period time.Duration) *heapWatch {
 func (w *heapWatch) look() {
 	var m runtime.MemStats
 	runtime.GC()
+	runtime.GC() // what finalizers kept
 	runtime.ReadMemStats(&m)
 	w.most = max(w.most, m.HeapAlloc)
 }
