@@ -220,7 +220,7 @@ func (l *link) answered(f received) {
 	} else {
 		l.blamed, l.width = 0, min(2*l.width, window)
 	}
-	c.done <- result{answer: answer{f.msg, f.at.Sub(c.sent)}}
+	c.end(answer{f.msg, f.at.Sub(c.sent)}, nil)
 }
 
 // broken deals with the calls that waited on a stream that broke: it gives them
@@ -235,13 +235,13 @@ func (l *link) broken(err error) {
 	switch {
 	case errors.Is(err, errStalled), errors.Is(err, errClosed):
 		for _, c := range again {
-			c.done <- result{err: err}
+			c.end(answer{}, err)
 		}
 		return
 	case wasReset && !rested && len(again) == 1:
 		// Nothing else was under way, and the stream had not rested so long that
 		// the server may have ended it for that: the request is to blame.
-		again[0].done <- result{err: errRefused}
+		again[0].end(answer{}, errRefused)
 		l.blamed, l.width = 0, 2
 		return
 	case wasReset:
@@ -255,7 +255,7 @@ func (l *link) broken(err error) {
 		switch {
 		case c.ctx.Err() != nil: // its caller has gone
 		case c.losses == maxLosses:
-			c.done <- result{err: err}
+			c.end(answer{}, err)
 		default:
 			retry = append(retry, c)
 		}
@@ -267,7 +267,7 @@ func (l *link) broken(err error) {
 func (l *link) failAll(err error) {
 	l.take()
 	for _, c := range l.todo {
-		c.done <- result{err: err}
+		c.end(answer{}, err)
 	}
 	l.todo = nil
 }

@@ -61,13 +61,7 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ac
 		var key sync.WaitGroup
 		defer key.Wait()
 		defer p.end()
-		p.newer = func(ctx context.Context, id peer.ID) *ipns.Record {
-			have, err := r.fetch(ctx, id, name)
-			if err != nil || have == nil || ipns.Compare(have, rec) <= 0 {
-				return nil
-			}
-			return have
-		}
+		p.newer = func(ctx context.Context, id peer.ID) *ipns.Record { return r.newerThan(ctx, id, rec) }
 		r.keepOwn(ctx, rec)
 		key.Go(func() { r.putKey(p.ctx, rec) })
 		acks := &acks{put: p, yield: func(ack routing.Ack) bool {

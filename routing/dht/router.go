@@ -3,6 +3,7 @@ package dht
 import (
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
@@ -12,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -33,6 +35,9 @@ type RouterConfig struct {
 	// Opener verifies what servers answer. Nil: one is made.
 	Opener *routing.Opener
 
+	// Visits is how many servers a sweep visits at once. 0: 64.
+	Visits int
+
 	// Log is told of what looks like an attack. Nil: nobody is.
 	Log *slog.Logger
 }
@@ -50,7 +55,11 @@ type Router struct {
 	filter  func([]ma.Multiaddr) []ma.Multiaddr
 	opener  *routing.Opener
 	log     *slog.Logger
+	visits  int
 	own     *records.ValueStore // what this node's own server answers with; may be nil
+
+	mu         sync.Mutex
+	exploredAt map[keyspace.Region]time.Time
 }
 
 var _ routing.Router = (*Router)(nil)
@@ -60,6 +69,7 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	r := &Router{
 		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
 		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener, log: c.Log,
+		visits: c.Visits, exploredAt: make(map[keyspace.Region]time.Time),
 	}
 	if r.servers == nil {
 		r.servers = new(Map)
@@ -69,6 +79,9 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	}
 	if r.opener == nil {
 		r.opener = new(routing.Opener)
+	}
+	if r.visits <= 0 {
+		r.visits = sweepParallel
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

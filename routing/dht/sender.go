@@ -88,20 +88,59 @@ type answer struct {
 // The server is dialled if need be. A request that others' refusals took down
 // with their stream is sent again.
 func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
-	c, err := newCall(ctx, m)
-	if err != nil {
-		return answer{}, err
-	}
-	if err := s.enqueue(p, c); err != nil {
+	done := make(chan result, 1)
+	if err := s.start(ctx, p, m, 0, done); err != nil {
 		return answer{}, err
 	}
 	select {
-	case r := <-c.done:
+	case r := <-done:
 		return r.answer, r.err
 	case <-ctx.Done():
 		s.abandoned(p)
 		return answer{}, ctx.Err()
 	}
+}
+
+// errDeadEnd ends a batch whose server cannot be reached.
+var errDeadEnd = errors.New("the server was lost")
+
+// batch sends count messages to the server, a window of them at a time, and tells
+// got of each answer. Refusals concern one message each. When the server cannot
+// be reached, is lost, or ctx ends, the error says so and got is told no more.
+func (s *sender) batch(ctx context.Context, p peer.ID, count int, message func(i int) *pb.Message, got func(i int, a answer, err error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.abandoned(p)
+	defer cancel()
+	done := make(chan result, window)
+	for next, flying := 0, 0; next < count || flying > 0; {
+		for ; next < count && flying < window; next++ {
+			if err := s.start(ctx, p, message(next), next, done); err != nil {
+				return err
+			}
+			flying++
+		}
+		select {
+		case r := <-done:
+			flying--
+			if r.err != nil && !errors.Is(r.err, errRefused) {
+				return fmt.Errorf("%w: %w", errDeadEnd, r.err)
+			}
+			got(r.tag, r.answer, r.err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// start puts a message on its way. What becomes of it goes to done, unless ctx
+// ends before; done must have room for it.
+func (s *sender) start(ctx context.Context, p peer.ID, m *pb.Message, tag int, done chan<- result) error {
+	frame, err := encodeFrame(m)
+	if err != nil {
+		return fmt.Errorf("encoding request: %w", err)
+	}
+	return s.enqueue(p, &call{ctx: ctx, frame: frame, tag: tag, done: done})
 }
 
 // enqueue gives the call to the server's link and starts it if it rests.
@@ -147,7 +186,7 @@ func (s *sender) rest(l *link) bool {
 	}
 	l.running = false
 	for _, c := range l.queue {
-		c.done <- result{err: errClosed}
+		c.end(answer{}, errClosed)
 	}
 	l.queue = nil
 	if s.dead || l.stream == nil {
@@ -181,23 +220,19 @@ func (s *sender) unpark(l *link) {
 // result is what became of one call.
 type result struct {
 	answer
+	tag int // of the call
 	err error
 }
 
 // call is one request on its way.
 type call struct {
-	ctx   context.Context
-	frame []byte
-	done  chan result // takes one answer without blocking
-	sent  time.Time
-
+	ctx    context.Context
+	frame  []byte
+	tag    int
+	done   chan<- result // has room for the result
+	sent   time.Time
 	losses int // how often its stream broke without being reset
 }
 
-func newCall(ctx context.Context, m *pb.Message) (*call, error) {
-	frame, err := encodeFrame(m)
-	if err != nil {
-		return nil, fmt.Errorf("encoding request: %w", err)
-	}
-	return &call{ctx: ctx, frame: frame, done: make(chan result, 1)}, nil
-}
+// end tells the caller what became of the call.
+func (c *call) end(a answer, err error) { c.done <- result{a, c.tag, err} }

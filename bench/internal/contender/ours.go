@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 
@@ -18,6 +19,7 @@ var ours = Contender{
 	Explores:    true,
 	PublishAcks: []int{10, 15, 20},
 	ResolveAcks: []int{1, 3},
+	Sweeps:      true,
 	Start:       startOurs,
 }
 
@@ -62,7 +64,7 @@ func (c *oursClient) renew() {
 	if c.router != nil {
 		c.router.Close()
 	}
-	c.router = dht.NewRouter(c.kad, dht.RouterConfig{Network: "wan"})
+	c.router = dht.NewRouter(c.kad, dht.RouterConfig{Network: "wan", Visits: 512})
 }
 
 func (c *oursClient) Close() error { return errors.Join(c.router.Close(), c.kad.Close()) }
@@ -99,6 +101,26 @@ func (c *oursClient) Resolve(ctx context.Context, n ipns.Name, agreed func(int, 
 			value := answer.Record.Value()
 			count[value]++
 			agreed(count[value], value)
+		}
+	}
+	return nil
+}
+
+// Republish sweeps the names, in the order in which a store has them.
+func (c *oursClient) Republish(ctx context.Context, names []*Name) error {
+	sorted := slices.SortedFunc(slices.Values(names), func(a, b *Name) int {
+		return keyspace.Key(a.Last.Name().Kad()).Compare(b.Last.Name().Kad())
+	})
+	records := func(yield func(*ipns.Record) bool) {
+		for _, n := range sorted {
+			if !yield(n.Last) {
+				return
+			}
+		}
+	}
+	for _, err := range c.router.Sweep(ctx, keyspace.Region{}, records) {
+		if err != nil {
+			return err
 		}
 	}
 	return nil
