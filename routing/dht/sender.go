@@ -74,6 +74,7 @@ func (s *sender) close() {
 	s.cancel()
 	s.wg.Wait()
 	for _, l := range idle {
+		delete(s.links, l.peer)
 		l.stream.reset()
 	}
 }
@@ -179,6 +180,12 @@ func (s *sender) abandoned(p peer.ID) {
 // rest is called by a link that has nothing to do. It reports whether that is
 // still so: then the link is over, and its stream is kept for later if it has one.
 func (s *sender) rest(l *link) bool {
+	var evicted *link
+	defer func() {
+		if evicted != nil {
+			evicted.stream.close() // without the lock: it may take its time
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(l.queue) > 0 && !s.dead {
@@ -199,10 +206,9 @@ func (s *sender) rest(l *link) bool {
 	l.stream.rested = true
 	s.idle = append(s.idle, l)
 	if len(s.idle) > maxIdleStreams {
-		oldest := s.idle[0]
+		evicted = s.idle[0]
 		s.idle = s.idle[1:]
-		delete(s.links, oldest.peer)
-		oldest.stream.close()
+		delete(s.links, evicted.peer)
 	}
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +23,14 @@ const (
 	// otherwise.
 	sweepParallel = 64
 
-	// sweepPasses is how often a batch is looked at again: who is still to be
-	// visited, because they were slow, take the place of the dead, or have been
-	// named only now.
-	sweepPasses = 5
+	// sweepRounds is how often a batch is looked at: who is to be visited at
+	// first, then who takes the place of the dead or has been named only now.
+	sweepRounds = 10
+
+	// lateAfter is how long a visit keeps another from being made. It goes on, but
+	// only so many of those as lateShare times the visits at once.
+	lateAfter = 2 * time.Second
+	lateShare = 4
 
 	// fewRecords is how many records are put one by one rather than swept where
 	// the network is not known yet: exploring costs as much as some hundred puts.
@@ -45,8 +50,8 @@ var _ routing.Sweeper = (*Router)(nil)
 // them: it explores the region if that was not done within a day, and gives each
 // record to the 20 servers closest to it. Each server is asked for its own
 // neighbours on the way, and those that nobody had named before get what is
-// theirs. Servers that fail are replaced by the next closest; those that are slow
-// are visited again when all others have been.
+// theirs. Servers that fail are replaced by the next closest; slow ones hold up
+// nobody.
 //
 // A few records of a network that is not known are put one by one.
 func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
@@ -104,29 +109,45 @@ func (r *Router) sweepBatch(ctx context.Context, region keyspace.Region, batch [
 	if err := r.exploreOnce(ctx, region); err != nil {
 		return err
 	}
-	s := &sweep{r: r, records: batch, tried: make([][]peer.ID, len(batch)), slow: make(map[peer.ID]bool)}
-	for pass := range sweepPasses {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &sweep{
+		r: r, ctx: ctx, records: batch, tried: make([][]peer.ID, len(batch)),
+		slots: make(chan struct{}, r.visits), behind: make(chan struct{}, lateShare*r.visits),
+		late: make(chan *visit), done: make(chan *visit), busy: make(map[*visit]bool),
+	}
+	defer s.wg.Wait()
+	defer cancel()
+	for round := range sweepRounds {
 		visits := s.plan()
-		if len(visits) == 0 {
-			if pass == 0 {
-				return routing.ErrNoTargets
-			}
-			return nil
+		if len(visits) == 0 && round == 0 {
+			return routing.ErrNoTargets
 		}
-		if err := s.pass(ctx, visits, pass, yield); err != nil {
+		s.launch(visits)
+		if err := s.collect(len(visits) == 0 || round == sweepRounds-1, yield); err != nil {
 			return err
+		}
+		if len(visits) == 0 && s.flying == 0 {
+			break
 		}
 	}
 	return nil
 }
 
-// sweep is one batch under way. Its fields belong to the goroutine that runs the
-// sweep; the visits only read the records.
+// sweep is one batch under way. What is not a channel belongs to the goroutine
+// that runs the sweep; the visits only read the records.
 type sweep struct {
 	r       *Router
+	ctx     context.Context
+	wg      sync.WaitGroup
 	records []*ipns.Record
-	tried   [][]peer.ID      // for each record, who was given it or failed
-	slow    map[peer.ID]bool // servers that were late in a pass: they get more time
+	tried   [][]peer.ID // for each record, who was or is being given it
+
+	slots  chan struct{}   // one for each visit that keeps others from being made
+	behind chan struct{}   // one for each visit that does so no more
+	late   chan *visit     // visits that begin to be late
+	done   chan *visit     // visits that have ended
+	busy   map[*visit]bool // neither late nor done
+	flying int             // not done
 }
 
 // plan lists the visits that are to be made: each server with the records that
@@ -137,13 +158,13 @@ func (s *sweep) plan() []*visit {
 	var visits []*visit
 	for i, rec := range s.records {
 		for _, c := range s.r.servers.closest(rec.Name().Kad(), replicas, now) {
-			if contains(s.tried[i], c.id) {
+			if slices.Contains(s.tried[i], c.id) {
 				continue
 			}
 			s.tried[i] = append(s.tried[i], c.id)
 			v := byServer[c.id]
 			if v == nil {
-				v = &visit{server: c.id, patience: s.patience(c)}
+				v = &visit{server: c.id}
 				byServer[c.id] = v
 				visits = append(visits, v)
 			}
@@ -153,81 +174,82 @@ func (s *sweep) plan() []*visit {
 	return visits
 }
 
-func contains(ids []peer.ID, id peer.ID) bool {
-	for _, other := range ids {
-		if other == id {
-			return true
-		}
+// launch makes the visits, as there is room for them.
+func (s *sweep) launch(visits []*visit) {
+	s.flying += len(visits)
+	for _, v := range visits {
+		s.busy[v] = true
 	}
-	return false
-}
-
-// patience is how long a server is waited for: not long at first, so that slow
-// ones do not hold up the rest, and long when it is visited again.
-func (s *sweep) patience(c contact) time.Duration {
-	if s.slow[c.id] {
-		return putTimeout
-	}
-	return visitPatience
-}
-
-// pass makes the visits, a number at a time, and tells of each record and server.
-func (s *sweep) pass(ctx context.Context, visits []*visit, pass int, yield func(routing.Ack, error) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	todo := make(chan *visit)
-	done := make(chan *visit)
-	for range min(s.r.visits, len(visits)) {
-		wg.Go(func() {
-			for v := range todo {
-				s.r.visit(ctx, v, s.records)
-				select {
-				case done <- v:
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	wg.Go(func() {
-		defer close(todo)
+	s.wg.Go(func() {
 		for _, v := range visits {
 			select {
-			case todo <- v:
-			case <-ctx.Done():
+			case s.slots <- struct{}{}:
+				s.wg.Go(func() { s.make(v) })
+			case <-s.ctx.Done():
 				return
 			}
 		}
 	})
-	for range visits {
+}
+
+// make makes one visit, which has a slot until it is late.
+func (s *sweep) make(v *visit) {
+	ended := make(chan struct{})
+	s.wg.Go(func() {
+		defer func() { <-s.slots }()
+		t := time.NewTimer(lateAfter)
+		defer t.Stop()
 		select {
-		case v := <-done:
-			if !s.report(v, pass == sweepPasses-1, yield) {
+		case <-t.C:
+		case <-ended:
+			return
+		}
+		select {
+		case s.behind <- struct{}{}:
+			s.wg.Go(func() { <-ended; <-s.behind })
+			s.send(s.late, v)
+		case <-ended:
+		}
+	})
+	s.r.visit(s.ctx, v, s.records)
+	close(ended)
+	s.send(s.done, v)
+}
+
+func (s *sweep) send(to chan<- *visit, v *visit) {
+	select {
+	case to <- v:
+	case <-s.ctx.Done():
+	}
+}
+
+// collect tells of the visits that end, until those that are left are late: or,
+// if all is set, until none is left.
+func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
+	for len(s.busy) > 0 || all && s.flying > 0 {
+		select {
+		case v := <-s.late:
+			delete(s.busy, v)
+		case v := <-s.done:
+			delete(s.busy, v)
+			s.flying--
+			if !s.report(v, yield) {
 				return errStopped
 			}
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-s.ctx.Done():
+			return s.ctx.Err()
 		}
 	}
 	return nil
 }
 
-// report tells what became of the records at one server, unless it was late and
-// is visited again.
-func (s *sweep) report(v *visit, last bool, yield func(routing.Ack, error) bool) bool {
-	if v.late && !s.slow[v.server] && !last {
-		s.slow[v.server] = true
-		for _, i := range v.records[v.offered:] {
-			s.tried[i] = without(s.tried[i], v.server)
-		}
-		v.records = v.records[:v.offered]
-	}
+// report tells what became of the records at one server.
+func (s *sweep) report(v *visit, yield func(routing.Ack, error) bool) bool {
+	name := v.server.String()
 	for at, i := range v.records {
 		o := v.outcome(at)
 		ack := routing.Ack{
-			Name: s.records[i].Name(), Target: v.name, Network: s.r.network,
+			Name: s.records[i].Name(), Target: name, Network: s.r.network,
 			Err: o.err, Newer: o.newer, RTT: o.rtt, Of: replicas,
 		}
 		if !yield(ack, nil) {
@@ -235,17 +257,6 @@ func (s *sweep) report(v *visit, last bool, yield func(routing.Ack, error) bool)
 		}
 	}
 	return true
-}
-
-// without removes an id from a list that it changes.
-func without(ids []peer.ID, id peer.ID) []peer.ID {
-	for i, other := range ids {
-		if other == id {
-			ids[i] = ids[len(ids)-1]
-			return ids[:len(ids)-1]
-		}
-	}
-	return ids
 }
 
 // explored reports whether the region, or one that contains it, was explored

@@ -14,21 +14,12 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// visitPatience is how long a server may take to answer the first request of a
-// visit, the dial included, in the first pass of a sweep.
-const visitPatience = 2500 * time.Millisecond
-
 // visit is one server and the records that it is to be given. It belongs to the
 // goroutine that makes it, before and after to the sweep.
 type visit struct {
 	server   peer.ID
-	records  []int // into the sweep's records
-	patience time.Duration
-
-	name     string    // the server's id as text
+	records  []int     // into the sweep's records
 	outcomes []outcome // of the first len(outcomes) records
-	offered  int       // how many records the server may have: answered or under way
-	late     bool      // it was given up because it took too long
 	err      error     // why the rest was not given to it
 }
 
@@ -47,15 +38,16 @@ func (v *visit) outcome(i int) outcome {
 	return outcome{err: v.err}
 }
 
+// errLate says that a server took too long.
+var errLate = errors.New("the server takes too long")
+
 // visit gives a server its records, all on one stream, and asks it for its own
-// neighbours. It first asks for one of the records: whether the server still has
-// it tells how long records survive there.
+// neighbours.
 func (r *Router) visit(ctx context.Context, v *visit, records []*ipns.Record) {
-	v.name = v.server.String()
 	was := r.host.Network().Connectedness(v.server)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := time.AfterFunc(v.patience, func() { cancel(errLate) })
+	patience := time.AfterFunc(putTimeout, func() { cancel(errLate) })
 	defer patience.Stop()
 
 	last := len(v.records)
@@ -75,16 +67,12 @@ func (r *Router) visit(ctx context.Context, v *visit, records []*ipns.Record) {
 			}
 			return
 		}
-		patience.Reset(stallTimeout)
-		for len(v.outcomes) <= i {
-			v.outcomes = append(v.outcomes, outcome{err: errLate})
-		}
+		patience.Reset(putTimeout)
 		if err == nil && !bytes.Equal(a.msg.GetRecord().GetValue(), records[v.records[i]].Raw()) {
 			err = errNotConfirmed
 		}
-		v.outcomes[i] = outcome{rtt: a.rtt, err: err}
+		v.outcomes = append(v.outcomes, outcome{rtt: a.rtt, err: err})
 	})
-	v.offered = len(v.outcomes)
 	r.settle(ctx, v)
 	for i := range v.outcomes {
 		if errors.Is(v.outcomes[i].err, errRefused) {
@@ -97,23 +85,16 @@ func (r *Router) visit(ctx context.Context, v *visit, records []*ipns.Record) {
 	}
 }
 
-// errLate says that a server took too long.
-var errLate = errors.New("the server takes too long")
-
 // settle notes in the map how the server behaved.
 func (r *Router) settle(ctx context.Context, v *visit) {
 	now := time.Now()
 	if len(v.outcomes) > 0 {
 		r.servers.answer(v.server, v.outcomes[0].rtt, now)
 	}
-	switch {
-	case v.err == nil:
-	case errors.Is(context.Cause(ctx), errLate):
-		v.late, v.err = true, errLate
-		if v.patience == putTimeout {
-			r.servers.fail(v.server, now)
-		}
-	case errors.Is(v.err, errDeadEnd):
+	if errors.Is(context.Cause(ctx), errLate) {
+		v.err = errLate
+	}
+	if errors.Is(v.err, errLate) || errors.Is(v.err, errDeadEnd) {
 		r.servers.fail(v.server, now)
 	}
 }
