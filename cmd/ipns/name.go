@@ -17,6 +17,7 @@ func (c *cli) nameCmd() *cobra.Command {
 		c.namePublishCmd(),
 		stream(c, "resolve [<name>]", "Find where a name leads", rpc.Node.NameResolve),
 		c.nameStatusCmd(),
+		c.nameCheckCmd(),
 		single(c, "log [<name>]", "List what a name has meant so far", rpc.Node.NameLog),
 		c.nameRollbackCmd(),
 		c.nameGetCmd(),

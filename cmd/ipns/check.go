@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/rpc"
+)
+
+// nameCheckCmd looks at a name from outside. Its exit code is for CI.
+func (c *cli) nameCheckCmd() *cobra.Command {
+	var req daemon.CheckRequest
+	cmd := &cobra.Command{
+		Use: "check <name or key>", Short: "Ask others, not this node, who holds which record of a name", Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringArrayVar(&req.Peers, "bootstrap", nil, "server to join the DHT by (default: those of the config, else the daemon's peers)")
+	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well")
+	cmd.Flags().StringArrayVar(&req.Gateways, "gateway", nil, "URL of a gateway to ask as well")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := c.context(cmd)
+		defer cancel()
+		if err := c.completeCheck(ctx, args[0], &req); err != nil {
+			return err
+		}
+		report, err := daemon.Check(ctx, req)
+		if err != nil {
+			return fmt.Errorf("check %s: %w", req.Name, err)
+		}
+		if err := c.print(report, report.Text()); err != nil {
+			return err
+		}
+		if !report.OK {
+			return errors.New("the newest record is not where it should be; publish the name again, or wait for the daemon to announce it")
+		}
+		return nil
+	}
+	return cmd
+}
+
+// completeCheck finds the name, which may be given as that of a key, and whom to
+// join by. A name and --bootstrap are all that a check needs: no repo.
+func (c *cli) completeCheck(ctx context.Context, arg string, req *daemon.CheckRequest) error {
+	var notName error
+	req.Name, notName = ipns.ParseName(arg)
+	if notName == nil && (len(req.Peers) > 0 || len(req.Routers)+len(req.Gateways) > 0) {
+		return nil
+	}
+	r, err := c.repository()
+	if err != nil {
+		return err
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	if len(req.Peers) == 0 {
+		config, err := r.Config()
+		if err != nil {
+			return err
+		}
+		req.Peers = config.Bootstrap
+	}
+	if notName == nil && len(req.Peers) > 0 {
+		return nil
+	}
+	return c.withNode(ctx, func(n rpc.Node) error {
+		if notName != nil {
+			if req.Name, err = nameOfKey(ctx, n, arg); err != nil {
+				return err
+			}
+		}
+		if len(req.Peers) > 0 {
+			return nil
+		}
+		peers, err := n.SwarmPeers(ctx, rpc.SwarmPeersRequest{})
+		for _, p := range peers.Peers {
+			req.Peers = append(req.Peers, p.Addr+"/p2p/"+p.Peer)
+		}
+		return err
+	})
+}
+
+func nameOfKey(ctx context.Context, n rpc.Node, key string) (ipns.Name, error) {
+	keys, err := n.KeyList(ctx, rpc.KeyListRequest{})
+	if err != nil {
+		return ipns.Name{}, err
+	}
+	for _, k := range keys.Keys {
+		if k.Name == key {
+			return ipns.ParseName(k.Id)
+		}
+	}
+	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; 'ipns key list' shows the keys", key)
+}
