@@ -198,9 +198,16 @@ func (f diskFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.Ope
 	return f.file(func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
 }
 
-// ReuseForWrite never reuses: a log that is overwritten keeps bytes of an older
-// one behind its end, and waiting for space halfway would have to undo a rename.
+// ReuseForWrite writes over an old log, which saves the file system from growing
+// a file at every sync. If there is no space for that, it makes a new one.
 func (f diskFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.ReuseForWrite(oldname, newname, c)
+	if err == nil {
+		return diskFile{File: file, disk: f.disk}, nil
+	}
+	if !vfs.IsNoSpaceError(err) {
+		return nil, err
+	}
 	if err := f.FS.Remove(oldname); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
