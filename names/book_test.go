@@ -269,6 +269,39 @@ func TestToldAfterDurable(t *testing.T) {
 	}
 }
 
+// TestToldInOrder has many writers of one name at once: a subscriber that keeps
+// the last it was told never goes back, and ends with what is stored.
+func TestToldInOrder(t *testing.T) {
+	for _, origin := range []recordstore.Origin{recordstore.Own, recordstore.Seen} {
+		b, k := newBook(), recordstoretest.NewKey(t)
+		var last recordstore.Mark
+		back := 0
+		defer b.Subscribe(func(c names.Change) {
+			if c.Entry.Mark.Compare(last) < 0 {
+				back++
+			}
+			last = c.Entry.Mark
+		})()
+		var wg sync.WaitGroup
+		var next atomic.Uint64
+		for range 8 {
+			wg.Go(func() {
+				for range 200 {
+					seq := next.Add(1)
+					rec := k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
+					if _, err := b.Take(t.Context(), rec, origin); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if m, err := b.Seen(t.Context(), k.Name); err != nil || back > 0 || last != m {
+			t.Errorf("%v: told %d times of something older, last of %d, stored is %d, %v", origin, back, last.Sequence, m.Sequence, err)
+		}
+	}
+}
+
 // TestSeenMarksAreBatched looks up a thousand names a second for ten seconds: at
 // most one sync a second, one at the end, and nothing is missing afterwards.
 func TestSeenMarksAreBatched(t *testing.T) {

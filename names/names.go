@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -196,6 +195,7 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	case e.Version == 0 || next.Origin == e.Origin:
 		return outcome, false, nil // nothing to write: least of all an entry for an old record
 	}
+	defer b.watchers.begin(e.Name)()
 	stored, err := b.Store.Swap(ctx, next)
 	if err != nil {
 		return 0, false, err
@@ -349,35 +349,4 @@ func (b *Book) Note(ctx context.Context, notes ...recordstore.Upkeep) error {
 // Upkeep returns what was last noted about a name.
 func (b *Book) Upkeep(ctx context.Context, name ipns.Name) (recordstore.Upkeep, error) {
 	return b.Store.Upkeep(ctx, name)
-}
-
-// watchers is told of every change.
-type watchers struct {
-	mu   sync.Mutex // guards all below
-	last uint64
-	list map[uint64]func(Change)
-}
-
-func (w *watchers) add(f func(Change)) (stop func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.list == nil {
-		w.list = make(map[uint64]func(Change))
-	}
-	w.last++
-	id := w.last
-	w.list[id] = f
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.list, id)
-	}
-}
-
-func (w *watchers) tell(c Change) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, f := range w.list {
-		f(c)
-	}
 }

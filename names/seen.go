@@ -55,6 +55,7 @@ func (b *Book) seenMark(ctx context.Context, name ipns.Name) (recordstore.Mark, 
 
 // see raises the mark of a name that has no entry.
 func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
+	defer b.watchers.begin(rec.Name())()
 	b.seen.mu.Lock()
 	old, err := b.seenMark(ctx, rec.Name())
 	mark := recordstore.MarkOf(rec)
