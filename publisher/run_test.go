@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
@@ -79,18 +82,43 @@ func TestRepublish(t *testing.T) {
 	})
 }
 
+// ailing is a network of which only two servers can be reached until it is healthy.
+type ailing struct {
+	*routingtest.Network
+	healthy *atomic.Bool
+}
+
+func (a *ailing) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+	if a.healthy.Load() {
+		return a.Network.Put(ctx, rec)
+	}
+	return func(yield func(routing.Ack, error) bool) {
+		for i, s := range a.Network.Closest(rec.Name()) {
+			ack := routing.Ack{Name: rec.Name(), Target: s.ID, Network: "wan", Of: 20, Err: errFault}
+			if i < 2 {
+				s.Hold(rec.Name(), rec.Raw())
+				ack.Err = nil
+			}
+			if !yield(ack, nil) {
+				return
+			}
+		}
+	}
+}
+
 // TestRetry announces again what too few hold, and stops when enough do.
 func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := running(t, 20, nil)
 		defer stop()
-		spoil(s.net, 18, routingtest.Refusing)
+		var healthy atomic.Bool
+		s.Router = &ailing{s.net, &healthy}
 		res := s.publish(t, "/ipfs/bafkqaaa")
 		time.Sleep(30 * time.Minute)
 		if n := s.net.Holders(res.Record); n != 2 {
 			t.Fatalf("%d hold the record", n)
 		}
-		spoil(s.net, 18, routingtest.Honest)
+		healthy.Store(true)
 		healed := time.Now()
 		for s.net.Holders(res.Record) < 15 {
 			time.Sleep(time.Second)
