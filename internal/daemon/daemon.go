@@ -292,7 +292,7 @@ func (n *Node) openDatabase() error {
 // databaseLog is Pebble's log: what it tells in good times is left out.
 type databaseLog struct{ log *slog.Logger }
 
-func (databaseLog) Infof(string, ...any) {}
+func (databaseLog) Infof(string, ...any)                {}
 func (l databaseLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
 
 func (l databaseLog) Fatalf(format string, args ...any) {
