@@ -56,7 +56,7 @@ func (c *cli) addCmd() *cobra.Command {
 
 // add runs an add and prints its results.
 func (c *cli) add(ctx context.Context, n rpc.Node, req rpc.AddRequest) error {
-	bar := c.progress("adding")
+	bar := c.adding()
 	defer bar.end()
 	req.Progress = req.Progress || bar.visible()
 	if c.enc == "json" && !c.json {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -15,17 +16,25 @@ type progress struct {
 	at   int64                    // bytes of it
 }
 
+// redraw is how long the display stays as it is, at least.
+const redraw = 100 * time.Millisecond
+
+// adding begins to show how many bytes have been added.
+func (c *cli) adding() *progress {
+	return c.progress("adding", progressbar.OptionShowBytes(true), progressbar.OptionShowCount())
+}
+
 // progress begins to show how far something is.
-func (c *cli) progress(what string) *progress {
+func (c *cli) progress(what string, options ...progressbar.Option) *progress {
 	if !isTerminal(c.errOut) {
 		return &progress{}
 	}
-	return &progress{bar: progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(c.errOut),
+	options = append(options,
 		progressbar.OptionSetDescription(what),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionClearOnFinish(),
-	)}
+		progressbar.OptionSetWriter(c.errOut),
+		progressbar.OptionThrottle(redraw),
+		progressbar.OptionClearOnFinish())
+	return &progress{bar: progressbar.NewOptions64(-1, options...)}
 }
 
 func (p *progress) visible() bool { return p.bar != nil }
@@ -44,7 +53,7 @@ func (p *progress) file(name string, bytes int64) {
 
 // servers tells how many servers have a record.
 func (p *progress) servers(took, of int) {
-	if p.bar == nil {
+	if p.bar == nil || of == 0 {
 		return
 	}
 	p.bar.Describe(fmt.Sprintf("announced to %d of %d servers", took, of))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,13 +123,16 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 
 // upHere makes this process the node.
 func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, up upOptions) (err error) {
-	d, err := c.startDaemon(ctx, r, lock, o, c.errOut)
+	d, err := c.startDaemon(ctx, r, lock, o, io.Discard)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := c.putUp(ctx, d.node, r, up); err != nil || up.once {
 		return err
+	}
+	if !up.testnet && !o.Offline {
+		fmt.Fprintf(c.errOut, "Reachability: %s\n", d.node.Reachability())
 	}
 	fmt.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
 	d.wait(ctx, c.errOut, c.restoreSignals)
@@ -210,7 +214,7 @@ func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
 
 // addFolder adds and pins a folder and returns the CID of its root.
 func (c *cli) addFolder(ctx context.Context, n rpc.Node, dir string) (root string, err error) {
-	bar := c.progress("adding")
+	bar := c.adding()
 	defer bar.end()
 	var source error
 	version := 1

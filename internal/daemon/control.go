@@ -83,10 +83,14 @@ func (n *Node) ID(ctx context.Context, req rpc.IDRequest) (rpc.ID, error) {
 			id.Protocols = append(id.Protocols, string(p))
 		}
 		slices.Sort(id.Protocols)
-		id.Reachability = n.reach.words(n.host)
+		id.Reachability = n.Reachability()
 	}
 	return id, nil
 }
+
+// Reachability says in words whether others can fetch from this node, which is
+// not offline.
+func (n *Node) Reachability() string { return n.reach.words(n.host) }
 
 // otherID is what is known of another peer, after connecting to it.
 func (n *Node) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) string) (rpc.ID, error) {

@@ -366,7 +366,7 @@ func (n *Node) heard(name ipns.Name, raw []byte) {
 func (n *Node) openContent(ctx context.Context) error {
 	o := content.Options{DB: n.db, Host: n.host, Log: n.log}
 	if n.dht != nil {
-		o.Router = n.dht.Dual
+		o.Router = joiningContent{n.dht.Dual, n}
 	}
 	var err error
 	if n.content, err = content.Open(ctx, o); err != nil {

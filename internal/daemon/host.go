@@ -146,7 +146,7 @@ func (r *ranges) has(a ma.Multiaddr) bool {
 
 func (r *ranges) InterceptPeerDial(peer.ID) bool                   { return true }
 func (r *ranges) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool { return !r.has(a) }
-func (r *ranges) InterceptAccept(c network.ConnMultiaddrs) bool { return !r.has(c.RemoteMultiaddr()) }
+func (r *ranges) InterceptAccept(c network.ConnMultiaddrs) bool    { return !r.has(c.RemoteMultiaddr()) }
 
 func (r *ranges) InterceptSecured(d network.Direction, _ peer.ID, c network.ConnMultiaddrs) bool {
 	return d == network.DirOutbound || !r.has(c.RemoteMultiaddr())

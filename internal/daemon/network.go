@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	corerouting "github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
@@ -152,6 +154,17 @@ func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 		j.node.waitForPeers(ctx)
 		j.Router.Search(ctx, name)(yield)
 	}
+}
+
+// joiningContent is the same for announcements of content.
+type joiningContent struct {
+	corerouting.ContentRouting
+	node *Node
+}
+
+func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
+	j.node.waitForPeers(ctx)
+	return j.ContentRouting.Provide(ctx, c, announce)
 }
 
 // waitForPeers waits, in the first seconds of a node, until it knows peers. It
