@@ -266,19 +266,15 @@ func (n *Node) openKeys() error {
 }
 
 func (n *Node) openDatabase() error {
-	db, err := pebble.Open(n.repo.Database(), &pebble.Options{
-		FormatMajorVersion: pebble.FormatNewest,
-		Logger:             databaseLog{n.log},
-		// An import then writes tables of 1.5 times its size, where with Pebble's
-		// 4 MB it is 4 times. The memory is taken when it is needed.
-		MemTableSize: 32 << 20,
-	})
+	disk := &store.Disk{Dir: n.repo.Database()}
+	db, err := store.OpenDB(disk, n.log)
 	if err != nil {
-		return fmt.Errorf("open the database %s: %w", n.repo.Database(), err)
+		return err
 	}
 	n.db = db
 	n.onClose(db.Close)
-	if n.records, err = store.New(db, store.Options{}); err != nil {
+	n.records, err = store.New(db, store.Options{Disk: disk, Log: n.log, Witness: n.repo.Database() + ".witness"})
+	if err != nil {
 		return err
 	}
 	n.onClose(n.records.Close)
@@ -287,16 +283,6 @@ func (n *Node) openDatabase() error {
 	n.onClose(func() error { n.running.Wait(); return nil })
 	n.book = &names.Book{Store: n.records}
 	return nil
-}
-
-// databaseLog is Pebble's log: what it tells in good times is left out.
-type databaseLog struct{ log *slog.Logger }
-
-func (databaseLog) Infof(string, ...any)                {}
-func (l databaseLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
-
-func (l databaseLog) Fatalf(format string, args ...any) {
-	panic("database: " + fmt.Sprintf(format, args...)) // it cannot go on: what it holds is not lost
 }
 
 func (n *Node) openNetwork(ctx context.Context, o Options) error {

@@ -59,7 +59,7 @@ func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	}
 	d.log = log
 	if err := d.setAside(); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
+		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
 	}
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the database holds it
@@ -83,7 +83,7 @@ func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	}
 	db, err := pebble.Open(d.Dir, o)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", d.Dir, err)
+		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
 	}
 	return db, nil
 }
