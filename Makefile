@@ -27,6 +27,6 @@ fuzz:
 	@for t in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop'); do \
 	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$t); do \
 	    echo "fuzz $$f in $$(dirname $$t)"; \
-	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$(dirname $$t) || exit 1; \
+	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x ./$$(dirname $$t) || exit 1; \
 	  done; \
 	done

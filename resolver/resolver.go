@@ -34,8 +34,8 @@ import (
 
 // Limits of one Resolver.
 const (
-	MaxDepth      = 32   // lookups of one request, records and DNSLinks together
-	MaxPathLength = 8192 // bytes of a path with its rest joined to it
+	MaxDepth      = 32       // lookups of one request, records and DNSLinks together
+	MaxPathLength = 16 << 10 // bytes of a path with its rest joined to it: the longest value and as much again
 
 	DefaultTimeout       = time.Minute
 	DefaultSearchTimeout = time.Minute

@@ -141,7 +141,7 @@ func TestPathLengthIsBounded(t *testing.T) { // P-25
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		next := pathA
-		for range 5 {
+		for range MaxPathLength/2000 + 1 {
 			next = f.publish(next + "/" + strings.Repeat("x", 2000)).Path()
 		}
 		f.fails(next, Options{}, ErrRecursion)
