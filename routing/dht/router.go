@@ -58,8 +58,10 @@ type Router struct {
 	visits  int
 	own     *records.ValueStore // what this node's own server answers with; may be nil
 
+	keeps keeps
+
 	mu         sync.Mutex
-	exploredAt map[keyspace.Region]time.Time
+	exploredAt map[keyspace.Region]time.Time // at most maxExplored
 }
 
 var _ routing.Router = (*Router)(nil)

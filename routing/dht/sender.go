@@ -89,8 +89,12 @@ type answer struct {
 // The server is dialled if need be. A request that others' refusals took down
 // with their stream is sent again.
 func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
+	frame, err := encodeFrame(m)
+	if err != nil {
+		return answer{}, fmt.Errorf("encoding request: %w", err)
+	}
 	done := make(chan result, 1)
-	if err := s.start(ctx, p, m, 0, done); err != nil {
+	if err := s.enqueue(p, &call{ctx: ctx, frame: frame, done: done}); err != nil {
 		return answer{}, err
 	}
 	select {
@@ -102,20 +106,22 @@ func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 	}
 }
 
-// errDeadEnd ends a batch whose server cannot be reached.
-var errDeadEnd = errors.New("the server was lost")
-
-// batch sends count messages to the server, a window of them at a time, and tells
-// got of each answer. Refusals concern one message each. When the server cannot
-// be reached, is lost, or ctx ends, the error says so and got is told no more.
-func (s *sender) batch(ctx context.Context, p peer.ID, count int, message func(i int) *pb.Message, got func(i int, a answer, err error)) error {
+// batch sends count frames to the server, a window of them at a time, and tells
+// got of each answer, in the order of the frames. Refusals concern one frame each.
+// It ends early with an error when the server cannot be reached or is lost, when
+// got returns one, and when ctx ends.
+func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i int) ([]byte, error), got func(i int, a answer, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.abandoned(p)
 	defer cancel()
 	done := make(chan result, window)
 	for next, flying := 0, 0; next < count || flying > 0; {
 		for ; next < count && flying < window; next++ {
-			if err := s.start(ctx, p, message(next), next, done); err != nil {
+			f, err := frame(next)
+			if err != nil {
+				return fmt.Errorf("encoding request: %w", err)
+			}
+			if err := s.enqueue(p, &call{ctx: ctx, frame: f, tag: next, done: done}); err != nil {
 				return err
 			}
 			flying++
@@ -124,24 +130,16 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, message func(i
 		case r := <-done:
 			flying--
 			if r.err != nil && !errors.Is(r.err, errRefused) {
-				return fmt.Errorf("%w: %w", errDeadEnd, r.err)
+				return r.err
 			}
-			got(r.tag, r.answer, r.err)
+			if err := got(r.tag, r.answer, r.err); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 	return nil
-}
-
-// start puts a message on its way. What becomes of it goes to done, unless ctx
-// ends before; done must have room for it.
-func (s *sender) start(ctx context.Context, p peer.ID, m *pb.Message, tag int, done chan<- result) error {
-	frame, err := encodeFrame(m)
-	if err != nil {
-		return fmt.Errorf("encoding request: %w", err)
-	}
-	return s.enqueue(p, &call{ctx: ctx, frame: frame, tag: tag, done: done})
 }
 
 // enqueue gives the call to the server's link and starts it if it rests.

@@ -2,9 +2,10 @@ package dht
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"slices"
+	"math"
 	"sync"
 	"time"
 
@@ -25,20 +26,28 @@ const (
 
 	// sweepRounds is how often a batch is looked at: who is to be visited at
 	// first, then who takes the place of the dead or has been named only now.
-	sweepRounds = 10
+	sweepRounds = 50
+
+	// regroup is for how long late visits that fail are gathered before others take
+	// their place.
+	regroup = time.Second
 
 	// lateAfter is how long a visit keeps another from being made. It goes on, but
 	// only so many of those as lateShare times the visits at once.
 	lateAfter = 2 * time.Second
 	lateShare = 4
 
-	// fewRecords is how many records are put one by one rather than swept where
-	// the network is not known yet: exploring costs as much as some hundred puts.
-	fewRecords = 64
+	// putPerServers is how many servers are explored for about what it costs to
+	// put one record by a walk of its own.
+	putPerServers = 128
 
 	// exploreAge is for how long an explored region needs no exploring again: the
 	// servers visited name those that have come since.
 	exploreAge = 24 * time.Hour
+
+	// thin is which share of the servers that a region should have may be known
+	// for it to need exploring in any case.
+	thin = 0.6
 
 	// maxExplored bounds the regions that are remembered as explored.
 	maxExplored = 4096
@@ -47,13 +56,15 @@ const (
 var _ routing.Sweeper = (*Router)(nil)
 
 // Sweep puts the records with one visit to each server that should hold any of
-// them: it explores the region if that was not done within a day, and gives each
-// record to the 20 servers closest to it. Each server is asked for its own
-// neighbours on the way, and those that nobody had named before get what is
-// theirs. Servers that fail are replaced by the next closest; slow ones hold up
-// nobody.
+// them: it explores the region if little is known of it or that was not done
+// within a day, and gives each record to the 20 servers closest to it. Each server
+// is asked for its own neighbours on the way, and those that nobody had named
+// before get what is theirs. Servers that fail are replaced by the next closest;
+// slow ones hold up nobody.
 //
-// A few records of a network that is not known are put one by one.
+// It holds no more than some 130,000 records at a time, and takes more of them
+// when those are done. A few records of a part of the network that is not known
+// are put one by one.
 func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		next, stop := iter.Pull(records)
@@ -64,11 +75,11 @@ func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter
 				return
 			}
 			put := r.sweepBatch
-			if len(batch) <= fewRecords && !r.explored(region) {
+			if len(batch) <= r.fewRecords(region) && !r.explored(region) {
 				put = r.putEach
 			}
 			if err := put(ctx, region, batch, yield); err != nil {
-				if err != errStopped {
+				if !errors.Is(err, errStopped) {
 					yield(routing.Ack{}, fmt.Errorf("sweeping region %v: %w", region, err))
 				}
 				return
@@ -109,38 +120,40 @@ func (r *Router) sweepBatch(ctx context.Context, region keyspace.Region, batch [
 	if err := r.exploreOnce(ctx, region); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	s := &sweep{
-		r: r, ctx: ctx, records: batch, tried: make([][]peer.ID, len(batch)),
-		slots: make(chan struct{}, r.visits), behind: make(chan struct{}, lateShare*r.visits),
-		late: make(chan *visit), done: make(chan *visit), busy: make(map[*visit]bool),
+	s, err := r.newSweep(ctx, batch)
+	if err != nil {
+		return err
 	}
-	defer s.wg.Wait()
-	defer cancel()
+	defer s.end()
 	for round := range sweepRounds {
-		visits := s.plan()
+		visits := s.plan(ctx)
 		if len(visits) == 0 && round == 0 {
 			return routing.ErrNoTargets
 		}
-		s.launch(visits)
-		if err := s.collect(len(visits) == 0 || round == sweepRounds-1, yield); err != nil {
-			return err
-		}
 		if len(visits) == 0 && s.flying == 0 {
 			break
+		}
+		s.launch(visits)
+		if err := s.collect(round == sweepRounds-1, yield); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // sweep is one batch under way. What is not a channel belongs to the goroutine
-// that runs the sweep; the visits only read the records.
+// that runs the sweep; the visits only read the items' records and frames.
 type sweep struct {
-	r       *Router
-	ctx     context.Context
-	wg      sync.WaitGroup
-	records []*ipns.Record
-	tried   [][]peer.ID // for each record, who was or is being given it
+	r      *Router
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	items   []item
+	targets map[peer.ID]*target
+	todo    []int // items that a server did not take since the last plan
+	known   int   // how many servers were in the map when a plan looked at all
+	of      int   // how many servers should hold a record
 
 	slots  chan struct{}   // one for each visit that keeps others from being made
 	behind chan struct{}   // one for each visit that does so no more
@@ -150,28 +163,23 @@ type sweep struct {
 	flying int             // not done
 }
 
-// plan lists the visits that are to be made: each server with the records that
-// it should have and was not given, in the order of the key space.
-func (s *sweep) plan() []*visit {
-	now := time.Now()
-	byServer := make(map[peer.ID]*visit)
-	var visits []*visit
-	for i, rec := range s.records {
-		for _, c := range s.r.servers.closest(rec.Name().Kad(), replicas, now) {
-			if slices.Contains(s.tried[i], c.id) {
-				continue
-			}
-			s.tried[i] = append(s.tried[i], c.id)
-			v := byServer[c.id]
-			if v == nil {
-				v = &visit{server: c.id}
-				byServer[c.id] = v
-				visits = append(visits, v)
-			}
-			v.records = append(v.records, i)
-		}
+func (r *Router) newSweep(ctx context.Context, batch []*ipns.Record) (*sweep, error) {
+	items, err := newItems(batch)
+	if err != nil {
+		return nil, err
 	}
-	return visits
+	ctx, cancel := context.WithCancel(ctx)
+	return &sweep{
+		r: r, ctx: ctx, cancel: cancel, items: items, targets: make(map[peer.ID]*target),
+		slots: make(chan struct{}, r.visits), behind: make(chan struct{}, lateShare*r.visits),
+		late: make(chan *visit), done: make(chan *visit), busy: make(map[*visit]bool),
+	}, nil
+}
+
+// end ends all visits and waits for them.
+func (s *sweep) end() {
+	s.cancel()
+	s.wg.Wait()
 }
 
 // launch makes the visits, as there is room for them.
@@ -211,7 +219,7 @@ func (s *sweep) make(v *visit) {
 		case <-ended:
 		}
 	})
-	s.r.visit(s.ctx, v, s.records)
+	s.r.visit(s.ctx, v, s.items)
 	close(ended)
 	s.send(s.done, v)
 }
@@ -223,10 +231,16 @@ func (s *sweep) send(to chan<- *visit, v *visit) {
 	}
 }
 
-// collect tells of the visits that end, until those that are left are late: or,
-// if all is set, until none is left.
+// collect tells of the visits that end, until those that are left are late and
+// there is something to do for others: or, if all is set, until none is left.
 func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
-	for len(s.busy) > 0 || all && s.flying > 0 {
+	var enough <-chan time.Time
+	for len(s.busy) > 0 || s.flying > 0 {
+		if len(s.busy) == 0 && !all && enough == nil && s.unsettled() {
+			t := time.NewTimer(regroup)
+			defer t.Stop()
+			enough = t.C
+		}
 		select {
 		case v := <-s.late:
 			delete(s.busy, v)
@@ -236,6 +250,8 @@ func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 			if !s.report(v, yield) {
 				return errStopped
 			}
+		case <-enough:
+			return nil
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		}
@@ -243,25 +259,25 @@ func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 	return nil
 }
 
-// report tells what became of the records at one server.
-func (s *sweep) report(v *visit, yield func(routing.Ack, error) bool) bool {
-	name := v.server.String()
-	for at, i := range v.records {
-		o := v.outcome(at)
-		ack := routing.Ack{
-			Name: s.records[i].Name(), Target: name, Network: s.r.network,
-			Err: o.err, Newer: o.newer, RTT: o.rtt, Of: replicas,
-		}
-		if !yield(ack, nil) {
-			return false
-		}
-	}
-	return true
+// expected is about how many servers a region has; ok is false if that is unknown.
+func (r *Router) expected(region keyspace.Region) (servers float64, ok bool) {
+	size, ok := r.size()
+	return math.Ldexp(size, -region.Bits), ok
+}
+
+// fewRecords is how many records are put one by one rather than swept where the
+// region is not known.
+func (r *Router) fewRecords(region keyspace.Region) int {
+	servers, _ := r.expected(region)
+	return int(servers / putPerServers)
 }
 
 // explored reports whether the region, or one that contains it, was explored
-// within a day.
+// within a day, and as many servers are known as there should be, about.
 func (r *Router) explored(region keyspace.Region) bool {
+	if servers, ok := r.expected(region); ok && float64(len(r.servers.within(region, time.Now()))) < thin*servers {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for bits := region.Bits; bits >= 0; bits-- {
@@ -273,13 +289,16 @@ func (r *Router) explored(region keyspace.Region) bool {
 	return false
 }
 
-// exploreOnce explores the region if that was not done within a day.
+// exploreOnce explores the region if that is needed.
 func (r *Router) exploreOnce(ctx context.Context, region keyspace.Region) error {
 	if r.explored(region) {
 		return nil
 	}
 	if _, err := r.Explore(ctx, region, r.visits); err != nil {
 		return err
+	}
+	if r.servers.Len() == 0 {
+		return nil // this node has no network yet
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

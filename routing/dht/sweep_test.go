@@ -3,9 +3,15 @@ package dht_test
 import (
 	"context"
 	"errors"
+	"flag"
+	"iter"
 	"slices"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
@@ -14,125 +20,370 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// manyRecords signs records of as many names, in the order of the key space.
-func manyRecords(t *testing.T, n int, eol time.Time) []*ipns.Record {
+var sweepNames = flag.Int("sweep.names", 500, "names that TestSweepOfRealServers sweeps")
+
+// newRecords makes records of as many names, in the order of their Kademlia ids.
+func newRecords(t *testing.T, n int) []*ipns.Record {
 	t.Helper()
-	recs := make([]*ipns.Record, n)
-	for i := range recs {
-		recs[i] = newSigner(t, ipns.Ed25519).record(1, eol)
+	records := make([]*ipns.Record, n)
+	for i := range records {
+		records[i] = newSigner(t, ipns.Ed25519).record(1, time.Now().Add(48*time.Hour))
 	}
-	slices.SortFunc(recs, func(a, b *ipns.Record) int {
-		return keyspace.Key(a.Name().Kad()).Compare(b.Name().Kad())
-	})
-	return recs
+	sortByKad(records)
+	return records
 }
 
-// sweep sweeps the records and returns how many servers took each.
-func sweep(t *testing.T, ctx context.Context, r *dht.Router, recs []*ipns.Record) map[ipns.Name]int {
+func sortByKad(records []*ipns.Record) {
+	slices.SortFunc(records, func(a, b *ipns.Record) int {
+		return keyspace.Key(a.Name().Kad()).Compare(b.Name().Kad())
+	})
+}
+
+// swept is what a sweep told of.
+type swept struct {
+	took  map[ipns.Name]int            // targets that took the record, without extra ones
+	extra int                          // copies beyond those
+	newer map[ipns.Name][]*ipns.Record // what was told to be newer
+	errs  map[string]int               // failures by target
+	of    int
+	err   error
+}
+
+// collect runs a sweep to its end.
+func collect(t *testing.T, acks iter.Seq2[routing.Ack, error]) *swept {
 	t.Helper()
-	took := make(map[ipns.Name]int)
-	for ack, err := range r.Sweep(ctx, keyspace.Region{}, slices.Values(recs)) {
+	s := &swept{took: map[ipns.Name]int{}, newer: map[ipns.Name][]*ipns.Record{}, errs: map[string]int{}}
+	type pair struct {
+		name   ipns.Name
+		target string
+	}
+	told := map[pair]bool{}
+	for ack, err := range acks {
 		if err != nil {
-			t.Fatal(err)
+			s.err = err
+			continue
 		}
-		if ack.Err == nil {
-			took[ack.Name]++
+		if told[pair{ack.Name, ack.Target}] {
+			t.Errorf("two acks of %s for one record", ack.Target)
+		}
+		told[pair{ack.Name, ack.Target}] = true
+		s.of = max(s.of, ack.Of)
+		switch {
+		case ack.Err != nil:
+			s.errs[ack.Target]++
+		case ack.Extra:
+			s.extra++
+		default:
+			s.took[ack.Name]++
+		}
+		if ack.Newer != nil {
+			s.newer[ack.Name] = append(s.newer[ack.Name], ack.Newer)
 		}
 	}
-	return took
+	return s
+}
+
+func (s *simulation) sweep(records []*ipns.Record) *swept {
+	s.t.Helper()
+	return collect(s.t, s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(records)))
+}
+
+// copies is the mean and the least number of the closest 20 living servers that
+// hold each of the records.
+func (s *simulation) copies(records []*ipns.Record) (mean float64, least int) {
+	least = 20
+	for _, rec := range records {
+		n := s.holders(rec, s.net.Closest(rec.Name().RoutingKey(), 20))
+		mean += float64(n) / float64(len(records))
+		least = min(least, n)
+	}
+	return mean, least
 }
 
 func TestSimulatedSweep(t *testing.T) {
-	simulate(t, 2000, simnet.Real15, func(s *simulation) {
-		const names = 300
-		recs := manyRecords(t, names, time.Now().Add(24*time.Hour))
-		for _, again := range []bool{false, true} {
-			before := s.net.Stats(s.host)
-			took := sweep(t, s.t.Context(), s.router, recs)
-			spent := s.net.Stats(s.host).Sub(before)
-			held, fewest := 0, 20
-			for _, rec := range recs {
-				h := s.holders(rec, s.net.Closest(rec.Name().RoutingKey(), 20))
-				held, fewest = held+h, min(fewest, h)
-				if took[rec.Name()] < h {
-					t.Errorf("%d servers hold a record, %d acknowledged it", h, took[rec.Name()])
-				}
+	simulate(t, 1000, simnet.Real15, func(s *simulation) {
+		records := newRecords(t, 400)
+		before := s.net.Stats(s.host)
+		got := s.sweep(records)
+		cost := s.net.Stats(s.host).Sub(before)
+		mean, least := s.copies(records)
+		t.Logf("first sweep: %.2f copies of 20, at least %d; %+v", mean, least, cost)
+		if got.err != nil || mean < 19.95 || least < 18 {
+			t.Errorf("%.2f copies on average, at least %d: %v", mean, least, got.err)
+		}
+		if cost.Find > 900 || cost.FindSelf > 1000 || cost.Get > 0 || cost.Put > 400*21 {
+			t.Errorf("that cost %+v", cost)
+		}
+		for _, rec := range records {
+			if n := got.took[rec.Name()]; n != 20 {
+				t.Errorf("%d servers counted for one name, want 20", n)
 			}
-			t.Logf("%d names, map known: %v: %.2f holders, at least %d; %d questions to explore, %d visits, %.1f puts a name, %d dials",
-				names, again, float64(held)/names, fewest, spent.Find, spent.FindSelf, float64(spent.Put)/names, spent.Dials)
-			if held < 19*names || fewest < 17 || spent.Put > 24*names || again && spent.Find > 200 {
-				t.Errorf("%d holders in all, at least %d, with %+v", held, fewest, spent)
+		}
+		if got.of != 20 || got.extra > len(records) {
+			t.Errorf("of %d, %d extra", got.of, got.extra)
+		}
+
+		// The second one knows the servers, and asks them for what they were given.
+		// Some spoil what they have.
+		var spoiling int
+		for i, p := range s.net.Closest(records[0].Name().RoutingKey(), 1000) {
+			if i%5 == 0 {
+				s.net.Behave(p.ID, simnet.Lying)
+				spoiling++
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		before = s.net.Stats(s.host)
+		if got := s.sweep(records); got.err != nil {
+			t.Error(got.err)
+		}
+		cost = s.net.Stats(s.host).Sub(before)
+		kept := s.router.Survival(keyspace.Region{})
+		t.Logf("second sweep: %+v; %+v, %d spoil", cost, kept, spoiling)
+		if cost.Find > 0 || cost.FindSelf+cost.Get > 2*1000 || cost.Get != int64(kept.Asked) {
+			t.Errorf("that cost %+v, and told of %+v", cost, kept)
+		}
+		if kept.Asked < 700 || kept.Held < kept.Asked-spoiling || kept.Held > kept.Asked-spoiling*9/10 ||
+			kept.Age < 9*time.Minute || kept.Age > 12*time.Minute {
+			t.Errorf("%d servers spoil what they have, but the sweep found %+v", spoiling, kept)
+		}
+	})
+}
+
+// A sweep in many regions is as good as one of all, and explores no more.
+func TestSimulatedSweepByRegion(t *testing.T) {
+	simulate(t, 2000, simnet.Real15, func(s *simulation) {
+		const bits = 4
+		records := newRecords(t, 640)
+		before := s.net.Stats(s.host)
+		for i := range 1 << bits {
+			region := keyspace.RegionOf(keyspace.Key{byte(i << (8 - bits))}, bits)
+			mine := slices.DeleteFunc(slices.Clone(records), func(r *ipns.Record) bool { return !region.Contains(r.Name().Kad()) })
+			if got := collect(s.t, s.router.Sweep(s.t.Context(), region, slices.Values(mine))); got.err != nil {
+				t.Fatal(got.err)
+			}
+		}
+		cost := s.net.Stats(s.host).Sub(before)
+		mean, least := s.copies(records)
+		t.Logf("%.2f copies of 20, at least %d; %+v", mean, least, cost)
+		if mean < 19.95 || least < 18 || cost.Find > 2000 || cost.FindSelf > 2*2000 {
+			t.Errorf("%.2f copies on average, at least %d; %+v", mean, least, cost)
+		}
+	})
+}
+
+// A few records of a network that is not known are not worth exploring it.
+func TestSimulatedSweepOfFew(t *testing.T) {
+	simulate(t, 2000, simnet.Real15, func(s *simulation) {
+		records := newRecords(t, 3)
+		before := s.net.Stats(s.host)
+		got := s.sweep(records)
+		mean, _ := s.copies(records)
+		if cost := s.net.Stats(s.host).Sub(before); got.err != nil || mean < 19 || cost.RPCs() > 3*150 {
+			t.Errorf("%.2f copies on average for %+v: %v", mean, cost, got.err)
+		}
+		if got := s.sweep(nil); got.err != nil || len(got.took) > 0 {
+			t.Errorf("sweeping nothing: %+v", got)
+		}
+	})
+}
+
+// Servers that refuse everything, or what is new to them, or one record of which
+// they have a newer one, cost nobody else anything.
+func TestSimulatedSweepRefused(t *testing.T) {
+	profile := simnet.Ideal
+	profile.Refusing, profile.Full = 0.05, 0.05
+	simulate(t, 600, profile, func(s *simulation) {
+		records := newRecords(t, 1000)
+		var updated []*ipns.Record
+		for range 20 {
+			k := newSigner(t, ipns.Ed25519)
+			records = append(records, k.record(1, time.Now().Add(48*time.Hour)))
+			newer := k.record(2, time.Now().Add(48*time.Hour))
+			updated = append(updated, newer)
+			s.net.Place(newer, 5)
+		}
+		sortByKad(records)
+		got := s.sweep(records)
+		if got.err != nil {
+			t.Fatal(got.err)
+		}
+		for _, newer := range updated {
+			told := got.newer[newer.Name()]
+			if len(told) == 0 || slices.ContainsFunc(told, func(r *ipns.Record) bool { return ipns.Compare(r, newer) != 0 }) {
+				t.Errorf("of a newer record at 5 servers, %d told", len(told))
+			}
+			if n := got.took[newer.Name()] + len(told); n < 20 {
+				t.Errorf("%d servers took the older record or told of the newer one, want 20", n)
+			}
+		}
+		for _, rec := range records {
+			if n := got.took[rec.Name()]; n < 20 && got.newer[rec.Name()] == nil {
+				t.Errorf("%d servers took a record, want 20: those that refuse are replaced", n)
 			}
 		}
 	})
 }
 
-// Servers that refuse tell of what they have, and concern nobody else.
+// All that should hold a record have a newer one: each of them tells of it.
 func TestSimulatedSweepMeetsNewer(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
-		recs := manyRecords(t, 100, time.Now().Add(24*time.Hour))
 		k := newSigner(t, ipns.Ed25519)
 		older, newer := k.record(1, time.Now().Add(time.Hour)), k.record(2, time.Now().Add(time.Hour))
 		s.net.Place(newer, 20)
-		told := 0
-		for ack, err := range s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(append(recs, older))) {
+		records := append(newRecords(t, 100), older)
+		sortByKad(records)
+		got := s.sweep(records)
+		if told := got.newer[k.name]; len(told) != 20 || got.took[k.name] != 0 || got.err != nil {
+			t.Errorf("%d servers told of the newer record, want 20: %v", len(told), got.err)
+		}
+		if len(got.took) != 100 || s.net.Holders(newer) != 20 {
+			t.Errorf("%d names were put, %d servers hold the newer record", len(got.took), s.net.Holders(newer))
+		}
+	})
+}
+
+// The servers around some names die after a first sweep, others become slow:
+// the next closest take the place of the dead, and the slow hold up nobody.
+func TestSimulatedSweepDeadAndSlow(t *testing.T) {
+	simulate(t, 1000, simnet.Ideal, func(s *simulation) {
+		records := newRecords(t, 300)
+		s.sweep(records[100:])
+		for _, rec := range records[:10] {
+			for i, p := range s.net.Closest(rec.Name().RoutingKey(), 12) {
+				if i%3 == 0 {
+					s.net.Slow(p.ID, 3*time.Second)
+				} else {
+					s.net.Behave(p.ID, simnet.Dead)
+				}
+			}
+		}
+		start, most := time.Now(), time.Duration(0)
+		took := map[ipns.Name]int{}
+		for ack, err := range s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(records)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if (ack.Name == k.name) != (ack.Err != nil) {
-				t.Errorf("ack %+v", ack)
-			}
-			if ack.Newer != nil && ipns.Compare(ack.Newer, newer) == 0 {
-				told++
+			if ack.Err == nil && !ack.Extra {
+				if took[ack.Name]++; took[ack.Name] == 15 {
+					most = max(most, time.Since(start))
+				}
 			}
 		}
-		if told != 20 {
-			t.Errorf("%d servers told of the newer record, want 20", told)
+		mean, least := s.copies(records)
+		t.Logf("15 copies of the last name after %v; all after %v; %.2f copies, at least %d", most, time.Since(start), mean, least)
+		if mean < 19.95 || least < 18 || most > 30*time.Second {
+			t.Errorf("%.2f copies, at least %d; 15 of each after %v", mean, least, most)
 		}
 	})
 }
 
+// Whether the caller breaks or ctx ends, a sweep stops at once. That it leaves no
+// goroutine is what synctest.Test makes sure of.
 func TestSimulatedSweepStops(t *testing.T) {
 	simulate(t, 500, simnet.Real15, func(s *simulation) {
-		recs := manyRecords(t, 100, time.Now().Add(24*time.Hour))
-		for range s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(recs)) {
-			break
+		records := newRecords(t, 200)
+		for _, after := range []int{1, 100, 2000} {
+			count := 0
+			for _, err := range s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(records)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if count++; count == after {
+					break
+				}
+			}
+			at := time.Now()
+			synctest.Wait()
+			if d := time.Since(at); d > 0 {
+				t.Errorf("a sweep went on for %v", d)
+			}
 		}
-		ctx, cancel := context.WithTimeout(s.t.Context(), 100*time.Millisecond)
-		defer cancel()
-		var last error
-		for _, err := range s.router.Sweep(ctx, keyspace.Region{}, slices.Values(recs)) {
-			last = err
-		}
-		if !errors.Is(last, context.DeadlineExceeded) {
-			t.Errorf("a sweep that was cut short ends with %v", last)
-		}
-		// A few records of a network that was not explored are put one by one.
-		s.forget()
-		before := s.net.Stats(s.host)
-		sweep(t, s.t.Context(), s.router, recs[:2])
-		if spent := s.net.Stats(s.host).Sub(before); spent.RPCs() > 250 {
-			t.Errorf("%d requests for two records", spent.RPCs())
+		for _, after := range []time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second} {
+			s.forget()
+			ctx, cancel := context.WithTimeout(s.t.Context(), after)
+			start := time.Now()
+			got := collect(s.t, s.router.Sweep(ctx, keyspace.Region{}, slices.Values(records)))
+			cancel()
+			if !errors.Is(got.err, context.DeadlineExceeded) || time.Since(start) > after {
+				t.Errorf("ctx ended after %v: %v after %v", after, got.err, time.Since(start))
+			}
 		}
 	})
 }
 
-func TestSweepOfRealServers(t *testing.T) {
-	nw := startNetwork(t, 30)
+// A node that has no network says so, and finds it later.
+func TestSweepWithoutNetwork(t *testing.T) {
 	d, h := startNode(t, dht.Config{})
+	records := newRecords(t, 30)
+	got := collect(t, d.LAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(records)))
+	if !errors.Is(got.err, routing.ErrNoTargets) {
+		t.Errorf("a sweep of no network: %v", got.err)
+	}
+	nw := startNetwork(t, 6)
 	join(t, nw, d, h)
-	recs := manyRecords(t, 200, time.Now().Add(time.Hour))
-	took := sweep(t, t.Context(), d.LAN, recs)
-	for _, rec := range recs {
-		for i, server := range nw.Closest(rec.Name())[:20] {
-			if !slices.Equal(server.Record(rec.Name()), rec.Raw()) {
-				t.Fatalf("the %d. closest server does not hold a record that %d took", i+1, took[rec.Name()])
+	got = collect(t, d.LAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(records)))
+	if got.err != nil || got.of != 6 {
+		t.Errorf("of %d servers: %v", got.of, got.err)
+	}
+	for _, rec := range records {
+		if n := len(nw.Holders(rec.Name())); n != 6 || got.took[rec.Name()] != 6 {
+			t.Errorf("%d servers hold a record, %d took it, want 6", n, got.took[rec.Name()])
+		}
+	}
+}
+
+// Real servers on loopback: swept region by region, every sampled name is read
+// back from at least 18 of its closest 20, and nothing is left running.
+func TestSweepOfRealServers(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("", func(t *testing.T) {
+		nw := startNetwork(t, 50)
+		d, h := startNode(t, dht.Config{})
+		join(t, nw, d, h)
+		records := newRecords(t, *sweepNames)
+		for cycle := range 2 {
+			cpu, start := processCPU(t), time.Now()
+			const bits = 2
+			for i := range 1 << bits {
+				region := keyspace.RegionOf(keyspace.Key{byte(i << (8 - bits))}, bits)
+				from, _ := slices.BinarySearchFunc(records, region.First(), byKad)
+				to, _ := slices.BinarySearchFunc(records, region.Last(), byKad)
+				got := collect(t, d.LAN.Sweep(t.Context(), region, slices.Values(records[from:to])))
+				if got.err != nil || len(got.errs) > 0 {
+					t.Errorf("region %v: %v; failures %v", region, got.err, got.errs)
+				}
+			}
+			n := time.Duration(len(records))
+			t.Logf("cycle %d: %d names on 50 servers in %v, %v a name; %v of processor a name, servers included",
+				cycle, n, time.Since(start), time.Since(start)/n, (processCPU(t)-cpu)/n)
+		}
+		if kept := d.LAN.Survival(keyspace.Region{}); kept.Asked < 40 || kept.Held != kept.Asked {
+			t.Errorf("servers keep everything, but the sweep found %+v", kept)
+		}
+		for i := 0; i < len(records); i += max(1, len(records)/100) {
+			name, held := records[i].Name(), 0
+			for _, s := range nw.Closest(name)[:20] {
+				if slices.Equal(s.Record(name), records[i].Raw()) {
+					held++
+				}
+			}
+			if held < 18 {
+				t.Errorf("%d of the closest 20 hold name %d, want 18", held, i)
 			}
 		}
+	})
+}
+
+func byKad(rec *ipns.Record, key keyspace.Key) int {
+	return keyspace.Key(rec.Name().Kad()).Compare(key)
+}
+
+func processCPU(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
 	}
-	for _, err := range d.WAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(recs)) {
-		if !errors.Is(err, routing.ErrNoTargets) {
-			t.Errorf("a network with nobody: %v", err)
-		}
-	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

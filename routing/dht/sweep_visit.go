@@ -1,0 +1,169 @@
+package dht
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns"
+)
+
+// A server may refuse refusals records of a visit, and one in refusalShare of
+// those that it takes. Each costs up to a window of round trips.
+const (
+	refusals     = 16
+	refusalShare = 4
+)
+
+var (
+	// errLost says that a server could not be reached, was lost, or took too long.
+	errLost = errors.New("the server was lost")
+	// errUnwilling says that a server refused so much that it was not offered more.
+	errUnwilling = errors.New("the server refuses too much")
+	// errLate says that a server took too long.
+	errLate = errors.New("the server takes too long")
+)
+
+// visit is one server and the records that it is to be given. It belongs to the
+// goroutine that makes it, before and after to the sweep.
+type visit struct {
+	target   *target
+	first    bool  // of this sweep to this server: it is asked about others too
+	items    []int // into the sweep's items
+	outcomes []outcome
+}
+
+// outcome is what a server did with one record. err is or wraps errLost if the
+// server was lost before it told.
+type outcome struct {
+	told  bool
+	rtt   time.Duration
+	err   error
+	newer *ipns.Record
+}
+
+// visit gives a server its records, all on one stream. On the first visit it
+// begins with two questions: for a record that the server was given in an earlier
+// sweep, which tells how long records last there, and for the server's own
+// neighbours.
+func (r *Router) visit(ctx context.Context, v *visit, items []item) {
+	p := v.target.id
+	was := r.host.Network().Connectedness(p)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(putTimeout, func() { cancel(errLate) })
+	defer patience.Stop()
+
+	var questions []question
+	if v.first {
+		questions = r.questions(p)
+	}
+	v.outcomes = make([]outcome, len(v.items))
+	taken, refused := 0, 0
+	err := r.sender.batch(ctx, p, len(questions)+len(v.items), func(i int) ([]byte, error) {
+		if i < len(questions) {
+			return encodeFrame(questions[i].message)
+		}
+		return items[v.items[i-len(questions)]].frame, nil
+	}, func(i int, a answer, err error) error {
+		patience.Reset(putTimeout)
+		if i < len(questions) {
+			if err == nil {
+				questions[i].answered(a)
+			}
+			return nil
+		}
+		i -= len(questions)
+		if err == nil && !bytes.Equal(a.msg.GetRecord().GetValue(), items[v.items[i]].rec.Raw()) {
+			err = errNotConfirmed
+		}
+		if err == nil {
+			taken++
+		} else {
+			refused++
+		}
+		v.outcomes[i] = outcome{told: true, rtt: a.rtt, err: err}
+		if refused > refusals+taken/refusalShare {
+			return errUnwilling
+		}
+		return nil
+	})
+	r.settle(ctx, v, items, err)
+	if was != network.Connected && !r.host.ConnManager().IsProtected(p, "") {
+		// A sweep meets every server of the network: they are not worth keeping.
+		_ = r.host.Network().ClosePeer(p)
+	}
+}
+
+// question is what a server is asked on a visit beside its records.
+type question struct {
+	message  *pb.Message
+	answered func(answer)
+}
+
+// questions lists what a server is asked on the first visit of a sweep.
+func (r *Router) questions(p peer.ID) []question {
+	neighbours := question{pb.NewMessage(pb.Message_FIND_NODE, []byte(p), 0), func(a answer) {
+		r.learn(a.msg.GetCloserPeers())
+	}}
+	s, ok := r.keeps.sampleOf(p)
+	if !ok {
+		return []question{neighbours}
+	}
+	return []question{{pb.NewMessage(pb.Message_GET_VALUE, s.name.RoutingKey(), 0), func(a answer) {
+		rec := r.recordIn(a.msg, s.name)
+		r.keeps.note(p, rec != nil && rec.Sequence() >= s.sequence, time.Since(s.at))
+	}}, neighbours}
+}
+
+// settle notes how the server behaved: in the map, for the next sweep, and for
+// each record that it did not tell of. Those that it refused it may have newer
+// ones of: it is asked for them.
+func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) {
+	now, p := time.Now(), v.target.id
+	switch {
+	case err == nil, errors.Is(err, errUnwilling):
+	case errors.Is(context.Cause(ctx), errLate):
+		r.servers.fail(p, now)
+		err = fmt.Errorf("%w: %w", errLost, errLate)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%w: %w", errLost, err)
+	default:
+		r.servers.fail(p, now)
+		err = fmt.Errorf("%w: %w", errLost, err)
+	}
+	var taken *ipns.Record // the last
+	for i := range v.outcomes {
+		o, rec := &v.outcomes[i], items[v.items[i]].rec
+		switch {
+		case !o.told:
+			o.err = err
+		case o.err == nil:
+			taken = rec
+		case errors.Is(o.err, errRefused) && ctx.Err() == nil:
+			o.newer = r.newerThan(ctx, p, rec)
+		}
+	}
+	if taken != nil {
+		r.keeps.sample(p, sample{taken.Name(), taken.Sequence(), now})
+	}
+	if first := v.outcomes[0]; first.told && err == nil {
+		r.servers.answer(p, first.rtt, now)
+	}
+}
+
+// newerThan asks a server that refused a record whether it has a newer one, and
+// for it.
+func (r *Router) newerThan(ctx context.Context, p peer.ID, rec *ipns.Record) *ipns.Record {
+	have, err := r.fetch(ctx, p, rec.Name())
+	if err != nil || have == nil || ipns.Compare(have, rec) <= 0 {
+		return nil
+	}
+	return have
+}
