@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
@@ -165,23 +166,31 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 			u.LastPut = now
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if held > 0 && held >= min(r.wanted(), of) {
+		r.mu.Lock()
 		delete(r.tries, name)
-		u.LastErr, u.Due = "", next(now, sectorOf(name), r.periodOf(j.work.Entry))
+		r.mu.Unlock()
+		sector := sectorOf(name)
+		u.LastErr, u.Due = "", next(now, sector, r.period(j.work.Entry.Origin, sector))
 		return u
 	}
 	u.LastErr = j.receipt.String()
 	if j.err != nil {
 		u.LastErr += ": " + j.err.Error()
 	}
-	delay := min(firstRetry<<min(r.tries[name], 8), lastRetry, max(r.ownPeriod()/4, firstRetry))
-	if _, known := r.tries[name]; known || len(r.tries) < maxTries {
-		r.tries[name]++
-	}
-	u.Due = now.Add(delay)
+	u.Due = now.Add(r.retryAfter(name))
 	return u
+}
+
+// retryAfter is how long a name waits that was put and that too few took.
+func (r *Republisher) retryAfter(name ipns.Name) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, known := r.tries[name]
+	if known || len(r.tries) < maxTries {
+		r.tries[name] = n + 1
+	}
+	return min(firstRetry<<min(n, 8), lastRetry, max(r.ownPeriod()/4, firstRetry))
 }
 
 // encodeReceipt keeps the figures of a receipt: the targets of every name would

@@ -20,7 +20,7 @@ const (
 	laneRoutine             // the hand is over it
 )
 
-// plan is what a scan found to do.
+// plan is what there is to do.
 type plan struct {
 	urgent  []urgent     // in the order of their lanes; at most maxUrgent
 	sectors [sectors]int // routine names that are due in each
@@ -32,51 +32,126 @@ type urgent struct {
 	lane lane
 }
 
-// forever is a time before which every name is due.
-var forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+// view is what a scan saw of one sector.
+type view struct {
+	at    time.Time // zero: never
+	soon  time.Time // when to look again, though nothing is changed; zero: no reason
+	dirty bool      // something was changed since
 
-// scan reads the whole store and says what there is to do and how the names are.
-// It changes nothing, so that what is done later looks at each name again.
-func (r *Republisher) scan(ctx context.Context) (plan, scan, error) {
-	var p plan
-	now := r.now()
-	s := scan{at: now}
-	for w, err := range r.Book.Store.Due(ctx, recordstore.Region{}, forever) {
+	urgent  []urgent
+	routine int
+	renew   []ipns.Name
+	tally   tally
+}
+
+// wake has the view looked at again at the given time, if that is to come.
+func (v *view) wake(at time.Time) {
+	if at.After(v.at) && (v.soon.IsZero() || at.Before(v.soon)) {
+		v.soon = at
+	}
+}
+
+// stale reports whether a sector must be looked at again.
+func (v *view) stale(now time.Time) bool {
+	return v.at.IsZero() || v.dirty || !v.soon.IsZero() && !v.soon.After(now) || now.Sub(v.at).Abs() >= rescan
+}
+
+// touch has the sector of a name looked at again.
+func (r *Republisher) touch(name ipns.Name) {
+	sector := sectorOf(name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.views[sector].dirty = true
+}
+
+// scan looks at the sectors in which something may be different. It changes
+// nothing, so that what is done later looks at each name again.
+func (r *Republisher) scan(ctx context.Context) error {
+	r.init()
+	for sector := range sectors {
+		r.mu.Lock()
+		stale := r.views[sector].stale(r.now())
+		r.views[sector].dirty = false // what is changed from here on counts again
+		r.mu.Unlock()
+		if !stale {
+			continue
+		}
+		v, err := r.look(ctx, sector)
+		r.mu.Lock()
+		if err == nil {
+			v.dirty = r.views[sector].dirty
+			r.views[sector] = v
+		} else {
+			r.views[sector].dirty = true
+		}
+		r.mu.Unlock()
 		if err != nil {
-			return plan{}, scan{}, err
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.scannedAt = r.now()
+	return nil
+}
+
+// look reads a sector.
+func (r *Republisher) look(ctx context.Context, sector int) (view, error) {
+	v := view{at: r.now()}
+	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
+		if err != nil {
+			return view{}, err
 		}
 		if w.Entry.Origin < recordstore.Hosted {
 			continue
 		}
-		lane, since := r.due(w, now)
-		s.count(r, w, now, lane, since)
-		if r.renewalDue(w, now, lane) && len(p.renew) < maxRenewals {
-			p.renew = append(p.renew, w.Entry.Name)
+		l, at := r.due(w, sector, v.at)
+		v.wake(at)
+		v.count(r, w, l, at)
+		if again, ok := r.renewal(w, v.at, l); ok && !again.After(v.at) {
+			v.renew = append(v.renew, w.Entry.Name)
+		} else if ok {
+			v.wake(again)
 		}
-		switch lane {
-		case laneNone:
-		case laneRoutine:
-			p.sectors[sectorOf(w.Entry.Name)]++
-		default:
-			if len(p.urgent) < maxUrgent {
-				p.urgent = append(p.urgent, urgent{w.Entry.Name, lane})
-			}
+		switch {
+		case l == laneRoutine:
+			v.routine++
+		case l != laneNone && len(v.urgent) < maxUrgent:
+			v.urgent = append(v.urgent, urgent{w.Entry.Name, l})
 		}
 	}
-	slices.SortStableFunc(p.urgent, func(a, b urgent) int { return cmp.Compare(a.lane, b.lane) })
-	return p, s, nil
+	return v, nil
 }
 
-// due returns the lane of a name, and since when it waits.
-func (r *Republisher) due(w recordstore.Work, now time.Time) (lane, time.Time) {
+// makePlan puts together what the last scan saw.
+func (r *Republisher) makePlan() plan {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var p plan
+	for i := range r.views {
+		v := &r.views[i]
+		p.sectors[i] = v.routine
+		p.urgent = append(p.urgent, v.urgent...)
+		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
+	}
+	slices.SortStableFunc(p.urgent, func(a, b urgent) int { return cmp.Compare(a.lane, b.lane) })
+	p.urgent = p.urgent[:min(len(p.urgent), maxUrgent)]
+	return p
+}
+
+// forever is a time before which every name is due.
+var forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// due returns the lane of a name and since when it waits, or when it will.
+func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, time.Time) {
 	e, u := w.Entry, w.Upkeep
 	if e.Record.Expired(now) {
 		return laneNone, time.Time{} // an own one is renewed first
 	}
 	// Whoever changed the entry announces it; a clock that went back must not
 	// make a name wait.
-	if rest := now.Sub(e.Changed); rest >= 0 && rest < min(grace, r.lifetime(e)/8) {
-		return laneNone, time.Time{}
+	if rest := now.Sub(e.Changed); rest >= 0 && rest < r.grace(e) {
+		return laneNone, e.Changed.Add(r.grace(e))
 	}
 	var at time.Time
 	l := laneRoutine
@@ -90,18 +165,23 @@ func (r *Republisher) due(w recordstore.Work, now time.Time) (lane, time.Time) {
 	case u.LastPut.IsZero(), u.Announced != e.Record.Hash():
 		at, l = e.Changed, laneNew
 	default:
-		at = next(u.LastPut, sectorOf(e.Name), r.period(e))
+		at = next(u.LastPut, sector, r.period(e.Origin, sector))
 		if u.LastPut.After(now.Add(grace)) {
 			at = now
 		}
 	}
 	if at.After(now) {
-		return laneNone, time.Time{}
+		return laneNone, at
 	}
 	if l == laneRoutine && r.nearEnd(e, now) {
 		l = laneUrgent
 	}
 	return l, at
+}
+
+// grace is how long the record of an entry is left to whoever changed it.
+func (r *Republisher) grace(e recordstore.Entry) time.Duration {
+	return min(grace, r.lifetime(e)/8)
 }
 
 // lifetime is how long the record of the entry was to live when it came in.

@@ -19,10 +19,7 @@ func (r *Republisher) put(ctx context.Context) {
 			return
 		case <-r.news:
 		}
-		r.mu.Lock()
-		p := r.plan
-		r.mu.Unlock()
-		if err := r.follow(ctx, p); err != nil && ctx.Err() == nil {
+		if err := r.follow(ctx, r.makePlan()); err != nil && ctx.Err() == nil {
 			r.log().Error("republishing", "error", err)
 		}
 	}
@@ -108,21 +105,21 @@ func (r *Republisher) again(ctx context.Context, name ipns.Name) (w recordstore.
 	if err != nil || w.Entry.Record == nil {
 		return w, false, err
 	}
-	return w, r.ready(w), nil
+	return w, r.ready(w, sectorOf(name)), nil
 }
 
 // ready reports whether a name is to be put now. One that is being signed is left
 // to the next plan, unless that takes long.
-func (r *Republisher) ready(w recordstore.Work) bool {
+func (r *Republisher) ready(w recordstore.Work, sector int) bool {
 	now := r.now()
-	l, _ := r.due(w, now)
+	l, _ := r.due(w, sector, now)
 	if l == laneNone {
 		return false
 	}
 	if w.Entry.Record.EOL().Sub(now) < highTime(r.lifetime(w.Entry)) {
 		return true
 	}
-	if r.renewalDue(w, now, l) {
+	if again, ok := r.renewal(w, now, l); ok && !again.After(now) {
 		return false
 	}
 	r.mu.Lock()
@@ -138,7 +135,7 @@ func (r *Republisher) putSector(ctx context.Context, sector int) error {
 		if err != nil {
 			return err
 		}
-		if w.Entry.Origin < recordstore.Hosted || !r.ready(w) {
+		if w.Entry.Origin < recordstore.Hosted || !r.ready(w, sector) {
 			continue
 		}
 		if list = append(list, w); len(list) < batchSize {
@@ -182,6 +179,7 @@ func (r *Republisher) batch(ctx context.Context, sector int, list []recordstore.
 	}
 	r.mu.Lock()
 	r.counts.batch(len(notes), time.Since(begin))
+	r.views[sector].dirty = true
 	r.mu.Unlock()
 	if err := r.Book.Note(ctx, notes...); err != nil {
 		return err

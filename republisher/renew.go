@@ -31,21 +31,25 @@ type unsigned struct {
 // errNoSigner says that a name cannot be renewed here.
 var errNoSigner = errors.New("there is no key to renew it")
 
-// renewalDue reports whether an own record is to be signed again: about half of
-// its life is over and it is about to be put, or it is not and it is high time.
-func (r *Republisher) renewalDue(w recordstore.Work, now time.Time, l lane) bool {
+// renewal reports whether an own record is to be signed again, and when: about
+// half of its life is over and it is about to be put, or it is not and it is high
+// time. One that is being signed is not.
+func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.Time, bool) {
 	e := w.Entry
 	if e.Origin != recordstore.Own {
-		return false
+		return time.Time{}, false
 	}
 	left, life := e.Record.EOL().Sub(now), r.lifetime(e)
-	if l != laneNone && left >= life/2+life/16 || l == laneNone && left >= highTime(life) {
-		return false
+	if l == laneNone && left >= highTime(life) {
+		return e.Record.EOL().Add(1 - highTime(life)), true
+	}
+	if left >= life/2+life/16 {
+		return time.Time{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, going := r.renewing[e.Name]
-	return !going && !r.unsigned[e.Name].again.After(now)
+	return r.unsigned[e.Name].again, !going
 }
 
 // highTime is how much may be left of a life for a renewal to wait for the hand.
@@ -99,6 +103,7 @@ func (r *Republisher) forgetRenewing(list []ipns.Name) {
 	defer r.mu.Unlock()
 	for _, name := range list {
 		delete(r.renewing, name)
+		r.views[sectorOf(name)].dirty = true
 	}
 }
 

@@ -11,10 +11,10 @@
 // all of which are in the store. There is no other state: what a crash leaves
 // undone is due at the next start, and what was done is not.
 //
-// Three parts run beside each other. The scan reads the store about every minute,
-// counts, and makes a plan; it puts nothing. The signing renews records that are
+// Three parts run beside each other. The scan reads, about every minute, those
+// sectors in which something has happened or is due, and counts; it puts nothing. The signing renews records that are
 // past half of their life, in the background; whatever it waits for, the others
-// go on. The putting follows the newest plan: new values first, then names near
+// go on. The putting does what the last scan has found: new values first, then names near
 // their end or with too few holders, then the sectors under the hand.
 //
 // # Invariants
@@ -37,6 +37,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -49,7 +50,8 @@ const (
 	AtRiskHolders       = 10 // holders below which a name is at risk
 
 	scanEvery  = time.Minute      // and
-	scanShare  = 100              // at most one part in so many of the time
+	scanShare  = 50               // at most one part in so many of the time
+	rescan     = 15 * time.Minute // also a sector in which nothing seems to happen
 	firstScan  = time.Minute      // after the start
 	grace      = 3 * time.Minute  // in which a new record is left to its publisher
 	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
@@ -93,20 +95,20 @@ type Republisher struct {
 	Concurrency int
 
 	once sync.Once
-	news chan struct{} // has an element when there is a plan that was not looked at
+	news chan struct{} // has an element when there is something new to do
 
-	mu       sync.Mutex // guards all below
-	began    time.Time  // when Run did
-	plan     plan
-	scanned  scan // what the last scan counted
-	counts   counts
-	tries    map[ipns.Name]int       // failed puts in a row
-	unsigned map[ipns.Name]unsigned  // names whose renewal failed
-	survival [sectors]survival       // by sector
-	paused   time.Time               // nothing is put before
-	failing  int                     // names in a row that nobody took
-	cursor   int                     // the sector to begin with
-	renewing map[ipns.Name]time.Time // names that are being signed, since when
+	mu        sync.Mutex // guards all below
+	began     time.Time  // when Run did
+	views     [sectors]view
+	scannedAt time.Time // when all of them were up to date
+	counts    counts
+	survival  [sectors]survival
+	tries     map[ipns.Name]int       // failed puts in a row
+	renewing  map[ipns.Name]time.Time // names that are being signed, since when
+	unsigned  map[ipns.Name]unsigned  // names whose renewal failed
+	paused    time.Time               // nothing is put before
+	failing   int                     // names in a row that nobody took
+	cursor    int                     // the sector to begin with
 }
 
 func (r *Republisher) init() {
@@ -148,6 +150,12 @@ func (r *Republisher) Run(ctx context.Context) error {
 	signing := newSigning(r)
 	defer signing.wait()
 	parts.Go(func() { r.put(ctx) })
+	// Sectors in which nothing happens are not read again.
+	defer r.Book.Subscribe(func(c names.Change) {
+		if c.Entry.Origin >= recordstore.Hosted {
+			r.touch(c.Entry.Name)
+		}
+	})()
 	wait := min(firstScan, r.ownPeriod())
 	for {
 		select {
@@ -156,24 +164,18 @@ func (r *Republisher) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		begin := time.Now()
-		p, s, err := r.scan(ctx)
-		if err != nil {
+		if err := r.scan(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			// A store that fails is asked again; what it told before still holds.
 			r.log().Error("looking for names to republish", "error", err)
-			wait = scanEvery
-			continue
 		}
-		r.mu.Lock()
-		r.plan, r.scanned = p, s
-		r.mu.Unlock()
+		signing.begin(ctx, r.makePlan().renew)
 		select {
 		case r.news <- struct{}{}:
 		default:
 		}
-		signing.begin(ctx, p.renew)
 		wait = max(scanEvery, scanShare*time.Since(begin))
 	}
 }

@@ -69,46 +69,47 @@ type AtRisk struct {
 	Reason  string
 }
 
-// scan is what a scan counts.
-type scan struct {
-	at                   time.Time
+// tally is what is counted of the names of a sector.
+type tally struct {
 	own, hosted, expired int
 	holders, due, late   int
-	waiting              [sectors]bool
 	atRisk               []AtRisk
 	atRiskCount          int
 }
 
-// count counts one name. lane and since are how and since when it waits.
-func (s *scan) count(r *Republisher, w recordstore.Work, now time.Time, l lane, since time.Time) {
-	e := w.Entry
+// count counts one name. at is since when it waits, unless the lane is laneNone.
+func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
+	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {
-		s.own++
+		t.own++
 	} else {
-		s.hosted++
+		t.hosted++
 	}
+	eol := e.Record.EOL()
 	expired := e.Record.Expired(now)
 	if expired {
-		s.expired++
+		t.expired++
 		if e.Origin != recordstore.Own {
 			return // it has had its time
 		}
 	}
-	s.holders += w.Upkeep.Holders
+	t.holders += w.Upkeep.Holders
 	if l != laneNone {
-		s.due++
-		s.waiting[sectorOf(e.Name)] = true
-		if now.Sub(since) > lateAfter {
-			s.late++
+		t.due++
+		v.wake(at.Add(lateAfter + 1))
+		if now.Sub(at) > lateAfter {
+			t.late++
 		}
 	}
+	v.wake(eol.Add(1))
+	v.wake(eol.Add(1 - r.lifetime(e)/4))
 	var why string
 	switch {
 	case expired:
 		why = "expired"
 	case r.nearEnd(e, now):
 		why = "less than a quarter of its life is left"
-	case fewHold(w) && now.Sub(e.Changed) >= min(grace, r.lifetime(e)/8):
+	case fewHold(w) && now.Sub(e.Changed) >= r.grace(e):
 		why = "too few servers hold it"
 	default:
 		return
@@ -116,8 +117,8 @@ func (s *scan) count(r *Republisher, w recordstore.Work, now time.Time, l lane, 
 	if w.Upkeep.LastErr != "" {
 		why += ": " + w.Upkeep.LastErr
 	}
-	if s.atRiskCount++; len(s.atRisk) < maxListed {
-		s.atRisk = append(s.atRisk, AtRisk{Name: e.Name, EOL: e.Record.EOL(), Holders: w.Upkeep.Holders, Reason: why})
+	if t.atRiskCount++; len(t.atRisk) < maxListed {
+		t.atRisk = append(t.atRisk, AtRisk{Name: e.Name, EOL: eol, Holders: w.Upkeep.Holders, Reason: why})
 	}
 }
 
@@ -198,65 +199,65 @@ func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome name
 	}
 }
 
-// Look returns the Status, of a scan that it does itself if Run has done none.
+// Look returns the Status, after a scan if Run has done none.
 func (r *Republisher) Look(ctx context.Context) (Status, error) {
 	if s := r.Status(); !s.ScannedAt.IsZero() {
 		return s, nil
 	}
-	_, s, err := r.scan(ctx)
-	if err != nil {
+	if err := r.scan(ctx); err != nil {
 		return Status{}, err
 	}
-	return r.status(s), nil
+	return r.Status(), nil
 }
 
 // Status returns how the names are, as far as Run knows.
 func (r *Republisher) Status() Status {
 	r.init()
 	r.mu.Lock()
-	s := r.scanned
-	r.mu.Unlock()
-	return r.status(s)
-}
-
-func (r *Republisher) status(s scan) Status {
-	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.counts
 	out := Status{
-		ScannedAt: s.at, Own: s.own, Hosted: s.hosted, Expired: s.expired, Holders: s.holders,
-		Regions: sectors, RegionsDone: sectors, Due: s.due, Late: s.late,
-		AtRisk: s.atRisk, AtRiskCount: s.atRiskCount, PerSecond: c.perSecond,
+		ScannedAt: r.scannedAt, Regions: sectors, RegionsDone: sectors, PerSecond: c.perSecond,
 		Puts: c.puts, Acks: c.acks, FailedAcks: c.refused, Bytes: c.bytes, Samples: c.samples,
 		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
 	}
-	for _, waits := range s.waiting {
-		if waits {
-			out.RegionsDone--
-		}
-	}
-	if c.perSecond > 0 {
-		out.ETA = time.Duration(float64(s.due) / c.perSecond * float64(time.Second)).Round(time.Second)
-	}
-	if r.paused.After(r.now()) {
-		out.PausedUntil = r.paused
-	}
 	known, sum := 0, 0.0
-	for _, v := range r.survival {
-		if v.count > 0 {
-			known, sum = known+1, sum+v.mean
+	for i := range r.views {
+		out.add(r.views[i].tally)
+		if s := r.survival[i]; s.count > 0 {
+			known, sum = known+1, sum+s.mean
 		}
 	}
 	if known > 0 {
 		out.Survival = sum / float64(known)
 	}
-	if days := r.now().Sub(r.began).Hours() / 24; s.own+s.hosted > 0 && days > 0 && !r.began.IsZero() {
-		perName := float64(s.own+s.hosted) * days
-		out.RPCsPerNameDay = float64(c.acks+c.refused) / perName
-		out.BytesPerNameDay = float64(c.bytes) / perName
+	if c.perSecond > 0 {
+		out.ETA = time.Duration(float64(out.Due) / c.perSecond * float64(time.Second)).Round(time.Second)
+	}
+	if r.paused.After(r.now()) {
+		out.PausedUntil = r.paused
+	}
+	if nameDays := float64(out.Own+out.Hosted) * r.now().Sub(r.began).Hours() / 24; nameDays > 0 && !r.began.IsZero() {
+		out.RPCsPerNameDay = float64(c.acks+c.refused) / nameDays
+		out.BytesPerNameDay = float64(c.bytes) / nameDays
 	}
 	for name := range c.writers {
 		out.OtherWriters = append(out.OtherWriters, name.String())
 	}
 	return out
+}
+
+// add adds what was counted of a region.
+func (s *Status) add(t tally) {
+	s.Own += t.own
+	s.Hosted += t.hosted
+	s.Expired += t.expired
+	s.Holders += t.holders
+	s.Due += t.due
+	s.Late += t.late
+	s.AtRisk = append(s.AtRisk, t.atRisk[:min(len(t.atRisk), maxListed-len(s.AtRisk))]...)
+	s.AtRiskCount += t.atRiskCount
+	if t.due > 0 {
+		s.RegionsDone--
+	}
 }

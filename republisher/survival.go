@@ -31,18 +31,12 @@ func (s *survival) add(share float64) {
 	s.mean += sampleShare * (share - s.mean)
 }
 
-// period is how often the name of the entry is put, by what is known of its
-// sector.
-func (r *Republisher) period(e recordstore.Entry) time.Duration {
+// period is how often a name of the origin is put, by what is known of its sector.
+func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duration {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.periodOf(e)
-}
-
-// periodOf is period. Call with mu held.
-func (r *Republisher) periodOf(e recordstore.Entry) time.Duration {
-	s := r.survival[sectorOf(e.Name)]
-	own := e.Origin == recordstore.Own
+	s := r.survival[sector]
+	r.mu.Unlock()
+	own := origin == recordstore.Own
 	period := r.hostedPeriod()
 	if own {
 		period = r.ownPeriod()
