@@ -54,50 +54,6 @@ func TestV1F7OwnWritesAreSeen(t *testing.T) {
 	t.Logf("%d publishes, each seen at once", pairs)
 }
 
-// TestV2F8RenewalsKeepTheRecord renews records of every kind a hundred times.
-func TestV2F8RenewalsKeepTheRecord(t *testing.T) {
-	for _, req := range []publisher.Request{
-		{Value: "/ipfs/bafkqaaa", TTL: 30 * time.Second, Lifetime: 10 * time.Minute},
-		{Value: "/ipfs/bafkqaaa", TTL: publisher.NoTTL, Form: ipns.V2Only},
-		{Value: "/ipns/example.com/a/", Metadata: ipns.Metadata{"_a": "x", "_b": int64(-3), "_c": []byte{0, 1}, "_d": true}},
-	} {
-		s := newSite(t, 0)
-		clock := epoch
-		s.Now = func() time.Time { return clock }
-		s.Book.Now = s.Now
-		s.Signers = signers(s.key)
-		req.Wait = publisher.WaitStored
-		first, err := s.Publish(t.Context(), s.key.Signer, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		life := first.Record.EOL().Sub(clock)
-		for range 100 {
-			clock = clock.Add(life / 2)
-			e, err := s.Book.Get(t.Context(), s.key.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := s.Renew(t.Context(), e)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := first.Record
-			if r.Value() != f.Value() || r.Sequence() != f.Sequence() || r.TTL() != f.TTL() || r.Form() != f.Form() ||
-				fmt.Sprint(r.Metadata()) != fmt.Sprint(f.Metadata()) || r.EOL().Sub(clock) != life {
-				t.Fatalf("renewed %v to %v", f, r)
-			}
-		}
-		kept := 0
-		for range s.store.History(t.Context(), s.key.Name) {
-			kept++
-		}
-		if kept != 1 {
-			t.Errorf("%d versions of one value in the history", kept)
-		}
-	}
-}
-
 // TestV4F9StoreLost loses the store while the network is silent.
 func TestV4F9StoreLost(t *testing.T) {
 	s := newSite(t, 20)
@@ -170,12 +126,12 @@ func TestR5RestoredFromBackup(t *testing.T) {
 // either side wins for good.
 func TestV5TwoNodesOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, stopA := running(t, 20, nil)
+		a, stopA := running(t, 20)
 		defer stopA()
-		b, stopB := running(t, 20, nil)
+		b, stopB := running(t, 20)
 		defer stopB()
 		b.key = a.key
-		b.Router, b.net, b.Signers = a.net, a.net, a.Signers
+		b.Router, b.net = a.net, a.net
 		a.publish(t, "/ipfs/bafkqaaa/v1")                                                             // sequence 0
 		b.publish(t, "/ipfs/bafkqaaa/v2")                                                             // searched: sequence 1
 		_, err := a.Publish(t.Context(), a.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa/v3"}) // sequence 1 as well
@@ -255,7 +211,7 @@ func TestV8Counted(t *testing.T) {
 // is being searched for half a minute.
 func TestV9SearchesHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, stop := running(t, 20, nil)
+		s, stop := running(t, 20)
 		defer stop()
 		for _, server := range s.net.Servers {
 			server.Delay = 9 * time.Second

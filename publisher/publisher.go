@@ -18,7 +18,6 @@
 //
 //   - A record that left the node is in the store.
 //   - One sequence never has two values, whoever else publishes here.
-//   - Renewing changes nothing but the EOL, and never overtakes a publish.
 //   - What an answer claims has happened.
 package publisher
 
@@ -57,9 +56,6 @@ type Publisher struct {
 	// Router is where records are announced and last sequences searched; nil:
 	// this node is offline.
 	Router routing.Router
-	// Signers returns the signer of an own name, for renewals. An error, or a nil
-	// Signers, means that the name cannot be renewed here.
-	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Skew tells how far the clock is off, as others see it; ok is false if
@@ -76,8 +72,8 @@ type Publisher struct {
 	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
 	// network that has fewer, all.
 	Wanted int
-	// RepublishPeriod is how often Run announces each own name again; 0:
-	// DefaultRepublishPeriod, negative: never, another republisher does it.
+	// RepublishPeriod is when a name that enough hold is due again, for the
+	// republisher; 0: DefaultRepublishPeriod.
 	RepublishPeriod time.Duration
 
 	once    sync.Once

@@ -153,6 +153,21 @@ func (c *cloud) Search(_ context.Context, name ipns.Name) iter.Seq2[routing.Answ
 	}
 }
 
+// onlyPut is a Router that cannot sweep.
+type onlyPut struct{ routing.Router }
+
+// best returns the newest record of a name that a server has, nil if none has one.
+func (c *cloud) best(name ipns.Name) (best *ipns.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, rec := range c.held[name] {
+		if rec != nil && (best == nil || ipns.Compare(rec, best) > 0) {
+			best = rec
+		}
+	}
+	return best
+}
+
 // holders counts the servers that have exactly this record.
 func (c *cloud) holders(rec *ipns.Record) int {
 	c.mu.Lock()

@@ -16,6 +16,7 @@ import (
 // job is one name on its way.
 type job struct {
 	work    recordstore.Work
+	sector  int
 	rec     *ipns.Record // what is put; nil: nothing yet
 	receipt routing.Receipt
 	err     error // that its put ended with
@@ -28,12 +29,13 @@ func (j *job) took() bool {
 	return held > 0
 }
 
-// putAll puts the records of the jobs, all of which lie in the region.
-func (r *Republisher) putAll(ctx context.Context, region routing.Region, jobs []*job) {
+// putAll puts the records of the jobs: by a sweep if they are many of one sector.
+func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
 	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
 	defer cancel()
-	if s, ok := r.Router.(routing.Sweeper); ok && len(jobs) >= fewNames {
-		r.sweep(ctx, s, region, jobs)
+	first, last := jobs[0].sector, jobs[len(jobs)-1].sector
+	if s, ok := r.Router.(routing.Sweeper); ok && r.sweeps(len(jobs)) && first == last {
+		r.sweep(ctx, s, regionOf(first), jobs)
 		return
 	}
 	slots := make(chan struct{}, or(r.Concurrency, DefaultConcurrency))
@@ -168,10 +170,9 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 	}
 	if held > 0 && held >= min(r.wanted(), of) {
 		r.mu.Lock()
-		delete(r.tries, name)
+		delete(r.short, name)
 		r.mu.Unlock()
-		sector := sectorOf(name)
-		u.LastErr, u.Due = "", next(now, sector, r.period(j.work.Entry.Origin, sector))
+		u.LastErr, u.Due = "", next(now, j.sector, r.period(j.work.Entry.Origin, j.sector))
 		return u
 	}
 	u.LastErr = j.receipt.String()
@@ -182,15 +183,15 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 	return u
 }
 
-// retryAfter is how long a name waits that was put and that too few took.
+// retryAfter is how long a name waits that was put and that too few took: the more
+// there are of them, the longer, so that retries never take the place of puts.
 func (r *Republisher) retryAfter(name ipns.Name) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, known := r.tries[name]
-	if known || len(r.tries) < maxTries {
-		r.tries[name] = n + 1
+	if len(r.short) < maxShort {
+		r.short[name] = struct{}{}
 	}
-	return min(firstRetry<<min(n, 8), lastRetry, max(r.ownPeriod()/4, firstRetry))
+	return min(max(firstRetry, time.Duration(len(r.short))*retryEvery), lastRetry)
 }
 
 // encodeReceipt keeps the figures of a receipt: the targets of every name would

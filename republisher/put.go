@@ -9,6 +9,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 )
 
 // put does what the newest plan says, one batch after the other, until ctx ends.
@@ -28,28 +29,56 @@ func (r *Republisher) put(ctx context.Context) {
 // follow does what a plan says until it is done, or there is a newer one: that
 // one knows of new values, and names that are done are not in it.
 func (r *Republisher) follow(ctx context.Context, p plan) error {
-	if err := r.putUrgent(ctx, p.urgent); err != nil {
-		return err
+	for l := laneNew; l <= laneUrgent; l++ {
+		if err := r.putUrgent(ctx, p.urgent, l); err != nil || r.away() {
+			return err
+		}
 	}
 	r.mu.Lock()
 	first := r.cursor // where it stopped, so that no sector is always the last
 	r.mu.Unlock()
+	var b batches
 	for i := range sectors {
 		sector := (first + i) % sectors
 		if p.sectors[sector] == 0 {
 			continue
 		}
-		if err := r.putSector(ctx, sector); err != nil || r.away() {
+		if err := r.putSector(ctx, sector, &b); err != nil || r.away() {
 			return err
 		}
 		r.mu.Lock()
 		r.cursor = sector
 		r.mu.Unlock()
 		if len(r.news) > 0 {
-			return nil
+			break
 		}
 	}
-	return nil
+	return r.batch(ctx, b.loose)
+}
+
+// batches are names on their way into batches. Where many of one sector are due,
+// they make one; the few of the others are put one by one, and together.
+type batches struct {
+	loose []recordstore.Work
+}
+
+// add puts the names of one sector, or keeps them for later.
+func (r *Republisher) add(ctx context.Context, b *batches, list []recordstore.Work) error {
+	if r.sweeps(len(list)) {
+		return r.batch(ctx, list)
+	}
+	b.loose = append(b.loose, list...)
+	if len(b.loose) < batchSize {
+		return nil
+	}
+	list, b.loose = b.loose, nil
+	return r.batch(ctx, list)
+}
+
+// sweeps reports whether so many names of one sector are swept.
+func (r *Republisher) sweeps(names int) bool {
+	_, ok := r.Router.(routing.Sweeper)
+	return ok && names >= fewNames
 }
 
 // away reports whether nothing is put for now, because nobody took anything.
@@ -59,38 +88,33 @@ func (r *Republisher) away() bool {
 	return r.paused.After(r.now())
 }
 
-// putUrgent puts the names that do not wait for the hand, those of one sector
-// together.
-func (r *Republisher) putUrgent(ctx context.Context, list []urgent) error {
-	for l := laneNew; l <= laneUrgent; l++ {
-		var bySector [sectors][]recordstore.Work
-		for _, u := range list {
-			if u.lane != l {
-				continue
-			}
-			w, ok, err := r.again(ctx, u.name)
-			if err != nil {
-				return err
-			}
-			if ok {
-				s := sectorOf(u.name)
-				bySector[s] = append(bySector[s], w)
-			}
+// putUrgent puts the names of a lane that do not wait for the hand.
+func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) error {
+	var bySector [sectors][]recordstore.Work
+	for _, u := range list {
+		if u.lane != l {
+			continue
 		}
-		for s, works := range bySector {
-			if r.away() {
-				return nil
-			}
-			slices.SortFunc(works, func(a, b recordstore.Work) int {
-				x, y := a.Entry.Name.Kad(), b.Entry.Name.Kad()
-				return bytes.Compare(x[:], y[:])
-			})
-			if err := r.batch(ctx, s, works); err != nil {
-				return err
-			}
+		w, ok, err := r.again(ctx, u.name)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s := sectorOf(u.name)
+			bySector[s] = append(bySector[s], w)
 		}
 	}
-	return nil
+	var b batches
+	for _, works := range bySector {
+		slices.SortFunc(works, func(a, b recordstore.Work) int {
+			x, y := a.Entry.Name.Kad(), b.Entry.Name.Kad()
+			return bytes.Compare(x[:], y[:])
+		})
+		if err := r.add(ctx, &b, works); err != nil || r.away() {
+			return err
+		}
+	}
+	return r.batch(ctx, b.loose)
 }
 
 // again reads a name once more and reports whether it is still to be put.
@@ -129,7 +153,7 @@ func (r *Republisher) ready(w recordstore.Work, sector int) bool {
 }
 
 // putSector puts the names of a sector over which the hand is.
-func (r *Republisher) putSector(ctx context.Context, sector int) error {
+func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) error {
 	var list []recordstore.Work
 	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
 		if err != nil {
@@ -141,30 +165,30 @@ func (r *Republisher) putSector(ctx context.Context, sector int) error {
 		if list = append(list, w); len(list) < batchSize {
 			continue
 		}
-		if err := r.batch(ctx, sector, list); err != nil || r.away() {
+		if err := r.add(ctx, b, list); err != nil || r.away() {
 			return err
 		}
 		list = nil
 	}
-	return r.batch(ctx, sector, list)
+	return r.add(ctx, b, list)
 }
 
-// batch puts names of one sector, which come in the order of their Kademlia ids,
-// and notes what became of them. A crash before the note repeats the batch, one
-// after it does not.
-func (r *Republisher) batch(ctx context.Context, sector int, list []recordstore.Work) error {
+// batch puts names and notes what became of them. Those of a sweep are of one
+// sector and in the order of their Kademlia ids. A crash before the note repeats
+// the batch, one after it does not.
+func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error {
 	if len(list) == 0 {
 		return nil
 	}
 	begin := time.Now()
 	if len(list) >= fewNames {
-		r.readBack(ctx, sector, list)
+		r.readBack(ctx, list)
 	}
 	jobs := make([]*job, len(list))
 	for i, w := range list {
-		jobs[i] = &job{work: w}
+		jobs[i] = &job{work: w, sector: sectorOf(w.Entry.Name)}
 	}
-	r.putAll(ctx, regionOf(sector), jobs)
+	r.putAll(ctx, jobs)
 	// Also when ctx has ended: what was done is not to be repeated.
 	ctx = context.WithoutCancel(ctx)
 	var notes []recordstore.Upkeep
@@ -177,13 +201,15 @@ func (r *Republisher) batch(ctx context.Context, sector int, list []recordstore.
 		}
 		notes = append(notes, r.note(j))
 	}
-	r.mu.Lock()
-	r.counts.batch(len(notes), time.Since(begin))
-	r.views[sector].dirty = true
-	r.mu.Unlock()
 	if err := r.Book.Note(ctx, notes...); err != nil {
 		return err
 	}
+	r.mu.Lock()
+	r.counts.batch(len(notes), time.Since(begin))
+	for _, j := range jobs {
+		r.views[j.sector].dirty = true
+	}
+	r.mu.Unlock()
 	return r.Book.Store.Sync(ctx)
 }
 

@@ -31,9 +31,11 @@ type unsigned struct {
 // errNoSigner says that a name cannot be renewed here.
 var errNoSigner = errors.New("there is no key to renew it")
 
-// renewal reports whether an own record is to be signed again, and when: about
-// half of its life is over and it is about to be put, or it is not and it is high
-// time. One that is being signed is not.
+// renewal reports whether an own record is to be signed again, and when. That is
+// done when it is about to be put and would be past half of its life before it is
+// put the next time: then the network may be away for half of its life, and what
+// the servers hold has not ended. Between two passes it is done only if it is high
+// time. A record that is being signed is not signed again.
 func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.Time, bool) {
 	e := w.Entry
 	if e.Origin != recordstore.Own {
@@ -43,13 +45,19 @@ func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.T
 	if l == laneNone && left >= highTime(life) {
 		return e.Record.EOL().Add(1 - highTime(life)), true
 	}
-	if left >= life/2+life/16 {
+	if left >= r.renewBelow(life) {
 		return time.Time{}, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, going := r.renewing[e.Name]
 	return r.unsigned[e.Name].again, !going
+}
+
+// renewBelow is how much of a life is left when a record that is about to be put is
+// signed again.
+func (r *Republisher) renewBelow(life time.Duration) time.Duration {
+	return min(life/2+r.ownPeriod()*5/4, life*3/4)
 }
 
 // highTime is how much may be left of a life for a renewal to wait for the hand.
@@ -128,6 +136,14 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	r.counts.failed(err)
 	r.mu.Unlock()
 	r.log().Warn("a record could not be renewed", "name", name.String(), "error", err)
+	kept, err2 := r.Book.Upkeep(ctx, name)
+	if err2 == nil {
+		kept.LastErr = err.Error()
+		err2 = r.Book.Note(ctx, kept)
+	}
+	if err2 != nil {
+		r.log().Error("noting a failed renewal", "name", name.String(), "error", err2)
+	}
 }
 
 // renew signs the record that the name now has with a later end, if that is
@@ -138,7 +154,7 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 		if err != nil {
 			return fmt.Errorf("renew %s: %w", name, err)
 		}
-		if e.Record == nil || e.Record.EOL().Sub(r.now()) >= r.lifetime(e)*3/4 {
+		if e.Record == nil || e.Record.EOL().Sub(r.now()) >= r.renewBelow(r.lifetime(e)) {
 			return nil // somebody was quicker
 		}
 		_, err = r.Renew(ctx, e)

@@ -57,13 +57,14 @@ const (
 	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
 	failedWait = 5 * time.Minute  // after nobody took anything
 	firstRetry = 5 * time.Minute  // of a name that too few took
-	lastRetry  = time.Hour        // and each further one twice as late, until this
+	lastRetry  = time.Hour        // when there are many of them
+	retryEvery = time.Second / 3  // between two retries, in the mean
 	putLimit   = 2 * time.Minute  // for one name
 	sweepLimit = 30 * time.Minute // for one batch
 	batchSize  = 1024             // names that are put together
 	fewNames   = 16               // below which they are put one by one
 	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
-	maxTries   = 65_536           // names whose failures are remembered
+	maxShort   = 65_536           // names that too few took: so many are counted
 	allFailing = 64               // names in a row that nobody took: the network is away
 )
 
@@ -103,7 +104,7 @@ type Republisher struct {
 	scannedAt time.Time // when all of them were up to date
 	counts    counts
 	survival  [sectors]survival
-	tries     map[ipns.Name]int       // failed puts in a row
+	short     map[ipns.Name]struct{}  // names that too few took last time
 	renewing  map[ipns.Name]time.Time // names that are being signed, since when
 	unsigned  map[ipns.Name]unsigned  // names whose renewal failed
 	paused    time.Time               // nothing is put before
@@ -114,7 +115,7 @@ type Republisher struct {
 func (r *Republisher) init() {
 	r.once.Do(func() {
 		r.news = make(chan struct{}, 1)
-		r.tries = make(map[ipns.Name]int)
+		r.short = make(map[ipns.Name]struct{})
 		r.unsigned = make(map[ipns.Name]unsigned)
 		r.renewing = make(map[ipns.Name]time.Time)
 		r.counts.reasons = make(map[string]uint64)

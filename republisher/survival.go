@@ -53,7 +53,7 @@ func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duratio
 
 // readBack asks the network for a few names of a batch that is about to be put
 // again, and notes how many of those that should have them do.
-func (r *Republisher) readBack(ctx context.Context, sector int, list []recordstore.Work) {
+func (r *Republisher) readBack(ctx context.Context, list []recordstore.Work) {
 	now := r.now()
 	var wg sync.WaitGroup
 	asked := 0
@@ -66,13 +66,13 @@ func (r *Republisher) readBack(ctx context.Context, sector int, list []recordsto
 			continue // it tells nothing about forgetting
 		}
 		asked++
-		wg.Go(func() { r.sample(ctx, sector, w) })
+		wg.Go(func() { r.sample(ctx, w) })
 	}
 	wg.Wait()
 }
 
 // sample reads one name back.
-func (r *Republisher) sample(ctx context.Context, sector int, w recordstore.Work) {
+func (r *Republisher) sample(ctx context.Context, w recordstore.Work) {
 	ctx, cancel := context.WithTimeout(ctx, sampleLimit)
 	defer cancel()
 	have, answered := 0, 0
@@ -96,5 +96,5 @@ func (r *Republisher) sample(ctx context.Context, sector int, w recordstore.Work
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts.samples++
-	r.survival[sector].add(min(1, float64(have)/float64(min(answered, max(1, w.Upkeep.Holders)))))
+	r.survival[sectorOf(w.Entry.Name)].add(min(1, float64(have)/float64(min(answered, max(1, w.Upkeep.Holders)))))
 }

@@ -153,10 +153,9 @@ func (n *Node) openNames() error {
 	n.publisher = &publisher.Publisher{
 		Book:            n.book,
 		Router:          n.router,
-		Signers:         n.signer,
 		Log:             n.log,
 		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
-		RepublishPeriod: -1, // the republisher does it
+		RepublishPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
 	}
 	n.republisher = &republisher.Republisher{
 		Book:      n.book,

@@ -1,0 +1,287 @@
+package republisher_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+	"github.com/goipns/ipns/routing"
+)
+
+var long = flag.Bool("long", false, "run the tests at full length")
+
+// trouble is when the network of TestR6 is away, in hours since the start: twelve
+// hours now and then, and once half of a lifetime.
+var trouble = [][2]int{{100, 112}, {300, 312}, {500, 524}, {900, 912}, {1300, 1312}, {1800, 1812}}
+
+func away(since time.Duration) bool {
+	for _, t := range trouble {
+		if since >= time.Duration(t[0])*time.Hour && since < time.Duration(t[1])*time.Hour {
+			return true
+		}
+	}
+	return false
+}
+
+// TestR6NamesNeverExpire keeps names alive for 90 days, on a network that is slow,
+// on which one put in ten fails, that is away for half a day and once for a whole
+// one; one key is broken, and one name is taken by nobody.
+func TestR6NamesNeverExpire(t *testing.T) {
+	count := 150
+	if *long {
+		count = 10_000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		s.Router = onlyPut{net}
+		s.Concurrency = 200
+		rng := rand.New(rand.NewPCG(6, 6))
+		begin := time.Now()
+		failing := map[ipns.Name]bool{} // the put that is going on
+		var keys []recordstoretest.Key
+		for i := range count {
+			keys = append(keys, recordstoretest.KeyFromSeed(t, uint64(i)))
+			s.add(t, keys[i], ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: uint64(i)}, ipns.V2Only, recordstore.Own)
+		}
+		broken, refused := keys[0].Name, keys[1].Name
+		s.Signers = func(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
+			if name == broken {
+				return nil, errors.New("the key file is damaged")
+			}
+			return s.signer(ctx, name)
+		}
+		net.delay = func(name ipns.Name) time.Duration {
+			net.mu.Lock()
+			defer net.mu.Unlock()
+			failing[name] = rng.IntN(10) == 0
+			return 5*time.Second + time.Duration(rng.IntN(55))*time.Second
+		}
+		net.misbehave = func(name ipns.Name, _ int) error {
+			net.mu.Lock()
+			defer net.mu.Unlock()
+			switch {
+			case away(time.Since(begin)):
+				return routing.ErrNoTargets
+			case name == refused || failing[name]:
+				return errRefused
+			}
+			return nil
+		}
+		defer s.run(t)()
+
+		expired, missed, worst := 0, 0, 48*time.Hour
+		for hour := 1; hour <= 90*24; hour++ {
+			time.Sleep(time.Hour)
+			now := s.Now()
+			listed := map[ipns.Name]bool{}
+			for _, a := range s.Status().AtRisk {
+				listed[a.Name] = true
+			}
+			for _, k := range keys {
+				rec := s.entry(t, k.Name).Record
+				// A minute ago was the last time that this may have gone unseen.
+				if rec.EOL().Sub(now) < 12*time.Hour-time.Minute && !listed[k.Name] {
+					missed++
+				}
+				if k.Name == broken || k.Name == refused {
+					continue
+				}
+				best := net.best(k.Name)
+				switch {
+				case best == nil || best.Expired(now) || rec.Expired(now):
+					if expired++; expired <= 5 {
+						t.Errorf("hour %d: here until %v, on the network %v; %+v", hour, rec.EOL().Sub(now), best, s.upkeep(t, k.Name))
+					}
+				case best.EOL().Sub(now) < worst:
+					worst = best.EOL().Sub(now)
+				}
+			}
+		}
+		st := s.Status()
+		t.Logf("%d names, 90 days: %d expired, worst had %v left; %d puts, %d of %d acks failed, %d renewed; late now %d, at risk now %d, not listed in time %d",
+			count, expired, worst.Round(time.Minute), net.puts, st.FailedAcks, st.Acks+st.FailedAcks, st.Renewed, st.Late, st.AtRiskCount, missed)
+		if expired > 0 || missed > 0 {
+			t.Errorf("%d names had expired, %d at risk were not listed within a minute", expired, missed)
+		}
+		if rec := s.entry(t, refused).Record; rec.Expired(s.Now()) {
+			t.Error("the name that nobody takes is not renewed any more")
+		}
+		if st.Late > 2 {
+			t.Errorf("%d names are late", st.Late)
+		}
+		if st.Failures["refused"] == 0 {
+			t.Errorf("failures are not told: %v", st.Failures)
+		}
+	})
+}
+
+// TestV3F4OneBadKeyDelaysNobody has keys fail in every way at the same time.
+func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		newCloud(t, s)
+		var keys []recordstoretest.Key
+		for i := range 40 {
+			keys = append(keys, recordstoretest.KeyFromSeed(t, uint64(i)))
+			s.add(t, keys[i], ipns.Fields{Value: "/ipfs/bafkqaaa"}, ipns.V1V2, recordstore.Own)
+		}
+		s.Signers = func(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
+			switch name {
+			case keys[0].Name:
+				return nil, errors.New("key file is empty")
+			case keys[1].Name:
+				return keys[2].Signer, nil // the key of another name
+			case keys[3].Name:
+				<-ctx.Done() // hangs
+				return nil, ctx.Err()
+			}
+			return s.signer(ctx, name)
+		}
+		defer s.run(t)()
+		time.Sleep(72 * time.Hour)
+		for i, k := range keys {
+			e := s.entry(t, k.Name)
+			bad := i == 0 || i == 1 || i == 3
+			if e.Record.Expired(s.Now()) != bad {
+				t.Errorf("name %d: EOL %v at %v", i, e.Record.EOL(), s.Now())
+			}
+			if left := e.Record.EOL().Sub(s.Now()); !bad && left < 24*time.Hour {
+				t.Errorf("name %d was delayed: EOL in %v", i, left)
+			}
+			if u := s.upkeep(t, k.Name); bad != (u.LastErr != "") {
+				t.Errorf("name %d: noted %q", i, u.LastErr)
+			}
+		}
+		if st := s.Status(); st.AtRiskCount != 3 || st.Expired != 3 || st.RenewalsFailed < 10 {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+// TestR7NothingButTheEnd republishes records of every kind for a hundred turns, with
+// a signer that takes its time: what their owners signed stays, and so does how
+// long they live.
+func TestR7NothingButTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		s.Signers = func(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
+			time.Sleep(7 * time.Second)
+			return s.signer(ctx, name)
+		}
+		type kind struct {
+			first *ipns.Record
+			life  time.Duration
+		}
+		var kinds []kind
+		seed := uint64(0)
+		for _, form := range []ipns.Form{ipns.V1V2, ipns.V2Only} {
+			for _, meta := range []ipns.Metadata{nil, {"_a": "x", "_b": int64(-3), "_c": []byte{0, 1}, "_d": true}} {
+				for _, life := range []time.Duration{9 * time.Hour, 48 * time.Hour, 30 * 24 * time.Hour, 100*24*time.Hour + 17*time.Minute} {
+					for _, origin := range []recordstore.Origin{recordstore.Own, recordstore.Hosted} {
+						seed++
+						rec := s.add(t, recordstoretest.KeyFromSeed(t, seed), ipns.Fields{
+							Value: fmt.Sprintf("/ipns/example.com/%d/", seed), Sequence: seed, TTL: time.Duration(seed) * time.Minute,
+							EOL: s.Now().Add(life), Metadata: meta,
+						}, form, origin)
+						kinds = append(kinds, kind{rec, life})
+					}
+				}
+			}
+		}
+		defer s.run(t)()
+		time.Sleep(100 * 4 * time.Hour)
+		renewed := 0
+		for _, k := range kinds {
+			e := s.entry(t, k.first.Name())
+			r, f := e.Record, k.first
+			if r.Value() != f.Value() || r.Sequence() != f.Sequence() || r.TTL() != f.TTL() || r.Form() != f.Form() ||
+				fmt.Sprint(r.Metadata()) != fmt.Sprint(f.Metadata()) {
+				t.Errorf("%v became %v", f, r)
+			}
+			if e.Origin == recordstore.Hosted && r.Hash() != f.Hash() {
+				t.Error("a record of somebody else was changed")
+			}
+			if e.Origin == recordstore.Own {
+				// 7 s for signing, and up to a minute of rounding.
+				if life := r.EOL().Sub(e.Changed); life < k.life-10*time.Second || life > k.life+time.Minute {
+					t.Errorf("lived for %v and lives for %v", k.life, life)
+				}
+				if r.Expired(s.Now()) {
+					t.Errorf("expired: %v", r)
+				}
+				if r.Hash() != f.Hash() {
+					renewed++
+				}
+			}
+			if best := net.best(f.Name()); best == nil || best.Hash() != r.Hash() {
+				t.Errorf("the network has %v instead of %v", best, r)
+			}
+		}
+		t.Logf("%d kinds of records, 100 turns: %d puts of %d different records, %d of %d own ones renewed", len(kinds), net.puts, len(net.put), renewed, len(kinds)/2)
+		if renewed != len(kinds)/2-4 {
+			t.Errorf("%d were renewed: all own ones but those that live for a hundred days should be", renewed)
+		}
+	})
+}
+
+// TestR16PartialAnnounce has none to all of twenty servers take a name, and then
+// heals them.
+func TestR16PartialAnnounce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		s.Router = onlyPut{net}
+		healed := false
+		takers := map[ipns.Name]int{}
+		var records []*ipns.Record
+		for k := range 21 {
+			rec := s.add(t, recordstoretest.KeyFromSeed(t, uint64(k)), ipns.Fields{Value: "/ipfs/bafkqaaa"}, ipns.V2Only, recordstore.Hosted)
+			takers[rec.Name()] = k
+			records = append(records, rec)
+		}
+		net.delay = func(ipns.Name) time.Duration { return 3 * time.Second }
+		net.misbehave = func(name ipns.Name, server int) error {
+			net.mu.Lock()
+			defer net.mu.Unlock()
+			if server < takers[name] || healed {
+				return nil
+			}
+			return errRefused
+		}
+		defer s.run(t)()
+		time.Sleep(2 * time.Hour)
+		for k, rec := range records {
+			u := s.upkeep(t, rec.Name())
+			if u.Holders != k || (u.LastErr != "") != (k < 15) {
+				t.Errorf("%d servers took it: noted %d and %q", k, u.Holders, u.LastErr)
+			}
+		}
+		if st := s.Status(); st.AtRiskCount != 10 {
+			t.Errorf("%d at risk, want those with 0 to 9 holders", st.AtRiskCount)
+		}
+		net.mu.Lock()
+		healed = true
+		net.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		for k, rec := range records {
+			if n := net.holders(rec); n < 15 {
+				t.Errorf("10 minutes after healing %d hold what %d held", n, k)
+			}
+		}
+		puts := net.puts
+		time.Sleep(time.Hour)
+		if n := net.puts - puts; n > len(records) {
+			t.Errorf("%d puts in an hour of what enough hold", n)
+		}
+	})
+}
