@@ -1,9 +1,11 @@
 # Aliases. `go test ./...` alone needs nothing but Go.
 
-# How long each fuzz target runs under `make fuzz`.
+# How long each fuzz target runs under `make fuzz`: those of the record core,
+# and the others.
 FUZZTIME ?= 60s
+FUZZTIME_OTHERS ?= 15s
 
-.PHONY: test lint race fuzz bench
+.PHONY: test lint race fuzz
 
 # Everything that must pass: the module, then real Kubo and the JavaScript
 # client beside our binary (interop/ builds Kubo from source on its first run).
@@ -22,11 +24,6 @@ lint:
 race:
 	go test -race -short ./names/... ./publisher/... ./recordstore/... ./resolver/... ./routing/... ./rpc/...
 
-# Every fuzz target for FUZZTIME.
+# Every fuzz target.
 fuzz:
-	@for t in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!interop'); do \
-	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$t); do \
-	    echo "fuzz $$f in $$(dirname $$t)"; \
-	    go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x ./$$(dirname $$t) || exit 1; \
-	  done; \
-	done
+	.ci/fuzz $(FUZZTIME) $(FUZZTIME_OTHERS)
