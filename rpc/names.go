@@ -46,6 +46,8 @@ type Published struct {
 	Announcing bool `json:",omitempty"`
 	// Networks has the same for each network that was tried.
 	Networks []NetworkReceipt `json:",omitempty"`
+	// Warnings are for the user to see.
+	Warnings []string `json:",omitempty"`
 }
 
 // NetworkReceipt tells what one network did with a record.
@@ -134,6 +136,7 @@ type Put struct {
 	Of         int
 	Announcing bool             `json:",omitempty"`
 	Networks   []NetworkReceipt `json:",omitempty"`
+	Warnings   []string         `json:",omitempty"`
 }
 
 // Text is the name.

@@ -93,6 +93,9 @@ func (c *cli) publish(run func(progress bool) iter.Seq2[rpc.Published, error]) (
 
 // printPublished prints Kubo's line, and on standard error who has the record.
 func (c *cli) printPublished(p rpc.Published, line string) error {
+	for _, w := range p.Warnings {
+		fmt.Fprintf(c.errOut, "warning: %s\n", w)
+	}
 	if err := c.print(p, line); err != nil {
 		return err
 	}

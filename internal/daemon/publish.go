@@ -179,9 +179,6 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	if !more {
 		return
 	}
-	for _, w := range res.Warnings {
-		n.log.Warn(w, "name", p.name)
-	}
 	var few *publisher.NotAnnouncedError
 	switch {
 	case errors.As(err, &few) && p.allowOffline:
@@ -201,6 +198,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	}
 	out := published(p.name, res.Record, res.Receipt)
 	out.Announcing = n.host != nil && !res.Complete
+	out.Warnings = res.Warnings
 	yield(out, nil)
 }
 
