@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type lookup struct {
 	wg     sync.WaitGroup
 	events chan event
 	flying int // requests under way
+
+	surveyed bool // the surroundings have been asked for by other keys
 }
 
 // event is the end of one request.
@@ -51,15 +54,17 @@ type event struct {
 	answer
 	err   error
 	newer *ipns.Record // what a server has that refused a record for it
+	found []contact    // by the survey
 }
 
 type eventKind uint8
 
 const (
-	eventTime  eventKind = iota // no request ended: time has passed
-	eventAsked                  // a question for closer servers, or for a record
-	eventNamed                  // a question for a server's own neighbours
-	eventPut                    // a record
+	eventTime     eventKind = iota // no request ended: time has passed
+	eventAsked                     // a question for closer servers, or for a record
+	eventNamed                     // a question for a server's own neighbours
+	eventSurveyed                  // the survey
+	eventPut                       // a record
 )
 
 // newLookup prepares a lookup that starts from what this node knows. end ends it.
@@ -129,9 +134,44 @@ func (l *lookup) askNeighbours(n *node) {
 	})
 }
 
+// survey looks for the servers around the target by other keys, once, if the
+// closest are too dense: everybody names just those when asked for the target.
+func (l *lookup) survey() {
+	if l.surveyed || !l.dense() {
+		return
+	}
+	l.surveyed = true
+	bits := int(-math.Log2(denseReach * l.radius))
+	around := keyspace.RegionOf(l.target, max(bits, 0))
+	keys, err := cellKeys(around, around.Bits+cellStep)
+	if err != nil {
+		return
+	}
+	l.flying++
+	l.wg.Go(func() {
+		e := &exploration{r: l.r, ctx: l.ctx}
+		var cells sync.WaitGroup
+		for _, key := range keys {
+			cells.Go(func() { e.cell(key) })
+		}
+		cells.Wait()
+		select {
+		case l.events <- event{kind: eventSurveyed, found: l.r.servers.within(around, time.Now())}:
+		case <-l.ctx.Done():
+		}
+		e.wg.Wait()
+	})
+}
+
 // heard takes in the answer to a question: the node has answered or failed, and
 // whom it names is known.
 func (l *lookup) heard(e event) {
+	if e.kind == eventSurveyed {
+		for i, c := range e.found {
+			l.hear(c, uint8(i%paths))
+		}
+		return
+	}
 	if e.err != nil && e.kind == eventNamed {
 		return
 	}

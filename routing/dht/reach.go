@@ -24,6 +24,11 @@ const (
 	// trustRadius how far the 20th may be, in radii, for the map to be trusted.
 	trustAge    = 24 * time.Hour
 	trustRadius = 1.6
+
+	// Where the size of the network is not known, the map is trusted if all that
+	// is known are so few servers and the closest have answered within provenAge.
+	smallNetwork = 60
+	provenAge    = time.Hour
 )
 
 // covers reports whether a server is so close to the key that it is among the
@@ -41,7 +46,12 @@ func (r *Router) reach(target keyspace.Key) reach {
 	}
 	now := time.Now()
 	near := r.servers.closest(target, replicas, now)
-	reach.trusted = sizeKnown && len(near) == replicas &&
+	if !sizeKnown {
+		reach.trusted = len(near) > 0 && max(r.servers.Len(), r.table.Size()) <= smallNetwork &&
+			!slices.ContainsFunc(near, func(c contact) bool { return !c.alive || now.Sub(c.seen) > provenAge })
+		return reach
+	}
+	reach.trusted = len(near) == replicas &&
 		distance(target, near[replicas-1].key) < trustRadius*reach.radius &&
 		!slices.ContainsFunc(near, func(c contact) bool { return now.Sub(c.seen) > trustAge })
 	return reach

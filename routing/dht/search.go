@@ -85,7 +85,7 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 			continue
 		}
 		s.heard(e)
-		if e.err != nil {
+		if e.err != nil || e.kind != eventAsked {
 			continue
 		}
 		e.node.rec = s.r.recordIn(e.msg, s.name)
@@ -110,6 +110,7 @@ func (s *search) advance(now time.Time) {
 			width, parallel = replicas, searchParallel
 		}
 	}
+	s.survey()
 	for _, n := range s.next(width, parallel, now) {
 		s.ask(n, pb.Message_GET_VALUE, now)
 	}

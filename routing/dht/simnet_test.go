@@ -220,7 +220,7 @@ func TestSimulatedEclipse(t *testing.T) {
 			if warnings := strings.Count(s.log.String(), "servers crowd around"); warnings < names {
 				t.Errorf("%d warnings for %d names", warnings, names)
 			}
-			if held < 16*names || found < names {
+			if held < 18*names || found < names {
 				t.Errorf("eclipsed: %d of %d copies, %d of %d names found", held, 20*names, found, names)
 			}
 		})
