@@ -109,7 +109,7 @@ func (e *exploration) round(region keyspace.Region, bits int) error {
 	for range e.parallel {
 		wg.Go(func() {
 			for key := range cells {
-				e.cell(key)
+				e.cell(key, nil)
 			}
 		})
 	}
@@ -126,8 +126,8 @@ func (e *exploration) round(region keyspace.Region, bits int) error {
 }
 
 // cell asks the servers closest to the key for closer ones, until the closest
-// known have answered.
-func (e *exploration) cell(key []byte) {
+// known have answered. Those in avoid are not asked.
+func (e *exploration) cell(key []byte, avoid []peer.ID) {
 	type question struct {
 		server peer.ID
 		answer <-chan bool
@@ -135,6 +135,9 @@ func (e *exploration) cell(key []byte) {
 	target := keyspace.KeyOf(key)
 	asked := make(map[peer.ID]bool)
 	late := make(map[peer.ID]bool)
+	for _, id := range avoid {
+		late[id] = true
+	}
 	for e.ctx.Err() == nil {
 		var questions []question
 		width := 0

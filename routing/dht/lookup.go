@@ -147,12 +147,18 @@ func (l *lookup) survey() {
 	if err != nil {
 		return
 	}
+	var crowd []peer.ID // they would name each other
+	for _, n := range l.sorted {
+		if distance(l.target, n.key) < denseShare*l.radius {
+			crowd = append(crowd, n.id)
+		}
+	}
 	l.flying++
 	l.wg.Go(func() {
 		e := &exploration{r: l.r, ctx: l.ctx}
 		var cells sync.WaitGroup
 		for _, key := range keys {
-			cells.Go(func() { e.cell(key) })
+			cells.Go(func() { e.cell(key, crowd) })
 		}
 		cells.Wait()
 		select {
