@@ -61,7 +61,14 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 			return e, "", err
 		}
 	}
-	return e, fmt.Sprintf("the last sequence is unknown (%v): a newer record may exist", err), nil
+	warning = fmt.Sprintf("the last sequence is unknown (%v): a newer record may exist", err)
+	if req.Sequence != nil {
+		// Who names the number vouches that it is above all that were used. To force
+		// says nothing of the kind.
+		e, err = p.Book.Confirmed(ctx, e)
+		return e, warning, err
+	}
+	return e, warning, nil
 }
 
 // search asks the network for the newest record of the name and takes what it

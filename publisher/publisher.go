@@ -172,10 +172,10 @@ type IfSequenceError struct {
 
 func (e *IfSequenceError) Error() string {
 	if e.Current == nil {
-		return fmt.Sprintf("publish %s: %s is not published: the last sequence should be %d, but there is none", e.Name, e.Value, e.Want)
+		return fmt.Sprintf("%s is not published: the last sequence should be %d, but there is none", e.Value, e.Want)
 	}
-	return fmt.Sprintf("publish %s: %s is not published: the last sequence should be %d, but %s was published with %d",
-		e.Name, e.Value, e.Want, e.Current.Value(), e.Current.Sequence())
+	return fmt.Sprintf("%s is not published: the last sequence should be %d, but %s was published with %d",
+		e.Value, e.Want, e.Current.Value(), e.Current.Sequence())
 }
 
 // NotAnnouncedError says that a record is stored, and announced to fewer than

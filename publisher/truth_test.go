@@ -261,22 +261,22 @@ func TestV4F9UnknownSequence(t *testing.T) {
 				}
 				return
 			}
-			for what, force := range map[string]func(*publisher.Request){
-				"forced":   func(r *publisher.Request) { r.Force = true },
-				"sequence": func(r *publisher.Request) { n := uint64(100); r.Sequence = &n },
-			} {
-				forced := req
-				force(&forced)
-				res, err := s.Publish(t.Context(), s.key.Signer, forced)
-				if what == "sequence" && res.Record != nil && res.Record.Sequence() != 100 || err != nil && what != "sequence" && !errors.Is(err, publisher.ErrSequenceLow) {
-					t.Errorf("%s: %v", what, err)
-				}
-				if err == nil && len(res.Warnings) == 0 {
-					t.Errorf("%s: no warning", what)
-				}
+			forced := req
+			forced.Force = true
+			if res, err := s.Publish(t.Context(), s.key.Signer, forced); err != nil || len(res.Warnings) == 0 {
+				t.Errorf("forced: %v, warnings %q", err, res.Warnings)
 			}
 			if _, err := s.Publish(t.Context(), s.key.Signer, req); !errors.Is(err, publisher.ErrUnknownSequence) {
 				t.Errorf("forcing once has made the sequence known: %v", err)
+			}
+			hundred, named := uint64(100), req
+			named.Sequence = &hundred
+			if res, err := s.Publish(t.Context(), s.key.Signer, named); err != nil || res.Record.Sequence() != 100 || len(res.Warnings) == 0 {
+				t.Errorf("with a sequence: %v, %v, warnings %q", res.Record, err, res.Warnings)
+			}
+			req.Value = "/ipfs/bafkqaaa/next"
+			if res, err := s.Publish(t.Context(), s.key.Signer, req); err != nil || res.Record.Sequence() != 101 {
+				t.Errorf("after one whose sequence was named: %v, %v", res.Record, err)
 			}
 		})
 	}

@@ -180,6 +180,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		return
 	}
 	var few *publisher.NotAnnouncedError
+	var lost *publisher.IfSequenceError
 	switch {
 	case errors.As(err, &few) && p.allowOffline:
 	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && publisher.Acks(few.Result.Receipt) > 0:
@@ -188,6 +189,9 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		return
 	case errors.Is(err, publisher.ErrSequenceLow):
 		yield(rpc.Published{}, publisher.ErrSequenceLow)
+		return
+	case errors.As(err, &lost) && lost.Current != nil:
+		yield(rpc.Published{}, fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence()))
 		return
 	case errors.Is(err, publisher.ErrUnknownSequence):
 		yield(rpc.Published{}, fmt.Errorf("%w (--sequence N or --force)", err))
