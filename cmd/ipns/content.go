@@ -32,7 +32,7 @@ func (c *cli) addCmd() *cobra.Command {
 		for _, a := range args {
 			info, err := os.Lstat(a)
 			if err != nil {
-				return err
+				return missing(a, err)
 			}
 			if info.IsDir() && !recursive {
 				fmt.Fprintf(c.errOut, "note: %s is a folder: adding all that it contains, as with -r\n", a)

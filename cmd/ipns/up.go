@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +62,7 @@ the node, and keeps running.`,
 func folder(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", err
+		return "", missing(path, err)
 	}
 	if !info.IsDir() {
 		return "", fmt.Errorf("%s is not a folder; 'ipns add %s' adds a single file", path, path)
@@ -71,6 +72,14 @@ func folder(path string) (string, error) {
 		return "", err
 	}
 	return filepath.EvalSymlinks(abs)
+}
+
+// missing says where a path that does not exist was looked for.
+func missing(path string, err error) error {
+	if abs, e := filepath.Abs(path); e == nil && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; nothing is at %s: correct the path", err, abs)
+	}
+	return err
 }
 
 func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {

@@ -223,10 +223,13 @@ func (n *Node) findKey(text string) (foundKey, error) {
 	}
 	name, err := ipns.ParseName(text)
 	if err != nil {
-		return foundKey{}, keystore.ErrNotFound
+		return foundKey{}, fmt.Errorf("%w: %q; %s", keystore.ErrNotFound, text, listKeys)
 	}
 	return n.keyOf(name)
 }
+
+// listKeys is the next step for who named a key that does not exist.
+const listKeys = "'ipns key list' shows those there are"
 
 // keyOf finds the key of a name.
 func (n *Node) keyOf(name ipns.Name) (foundKey, error) {
@@ -246,7 +249,7 @@ func (n *Node) keyOf(name ipns.Name) (foundKey, error) {
 			return foundKey{keyName, name, priv}, nil
 		}
 	}
-	return foundKey{}, errors.New("no key by the given name or PeerID was found")
+	return foundKey{}, fmt.Errorf("no key by the given name or PeerID was found: %s; %s", name, listKeys)
 }
 
 // nameEncoder prints names in a base: b58mh for the bare multihash, the name or

@@ -143,7 +143,7 @@ func (n *Node) entry(ctx context.Context, text string) (recordstore.Entry, error
 	}
 	e, err := n.book.Get(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
-		return e, fmt.Errorf("nothing was published under %s here", name)
+		return e, fmt.Errorf("nothing was published under %s here; 'ipns name status' lists what was", name)
 	}
 	return e, err
 }
@@ -160,7 +160,7 @@ func (n *Node) nameArgument(text string) (ipns.Name, error) {
 	if key, kerr := n.findKey(text); kerr == nil {
 		return key.name, nil
 	}
-	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key", text)
+	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; %s", text, listKeys)
 }
 
 // NameLog implements [rpc.Names].
