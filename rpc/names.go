@@ -312,9 +312,10 @@ type Status struct {
 	LastError string           `json:",omitempty"`
 	// Network is what the network has now, if it was asked.
 	Network *Held `json:",omitempty"`
-	// Rivals counts other values under the same sequence: somebody else signs
-	// with the key.
-	Rivals int `json:",omitempty"`
+	// Rivals counts other values under the same sequence, RivalValues are they:
+	// somebody else signs with the key.
+	Rivals      int      `json:",omitempty"`
+	RivalValues []string `json:",omitempty"`
 }
 
 // MarshalJSON writes one object or a list of them.
@@ -363,6 +364,11 @@ func (StatusRequest) Text(s Statuses) string {
 		} else {
 			fmt.Fprintf(tw, "Announced:\tnever\n")
 		}
+		for _, net := range n.Networks {
+			for _, r := range net.Refused {
+				fmt.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, printable(r.Reason))
+			}
+		}
 		if n.NextAnnounce != nil {
 			fmt.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
 		}
@@ -371,6 +377,9 @@ func (StatusRequest) Text(s Statuses) string {
 		}
 		if n.Rivals > 0 {
 			fmt.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
+			for _, v := range n.RivalValues {
+				fmt.Fprintf(tw, "Rival:\t%s\n", printable(v))
+			}
 		}
 		if n.LastError != "" {
 			fmt.Fprintf(tw, "Last error:\t%s\n", n.LastError)

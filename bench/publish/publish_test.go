@@ -96,6 +96,7 @@ func (nowhere) PutValue(context.Context, string, []byte, ...routing.Option) erro
 func (nowhere) GetValue(context.Context, string, ...routing.Option) ([]byte, error) {
 	return nil, routing.ErrNotFound
 }
+
 func (nowhere) SearchValue(context.Context, string, ...routing.Option) (<-chan []byte, error) {
 	return nil, routing.ErrNotFound
 }

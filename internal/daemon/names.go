@@ -284,6 +284,9 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 		Origin:   e.Origin.String(),
 		Rivals:   len(e.Rivals),
 	}
+	for _, r := range e.Rivals {
+		s.RivalValues = append(s.RivalValues, r.Value())
+	}
 	if key, err := n.keyOf(e.Name); err == nil {
 		s.Key = key.keyName
 	}
