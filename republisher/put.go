@@ -181,9 +181,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		return nil
 	}
 	begin := time.Now()
-	if len(list) >= fewNames {
-		r.readBack(ctx, list)
-	}
+	r.readBack(ctx, list)
 	jobs := make([]*job, len(list))
 	for i, w := range list {
 		jobs[i] = &job{work: w, sector: sectorOf(w.Entry.Name)}

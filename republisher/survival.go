@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	samples     = 2                // names of a batch that are read back before it is put
+	samples     = 2                // names of a sector that are read back before they are put
+	sampleEvery = 8                // but no more than one in so many
 	sampleLimit = 20 * time.Second // for one of them
 	sampleShare = 0.3              // of a new sample in the mean
 	keptWell    = 0.9              // share of holders that makes the period longer
@@ -51,28 +52,29 @@ func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duratio
 	return period
 }
 
-// readBack asks the network for a few names of a batch that is about to be put
+// readBack asks the network for a few names of those that are about to be put
 // again, and notes how many of those that should have them do.
 func (r *Republisher) readBack(ctx context.Context, list []recordstore.Work) {
 	now := r.now()
 	var wg sync.WaitGroup
-	asked := 0
-	for _, w := range list {
-		if asked == samples {
-			break
-		}
+	defer wg.Wait()
+	var inSector [sectors]int
+	for i := sampleEvery - 1; i < len(list); i += sampleEvery {
+		w, sector := list[i], sectorOf(list[i].Entry.Name)
 		u := w.Upkeep
 		if u.LastErr != "" || u.Holders == 0 || u.Announced != w.Entry.Record.Hash() || now.Sub(u.LastPut) < r.ownPeriod()/2 {
 			continue // it tells nothing about forgetting
 		}
-		asked++
-		wg.Go(func() { r.sample(ctx, w) })
+		if inSector[sector] == samples {
+			continue
+		}
+		inSector[sector]++
+		wg.Go(func() { r.sample(ctx, sector, w) })
 	}
-	wg.Wait()
 }
 
 // sample reads one name back.
-func (r *Republisher) sample(ctx context.Context, w recordstore.Work) {
+func (r *Republisher) sample(ctx context.Context, sector int, w recordstore.Work) {
 	ctx, cancel := context.WithTimeout(ctx, sampleLimit)
 	defer cancel()
 	have, answered := 0, 0
@@ -96,5 +98,5 @@ func (r *Republisher) sample(ctx context.Context, w recordstore.Work) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts.samples++
-	r.survival[sectorOf(w.Entry.Name)].add(min(1, float64(have)/float64(min(answered, max(1, w.Upkeep.Holders)))))
+	r.survival[sector].add(min(1, float64(have)/float64(min(answered, max(1, w.Upkeep.Holders)))))
 }

@@ -1,0 +1,243 @@
+package republisher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+	"github.com/goipns/ipns/republisher"
+)
+
+// TestKilledResumes ends a sweep as kill -9 does: what was going on is not noted,
+// and the next process repeats no more than one region.
+func TestKilledResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 3000
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		net.delay = func(ipns.Name) time.Duration { return time.Second }
+		inSector := map[byte]int{}
+		for i := range count {
+			k := recordstoretest.KeyFromSeed(t, uint64(i))
+			s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(200 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
+			inSector[k.Name.Kad()[0]>>2]++
+		}
+		most := 0
+		for _, n := range inSector {
+			most = max(most, n)
+		}
+		for range 3 {
+			killed := false
+			s.store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
+				if killed && (op == recordstore.OpSwap || op == recordstore.OpSetUpkeep) {
+					return false, errors.New("there is no process any more")
+				}
+				return false, nil
+			}
+			stop := s.run(t)
+			time.Sleep(15*time.Minute + 17*time.Second)
+			killed = true
+			stop()
+			s.store.Misbehave = nil
+			s.Republisher = &republisher.Republisher{Book: s.Book, Router: s.Router, Now: s.Now, Signers: s.signer}
+		}
+		before := net.puts
+		defer s.run(t)()
+		time.Sleep(40 * time.Minute) // no first turn is over yet
+		once, twice := 0, 0
+		for _, n := range net.put {
+			once++
+			twice += n - 1
+		}
+		t.Logf("%d names in regions of at most %d: killed three times, %d puts before the last start, %d put again", count, most, before, twice)
+		if once != count || twice > 3*most || before < 1000 {
+			t.Errorf("%d of %d names were put, %d of them again, in regions of at most %d", once, count, twice, most)
+		}
+	})
+}
+
+// TestLanes has a new value, and a name with few holders, overtake those whose turn
+// it is.
+func TestLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 1000
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		for i := range count {
+			s.add(t, recordstoretest.KeyFromSeed(t, uint64(i)), ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(200 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
+		}
+		stop := s.run(t)
+		time.Sleep(time.Hour)
+		stop()
+		// A day later all are due, and slow.
+		time.Sleep(24 * time.Hour)
+		fresh, few := recordstoretest.KeyFromSeed(t, 5), recordstoretest.KeyFromSeed(t, 6)
+		s.add(t, fresh, ipns.Fields{Value: "/ipfs/bafkqaaa/new", Sequence: 1, EOL: s.Now().Add(100 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
+		u := s.upkeep(t, few.Name)
+		u.Holders, u.LastErr, u.Due = 3, "announced to 3 of 20", s.Now()
+		if err := s.Book.Note(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		var order []ipns.Name
+		net.delay = func(name ipns.Name) time.Duration {
+			net.mu.Lock()
+			defer net.mu.Unlock()
+			order = append(order, name)
+			return time.Second
+		}
+		defer s.run(t)()
+		time.Sleep(3 * time.Minute)
+		if st := s.Status(); st.Late < count/2 || st.PerSecond == 0 || st.ETA < time.Minute || st.RegionsDone == st.Regions {
+			t.Errorf("status under way: %+v", st)
+		}
+		time.Sleep(2 * time.Hour)
+		if i := slices.Index(order, fresh.Name); i != 0 {
+			t.Errorf("the new value was put as number %d", i)
+		}
+		if i := slices.Index(order, few.Name); i != 1 {
+			t.Errorf("the name with few holders was put as number %d", i)
+		}
+		put := map[ipns.Name]bool{}
+		for _, name := range order {
+			put[name] = true
+		}
+		if len(put) != count || s.Status().Due != 0 {
+			t.Errorf("%d of %d names were put, %d are due", len(put), count, s.Status().Due)
+		}
+	})
+}
+
+// TestOtherWriter meets a newer record of an own name: it is taken, told of, and put
+// from then on.
+func TestOtherWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		k := recordstoretest.KeyFromSeed(t, 1)
+		s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa/mine", Sequence: 2}, ipns.V2Only, recordstore.Own)
+		theirs := k.Record(t, 5, "/ipfs/bafkqaaa/theirs", s.Now().Add(72*time.Hour))
+		net.held[k.Name] = make([]*ipns.Record, net.of)
+		net.held[k.Name][7] = theirs
+		defer s.run(t)()
+		time.Sleep(time.Hour)
+		if e := s.entry(t, k.Name); e.Record.Hash() != theirs.Hash() || e.Origin != recordstore.Own {
+			t.Fatalf("the Book has %v", e.Record)
+		}
+		if n := net.holders(theirs); n != net.of {
+			t.Errorf("%d servers have the newer record", n)
+		}
+		if st := s.Status(); !slices.Equal(st.OtherWriters, []string{k.Name.String()}) {
+			t.Errorf("other writers: %v", st.OtherWriters)
+		}
+	})
+}
+
+// TestSurvival puts names more often where servers forget them, less often where
+// they do not, and own ones never less often than asked for.
+func TestSurvival(t *testing.T) {
+	for _, tt := range []struct {
+		what             string
+		forgets          int // of 20 servers, between two puts
+		hosted, own      time.Duration
+		lowest, greatest float64
+	}{
+		{"nothing is forgotten", 0, 24 * time.Hour, 4 * time.Hour, 0.99, 1},
+		{"some forget", 5, 12 * time.Hour, 4 * time.Hour, 0.7, 0.8},
+		{"most forget", 12, 6 * time.Hour, 2 * time.Hour, 0.35, 0.45},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, 0)
+			net := newCloud(t, s)
+			var own, hosted []*ipns.Record
+			for i := range 1280 {
+				k := recordstoretest.KeyFromSeed(t, uint64(i))
+				f := ipns.Fields{Value: fmt.Sprintf("/ipfs/bafkqaaa/%d", i), EOL: s.Now().Add(2000 * time.Hour)}
+				if i%2 == 0 {
+					own = append(own, s.add(t, k, f, ipns.V2Only, recordstore.Own))
+				} else {
+					hosted = append(hosted, s.add(t, k, f, ipns.V2Only, recordstore.Hosted))
+				}
+			}
+			defer s.run(t)()
+			forget := func(d time.Duration) {
+				for range d / time.Hour {
+					time.Sleep(time.Hour)
+					for _, rec := range slices.Concat(own, hosted) {
+						for server := range tt.forgets {
+							net.forget(rec.Name(), server)
+						}
+					}
+				}
+			}
+			forget(5 * 24 * time.Hour)
+			before := map[[32]byte]int{}
+			for hash, n := range net.put {
+				before[hash] = n
+			}
+			forget(5 * 24 * time.Hour)
+			mean := func(list []*ipns.Record) float64 {
+				n := 0
+				for _, rec := range list {
+					n += net.put[rec.Hash()] - before[rec.Hash()]
+				}
+				return float64(n) / float64(len(list))
+			}
+			st := s.Status()
+			t.Logf("%s: survival %.2f, in 5 days %.1f puts of own names, %.1f of hosted ones; %.0f RPCs and %.0f bytes a name and day",
+				tt.what, st.Survival, mean(own), mean(hosted), st.RPCsPerNameDay, st.BytesPerNameDay)
+			near := func(got float64, period time.Duration) bool {
+				want := float64(5*24*time.Hour) / float64(period)
+				return got > 0.85*want && got < 1.15*want
+			}
+			if !near(mean(own), tt.own) || !near(mean(hosted), tt.hosted) || st.Survival < tt.lowest || st.Survival > tt.greatest {
+				t.Errorf("%s: %+v", tt.what, st)
+			}
+		})
+	}
+}
+
+// TestShortLives keeps records alive that live for less than a turn.
+func TestShortLives(t *testing.T) {
+	for _, life := range []time.Duration{20 * time.Minute, time.Hour, 3 * time.Hour, 5 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, 0)
+			net := newCloud(t, s)
+			k := recordstoretest.KeyFromSeed(t, 1)
+			s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(life)}, ipns.V2Only, recordstore.Own)
+			defer s.run(t)()
+			time.Sleep(10 * time.Minute)
+			for range 3 * 24 * 60 {
+				time.Sleep(time.Minute)
+				if best := net.best(k.Name); best == nil || best.Expired(s.Now()) {
+					t.Fatalf("a record that lives for %v has expired on the network: %v", life, best)
+				}
+			}
+			t.Logf("%v: %d puts in 3 days", life, net.puts)
+		})
+	}
+}
+
+// TestRunNeeds refuses to run without a store or a network.
+func TestRunNeeds(t *testing.T) {
+	if err := (&republisher.Republisher{}).Run(t.Context()); err == nil {
+		t.Error("runs without a Book")
+	}
+	r := &republisher.Republisher{Book: &names.Book{Store: recordstore.NewMemory()}}
+	if st, err := r.Look(t.Context()); err != nil || st.ScannedAt.IsZero() || st.RegionsDone != st.Regions {
+		t.Errorf("an empty store: %+v, %v", st, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (&republisher.Republisher{Book: r.Book}).Look(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end of its context: %v", err)
+	}
+}
