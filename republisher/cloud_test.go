@@ -181,11 +181,11 @@ func (c *cloud) holders(rec *ipns.Record) int {
 	return n
 }
 
-// forget makes servers lose the records of a name.
-func (c *cloud) forget(name ipns.Name, servers ...int) {
+// forget makes the first servers lose all they have.
+func (c *cloud) forget(servers int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, server := range servers {
-		c.held[name][server] = nil
+	for _, held := range c.held {
+		clear(held[:servers])
 	}
 }

@@ -122,6 +122,9 @@ func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
 	if d.servers.Gateway != nil {
 		fmt.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)
 	}
+	if d.servers.Metrics != nil {
+		fmt.Fprintf(out, "Metrics server listening on %s\n", d.servers.Metrics)
+	}
 	return nil
 }
 

@@ -67,9 +67,12 @@ type Node struct {
 	content *content.Store
 
 	router      routing.Router // nil offline
+	signers     keyIndex
 	publisher   *publisher.Publisher
 	republisher *republisher.Republisher // runs unless offline
 	resolver    *resolver.Resolver
+
+	metrics metrics
 
 	// nil offline
 	host      host.Host
@@ -124,6 +127,7 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 	if err := n.openNames(); err != nil {
 		return err
 	}
+	n.openMetrics()
 	n.background(func() { _ = n.book.Run(life) })
 	if !o.Offline {
 		n.started = time.Now()
@@ -212,15 +216,6 @@ func newDNS(c repo.DNS) *resolver.DoH {
 		}
 	}
 	return &resolver.DoH{Servers: servers}
-}
-
-// signer signs for a name whose key is here.
-func (n *Node) signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
-	key, err := n.keyOf(name)
-	if err != nil {
-		return nil, err
-	}
-	return ipns.NewSigner(key.priv), nil
 }
 
 // background runs f, which ends with the node.

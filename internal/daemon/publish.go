@@ -175,7 +175,9 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	case req.Wait == publisher.WaitDefault:
 		req.Wait = publisher.WaitAll // cut short by OnAck
 	}
+	begin := time.Now()
 	res, err := n.publisher.Publish(ctx, ipns.NewSigner(p.key.priv), req)
+	observe(n.metrics.publish, begin, err)
 	if !more {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/resolver"
@@ -20,13 +21,18 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 			yield(rpc.Resolved{}, err)
 			return
 		}
+		begin := time.Now()
 		if !req.Stream {
 			res, err := n.resolver.Resolve(ctx, path, o)
+			observe(n.metrics.resolve, begin, err)
 			yield(rpc.Resolved{Path: res.Path}, err)
 			return
 		}
 		shown := ""
 		for res, err := range n.resolver.Stream(ctx, path, o) {
+			if shown == "" {
+				observe(n.metrics.resolve, begin, err)
+			}
 			if err == nil && res.Path == shown {
 				continue // confirmed, nothing new to print
 			}

@@ -25,20 +25,22 @@ const (
 	maxHeaderBytes    = 64 << 10
 	maxAPIConns       = 256
 	maxGatewayConns   = 2048
+	maxMetricsConns   = 16
 )
 
 // Servers are the HTTP servers of a node.
 type Servers struct {
 	API     ma.Multiaddr // nil: none
 	Gateway ma.Multiaddr // nil: none
+	Metrics ma.Multiaddr // nil: none
 
 	repo    repo.Repo
 	servers []*http.Server
 	node    *Node
 }
 
-// Serve opens the API and the gateway and tells other processes where they are.
-// Both ports are taken before anything is written or served.
+// Serve opens the API, the gateway and the metrics and tells other processes where they are.
+// All ports are taken before anything is written or served.
 func (n *Node) Serve() (*Servers, error) {
 	s := &Servers{repo: n.repo, node: n}
 	api, err := listen("API", n.config.Addresses.API)
@@ -49,13 +51,21 @@ func (n *Node) Serve() (*Servers, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeListener(api))
 	}
+	figures, err := listen("Metrics", n.config.Addresses.Metrics)
+	if err != nil {
+		return nil, errors.Join(err, closeListener(api), closeListener(gw))
+	}
 	if gw != nil {
 		h, err := n.gatewayHandler()
 		if err != nil {
-			return nil, errors.Join(err, closeListener(api), gw.Close())
+			return nil, errors.Join(err, closeListener(api), closeListener(figures), gw.Close())
 		}
 		s.Gateway = gw.Multiaddr()
 		s.serve(gw, h, maxGatewayConns)
+	}
+	if figures != nil {
+		s.Metrics = figures.Multiaddr()
+		s.serve(figures, n.metricsHandler(), maxMetricsConns)
 	}
 	if api != nil {
 		s.API = api.Multiaddr()

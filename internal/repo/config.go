@@ -37,7 +37,7 @@ type Identity struct {
 	PrivKey string // base64 (standard, padded) of the serialized PrivateKey
 }
 
-// Addresses are multiaddrs; API and Gateway are one each.
+// Addresses are multiaddrs; API, Gateway and Metrics are one each.
 type Addresses struct {
 	Swarm          []string
 	Announce       []string // instead of the addresses found
@@ -45,6 +45,7 @@ type Addresses struct {
 	NoAnnounce     []string // never: addresses, or /ip4/…/ipcidr/… ranges
 	API            string   // "": no API
 	Gateway        string   // "": no gateway
+	Metrics        string   `json:",omitempty"` // "": none; not a key of Kubo's
 }
 
 // Routing says how the node takes part in the DHTs.
