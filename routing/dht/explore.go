@@ -94,7 +94,7 @@ func (e *exploration) depth(region keyspace.Region) int {
 	if size, ok := e.r.size(); ok {
 		servers = max(servers, math.Ldexp(size, -region.Bits))
 	}
-	bits := math.Ceil(math.Log2(max(servers, 1) / cellServers))
+	bits := math.Round(math.Log2(max(servers, 1) / cellServers))
 	return min(region.Bits+max(int(bits), 0), maxCellBits)
 }
 

@@ -45,9 +45,11 @@ const (
 	// servers visited name those that have come since.
 	exploreAge = 24 * time.Hour
 
-	// thin is which share of the servers that a region should have may be known
-	// for it to need exploring in any case.
-	thin = 0.6
+	// A region of which less than the share thin of the servers is known that it
+	// should have is explored again after thinAge: the network may have been away,
+	// but the estimate of its size may also be wrong.
+	thin    = 0.6
+	thinAge = 30 * time.Minute
 
 	// maxExplored bounds the regions that are remembered as explored.
 	maxExplored = 4096
@@ -275,14 +277,16 @@ func (r *Router) fewRecords(region keyspace.Region) int {
 // explored reports whether the region, or one that contains it, was explored
 // within a day, and as many servers are known as there should be, about.
 func (r *Router) explored(region keyspace.Region) bool {
-	if servers, ok := r.expected(region); ok && float64(len(r.servers.within(region, time.Now()))) < thin*servers {
-		return false
+	age := exploreAge
+	known := len(r.servers.within(region, time.Now()))
+	if servers, ok := r.expected(region); ok && float64(known) < thin*servers {
+		age = thinAge
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for bits := region.Bits; bits >= 0; bits-- {
 		at, ok := r.exploredAt[keyspace.RegionOf(region.Prefix, bits)]
-		if ok && time.Since(at) < exploreAge {
+		if ok && time.Since(at) < age {
 			return true
 		}
 	}
