@@ -472,34 +472,6 @@ func TestLoadVerify(t *testing.T) {
 	}
 }
 
-// R-14 R-65: what values mean.
-func TestValues(t *testing.T) {
-	binary := "\x01\x55\x00\x05hello"
-	for _, c := range []struct{ raw, value, path string }{
-		{"", "/ipfs/bafkqaaa", "/ipfs/bafkqaaa"},
-		{craftValue, craftValue, craftValue},
-		{"/ipns/example.com/sub/", "/ipns/example.com/sub/", "/ipns/example.com/sub/"},
-		{binary, "/ipfs/bafkqablimvwgy3y", "/ipfs/bafkqablimvwgy3y"},
-		{"bafkqablimvwgy3y", "/ipfs/bafkqablimvwgy3y", "/ipfs/bafkqablimvwgy3y"},
-		{"ipfs://bafkqaaa", "ipfs://bafkqaaa", ""},
-		{"https://example.com", "https://example.com", ""},
-		{"bafkqaaa/x", "bafkqaaa/x", ""},
-		{"./x", "./x", ""},
-		{"/x", "/x", ""},
-		{"\xff\xfe", "\xff\xfe", ""},
-		{binary + "x", binary + "x", ""},
-	} {
-		r := accept(t, c.raw, newCraft(false).set(wire.KeyValue, cborBytes(c.raw)))
-		if r == nil {
-			continue
-		}
-		path, err := r.ContentPath()
-		if r.Value() != c.value || string(r.RawValue()) != c.raw || path != c.path || (err == nil) != (c.path != "") || err != nil && !errors.Is(err, ErrValue) {
-			t.Errorf("%q: Value %q, ContentPath %q, %v", c.raw, r.Value(), path, err)
-		}
-	}
-}
-
 // R-1 R-60: numbers and names that other implementations rely on.
 func TestConstants(t *testing.T) {
 	if media, params, err := mime.ParseMediaType(RecordMediaType); err != nil || media != "application/vnd.ipfs.ipns-record" || len(params) > 0 {

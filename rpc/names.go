@@ -359,9 +359,12 @@ func (StatusRequest) Text(s Statuses) string {
 		fmt.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
 		fmt.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
 		fmt.Fprintf(tw, "TTL:\t%s\n", n.TTL)
-		if n.LastAnnounced != nil {
+		switch {
+		case n.LastAnnounced != nil && n.Announced == 0:
+			fmt.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
+		case n.LastAnnounced != nil:
 			fmt.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
-		} else {
+		default:
 			fmt.Fprintf(tw, "Announced:\tnever\n")
 		}
 		for _, net := range n.Networks {

@@ -314,7 +314,7 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 // askLimit bounds how long a status asks the network.
 const askLimit = 10 * time.Second
 
-// held asks the network what it has of a name. What is newer than what is known
+// held asks the other servers of the network what they have of a name. What is newer than what is known
 // here enters the Book.
 func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
@@ -325,6 +325,9 @@ func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 		if err != nil {
 			h.Error = err.Error()
 			break
+		}
+		if a.Source == n.host.ID().String() {
+			continue // what this node's own server has says nothing of the others
 		}
 		h.Answered++
 		if a.Record == nil {
