@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,14 @@ import (
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
+
+// clockError is how far a clock is off. Announcements in the background read it
+// while a test sets it.
+type clockError struct{ ns atomic.Int64 }
+
+func (c *clockError) get() time.Duration  { return time.Duration(c.ns.Load()) }
+func (c *clockError) set(d time.Duration) { c.ns.Store(int64(d)) }
+func (c *clockError) now() time.Time      { return epoch.Add(c.get()) }
 
 // TestR17Clock publishes with a clock that is off by a second to centuries, then
 // with the right one again: what the wrong clock did must not block the name.
@@ -36,12 +45,13 @@ func TestR17Clock(t *testing.T) {
 		{"in 2038", time.Unix(1<<31+1, 0).Sub(epoch), false, nil},
 		{"at a leap second", time.Date(2028, 12, 31, 23, 59, 59, 999999999, time.UTC).Sub(epoch), false, nil},
 	} {
-		off := tt.off
+		var off clockError
+		off.set(tt.off)
 		s := newSite(t, 0)
-		s.Now = func() time.Time { return epoch.Add(off) }
+		s.Now = off.now
 		s.Book.Now = s.Now
 		if tt.skew {
-			s.Skew = func() (time.Duration, bool) { return off, true }
+			s.Skew = func() (time.Duration, bool) { return off.get(), true }
 		}
 		stored := publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitStored}
 		wrong, err := s.Publish(t.Context(), s.key.Signer, stored)
@@ -51,7 +61,7 @@ func TestR17Clock(t *testing.T) {
 		if err == nil && !wrong.Record.EOL().After(s.Now()) {
 			t.Errorf("%s: the record had ended when it was signed", tt.what)
 		}
-		off = 0
+		off.set(0)
 		right, err := s.Publish(t.Context(), s.key.Signer, stored)
 		if err != nil {
 			t.Errorf("%s: the right clock is refused: %v", tt.what, err)
@@ -114,12 +124,13 @@ func TestR17Lifetimes(t *testing.T) {
 func TestR17Jump(t *testing.T) {
 	for _, jump := range []time.Duration{-24 * time.Hour, 24 * time.Hour, 4 * 365 * 24 * time.Hour} {
 		s := newSite(t, 0)
-		off := time.Duration(0)
-		s.Now = func() time.Time { return epoch.Add(off) }
+		var off clockError
+		var jumped atomic.Bool
+		s.Now = off.now
 		s.Book.Now = s.Now
 		s.SetStep(func(step string) error {
-			if step == "signed" {
-				off = jump
+			if step == "signed" && !jumped.Swap(true) {
+				off.set(jump)
 			}
 			return nil
 		})
@@ -128,7 +139,6 @@ func TestR17Jump(t *testing.T) {
 		if err != nil || first.Record.EOL() != epoch.Add(ipns.DefaultLifetime) {
 			t.Fatalf("jump by %v: %v", jump, err)
 		}
-		s.SetStep(func(string) error { return nil })
 		// Long enough ago, the life of the record has become senseless: what it is
 		// renewed for must not.
 		e, err := s.Book.Get(t.Context(), s.key.Name)
@@ -142,7 +152,7 @@ func TestR17Jump(t *testing.T) {
 		if err == nil && (!renewed.EOL().After(s.Now()) || renewed.Sequence() != 0) {
 			t.Errorf("jump by %v: renewed with EOL %v", jump, renewed.EOL())
 		}
-		off = 0
+		off.set(0)
 		stored.Value = "/ipfs/bafkqaaa/2"
 		if _, err := s.Publish(t.Context(), s.key.Signer, stored); err != nil {
 			t.Errorf("jump by %v: the next publish: %v", jump, err)
