@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -29,8 +30,6 @@ type cloud struct {
 	put    map[[32]byte]int // how often each record was put
 	puts   int
 	sweeps int
-	going  int // puts that are going on
-	most   int // the most of them at once
 }
 
 var (
@@ -55,21 +54,12 @@ func (c *cloud) begin(rec *ipns.Record) {
 	defer c.mu.Unlock()
 	c.puts++
 	c.put[rec.Hash()]++
-	c.going++
-	c.most = max(c.most, c.going)
-}
-
-func (c *cloud) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.going--
 }
 
 // Put implements routing.Router.
 func (c *cloud) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		c.begin(rec)
-		defer c.end()
 		if c.delay != nil {
 			select {
 			case <-time.After(c.delay(rec.Name())):
@@ -166,6 +156,13 @@ func (c *cloud) best(name ipns.Name) (best *ipns.Record) {
 		}
 	}
 	return best
+}
+
+// seen returns how many puts there were, and how often each record was put.
+func (c *cloud) seen() (puts int, put map[[32]byte]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.puts, maps.Clone(c.put)
 }
 
 // holders counts the servers that have exactly this record.

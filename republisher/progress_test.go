@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,25 +36,26 @@ func TestKilledResumes(t *testing.T) {
 			most = max(most, n)
 		}
 		for range 3 {
-			killed := false
+			var killed atomic.Bool
 			s.store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
-				if killed && (op == recordstore.OpSwap || op == recordstore.OpSetUpkeep) {
+				if killed.Load() && (op == recordstore.OpSwap || op == recordstore.OpSetUpkeep) {
 					return false, errors.New("there is no process any more")
 				}
 				return false, nil
 			}
 			stop := s.run(t)
 			time.Sleep(15*time.Minute + 17*time.Second)
-			killed = true
+			killed.Store(true)
 			stop()
-			s.store.Misbehave = nil
+			s.store.Misbehave = nil // nobody is left who asks it
 			s.Republisher = &republisher.Republisher{Book: s.Book, Router: s.Router, Now: s.Now, Signers: s.signer}
 		}
-		before := net.puts
+		before, _ := net.seen()
 		defer s.run(t)()
 		time.Sleep(40 * time.Minute) // no first turn is over yet
+		_, put := net.seen()
 		once, twice := 0, 0
-		for _, n := range net.put {
+		for _, n := range put {
 			once++
 			twice += n - 1
 		}
@@ -100,6 +102,8 @@ func TestLanes(t *testing.T) {
 			t.Errorf("status under way: %+v", st)
 		}
 		time.Sleep(2 * time.Hour)
+		net.mu.Lock()
+		defer net.mu.Unlock()
 		if i := slices.Index(order, fresh.Name); i != 0 {
 			t.Errorf("the new value was put as number %d", i)
 		}
@@ -175,15 +179,13 @@ func TestSurvival(t *testing.T) {
 				}
 			}
 			forget(4 * 24 * time.Hour)
-			before := map[[32]byte]int{}
-			for hash, n := range net.put {
-				before[hash] = n
-			}
+			_, before := net.seen()
 			forget(4 * 24 * time.Hour)
+			_, after := net.seen()
 			mean := func(list []*ipns.Record) float64 {
 				n := 0
 				for _, rec := range list {
-					n += net.put[rec.Hash()] - before[rec.Hash()]
+					n += after[rec.Hash()] - before[rec.Hash()]
 				}
 				return float64(n) / float64(len(list))
 			}
@@ -217,7 +219,8 @@ func TestShortLives(t *testing.T) {
 					t.Fatalf("a record that lives for %v has expired on the network: %v", life, best)
 				}
 			}
-			t.Logf("%v: %d puts in 3 days", life, net.puts)
+			puts, _ := net.seen()
+			t.Logf("%v: %d puts in 3 days", life, puts)
 		})
 	}
 }

@@ -150,20 +150,24 @@ func TestSweep(t *testing.T) {
 			t.Fatalf("after the first sweep: %+v", st)
 		}
 		time.Sleep(59 * time.Hour)
+		_, put := net.seen()
 		for _, rec := range records {
-			if n := net.put[rec.Hash()]; n < 4 || n > 7 {
+			if n := put[rec.Hash()]; n < 4 || n > 7 {
 				t.Fatalf("put %d times in 60 hours", n)
 			}
 		}
 		time.Sleep(time.Hour)
-		st, puts := s.Status(), net.puts
+		st := s.Status()
+		puts, _ := net.seen()
 		if st.Expired != count || st.Due != 0 || st.AtRiskCount != 0 {
 			t.Fatalf("after the end: %+v", st)
 		}
 		time.Sleep(24 * time.Hour)
-		if n := net.puts; n != puts {
+		if n, _ := net.seen(); n != puts {
 			t.Fatalf("%d puts of records that have ended", n-puts)
 		}
+		net.mu.Lock()
+		defer net.mu.Unlock()
 		t.Logf("%d names: %d sweeps, %d puts in all, survival %.2f from %d samples", count, net.sweeps, puts, st.Survival, st.Samples)
 		if net.sweeps > 64*7 {
 			t.Errorf("%d sweeps", net.sweeps)
