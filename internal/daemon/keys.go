@@ -91,7 +91,10 @@ func (n *Node) KeyList(_ context.Context, req rpc.KeyListRequest) (rpc.KeyList, 
 	for _, keyName := range keyNames {
 		name, err := n.nameOfKey(keyName)
 		if err != nil {
-			return rpc.KeyList{}, err
+			// One bad file must not hide the other keys.
+			n.log.Warn("this key cannot be used", "key", keyName, "err", err)
+			list.Keys = append(list.Keys, rpc.Key{Name: keyName})
+			continue
 		}
 		list.Keys = append(list.Keys, rpc.Key{Name: keyName, Id: encode(name)})
 	}
@@ -191,14 +194,14 @@ func (n *Node) KeyRemove(_ context.Context, req rpc.KeyRemoveRequest) (rpc.KeysR
 		if !n.keys.Has(keyName) {
 			return removed, fmt.Errorf("no key named %s was found", keyName)
 		}
-		name, err := n.nameOfKey(keyName)
-		if err != nil {
-			return removed, err
+		key := rpc.Key{Name: keyName}
+		if name, err := n.nameOfKey(keyName); err == nil { // else damaged: it can go
+			key.Id = encode(name)
 		}
 		if err := n.keys.Remove(keyName); err != nil {
 			return removed, err
 		}
-		removed.Keys = append(removed.Keys, rpc.Key{Name: keyName, Id: encode(name)})
+		removed.Keys = append(removed.Keys, key)
 	}
 	return removed, nil
 }

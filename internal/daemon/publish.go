@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"time"
 
@@ -194,6 +195,9 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		return
 	case errors.As(err, &lost) && lost.Current != nil:
 		yield(rpc.Published{}, fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence()))
+		return
+	case errors.Is(err, ipns.ErrSequence) && !req.Force:
+		yield(rpc.Published{}, fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64)))
 		return
 	case errors.Is(err, publisher.ErrUnknownSequence):
 		yield(rpc.Published{}, fmt.Errorf("%w (--sequence N or --force)", err))
