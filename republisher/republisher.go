@@ -51,7 +51,7 @@ const (
 
 	scanEvery  = time.Minute      // and
 	scanShare  = 50               // at most one part in so many of the time
-	rescan     = 15 * time.Minute // also a sector in which nothing seems to happen
+	rescan     = time.Hour        // also a sector in which nothing seems to happen
 	firstScan  = time.Minute      // after the start
 	grace      = 3 * time.Minute  // in which a new record is left to its publisher
 	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
