@@ -61,7 +61,7 @@ func (f *flight) count(a routing.Answer) {
 		f.best.source, f.best.network = a.Source, a.Network
 	}
 	if len(f.sources) < maxSources {
-		f.sources[a.Network+"\x00"+a.Source] = true
+		f.sources[a.Source] = true // one that answers on two networks is still one
 	}
 	f.best.agree = len(f.sources)
 	f.wake()

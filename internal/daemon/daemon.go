@@ -51,6 +51,9 @@ type Options struct {
 // closeTimeout bounds how long Close waits for what is going on.
 const closeTimeout = 10 * time.Second
 
+// hearAtOnce bounds the records, put here by others, that are being taken.
+const hearAtOnce = 64
+
 // Node is a running node.
 type Node struct {
 	repo   repo.Repo
@@ -81,6 +84,7 @@ type Node struct {
 	bootstrap []peer.AddrInfo
 	started   time.Time
 
+	hearing  chan struct{} // has an element for each record that is being heard
 	stopping chan struct{} // closed by Shutdown
 	stopOnce sync.Once
 	stop     context.CancelFunc // ends what runs in the background
@@ -96,7 +100,7 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{repo: r, config: config, log: o.Log, stopping: make(chan struct{})}
+	n := &Node{repo: r, config: config, log: o.Log, hearing: make(chan struct{}, hearAtOnce), stopping: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -131,6 +135,7 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 	n.background(func() { _ = n.book.Run(life) })
 	if !o.Offline {
 		n.started = time.Now()
+		n.openMaps(life)
 		n.background(func() { n.join(life) })
 		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
 		n.background(func() { n.ended("republishing", n.republisher.Run(life)) })
@@ -326,8 +331,14 @@ func (n *Node) openDHT(ctx context.Context) error {
 // heard is told of records that others put on this node's DHT server. Those of
 // names that are held here enter the Book; the others rest with the server.
 func (n *Node) heard(name ipns.Name, raw []byte) {
+	select {
+	case n.hearing <- struct{}{}:
+	default:
+		return // a flood: the record rests with the server, and a search finds it there
+	}
 	// Taking one may wait for the disk, which the server must not.
 	n.background(func() {
+		defer func() { <-n.hearing }()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if _, err := n.book.Get(ctx, name); errors.Is(err, recordstore.ErrNotFound) {

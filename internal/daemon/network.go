@@ -138,21 +138,21 @@ func (n *Node) knowsPeers() bool {
 // joining is the networks of a node that has just been started: puts and
 // searches wait until it has joined one, instead of telling that there is nobody.
 type joining struct {
-	routing.Router
+	routing.Parallel
 	node *Node
 }
 
 func (j joining) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		j.node.waitForPeers(ctx)
-		j.Router.Put(ctx, rec)(yield)
+		j.Parallel.Put(ctx, rec)(yield)
 	}
 }
 
 func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
 	return func(yield func(routing.Answer, error) bool) {
 		j.node.waitForPeers(ctx)
-		j.Router.Search(ctx, name)(yield)
+		j.Parallel.Search(ctx, name)(yield)
 	}
 }
 

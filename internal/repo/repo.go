@@ -70,6 +70,10 @@ func (r Repo) Keystore() string { return r.path(keystoreDir) }
 // Database is the folder of the database.
 func (r Repo) Database() string { return r.path(databaseDir) }
 
+// ServerMap is the file of what is known of the servers of a network. It is a
+// cache: it may be missing, and taken away.
+func (r Repo) ServerMap(network string) string { return r.path("servers-" + network) }
+
 // Exists reports whether the folder holds a repo.
 func (r Repo) Exists() bool {
 	_, err := os.Stat(r.path(configFile))

@@ -95,6 +95,9 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	return r
 }
 
+// Network is the name of its network in every Ack and Answer.
+func (r *Router) Network() string { return r.network }
+
 // Map is what the Router knows of the servers of its network.
 func (r *Router) Map() *Map { return r.servers }
 

@@ -203,7 +203,7 @@ func TestSimulatedEclipse(t *testing.T) {
 		held, found := 0, 0
 		for i := range names {
 			simulate(t, 1000, simnet.Real15, func(s *simulation) {
-				rec := newSigner(t, ipns.Ed25519).record(uint64(i), time.Now().Add(24*time.Hour))
+				rec := seededSigner(t, byte(i)).record(uint64(i), time.Now().Add(24*time.Hour))
 				key := rec.Name().RoutingKey()
 				s.net.Eclipse(key, attackers)
 				s.put(rec)
@@ -235,7 +235,7 @@ func TestSimulatedLiars(t *testing.T) {
 		found, held := 0, 0
 		start := time.Now()
 		for i := range names {
-			rec := newSigner(t, ipns.Ed25519).record(uint64(i), time.Now().Add(24*time.Hour))
+			rec := seededSigner(t, byte(i)).record(uint64(i), time.Now().Add(24*time.Hour))
 			s.forget()
 			s.put(rec)
 			held += s.holders(rec, s.net.Closest(rec.Name().RoutingKey(), 20))

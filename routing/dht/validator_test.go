@@ -33,6 +33,21 @@ func newSigner(t *testing.T, typ ipns.KeyType) *signer {
 	return &signer{t, priv, name}
 }
 
+// seededSigner is the same key in each run, so that a simulation of its name is
+// the same too.
+func seededSigner(t *testing.T, seed byte) *signer {
+	t.Helper()
+	priv, _, err := crypto.GenerateEd25519Key(bytes.NewReader(bytes.Repeat([]byte{seed + 1}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := ipns.NameOf(priv.GetPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &signer{t, priv, name}
+}
+
 // record signs a record with the given sequence and end of life.
 func (s *signer) record(seq uint64, eol time.Time) *ipns.Record {
 	s.t.Helper()
