@@ -128,7 +128,7 @@ func TestR6NamesNeverExpire(t *testing.T) {
 	})
 }
 
-// TestV3F4OneBadKeyDelaysNobody has keys fail in every way at the same time.
+// TestV3F4OneBadKeyDelaysNobody has keys fail in every way at the same time. P-44.
 func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -173,7 +173,7 @@ func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
 
 // TestR7NothingButTheEnd republishes records of every kind for a hundred turns, with
 // a signer that takes its time: what their owners signed stays, and so does how
-// long they live.
+// long they live. P-42, P-43, P-45, P-46, P-47.
 func TestR7NothingButTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)

@@ -121,7 +121,7 @@ func TestLanes(t *testing.T) {
 }
 
 // TestOtherWriter meets a newer record of an own name: it is taken, told of, and put
-// from then on.
+// from then on. P-49.
 func TestOtherWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -239,4 +239,35 @@ func TestRunNeeds(t *testing.T) {
 	if _, err := (&republisher.Republisher{Book: r.Book}).Look(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of its context: %v", err)
 	}
+}
+
+// TestRevived renews an own record that ended while the node was away, leaves that
+// of somebody else, and puts nothing of a name that was never published. P-42, P-47,
+// P-48.
+func TestRevived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		own, hosted, never := recordstoretest.KeyFromSeed(t, 1), recordstoretest.KeyFromSeed(t, 2), recordstoretest.KeyFromSeed(t, 3)
+		f := ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 4}
+		first := s.add(t, own, f, ipns.V1V2, recordstore.Own)
+		s.add(t, hosted, f, ipns.V1V2, recordstore.Hosted)
+		if err := s.Book.Create(t.Context(), never.Name); err != nil {
+			t.Fatal(err)
+		}
+		s.keys[never.Name] = never
+		time.Sleep(100 * time.Hour)
+		defer s.run(t)()
+		time.Sleep(time.Hour)
+		best := net.best(own.Name)
+		if best == nil || best.Sequence() != 4 || best.Value() != first.Value() || best.EOL().Sub(s.Now()) < 46*time.Hour {
+			t.Errorf("the own record became %v", best)
+		}
+		if net.best(hosted.Name) != nil || net.best(never.Name) != nil {
+			t.Error("what has ended, or was never published, was put")
+		}
+		if st := s.Status(); st.Own != 1 || st.Hosted != 1 || st.Expired != 1 || st.Renewed != 1 {
+			t.Errorf("status %+v", st)
+		}
+	})
 }
