@@ -25,7 +25,7 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 		if !req.Stream {
 			res, err := n.resolver.Resolve(ctx, path, o)
 			observe(n.metrics.resolve, begin, err)
-			yield(rpc.Resolved{Path: res.Path}, err)
+			yield(resolved(res, req.Verbose), err)
 			return
 		}
 		shown := ""
@@ -33,15 +33,35 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 			if shown == "" {
 				observe(n.metrics.resolve, begin, err)
 			}
-			if err == nil && res.Path == shown {
+			if err == nil && res.Path == shown && !req.Verbose {
 				continue // confirmed, nothing new to print
 			}
 			shown = res.Path
-			if !yield(rpc.Resolved{Path: res.Path}, err) {
+			if !yield(resolved(res, req.Verbose), err) {
 				return
 			}
 		}
 	}
+}
+
+// resolved is what a client is told: the path alone, as Kubo does, or how it was
+// found as well.
+func resolved(res resolver.Resolution, verbose bool) rpc.Resolved {
+	out := rpc.Resolved{Path: res.Path}
+	if !verbose {
+		return out
+	}
+	for _, h := range res.Hops {
+		hop := rpc.ResolvedHop{
+			Root: h.Root, Value: h.Value, TTL: h.TTL, Source: h.Source, Network: h.Network,
+			Cached: h.Cached, Stale: h.Stale, Agree: h.Agree, Answered: h.Answered,
+		}
+		if h.Record != nil {
+			hop.Sequence, hop.EOL = &h.Sequence, &h.EOL
+		}
+		out.Hops = append(out.Hops, hop)
+	}
+	return out
 }
 
 func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.Options, err error) {
