@@ -28,6 +28,7 @@ import (
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/boxo/pinning/pinner/dspinner"
 	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-datastore"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/routing"
@@ -73,7 +74,8 @@ type Store struct {
 
 	stop       context.CancelFunc // ends the exchange and the announcements
 	announcing sync.WaitGroup     // the announcements
-	newRoots   chan cid.Cid       // pinned and not announced yet; nil: they never are
+	ds         datastore.Batching
+	newRoots   chan cid.Cid // pinned and not announced yet; nil: they never are
 }
 
 // Open makes a Store over o.DB and, with a host, connects it with other nodes.
@@ -82,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: o.DB, log: o.Log}
+	s := &Store{db: o.DB, ds: ds, log: o.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -145,5 +147,5 @@ func (s *Store) Sync() error {
 func (s *Store) Close() error {
 	s.stop()
 	s.announcing.Wait()
-	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync())
+	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(), s.ds.Close())
 }

@@ -37,6 +37,8 @@ func TestTestnet(t *testing.T) {
 		resolves(k, got.Name, "/ipfs/"+root)
 		reads(k, got.Name, dir)
 	}
+	// Asked from outside, the closest servers have it, and Kubo's gateway too.
+	us.run("name", "check", "--bootstrap", addr, "--gateway", kubos[0].gateway(), got.Name)
 
 	dir = site(t, "by Kubo on the testnet")
 	root = add(kubos[0], dir)

@@ -314,6 +314,7 @@ func (n *Node) openDHT(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.onClose(datastore.Close)
 	n.dht, err = dht.New(n.host, dht.Config{
 		Mode:          mode,
 		Store:         datastore,

@@ -208,6 +208,12 @@ func (l *lookup) wait(at time.Time) (event, error) {
 		alarm = timer.C
 	}
 	select {
+	case e := <-l.events: // before an alarm at the same moment: chance has no say
+		l.flying--
+		return e, nil
+	default:
+	}
+	select {
 	case e := <-l.events:
 		l.flying--
 		return e, nil

@@ -101,6 +101,11 @@ func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 	case r := <-done:
 		return r.answer, r.err
 	case <-ctx.Done():
+	}
+	select {
+	case r := <-done: // an answer at the last moment is one
+		return r.answer, r.err
+	default:
 		s.abandoned(p)
 		return answer{}, ctx.Err()
 	}
