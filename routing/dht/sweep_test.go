@@ -140,7 +140,8 @@ func TestSimulatedSweep(t *testing.T) {
 		cost = s.net.Stats(s.host).Sub(before)
 		kept := s.router.Survival(keyspace.Region{})
 		t.Logf("second sweep: %+v; %+v, %d spoil", cost, kept, spoiling)
-		if cost.Find > 0 || cost.FindSelf+cost.Get > 2*1000 || cost.Get != int64(kept.Asked) {
+		// A few that are asked do not answer in time, and count neither way.
+		if cost.Find > 0 || cost.FindSelf+cost.Get > 2*1000 || cost.Get < int64(kept.Asked) || cost.Get > int64(kept.Asked)+10 {
 			t.Errorf("that cost %+v, and told of %+v", cost, kept)
 		}
 		if kept.Asked < 700 || kept.Held < kept.Asked-spoiling || kept.Held > kept.Asked-spoiling*9/10 ||
