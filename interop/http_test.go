@@ -103,7 +103,7 @@ var rpcRequests = []rpcRequest{
 	{path: "/name/publish"},
 	{path: "/name/publish?arg=nope&allow-offline=true"},
 	{path: "/name/publish?arg=" + helloCID + "&allow-offline=true", ownWords: "the receipt adds its fields"},
-	{path: "/name/publish?arg=" + helloCID + "&allow-offline=true&key=none"},
+	{path: "/name/publish?arg=" + helloCID + "&allow-offline=true&key=none", ownWords: "it says which key, and how to see those there are"},
 	{path: "/name/publish?arg=" + helloCID + "&allow-offline=true&lifetime=nope"},
 	{path: "/name/publish?arg=" + helloCID + "&allow-offline=true&sequence=x"},
 	{path: "/name/publish?arg=" + helloCID + "&allow-offline=maybe"},
