@@ -1,4 +1,4 @@
-// Custom-signer signs a record with a key that this program never sees: the
+// Command custom-signer signs a record with a key that this program never sees: the
 // signer asks somebody else, here a person with openssl or another process
 // behind a pipe. A token, a KMS or a signing service has the same shape.
 package main

@@ -1,4 +1,4 @@
-// Sign-offline makes a key and a record for it, on a machine that needs no
+// Command sign-offline makes a key and a record for it, on a machine that needs no
 // network, and opens the record again as everybody else will.
 //
 // It writes the record to standard output; hand the file to a machine that has a

@@ -1,4 +1,4 @@
-// Emit writes records for other implementations to judge: one JSON object a line,
+// Command emit writes records for other implementations to judge: one JSON object a line,
 // with what this implementation says of each. First come the records that Sign
 // makes, then mutants of them, as many as the argument says.
 //
