@@ -97,10 +97,12 @@ func TestRetry(t *testing.T) {
 		}
 		t.Logf("held by %d of 20 again after %v", s.net.Holders(res.Record), time.Since(healed))
 		time.Sleep(time.Minute)
+		// In a period of four hours the republisher comes by once, at a time that
+		// follows from the name. Retries would be at least 48.
 		puts := s.net.Counts().Puts
-		time.Sleep(time.Hour)
-		if s.net.Counts().Puts != puts {
-			t.Error("goes on announcing what enough hold")
+		time.Sleep(4 * time.Hour)
+		if n := s.net.Counts().Puts - puts; n > 20 {
+			t.Errorf("goes on announcing what enough hold: %d puts to 20 servers in a period", n)
 		}
 	})
 }
