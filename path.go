@@ -13,7 +13,7 @@ import (
 	"github.com/multiformats/go-multibase"
 )
 
-// emptyValue is what an empty value means: an empty block.
+// emptyValue is how an empty value is shown: as the path of an empty block.
 const emptyValue = "/ipfs/bafkqaaa"
 
 // Value returns the value as text: the path as it was signed, "/ipfs/bafkqaaa"
@@ -38,8 +38,14 @@ func (r *Record) Value() string {
 }
 
 // ContentPath returns the value as a path that can be followed: Value, checked
-// and cleaned by [ParsePath]. Errors wrap [ErrValue].
-func (r *Record) ContentPath() (string, error) { return ParsePath(r.Value()) }
+// and cleaned by [ParsePath]. An empty value leads nowhere: whoever signed nothing
+// did not say that the name means an empty file. Errors wrap [ErrValue].
+func (r *Record) ContentPath() (string, error) {
+	if len(r.RawValue()) == 0 {
+		return "", fmt.Errorf("%w: the value is empty", ErrValue)
+	}
+	return ParsePath(r.Value())
+}
 
 // ParsePath parses a content path, /ipfs/…, /ipns/… or /ipld/…, and returns it
 // cleaned: "." and ".." and repeated slashes are gone, a final slash stays.

@@ -11,7 +11,7 @@ import (
 func TestValues(t *testing.T) {
 	binary := "\x01\x55\x00\x05hello"
 	for _, c := range []struct{ raw, value, path string }{
-		{"", "/ipfs/bafkqaaa", "/ipfs/bafkqaaa"},
+		{"", "/ipfs/bafkqaaa", ""},
 		{craftValue, craftValue, craftValue},
 		{"/ipns/example.com/sub/", "/ipns/example.com/sub/", "/ipns/example.com/sub/"},
 		{binary, "/ipfs/bafkqablimvwgy3y", "/ipfs/bafkqablimvwgy3y"},

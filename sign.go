@@ -13,8 +13,8 @@ import (
 // Fields is what a new record says.
 type Fields struct {
 	// Value is the content path that the name means: /ipfs/…, /ipns/… or
-	// /ipld/…. It is signed as it is. Empty is allowed and means
-	// /ipfs/bafkqaaa, an empty block.
+	// /ipld/…. It is signed as it is. Empty is allowed, and leads
+	// nowhere.
 	Value string
 
 	// Sequence must be higher than that of the record before, if the value

@@ -68,6 +68,9 @@ func split(path string) (root, rest string) {
 // final slash of the rest is kept.
 func join(hop Hop, rest string) (string, error) {
 	base, err := parsePath(hop.Value)
+	if err == nil && hop.Record != nil {
+		_, err = hop.Record.ContentPath() // an empty value is shown as a path, and is none
+	}
 	if err != nil {
 		return "", fmt.Errorf("could not resolve name: %s: %w", hop.Root, err)
 	}
