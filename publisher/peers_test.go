@@ -132,7 +132,10 @@ func TestV5TwoNodesOneKey(t *testing.T) {
 		defer stopB()
 		b.key = a.key
 		b.Router, b.net = a.net, a.net
-		a.publish(t, "/ipfs/bafkqaaa/v1")                                                             // sequence 0
+		// All servers have the first one before the next is published, or the rest of
+		// them would tell the first node of the second, and there were no conflict.
+		toAll := func(r *publisher.Request) { r.Wait = publisher.WaitAll }
+		a.publish(t, "/ipfs/bafkqaaa/v1", toAll)                                                      // sequence 0
 		b.publish(t, "/ipfs/bafkqaaa/v2")                                                             // searched: sequence 1
 		_, err := a.Publish(t.Context(), a.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa/v3"}) // sequence 1 as well
 		var not *publisher.NotAnnouncedError
@@ -161,7 +164,7 @@ func TestV5TwoNodesOneKey(t *testing.T) {
 		if a.Book.Count(names.Fork)+b.Book.Count(names.Fork) == 0 {
 			t.Error("nobody noticed that there are two writers")
 		}
-		b.publish(t, "/ipfs/bafkqaaa/v4", func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+		b.publish(t, "/ipfs/bafkqaaa/v4", toAll)
 		time.Sleep(24 * time.Hour)
 		if now := onNetwork(t, a); now != "/ipfs/bafkqaaa/v4" {
 			t.Errorf("after the last publish the network has %s", now)

@@ -82,12 +82,11 @@ func (m *Map) ReadFrom(r io.Reader) (int64, error) {
 		if have := m.byID[s.id]; have != nil || len(s.addrs) == 0 {
 			continue
 		}
-		added := m.add(s.id, s.heard)
+		added := m.add(s.id, groupOf(unpackAddrs(s.addrs)), s.heard)
 		if added == nil {
-			break
+			continue
 		}
-		s.key = added.key
-		s.group = groupOf(unpackAddrs(s.addrs))
+		s.key, s.group = added.key, added.group
 		*added = *s
 	}
 	return in.n, nil

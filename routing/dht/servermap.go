@@ -19,6 +19,10 @@ const (
 	// them less than 32 MiB.
 	MaxServers = 25_000
 
+	// maxOfGroup is how many servers of one IP group a Map remembers: whoever owns
+	// addresses of one network cannot fill the map with servers of his own.
+	maxOfGroup = MaxServers / 25
+
 	// maxAddrs and maxAddrBytes bound what is kept of one server's addresses.
 	maxAddrs     = 8
 	maxAddrBytes = 400
@@ -37,13 +41,15 @@ const (
 // the key space, how to reach them, and how they behaved. It answers which known
 // servers are closest to a key without asking anybody.
 //
-// It is fed by every answer of every lookup. It is bounded: when it is full, a
-// dead or long unheard-of server makes room, and if there is none the new one is
-// not remembered. All methods are safe for concurrent use.
+// It is fed by every answer of every lookup. It is bounded, as a whole and for each
+// IP group: when it is full, a dead or long unheard-of server makes room, and if
+// there is none the new one is not remembered. All methods are safe for concurrent
+// use.
 type Map struct {
 	mu     sync.RWMutex
 	byID   map[peer.ID]*server
-	sorted []*server // by key
+	sorted []*server            // by key
+	groups map[netip.Prefix]int // how many servers each IP group has
 }
 
 // server is what the Map knows of one server. Its id and key never change; the
@@ -96,44 +102,77 @@ func (m *Map) hear(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, 
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil {
-		s = m.add(id, now)
+		s = m.add(id, groupOf(addrs), now)
 	}
 	if s == nil {
-		// The map is full. Its addresses are not kept, but it can be asked now.
+		// There is no room. Its addresses are not kept, but it can be asked now.
 		return contact{id: id, key: keyspace.KeyOf([]byte(id)), group: groupOf(addrs)}, true
 	}
 	s.heard = now
-	if !slices.EqualFunc(s.addrs, packed, slices.Equal) {
-		s.addrs, s.group = packed, groupOf(addrs)
+	if !slices.EqualFunc(s.addrs, packed, slices.Equal) && m.move(s, groupOf(addrs), now) {
+		s.addrs = packed
 	}
 	return s.contact(), s.usable(now)
 }
 
 // add makes room for a server and remembers it; nil if there is no room. The
 // caller holds the lock.
-func (m *Map) add(id peer.ID, now time.Time) *server {
-	if len(m.sorted) >= MaxServers && !m.evict(now) {
+func (m *Map) add(id peer.ID, group netip.Prefix, now time.Time) *server {
+	all := func(*server) bool { return true }
+	if len(m.sorted) >= MaxServers && !m.evict(all, now) || !m.admits(group, now) {
 		return nil
 	}
-	s := &server{id: id, key: keyspace.KeyOf([]byte(id)), heard: now}
+	s := &server{id: id, key: keyspace.KeyOf([]byte(id)), group: group, heard: now}
 	if m.byID == nil {
 		m.byID = make(map[peer.ID]*server)
+		m.groups = make(map[netip.Prefix]int)
 	}
 	m.byID[id] = s
+	m.groups[group]++
 	m.sorted = slices.Insert(m.sorted, m.find(s.key), s)
 	return s
 }
 
-// evict forgets all servers that are dead or stale, and reports whether there
-// were any. The caller holds the lock.
-func (m *Map) evict(now time.Time) bool {
+// admits reports whether an IP group has room for one more server, if need be
+// without those that are dead or stale. The caller holds the lock.
+func (m *Map) admits(group netip.Prefix, now time.Time) bool {
+	return !group.IsValid() || m.groups[group] < maxOfGroup ||
+		m.evict(func(s *server) bool { return s.group == group }, now)
+}
+
+// move notes that a server has addresses of another IP group, if that has room.
+// The caller holds the lock.
+func (m *Map) move(s *server, group netip.Prefix, now time.Time) bool {
+	if group == s.group {
+		return true
+	}
+	if !m.admits(group, now) {
+		return false
+	}
+	m.leave(s.group)
+	s.group = group
+	m.groups[group]++
+	return true
+}
+
+// leave counts a server of an IP group less. The caller holds the lock.
+func (m *Map) leave(group netip.Prefix) {
+	if m.groups[group]--; m.groups[group] == 0 {
+		delete(m.groups, group)
+	}
+}
+
+// evict forgets those servers among some that are dead or stale, and reports
+// whether there were any. The caller holds the lock.
+func (m *Map) evict(among func(*server) bool, now time.Time) bool {
 	before := len(m.sorted)
 	m.sorted = slices.DeleteFunc(m.sorted, func(s *server) bool {
 		fresh := now.Sub(s.heard) < staleAfter || now.Sub(s.answered) < staleAfter
-		if fresh && s.failures == 0 {
+		if fresh && s.failures == 0 || !among(s) {
 			return false
 		}
 		delete(m.byID, s.id)
+		m.leave(s.group)
 		return true
 	})
 	return len(m.sorted) < before

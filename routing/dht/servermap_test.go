@@ -24,8 +24,10 @@ func testID(i uint64) peer.ID {
 	return peer.ID(binary.BigEndian.AppendUint64([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, i))
 }
 
+// testAddrs is a public address. Those of up to 51,200 numbers in a row are of as
+// many IP groups.
 func testAddrs(i int) []ma.Multiaddr {
-	return []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/8.%d.%d.%d/udp/4001/quic-v1", i>>16&255, i>>8&255, i&255))}
+	return []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/%d.%d.1.1/udp/4001/quic-v1", 11+i/256%89, i%256))}
 }
 
 func filledMap(n int) *Map {
@@ -109,7 +111,7 @@ func TestMapIsBounded(t *testing.T) {
 	}
 	later := testTime.Add(staleAfter)
 	for i := range uint64(MaxServers) {
-		m.hear(testID(MaxServers+i), testAddrs(2), later)
+		m.hear(testID(MaxServers+i), testAddrs(int(i)), later)
 	}
 	if m.Len() != MaxServers || m.byID[testID(500)] != nil {
 		t.Errorf("%d servers, want the stale to have made room", m.Len())
@@ -119,6 +121,51 @@ func TestMapIsBounded(t *testing.T) {
 	}
 	if _, ok := m.hear(testID(1<<40), nil, later); ok {
 		t.Error("a server without an address is taken for one")
+	}
+}
+
+// Who names servers of one IP group does not fill the map with them, and dead
+// ones of the group make room.
+func TestMapIsBoundedForEachGroup(t *testing.T) {
+	m, crowd := filledMap(100), ma.StringCast("/ip4/8.8.1.1/udp/4001/quic-v1")
+	for i := range uint64(2 * maxOfGroup) {
+		if _, ok := m.hear(testID(1000+i), []ma.Multiaddr{crowd}, testTime); !ok {
+			t.Fatal("a server that is not remembered cannot be asked")
+		}
+	}
+	if m.Len() != 100+maxOfGroup {
+		t.Fatalf("%d servers, want 100 and %d of the crowd", m.Len(), maxOfGroup)
+	}
+	// One that moves into a full group stays where it was known.
+	m.hear(testID(1), []ma.Multiaddr{crowd}, testTime)
+	if got := m.addrs(testID(1)); len(got) != 1 || !got[0].Equal(testAddrs(1)[0]) {
+		t.Errorf("moved into a full group: %v", got)
+	}
+	for i := range uint64(10) {
+		m.fail(testID(1000+i), testTime)
+	}
+	m.hear(testID(1), []ma.Multiaddr{crowd}, testTime)
+	m.hear(testID(1000+maxOfGroup), []ma.Multiaddr{crowd}, testTime)
+	if m.Len() != 100+maxOfGroup-10+1 || m.byID[testID(1000)] != nil {
+		t.Errorf("%d servers, want the dead to have made room", m.Len())
+	}
+	if got := m.addrs(testID(1)); len(got) != 1 || !got[0].Equal(crowd) {
+		t.Errorf("not moved though there is room: %v", got)
+	}
+	count := 0
+	for _, n := range m.groups {
+		count += n
+	}
+	if count != m.Len() {
+		t.Errorf("the groups count %d servers, the map has %d", count, m.Len())
+	}
+	var saved bytes.Buffer
+	if _, err := m.WriteTo(&saved); err != nil {
+		t.Fatal(err)
+	}
+	again := new(Map)
+	if _, err := again.ReadFrom(&saved); err != nil || again.Len() != m.Len() || again.groups[groupOf([]ma.Multiaddr{crowd})] != m.groups[groupOf([]ma.Multiaddr{crowd})] {
+		t.Errorf("read back %d of %d servers, %v", again.Len(), m.Len(), err)
 	}
 }
 
