@@ -25,9 +25,9 @@ type flight struct {
 	// without it best is only what the cache had.
 	confirmed bool
 	mark      recordstore.Mark // the highest version ever shown
-	sources   map[string]bool  // who holds best
+	sources   map[string]bool  // who answered, and whether with best; at most maxSources
+	wanted    Confidence       // the highest that anybody asked for
 	taking    *ipns.Record     // what the Book is taking from this flight
-	answered  int              // sources that answered, also "none"
 	done      bool
 	err       error         // why there is no answer; only when done
 	changed   chan struct{} // closed at the next change
@@ -44,7 +44,9 @@ func (f *flight) offer(n view) {
 	switch {
 	case f.best.losesTo(&n):
 		f.best.replace(n)
-		f.sources = map[string]bool{}
+		for s := range f.sources {
+			f.sources[s] = false
+		}
 	case f.best.saysSame(&n) && !f.confirmed:
 		n.modified = f.best.modified
 		f.best = n
@@ -55,16 +57,39 @@ func (f *flight) offer(n view) {
 	f.wake()
 }
 
-// count notes that a source holds best. Call with Resolver.mu held.
+// count notes that a source holds best. Call with Resolver.mu held, after answered.
 func (f *flight) count(a routing.Answer) {
-	if len(f.sources) == 0 && !f.best.own {
+	if f.best.agree == 0 && !f.best.own {
 		f.best.source, f.best.network = a.Source, a.Network
 	}
-	if len(f.sources) < maxSources {
-		f.sources[a.Source] = true // one that answers on two networks is still one
+	if holds, counted := f.sources[a.Source]; counted && !holds {
+		f.sources[a.Source] = true
+		f.best.agree++
 	}
-	f.best.agree = len(f.sources)
 	f.wake()
+}
+
+// answered notes that a source has answered: one that does so on two networks is
+// still one. Call with Resolver.mu held.
+func (f *flight) answered(source string) {
+	if _, known := f.sources[source]; !known && len(f.sources) < maxSources {
+		f.sources[source] = false
+	}
+}
+
+// want notes that somebody wants that much. Call with Resolver.mu held.
+func (f *flight) want(c Confidence) {
+	if c == All || f.wanted != All && c > f.wanted {
+		f.wanted = c
+	}
+}
+
+// settled reports whether nothing is to be expected of those who have not answered
+// yet: so many hold the best record, and nobody another one or none. Call with
+// Resolver.mu held.
+func (f *flight) settled() bool {
+	agree := f.best.agree
+	return f.wanted != All && agree >= max(agreement, int(f.wanted)) && agree == len(f.sources)
 }
 
 // lookup yields what is known of a name and what a search finds. Without stream
@@ -121,6 +146,9 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *flight, error) {
 		}
 	}
 	f, err := r.depart(name, known)
+	if err == nil {
+		f.want(opt.Confidence)
+	}
 	if err != nil && hop.final {
 		err = nil // the answer holds, though nobody will look for a newer one
 	}
@@ -182,7 +210,7 @@ func (r *Resolver) look(f *flight, c Confidence) (Hop, <-chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	valid := f.best.valid(now)
-	f.best.answered = f.answered
+	f.best.answered = len(f.sources)
 	switch {
 	case f.done && valid, valid && f.confirmed && c != All && f.best.reached(c):
 		hop := f.best.hop(now)
@@ -208,13 +236,13 @@ func (r *Resolver) giveUp(ctx context.Context, f *flight) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.best.valid(now) {
-		f.best.answered = f.answered
+		f.best.answered = len(f.sources)
 		hop := f.best.hop(now)
 		hop.Stale = hop.Stale || !f.confirmed
 		hop.last = true
 		return hop, nil
 	}
-	return Hop{}, &UnknownError{Name: f.name, Asked: f.answered, Answered: f.answered, Err: context.DeadlineExceeded}
+	return Hop{}, &UnknownError{Name: f.name, Asked: len(f.sources), Answered: len(f.sources), Err: context.DeadlineExceeded}
 }
 
 // search is the work of a flight.
@@ -247,8 +275,22 @@ func (r *Resolver) search(f *flight) {
 			return
 		}
 		r.hear(ctx, f, a)
+		if r.landEarly(f) {
+			return
+		}
 	}
 	r.land(f, nil)
+}
+
+// landEarly ends a flight that is settled, and reports whether it did.
+func (r *Resolver) landEarly(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !f.settled() {
+		return false
+	}
+	r.landed(f, nil, false)
+	return true
 }
 
 // recall returns what the Book has of a name, and its mark. A record below the
@@ -291,7 +333,7 @@ func (r *Resolver) bookView(e recordstore.Entry, own bool) view {
 func (r *Resolver) hear(ctx context.Context, f *flight, a routing.Answer) {
 	now := r.now()
 	r.mu.Lock()
-	f.answered++
+	f.answered(a.Source)
 	mark, best := f.mark, f.best
 	r.mu.Unlock()
 	if a.Record == nil || a.Record.Expired(now) {
@@ -359,12 +401,17 @@ func (r *Resolver) told(c names.Change) {
 // land ends a flight: what it found goes to the cache in the moment in which the
 // flight is over.
 func (r *Resolver) land(f *flight, err error) {
-	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.landed(f, err, err == nil)
+}
+
+// landed is land, for a search that was complete or was not. Call with mu held.
+func (r *Resolver) landed(f *flight, err error, complete bool) {
+	now := r.now()
 	f.done = true
 	if f.best.valid(now) {
-		f.best.answered, f.best.complete = f.answered, err == nil
+		f.best.answered, f.best.complete = len(f.sources), complete
 		if !f.confirmed {
 			f.best.stale = true
 			f.best.until = now.Add(failedPause)
@@ -389,7 +436,7 @@ func (f *flight) verdict(err error, now time.Time) error {
 	if f.best.rec != nil && recordstore.MarkOf(f.best.rec).Compare(mark) > 0 {
 		mark = recordstore.MarkOf(f.best.rec)
 	}
-	unknown := &UnknownError{Name: f.name, Asked: f.answered, Answered: f.answered}
+	unknown := &UnknownError{Name: f.name, Asked: len(f.sources), Answered: len(f.sources)}
 	var part *routing.IncompleteError
 	switch {
 	case errors.As(err, &part):

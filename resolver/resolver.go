@@ -46,6 +46,7 @@ const (
 	notFoundPause = 30 * time.Second // how long "not found" and "expired" are remembered
 	failedPause   = 5 * time.Second  // how long any other lack of an answer is
 	maxSources    = 256              // sources told apart when they are counted
+	agreement     = 8                // sources after which a search ends if none said anything else
 )
 
 // Resolver resolves names. Set its fields before first use and do not copy it.

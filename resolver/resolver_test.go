@@ -151,9 +151,66 @@ func TestResolveFirstAnswer(t *testing.T) {
 		// The search goes on, and what it finds is known afterwards.
 		time.Sleep(delay)
 		synctest.Wait()
-		hop = f.leads(rec.Name(), Options{Confidence: All}, pathA)
-		if hop.Agree != 20 || hop.Answered != 20 || !hop.Complete || !hop.Cached || f.net.Counts().Searches != 1 {
+		hop = f.leads(rec.Name(), Options{Confidence: agreement}, pathA)
+		if hop.Agree != agreement || hop.Answered != agreement || hop.Complete || !hop.Cached || f.net.Counts().Searches != 1 {
 			t.Errorf("%d agree, complete %v, cached %v after %d searches", hop.Agree, hop.Complete, hop.Cached, f.net.Counts().Searches)
+		}
+	})
+}
+
+// TestSearchEnds asks all servers unless the first of them are of one mind, and
+// then too if somebody wants all.
+func TestSearchEnds(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		hold     func(f *fixture, newest, older *ipns.Record)
+		ask      Confidence
+		answered int
+	}{
+		{"all agree", func(f *fixture, newest, _ *ipns.Record) { hold(newest, f.net.Servers...) }, First, agreement},
+		{"more wanted", func(f *fixture, newest, _ *ipns.Record) { hold(newest, f.net.Servers...) }, agreement + 4, agreement + 4},
+		{"all wanted", func(f *fixture, newest, _ *ipns.Record) { hold(newest, f.net.Servers...) }, All, 20},
+		{"one has none", func(f *fixture, newest, _ *ipns.Record) { hold(newest, f.net.Servers[1:]...) }, First, 20},
+		{"one has an older one", func(f *fixture, newest, older *ipns.Record) {
+			hold(newest, f.net.Servers[1:]...)
+			hold(older, f.net.Servers[0])
+		}, First, 20},
+		{"one has a newer one", func(f *fixture, newest, older *ipns.Record) {
+			hold(older, f.net.Servers...)
+			hold(newest, f.net.Servers[agreement-1])
+		}, First, 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, n := newFixture(t), newName(t)
+				older, newest := n.record(1, pathA), n.record(2, pathB)
+				for i, s := range f.net.Servers {
+					s.Delay = time.Duration(i+1) * delay // in their order
+				}
+				c.hold(f, newest, older)
+				if _, err := f.Lookup(t.Context(), newest.Name(), Options{Confidence: c.ask}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				hop := f.leads(newest.Name(), Options{}, pathB)
+				if hop.Answered != c.answered || hop.Complete != (c.answered == 20) {
+					t.Errorf("%d answered, %d agree, complete: %v; want %d", hop.Answered, hop.Agree, hop.Complete, c.answered)
+				}
+			})
+		})
+	}
+	// Who wants all joins a search that would have ended.
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(1, pathA)
+		for i, s := range f.net.Servers {
+			s.Delay = time.Duration(i+1) * delay
+		}
+		hold(rec, f.net.Servers...)
+		f.leads(rec.Name(), Options{}, pathA)
+		hop := f.leads(rec.Name(), Options{Confidence: All}, pathA)
+		if hop.Answered != 20 || !hop.Complete || f.net.Counts().Searches != 1 {
+			t.Errorf("%d answered, complete: %v, %d searches", hop.Answered, hop.Complete, f.net.Counts().Searches)
 		}
 	})
 }

@@ -11,7 +11,7 @@ type ResolveRequest struct {
 	Name        string        `arg:"name,optional,stdin"`
 	Recursive   bool          `opt:"recursive,r" default:"true" help:"follow names until something else than a name is found"`
 	NoCache     bool          `opt:"nocache,n" help:"do not use cached answers"`
-	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"16" help:"how many servers must answer before the best answer counts"`
+	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"3" help:"with nocache: how many servers must hold the newest record before it counts; 0: all that should are asked"`
 	Timeout     time.Duration `opt:"dht-timeout,dhtt" default:"1m" help:"how long to search for each name; 0 is for ever"`
 	Stream      bool          `opt:"stream,s" help:"print every better answer as it is found"`
 	Verbose     bool          `opt:"verbose,v" help:"print of each step who said so, how many agree, and how long it holds"`

@@ -80,7 +80,7 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 		o.Timeout = -1
 	}
 	if req.NoCache {
-		// Somebody who distrusts the cache wants what the network agrees on.
+		// Somebody who distrusts the cache wants what servers agree on.
 		o.Confidence = resolver.All
 		if req.RecordCount > 0 {
 			o.Confidence = resolver.Confidence(req.RecordCount)

@@ -61,7 +61,8 @@ func newServer() (*Server, error) {
 		return nil, err
 	}
 	store := &countingStore{Batching: dssync.MutexWrap(ds.NewMapDatastore()), puts: &s.puts}
-	rules := refusing{dht.Validator(nil), &s.refuses}
+	valid := dht.Validator(nil)
+	rules := refusing{valid, &s.refuses}
 	d, err := kaddht.New(h,
 		kaddht.Mode(kaddht.ModeServer),
 		kaddht.V1ProtocolOverride(dht.ProtocolLAN),
@@ -75,7 +76,7 @@ func newServer() (*Server, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	s.host, s.dht = h, d
-	s.values = records.NewValueStore(store, dht.Validator(nil), amino.DefaultMaxRecordAge)
+	s.values = records.NewValueStore(store, valid, amino.DefaultMaxRecordAge)
 	s.stop = sync.OnceValue(func() error { return errors.Join(d.Close(), h.Close()) })
 	return s, nil
 }

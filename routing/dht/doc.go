@@ -29,5 +29,6 @@
 // stream with 64 requests under way, and 512 idle streams are kept; an
 // exploration works on 64 cells, a sweep on 64 servers at once if not told
 // otherwise, and a sweep holds 131,072 records. No goroutine outlives a call, but
-// for the streams that have requests under way, which end with Close.
+// for the streams that have requests under way: a second after the last caller has
+// gone, or with Close.
 package dht

@@ -48,7 +48,7 @@ type Config struct {
 	// one machine.
 	LoopbackOnLAN bool
 
-	// Opener verifies what others answer. Nil: one is made.
+	// Opener verifies what others answer and put here. Nil: one is made.
 	Opener *routing.Opener
 
 	// Log is told of what looks like an attack. Nil: nobody is.
@@ -84,10 +84,10 @@ func New(h host.Host, c Config) (*DHT, error) {
 	if store == nil {
 		store = dssync.MutexWrap(ds.NewMapDatastore())
 	}
-	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
 	if c.Opener == nil {
 		c.Opener = &routing.Opener{Now: c.Now}
 	}
+	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
 	wan := []kaddht.Option{
 		// kad-dht takes no validator but boxo's under the prefix of the public
 		// network, so the prefix is ours and the protocol is given whole.
@@ -97,13 +97,13 @@ func New(h host.Host, c Config) (*DHT, error) {
 	if c.Bootstrap != nil {
 		wan = append(wan, kaddht.BootstrapPeersFunc(c.Bootstrap))
 	}
-	lan, lanFilter := []kaddht.Option{kaddht.Validator(Validator(c.Now))}, lanAddrs
+	lan, lanFilter := []kaddht.Option{kaddht.Validator(Validator(c.Opener))}, lanAddrs
 	if c.LoopbackOnLAN {
 		lan, lanFilter = append(lan, kaddht.AddressFilter(nil)), nil
 	}
 	d, err := dual.New(h,
 		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values)),
-		dual.WanDHTOption(append(wan, kaddht.Validator(Validator(c.Now)))...),
+		dual.WanDHTOption(append(wan, kaddht.Validator(Validator(c.Opener)))...),
 		dual.LanDHTOption(lan...))
 	if err != nil {
 		return nil, fmt.Errorf("joining the DHTs: %w", err)

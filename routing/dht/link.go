@@ -141,7 +141,8 @@ func (l *link) converse() error {
 	defer close(expect)
 	s := l.stream
 	l.sender.wg.Go(func() { readFrames(s, expect, frames) })
-	stall := time.NewTimer(stallTimeout)
+	silent := time.Now() // since then
+	stall := time.NewTimer(l.patience())
 	defer stall.Stop()
 	for {
 		if err := l.write(expect); err != nil {
@@ -156,25 +157,41 @@ func (l *link) converse() error {
 				return f.err
 			}
 			l.answered(f)
-			stall.Reset(stallTimeout)
+			silent = time.Now()
 		case <-l.wake:
-			if l.take(); l.forsaken() {
+			if l.take(); l.overdue() {
 				return errForsaken
 			}
 		case <-stall.C:
+			if !l.wanted() {
+				return errForsaken
+			}
 			return errStalled
 		case <-l.sender.ctx.Done():
 			return errClosed
 		}
+		stall.Reset(l.patience() - time.Since(silent))
 	}
 }
 
-// forsaken reports whether there is no use in waiting any longer on this stream:
-// nobody waits for any answer, or the one that all others queue behind has not
-// come in its time.
-func (l *link) forsaken() bool {
-	return errors.Is(l.waiting[0].ctx.Err(), context.DeadlineExceeded) ||
-		!slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
+// overdue reports whether the answer that all others queue behind has not come in
+// its time.
+func (l *link) overdue() bool {
+	return errors.Is(l.waiting[0].ctx.Err(), context.DeadlineExceeded)
+}
+
+// wanted reports whether anybody waits for an answer on this stream.
+func (l *link) wanted() bool {
+	return slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
+}
+
+// patience is how long the server may stay silent. Answers that nobody waits for
+// any more are waited for a little, since a new stream would cost more.
+func (l *link) patience() time.Duration {
+	if len(l.waiting) > 0 && !l.wanted() {
+		return farewell
+	}
+	return stallTimeout
 }
 
 // readFrames reads a frame for each token in expect, until that is closed or the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"hash/maphash"
 	"math"
 	"sync"
 	"time"
@@ -234,11 +235,33 @@ func (r *Router) learn(named []*pb.Message_Peer) []contact {
 		if id == r.host.ID() {
 			continue
 		}
-		if c, ok := r.servers.hear(id, r.filter(p.Addresses()), now); ok {
+		// Most answers name servers that are known. To parse all their addresses
+		// again would be most of the work of a lookup.
+		said := hashAddrs(p.GetAddrs())
+		c, ok, known := r.servers.hearAgain(id, said, now)
+		if !known {
+			c, ok = r.servers.hearNamed(id, said, r.filter(p.Addresses()), now)
+		}
+		if ok {
 			contacts = append(contacts, c)
 		}
 	}
 	return contacts
+}
+
+// addrsSeed is another one in each process: nobody can find two lists of addresses
+// with one hash. A saved Map has no hashes.
+var addrsSeed = maphash.MakeSeed()
+
+// hashAddrs is the hash of a list of addresses as a server sent it; never 0.
+func hashAddrs(addrs [][]byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(addrsSeed)
+	for _, a := range addrs {
+		maphash.WriteComparable(&h, len(a))
+		_, _ = h.Write(a) // it never fails
+	}
+	return max(h.Sum64(), 1)
 }
 
 // request sends a message to a server and keeps the map's books.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ const (
 	unprovenAlive = 0.8
 
 	// fastRTT is a median round trip that is so short that nobody waits for the
-	// slow: then no server is given a record in the place of another at once.
+	// slow: then no server is given a record in the place of another at once, and
+	// the walk that verifies waits for the records, with which it would compete.
 	fastRTT = 20 * time.Millisecond
 
 	// verifyWidth is how many of the closest servers are asked for closer ones
@@ -94,6 +96,7 @@ type put struct {
 	value []byte
 	reach reach
 	begun bool // the first values have been sent
+	fast  bool // and servers are near
 	wide  bool // the outermost servers have been asked
 
 	// newer asks a server that refused whether it has something newer, and for
@@ -148,8 +151,10 @@ func (p *put) advance(now time.Time) {
 			p.offer(n, now)
 		}
 	}
-	for _, n := range p.next(width, putParallel, now) {
-		p.ask(n, pb.Message_FIND_NODE, now)
+	if !p.fast || !p.sending(now) {
+		for _, n := range p.next(width, putParallel, now) {
+			p.ask(n, pb.Message_FIND_NODE, now)
+		}
 	}
 	p.survey()
 	if converged && !p.wide {
@@ -168,6 +173,7 @@ func (p *put) targets(now time.Time) []*node {
 	}
 	p.begun = true
 	if near := p.live(replicas, now); medianRTT(near) < fastRTT {
+		p.fast = true
 		return near
 	}
 	nodes, living := p.live(2*atOnce, now), 0.0
@@ -182,6 +188,11 @@ func (p *put) targets(now time.Time) []*node {
 		}
 	}
 	return nodes
+}
+
+// sending reports whether a value is under way that is not late.
+func (p *put) sending(now time.Time) bool {
+	return slices.ContainsFunc(p.sorted, func(n *node) bool { return n.put == putSent && !n.straggles(now) })
 }
 
 // offer sends the value to a node. A server that refuses does not say why, so it

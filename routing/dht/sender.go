@@ -23,6 +23,9 @@ const (
 	// before its stream is given up.
 	stallTimeout = 30 * time.Second
 
+	// farewell is how long a server may stay silent when nobody waits any more.
+	farewell = time.Second
+
 	// maxIdleStreams bounds the streams that are kept open for later requests.
 	maxIdleStreams = 512
 

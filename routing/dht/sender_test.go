@@ -256,7 +256,8 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// Nothing is left of requests that nobody waits for, nor of a sender that closed.
+// Nothing is left of requests that nobody waits for, when their answers have been
+// waited for a little.
 func TestNothingIsLeft(t *testing.T) {
 	s := newScripted(t, func(m *pb.Message) verdict { return hang })
 	c := newClient(t, s)
@@ -268,12 +269,44 @@ func TestNothingIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	requests(ctx, c, s.host.ID(), 10, func(i int) string { return fmt.Sprint(i) })
+	left := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.links)
+	}
+	for end := time.Now().Add(10 * farewell); left() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d links are left", left())
+		}
+	}
 	if err := goleak.Find(ignore); err != nil {
 		t.Error(err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.links) > 0 {
-		t.Errorf("%d links are left", len(c.links))
+}
+
+// A stream on which an answer comes that nobody waits for any more is kept.
+func TestLateAnswers(t *testing.T) {
+	late := make(chan struct{})
+	s := newScripted(t, func(m *pb.Message) verdict {
+		if string(m.GetKey()) == "late" {
+			<-late
+		}
+		return echo
+	})
+	c := newClient(t, s)
+	if _, err := c.request(t.Context(), s.host.ID(), message("first")); err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, stop)
+	if _, err := c.request(stopped, s.host.ID(), message("late")); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a request whose caller went: %v", err)
+	}
+	close(late)
+	if a, err := c.request(t.Context(), s.host.ID(), message("next")); err != nil || string(a.msg.GetKey()) != "next" {
+		t.Fatalf("the request after it: %v, %v", a.msg, err)
+	}
+	if n := s.streams.Load(); n != 1 {
+		t.Errorf("%d streams were opened", n)
 	}
 }

@@ -58,6 +58,7 @@ type server struct {
 	id    peer.ID
 	key   keyspace.Key
 	addrs [][]byte // binary multiaddrs
+	said  uint64   // hash of the addresses as they were last named; 0: unknown
 	group netip.Prefix
 
 	heard    time.Time     // when another last named it
@@ -91,9 +92,15 @@ func (m *Map) find(key keyspace.Key) int {
 	return sort.Search(len(m.sorted), func(i int) bool { return m.sorted[i].key.Compare(key) >= 0 })
 }
 
-// hear notes that somebody named the server with these addresses. ok is false if
-// it is not worth a request: without an address, known to be dead.
+// hear notes that a server has these addresses. ok is false if it is not worth a
+// request: without an address, known to be dead.
 func (m *Map) hear(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
+	return m.hearNamed(id, 0, addrs, now)
+}
+
+// hearNamed is hear for a server that another named. said is the hash of the
+// addresses as they were named, of which addrs are those that are of use.
+func (m *Map) hearNamed(id peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
 	packed := packAddrs(addrs)
 	if len(packed) == 0 || len(id) == 0 || len(id) > maxIDBytes {
 		return contact{}, false
@@ -109,10 +116,23 @@ func (m *Map) hear(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, 
 		return contact{id: id, key: keyspace.KeyOf([]byte(id)), group: groupOf(addrs)}, true
 	}
 	s.heard = now
-	if !slices.EqualFunc(s.addrs, packed, slices.Equal) && m.move(s, groupOf(addrs), now) {
-		s.addrs = packed
+	if slices.EqualFunc(s.addrs, packed, slices.Equal) || m.move(s, groupOf(addrs), now) {
+		s.addrs, s.said = packed, said
 	}
 	return s.contact(), s.usable(now)
+}
+
+// hearAgain is hearNamed for a server that is known and was last named with just
+// these addresses: they need not be looked at.
+func (m *Map) hearAgain(id peer.ID, said uint64, now time.Time) (c contact, ok, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.byID[id]
+	if s == nil || s.said != said {
+		return contact{}, false, false
+	}
+	s.heard = now
+	return s.contact(), s.usable(now), true
 }
 
 // add makes room for a server and remembers it; nil if there is no room. The

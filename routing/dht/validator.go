@@ -3,35 +3,36 @@ package dht
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	record "github.com/libp2p/go-libp2p-record"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 )
 
 // Validator returns the rules by which a DHT server takes and keeps records:
-// IPNS records under /ipns/ and public keys under /pk/, and nothing else.
-// A nil now means time.Now.
-func Validator(now func() time.Time) record.Validator {
-	if now == nil {
-		now = time.Now
+// IPNS records under /ipns/ and public keys under /pk/, and nothing else. A server
+// looks at a record several times before it keeps it, and again when the next one
+// comes: the Opener verifies it once. Nil: one is made.
+func Validator(o *routing.Opener) record.Validator {
+	if o == nil {
+		o = new(routing.Opener)
 	}
 	return record.NamespacedValidator{
-		"ipns": ipnsValidator{now},
+		"ipns": ipnsValidator{o},
 		"pk":   record.PublicKeyValidator{},
 	}
 }
 
 // ipnsValidator is kad-dht's view of the rules of package ipns.
-type ipnsValidator struct{ now func() time.Time }
+type ipnsValidator struct{ opener *routing.Opener }
 
 func (v ipnsValidator) Validate(key string, value []byte) error {
 	name, err := nameOfKey(key)
 	if err != nil {
 		return err
 	}
-	_, err = ipns.Open(name, value, v.now())
+	_, err = v.opener.Open(name, value)
 	return err
 }
 
@@ -47,9 +48,9 @@ func (v ipnsValidator) Select(key string, values [][]byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	best, index, now := (*ipns.Record)(nil), 0, v.now()
+	best, index := (*ipns.Record)(nil), 0
 	for i, raw := range values {
-		rec, err := ipns.Open(name, raw, now)
+		rec, err := v.opener.Open(name, raw)
 		if err != nil {
 			continue
 		}

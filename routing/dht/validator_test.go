@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -66,7 +67,7 @@ func (s *signer) record(seq uint64, eol time.Time) *ipns.Record {
 // T-2, T-3
 func TestValidator(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	v := dht.Validator(func() time.Time { return now })
+	v := dht.Validator(&routing.Opener{Now: func() time.Time { return now }})
 	s := newSigner(t, ipns.Ed25519)
 	key := string(s.name.RoutingKey())
 	old := s.record(1, now.Add(time.Hour)).Raw()

@@ -38,7 +38,7 @@ func newValueStore(store ds.Batching, c Config) (theirs *valueStore, own *record
 	theirs = &valueStore{Batching: store, now: c.now(), heard: c.Heard, mu: new(sync.Mutex)}
 	quiet := *theirs
 	quiet.heard = nil
-	return theirs, records.NewValueStore(&quiet, Validator(c.Now), amino.DefaultMaxRecordAge)
+	return theirs, records.NewValueStore(&quiet, Validator(c.Opener), amino.DefaultMaxRecordAge)
 }
 
 // Get returns the record under key unless it has expired.
