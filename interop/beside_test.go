@@ -17,8 +17,10 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// besideNames is for how many names TestBesideKubo measures.
-var besideNames = flag.Int("beside.names", 8, "names that are published and resolved beside Kubo")
+var (
+	besideNames   = flag.Int("beside.names", 8, "names that are published and resolved beside Kubo")
+	besideServers = flag.Bool("beside.servers", false, "both daemons also serve the DHT, and hold two records in three themselves")
+)
 
 // TestBesideKubo lets a Kubo daemon and ours publish and resolve over their RPC
 // APIs on one network of 30 servers, in turns, and prints how long that took and
@@ -108,6 +110,9 @@ type client struct {
 func newClient(t *testing.T, prog *program, addr string) *client {
 	t.Helper()
 	c := &client{node: newNode(t, prog, prog.name)}
+	if !*besideServers {
+		c.run("config", "Routing.Type", "dhtclient")
+	}
 	c.start()
 	c.run("swarm", "connect", addr)
 	a, err := ma.NewMultiaddr(c.rpcAddr())

@@ -84,7 +84,11 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 	}
 	store := r.host.Peerstore()
 	for i, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
-		if c, ok := r.servers.hear(p, r.filter(store.Addrs(p)), now); ok {
+		c, ok, known := r.servers.hearOf(p, now)
+		if !known {
+			c, ok = r.servers.hear(p, r.filter(store.Addrs(p)), now)
+		}
+		if ok {
 			l.hear(c, uint8(i%paths))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,9 +34,17 @@ const (
 	// the walk that verifies waits for the records, with which it would compete.
 	fastRTT = 20 * time.Millisecond
 
+	// nearPuts is how many records are under way at once to servers that are so near.
+	// There the time goes into the work on them, and the first to be taken would
+	// wait for the last.
+	nearPuts = 4
+
 	// verifyWidth is how many of the closest servers are asked for closer ones
-	// beside a put that relies on the map.
+	// beside a put that relies on the map. In a small network that is near, nobody
+	// is asked again for verifyPause: whoever comes meanwhile is in the routing
+	// table, where the next put looks.
 	verifyWidth = 6
+	verifyPause = 10 * time.Second
 
 	// widenBy is how many of the outermost servers are asked for their own
 	// neighbours in the end. Servers name dead ones among the 20 closest to the
@@ -93,11 +100,12 @@ var errStopped = errors.New("stopped by the caller")
 // put puts one value on the servers closest to its key.
 type put struct {
 	*lookup
-	value []byte
-	reach reach
-	begun bool // the first values have been sent
-	fast  bool // and servers are near
-	wide  bool // the outermost servers have been asked
+	value    []byte
+	reach    reach
+	begun    bool // the first values have been sent
+	fast     bool // and servers are near
+	verified bool // by a walk just before this put
+	wide     bool // the outermost servers have been asked
 
 	// newer asks a server that refused whether it has something newer, and for
 	// it. Nil: that cannot be.
@@ -129,7 +137,9 @@ func (p *put) run(done func(event) bool) error {
 		case e.kind == eventAsked, e.kind == eventNamed, e.kind == eventSurveyed:
 			p.heard(e)
 		case e.kind == eventPut:
-			e.node.put = e.outcome()
+			if e.node.put = e.outcome(); e.node.put == putFailed {
+				p.verified = false // something has changed
+			}
 		}
 		if !done(e) {
 			return errStopped
@@ -146,12 +156,17 @@ func (p *put) advance(now time.Time) {
 	}
 	converged := p.converged(width, now)
 	sure := p.reach.trusted || converged
+	room := len(p.sorted)
+	if p.fast {
+		room = nearPuts - p.sending(now)
+	}
 	for _, n := range p.targets(now) {
-		if n.put == notPut && (sure || p.reach.covers(p.target, n.key)) {
+		if n.put == notPut && room > 0 && (sure || p.reach.covers(p.target, n.key)) {
 			p.offer(n, now)
+			room--
 		}
 	}
-	if !p.fast || !p.sending(now) {
+	if !p.verified && (!p.fast || p.sending(now) == 0) {
 		for _, n := range p.next(width, putParallel, now) {
 			p.ask(n, pb.Message_FIND_NODE, now)
 		}
@@ -159,6 +174,7 @@ func (p *put) advance(now time.Time) {
 	p.survey()
 	if converged && !p.wide {
 		p.wide = true
+		p.r.noteWalk(now)
 		live := p.live(replicas, now)
 		for _, n := range live[max(0, len(live)-widenBy):] {
 			p.askNeighbours(n)
@@ -173,7 +189,7 @@ func (p *put) targets(now time.Time) []*node {
 	}
 	p.begun = true
 	if near := p.live(replicas, now); medianRTT(near) < fastRTT {
-		p.fast = true
+		p.fast, p.verified = true, p.r.walkedLately(now)
 		return near
 	}
 	nodes, living := p.live(2*atOnce, now), 0.0
@@ -190,9 +206,30 @@ func (p *put) targets(now time.Time) []*node {
 	return nodes
 }
 
-// sending reports whether a value is under way that is not late.
-func (p *put) sending(now time.Time) bool {
-	return slices.ContainsFunc(p.sorted, func(n *node) bool { return n.put == putSent && !n.straggles(now) })
+// noteWalk notes that a walk has verified what the map knows around a key.
+func (r *Router) noteWalk(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.walkedAt = now
+}
+
+// walkedLately reports whether the network is so small that the last walk has seen
+// most of it, and was made just now.
+func (r *Router) walkedLately(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers.Len() <= smallNetwork && now.Sub(r.walkedAt) < verifyPause
+}
+
+// sending is to how many servers the value is under way and not late.
+func (p *put) sending(now time.Time) int {
+	count := 0
+	for _, n := range p.sorted {
+		if n.put == putSent && !n.straggles(now) {
+			count++
+		}
+	}
+	return count
 }
 
 // offer sends the value to a node. A server that refuses does not say why, so it

@@ -62,6 +62,7 @@ type Router struct {
 
 	mu         sync.Mutex
 	exploredAt map[keyspace.Region]time.Time // at most maxExplored
+	walkedAt   time.Time                     // when a put's walk last converged
 }
 
 var _ routing.Router = (*Router)(nil)

@@ -20,6 +20,11 @@ const (
 	searchParallel = 10
 	directWidth    = 8
 
+	// nearWidth is how many servers are asked at once where answers take less than
+	// fastRTT: there the time goes into the work on questions, and the first answers
+	// would wait for those that nobody needs.
+	nearWidth = 3
+
 	// patience is how many median round trips the servers that are asked directly
 	// are given before others are asked as well.
 	patience = 4.5
@@ -60,6 +65,7 @@ type search struct {
 
 	// direct says that only the closest few are asked, until late.
 	direct bool
+	near   bool // and they answer fast
 	late   time.Time
 }
 
@@ -69,7 +75,8 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 		return routing.ErrNoTargets
 	}
 	if s.r.reach(s.target).trusted {
-		s.direct, s.late = true, time.Now().Add(s.r.patience(s.sorted[:min(len(s.sorted), replicas)]))
+		rtt := medianRTT(s.sorted[:min(len(s.sorted), replicas)])
+		s.direct, s.near, s.late = true, rtt < fastRTT, time.Now().Add(time.Duration(patience*float64(rtt)))
 	}
 	for {
 		now := time.Now()
@@ -105,6 +112,9 @@ func (s *search) advance(now time.Time) {
 	width, parallel := replicas, searchParallel
 	if s.direct {
 		width, parallel = directWidth, directWidth
+		if s.near {
+			parallel = nearWidth
+		}
 		if !now.Before(s.late) || s.converged(directWidth, now) {
 			s.direct, s.late = false, time.Time{}
 			width, parallel = replicas, searchParallel
@@ -161,11 +171,6 @@ func (s *search) correct() {
 			return
 		}
 	}
-}
-
-// patience is how long servers that are asked directly are waited for.
-func (r *Router) patience(asked []*node) time.Duration {
-	return time.Duration(patience * float64(medianRTT(asked)))
 }
 
 // fetch returns the record that a server has of the name, nil if it has none.

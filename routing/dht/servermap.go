@@ -135,6 +135,19 @@ func (m *Map) hearAgain(id peer.ID, said uint64, now time.Time) (c contact, ok, 
 	return s.contact(), s.usable(now), true
 }
 
+// hearOf is hear for a server of which nothing is said but that it is there. known
+// is false if the map knows no address of it.
+func (m *Map) hearOf(id peer.ID, now time.Time) (c contact, ok, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.byID[id]
+	if s == nil {
+		return contact{}, false, false
+	}
+	s.heard = now
+	return s.contact(), s.usable(now), true
+}
+
 // add makes room for a server and remembers it; nil if there is no room. The
 // caller holds the lock.
 func (m *Map) add(id peer.ID, group netip.Prefix, now time.Time) *server {
