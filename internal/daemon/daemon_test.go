@@ -152,7 +152,13 @@ func TestCloseLeavesNothing(t *testing.T) {
 func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
 	nw := servers(t, 25)
 	us := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()[:1]})
-	other := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()[1:2]})
+	// The other one serves nobody, so that the servers of the network are all that
+	// a receipt can count.
+	client := newRepo(t)
+	if err := client.Set("Routing.Type", "dhtclient"); err != nil {
+		t.Fatal(err)
+	}
+	other := start(t, client, Options{Bootstrap: nw.Addrs()[1:2]})
 	doors, err := us.Serve()
 	if err != nil {
 		t.Fatal(err)
