@@ -30,6 +30,9 @@ type cloud struct {
 	put    map[[32]byte]int // how often each record was put
 	puts   int
 	sweeps int
+
+	putAt map[ipns.Name]time.Time
+	lasts [64]routing.Survival // by the first 6 bits
 }
 
 var (
@@ -39,7 +42,7 @@ var (
 
 // newCloud makes a network of the site, in place of the one it has.
 func newCloud(t *testing.T, s *site) *cloud {
-	c := &cloud{t: t, of: 20, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}}
+	c := &cloud{t: t, of: 20, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}, putAt: map[ipns.Name]time.Time{}}
 	s.Router = c
 	return c
 }
@@ -54,6 +57,7 @@ func (c *cloud) begin(rec *ipns.Record) {
 	defer c.mu.Unlock()
 	c.puts++
 	c.put[rec.Hash()]++
+	c.putAt[rec.Name()] = time.Now()
 }
 
 // Put implements routing.Router.
@@ -116,6 +120,7 @@ func (c *cloud) Sweep(ctx context.Context, region routing.Region, records iter.S
 				c.t.Errorf("record of %x in a sweep of %v after %x", kad[:4], region, last[:4])
 			}
 			last = kad
+			c.ask(rec)
 			for ack, err := range c.Put(ctx, rec) {
 				if !yield(ack, err) || err != nil {
 					return
@@ -123,6 +128,31 @@ func (c *cloud) Sweep(ctx context.Context, region routing.Region, records iter.S
 			}
 		}
 	}
+}
+
+// ask asks all servers whether they still have a record that was put before.
+func (c *cloud) ask(rec *ipns.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.putAt[rec.Name()]
+	if !ok || time.Since(at) < time.Hour {
+		return
+	}
+	s := &c.lasts[rec.Name().Kad()[0]>>2]
+	for _, held := range c.held[rec.Name()] {
+		s.Asked++
+		s.Age += time.Since(at)
+		if held != nil {
+			s.Held++
+		}
+	}
+}
+
+// Survival implements routing.Sweeper. It is asked for regions of 6 bits.
+func (c *cloud) Survival(region routing.Region) routing.Survival {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lasts[region.Prefix[0]>>2]
 }
 
 // Search implements routing.Router.

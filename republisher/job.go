@@ -111,6 +111,7 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 			r.ack(ctx, j, ack)
 		}
 	}
+	r.measure(s, jobs[0].sector)
 	for _, j := range jobs {
 		if j.rec == nil {
 			continue

@@ -45,7 +45,7 @@ func newInterleaving(t *rapid.T, outer *testing.T, key recordstoretest.Key) *int
 	now := func() time.Time { return m.clock }
 	store := recordstore.NewMemory()
 	book := &names.Book{Store: store, Now: now}
-	m.net = &cloud{t: outer, of: 3, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}}
+	m.net = &cloud{t: outer, of: 3, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}, putAt: map[ipns.Name]time.Time{}}
 	m.p = &publisher.Publisher{Book: book, Now: now}
 	m.r = &republisher.Republisher{Book: book, Router: m.net, Now: now, Signers: func(context.Context, ipns.Name) (ipns.Signer, error) {
 		m.point()

@@ -181,7 +181,6 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		return nil
 	}
 	begin := time.Now()
-	r.readBack(ctx, list)
 	jobs := make([]*job, len(list))
 	for i, w := range list {
 		jobs[i] = &job{work: w, sector: sectorOf(w.Entry.Name)}

@@ -38,8 +38,8 @@ type Status struct {
 	ETA       time.Duration // until no name is due; 0: none is, or nobody knows
 	// PausedUntil is set while nothing is put because nobody took anything.
 	PausedUntil time.Time
-	// Survival is the mean share of holders that still had a record when its next
-	// put came; 0: not known.
+	// Survival is the share of servers that still had a record, an hour after they
+	// took it or later, when they were visited again; 0: not known.
 	Survival float64
 
 	// AtRisk are names with less than a quarter of their life left, or with fewer
@@ -53,7 +53,7 @@ type Status struct {
 	Puts                    uint64 // names
 	Acks, FailedAcks        uint64 // records that servers took, and did not take
 	Bytes                   uint64 // of the records offered to servers
-	Samples                 uint64 // names read back
+	Samples                 uint64 // records that servers were asked for
 	Renewed, RenewalsFailed uint64
 	// RPCsPerNameDay and BytesPerNameDay are what a name costs, since the start.
 	RPCsPerNameDay, BytesPerNameDay float64
@@ -221,16 +221,11 @@ func (r *Republisher) Status() Status {
 		Puts: c.puts, Acks: c.acks, FailedAcks: c.refused, Bytes: c.bytes, Samples: c.samples,
 		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
 	}
-	known, sum := 0, 0.0
 	for i := range r.views {
 		out.add(r.views[i].tally)
-		if s := r.survival[i]; s.count > 0 {
-			known, sum = known+1, sum+s.mean
-		}
 	}
-	if known > 0 {
-		out.Survival = sum / float64(known)
-	}
+	all := overall(r.survival[:])
+	out.Survival, _, _ = all.mean()
 	if c.perSecond > 0 {
 		out.ETA = time.Duration(float64(out.Due) / c.perSecond * float64(time.Second)).Round(time.Second)
 	}

@@ -1,41 +1,69 @@
 package republisher
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 )
 
 const (
-	samples     = 2                // names of a sector that are read back before they are put
-	sampleEvery = 8                // but no more than one in so many
-	sampleLimit = 20 * time.Second // for one of them
-	sampleShare = 0.3              // of a new sample in the mean
-	keptWell    = 0.9              // share of holders that makes the period longer
-	keptBadly   = 0.6              // and that makes it shorter
-	trusted     = 4                // samples before anything is concluded
+	keptWell  = 0.9 // share of records that servers still have: the period is made longer
+	keptBadly = 0.6 // and shorter
+	trusted   = 20  // servers asked before anything is concluded
+	memory    = 64  // servers asked that count: newer ones push older ones out
 )
 
-// survival is how many of those asked still had a record when its next put came.
+// survival is what sweeps have found of one sector: how many servers still had a
+// record that they had taken in an earlier sweep.
 type survival struct {
-	mean  float64 // share of holders, newer samples count more
-	count int     // samples so far
+	told             routing.Survival // by the Router, in all
+	asked, held, age float64          // of the newest; age is a sum, in seconds
 }
 
-func (s *survival) add(share float64) {
-	if s.count++; s.count == 1 {
-		s.mean = share
-		return
+// add takes in what the Router tells now, and returns how much of it is new.
+func (s *survival) add(told routing.Survival) (news int) {
+	n := told.Since(s.told)
+	s.told = told
+	if n.Asked <= 0 {
+		return 0
 	}
-	s.mean += sampleShare * (share - s.mean)
+	fade := max(0, 1-float64(n.Asked)/memory)
+	s.asked = s.asked*fade + float64(n.Asked)
+	s.held = s.held*fade + float64(n.Held)
+	s.age = s.age*fade + n.Age.Seconds()
+	return n.Asked
 }
 
-// period is how often a name of the origin is put, by what is known of its sector.
+// mean returns the share of records that servers still had, and their mean age. ok
+// is false if too few were asked to tell.
+func (s *survival) mean() (share float64, age time.Duration, ok bool) {
+	if s.asked < trusted {
+		return 0, 0, false
+	}
+	return s.held / s.asked, time.Duration(s.age / s.asked * float64(time.Second)), true
+}
+
+// overall sums up all sectors.
+func overall(list []survival) (sum survival) {
+	for _, s := range list {
+		sum.asked += s.asked
+		sum.held += s.held
+		sum.age += s.age
+	}
+	return sum
+}
+
+// period is how often a name of the origin is put, by what is known of its sector, or
+// of all if that is too little. That records last is believed for as long as the
+// servers have had them.
 func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duration {
 	r.mu.Lock()
-	s := r.survival[sector]
+	share, age, known := r.survival[sector].mean()
+	if !known {
+		all := overall(r.survival[:])
+		share, age, known = all.mean()
+	}
 	r.mu.Unlock()
 	own := origin == recordstore.Own
 	period := r.hostedPeriod()
@@ -43,60 +71,19 @@ func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duratio
 		period = r.ownPeriod()
 	}
 	switch {
-	case s.count < trusted:
-	case s.mean < keptBadly:
+	case !known:
+	case share < keptBadly:
 		period /= 2
-	case s.mean >= keptWell && !own:
+	case share >= keptWell && !own && age >= period/2:
 		period *= 2
 	}
 	return period
 }
 
-// readBack asks the network for a few names of those that are about to be put
-// again, and notes how many of those that should have them do.
-func (r *Republisher) readBack(ctx context.Context, list []recordstore.Work) {
-	now := r.now()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	var inSector [sectors]int
-	for i := sampleEvery - 1; i < len(list); i += sampleEvery {
-		w, sector := list[i], sectorOf(list[i].Entry.Name)
-		u := w.Upkeep
-		if u.LastErr != "" || u.Holders == 0 || u.Announced != w.Entry.Record.Hash() || now.Sub(u.LastPut) < r.ownPeriod()/2 {
-			continue // it tells nothing about forgetting
-		}
-		if inSector[sector] == samples {
-			continue
-		}
-		inSector[sector]++
-		wg.Go(func() { r.sample(ctx, sector, w) })
-	}
-}
-
-// sample reads one name back.
-func (r *Republisher) sample(ctx context.Context, sector int, w recordstore.Work) {
-	ctx, cancel := context.WithTimeout(ctx, sampleLimit)
-	defer cancel()
-	have, answered := 0, 0
-	for a, err := range r.Router.Search(ctx, w.Entry.Name) {
-		if err != nil {
-			break // what answered until then still tells something
-		}
-		answered++
-		if a.Record == nil {
-			continue
-		}
-		if a.Record.Hash() == w.Upkeep.Announced {
-			have++
-		} else {
-			r.newer(ctx, w.Entry, a.Record)
-		}
-	}
-	if answered == 0 {
-		return
-	}
+// measure notes how records have lasted in a sector that was swept.
+func (r *Republisher) measure(s routing.Sweeper, sector int) {
+	told := s.Survival(regionOf(sector))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts.samples++
-	r.survival[sector].add(min(1, float64(have)/float64(min(answered, max(1, w.Upkeep.Holders)))))
+	r.counts.samples += uint64(r.survival[sector].add(told))
 }

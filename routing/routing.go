@@ -100,6 +100,29 @@ type Sweeper interface {
 	// Sweep puts the records, which come in the order of their Kademlia ids and
 	// lie in the region, and yields one Ack for each record and target.
 	Sweep(ctx context.Context, region Region, records iter.Seq[*ipns.Record]) iter.Seq2[Ack, error]
+
+	// Survival tells how long records of a region last, as far as sweeps have found
+	// since the Router was made. It only ever grows.
+	Survival(region Region) Survival
+}
+
+// Survival tells how records last on servers: before a sweep puts anything on a
+// server again, it asks for a record that the server took at least an hour before:
+// what was put just now tells nothing.
+type Survival struct {
+	Asked int           // records that servers were asked for, and answered
+	Held  int           // of them, those that the server still had, or a newer one
+	Age   time.Duration // the sum of how long ago the server had taken each
+}
+
+// Add returns the sum of both.
+func (s Survival) Add(t Survival) Survival {
+	return Survival{s.Asked + t.Asked, s.Held + t.Held, s.Age + t.Age}
+}
+
+// Since returns what was found after t.
+func (s Survival) Since(t Survival) Survival {
+	return Survival{s.Asked - t.Asked, s.Held - t.Held, s.Age - t.Age}
 }
 
 // Watcher is implemented by a Router that is told of new records of a name

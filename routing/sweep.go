@@ -46,6 +46,17 @@ func (p Parallel) Sweep(ctx context.Context, region Region, records iter.Seq[*ip
 	}
 }
 
+// Survival implements Sweeper: it sums up what those that can sweep have found.
+func (p Parallel) Survival(region Region) Survival {
+	var sum Survival
+	for _, r := range p {
+		if s, ok := r.(Sweeper); ok {
+			sum = sum.Add(s.Survival(region))
+		}
+	}
+	return sum
+}
+
 // putEach puts records one by one, putsAtOnce of them at a time.
 func putEach(ctx context.Context, r Router, records []*ipns.Record) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {

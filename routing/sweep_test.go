@@ -34,6 +34,10 @@ func (s *sweeper) Sweep(ctx context.Context, _ routing.Region, records iter.Seq[
 	}
 }
 
+func (s *sweeper) Survival(routing.Region) routing.Survival {
+	return routing.Survival{Asked: 3, Held: 2, Age: 5 * time.Hour}
+}
+
 // A sweep reaches every network, whether it can sweep or not, and one that is away
 // hides nothing of the others.
 func TestParallelSweep(t *testing.T) {
@@ -64,6 +68,9 @@ func TestParallelSweep(t *testing.T) {
 	}
 	if wan.sweeps != 1 {
 		t.Fatalf("%d sweeps", wan.sweeps)
+	}
+	if s := (routing.Parallel{wan, lan, wan}).Survival(routing.Region{}); s != (routing.Survival{Asked: 6, Held: 4, Age: 10 * time.Hour}) {
+		t.Fatalf("survival %+v", s)
 	}
 }
 

@@ -69,6 +69,7 @@ type Node struct {
 	book    *names.Book
 	content *content.Store
 
+	opener      routing.Opener
 	router      routing.Router // nil offline
 	signers     keyIndex
 	publisher   *publisher.Publisher
@@ -186,6 +187,7 @@ func (n *Node) openNames() error {
 	n.resolver = &resolver.Resolver{
 		Book:      n.book,
 		Router:    n.router,
+		Opener:    &n.opener,
 		LookupTXT: newDNS(n.config.DNS).LookupTXT,
 
 		MaxCacheTTL: n.maxCacheTTL(),
@@ -320,7 +322,10 @@ func (n *Node) openDHT(ctx context.Context) error {
 		Store:         datastore,
 		Bootstrap:     func() []peer.AddrInfo { return n.bootstrap },
 		LoopbackOnLAN: n.config.Routing.LoopbackAddressesOnLanDHT,
+		Opener:        &n.opener,
+		Visits:        n.config.Ipns.SweepVisits,
 		Heard:         n.heard,
+		Log:           n.log,
 	})
 	if err != nil {
 		return err

@@ -63,6 +63,9 @@ type Ipns struct {
 	RepublishPeriod  Duration // 0: 4 h; 1 min to 24 h
 	RecordLifetime   Duration // 0: 48 h; not below RepublishPeriod
 	ResolveCacheSize int      // names; 0: 128
+	// SweepVisits is how many servers are visited at once while many names are
+	// republished; 0: 64. Not a key of Kubo's.
+	SweepVisits int `json:",omitempty"`
 	// MaxCacheTTL bounds how long an answer is reused, whatever its TTL. nil: no
 	// bound; 0: answers are not kept.
 	MaxCacheTTL *Duration
@@ -185,14 +188,18 @@ func (c *Config) check() error {
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")
 	}
+	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
+		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
+	}
 	return nil
 }
 
-// Defaults of Ipns.
+// Defaults and limits of Ipns.
 const (
 	DefaultRepublishPeriod  = 4 * time.Hour
 	DefaultRecordLifetime   = 48 * time.Hour
 	DefaultResolveCacheSize = 128
+	MaxSweepVisits          = 1024
 )
 
 // Get returns the value of a dotted key, such as Addresses.API. The private

@@ -8,32 +8,31 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/routing"
 )
 
-// keepBits is how fine the key space is cut to tell where records last.
-const keepBits = 6
+const (
+	// keepBits is how fine the key space is cut to tell where records last.
+	keepBits = 6
 
-// Survival tells how records last on the servers of a region: before a sweep puts
-// anything on a server again, it asks for one record that the server took in an
-// earlier sweep.
-type Survival struct {
-	Asked int           // servers that were asked and answered
-	Held  int           // those of them that still had the record, or a newer one
-	Age   time.Duration // how long ago they had taken it, on average
-}
+	// ripeAge is how long ago a server must have taken a record before it is asked
+	// for it. In a small network a server is visited every few minutes.
+	ripeAge = time.Hour
+)
 
-// Survival returns what sweeps have found since the Router was made. Servers are
-// told apart by the first 6 bits of their place in the key space: a smaller region
-// is told of the larger one that contains it.
-func (r *Router) Survival(region keyspace.Region) Survival {
+// Survival implements [routing.Sweeper]. Records are told apart by the first 6 bits
+// of their place in the key space: a smaller region is told of the larger one that
+// contains it.
+func (r *Router) Survival(region keyspace.Region) routing.Survival {
 	return r.keeps.of(region)
 }
 
 // keeps is what is known of how long servers keep records.
 type keeps struct {
 	mu      sync.Mutex
+	ripe    time.Duration      // 0: ripeAge
 	samples map[peer.ID]sample // at most MaxServers
-	found   [1 << keepBits]Survival
+	found   [1 << keepBits]routing.Survival
 }
 
 // sample is a record that a server has taken.
@@ -43,11 +42,12 @@ type sample struct {
 	at       time.Time
 }
 
-// sample remembers a record that a server has taken, to ask for it next time.
+// sample remembers a record that a server has taken, to ask for it later, unless
+// there is one already.
 func (k *keeps) sample(p peer.ID, s sample) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, known := k.samples[p]; !known && len(k.samples) >= MaxServers {
+	if _, known := k.samples[p]; known || len(k.samples) >= MaxServers {
 		return
 	}
 	if k.samples == nil {
@@ -56,42 +56,42 @@ func (k *keeps) sample(p peer.ID, s sample) {
 	k.samples[p] = s
 }
 
-// sampleOf returns the record that is to be asked of a server, and forgets it.
-func (k *keeps) sampleOf(p peer.ID) (s sample, ok bool) {
+// sampleOf returns the record that is to be asked of a server now, and forgets it.
+func (k *keeps) sampleOf(p peer.ID, now time.Time) (s sample, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s, ok = k.samples[p]
+	ripe := k.ripe
+	if ripe == 0 {
+		ripe = ripeAge
+	}
+	if s, ok = k.samples[p]; !ok || now.Sub(s.at) < ripe {
+		return sample{}, false
+	}
 	delete(k.samples, p)
-	return s, ok
+	return s, true
 }
 
-// note notes whether a server still had its sample.
-func (k *keeps) note(p peer.ID, held bool, age time.Duration) {
-	at := keyspace.KeyOf([]byte(p))[0] >> (8 - keepBits)
+// note notes whether a server still had a sample.
+func (k *keeps) note(s sample, held bool, now time.Time) {
+	f := routing.Survival{Asked: 1, Age: now.Sub(s.at)}
+	if held {
+		f.Held = 1
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f := &k.found[at]
-	f.Asked++
-	if held {
-		f.Held++
-	}
-	f.Age += (age - f.Age) / time.Duration(f.Asked)
+	at := s.name.Kad()[0] >> (8 - keepBits)
+	k.found[at] = k.found[at].Add(f)
 }
 
 // of sums up what was found in a region.
-func (k *keeps) of(region keyspace.Region) Survival {
+func (k *keeps) of(region keyspace.Region) routing.Survival {
 	first := int(region.First()[0] >> (8 - keepBits))
 	last := int(region.Last()[0] >> (8 - keepBits))
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var sum Survival
+	var sum routing.Survival
 	for _, f := range k.found[first : last+1] {
-		if f.Asked == 0 {
-			continue
-		}
-		sum.Asked += f.Asked
-		sum.Held += f.Held
-		sum.Age += (f.Age - sum.Age) * time.Duration(f.Asked) / time.Duration(sum.Asked)
+		sum = sum.Add(f)
 	}
 	return sum
 }

@@ -112,13 +112,13 @@ func (r *Router) questions(p peer.ID) []question {
 	neighbours := question{pb.NewMessage(pb.Message_FIND_NODE, []byte(p), 0), func(a answer) {
 		r.learn(a.msg.GetCloserPeers())
 	}}
-	s, ok := r.keeps.sampleOf(p)
+	s, ok := r.keeps.sampleOf(p, time.Now())
 	if !ok {
 		return []question{neighbours}
 	}
 	return []question{{pb.NewMessage(pb.Message_GET_VALUE, s.name.RoutingKey(), 0), func(a answer) {
 		rec := r.recordIn(a.msg, s.name)
-		r.keeps.note(p, rec != nil && rec.Sequence() >= s.sequence, time.Since(s.at))
+		r.keeps.note(s, rec != nil && rec.Sequence() >= s.sequence, time.Now())
 	}}, neighbours}
 }
 
