@@ -30,6 +30,7 @@ type cloud struct {
 	put    map[[32]byte]int // how often each record was put
 	puts   int
 	sweeps int
+	paces  []float64 // that were asked for
 
 	putAt map[ipns.Name]time.Time
 	lasts [64]routing.Survival // by the first 6 bits
@@ -146,6 +147,13 @@ func (c *cloud) ask(rec *ipns.Record) {
 			s.Held++
 		}
 	}
+}
+
+// Pace implements routing.Sweeper.
+func (c *cloud) Pace(perSecond float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paces = append(c.paces, perSecond)
 }
 
 // Survival implements routing.Sweeper. It is asked for regions of 6 bits.

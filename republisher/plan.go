@@ -24,6 +24,7 @@ const (
 type plan struct {
 	urgent  []urgent     // in the order of their lanes; at most maxUrgent
 	sectors [sectors]int // routine names that are due in each
+	late    int          // names that wait for too long
 	renew   []ipns.Name  // those to sign again; at most maxRenewals
 }
 
@@ -131,6 +132,7 @@ func (r *Republisher) makePlan() plan {
 	for i := range r.views {
 		v := &r.views[i]
 		p.sectors[i] = v.routine
+		p.late += v.tally.late
 		p.urgent = append(p.urgent, v.urgent...)
 		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
 	}

@@ -264,3 +264,43 @@ func TestRevived(t *testing.T) {
 		}
 	})
 }
+
+// TestPace puts names as they come under the hand evenly, and what is new or late as
+// fast as can be.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 6400 // 100 in a sector, each 675 s
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		for i := range count {
+			s.add(t, recordstoretest.KeyFromSeed(t, uint64(i)), ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(2000 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
+		}
+		paces := func() (list []float64) {
+			net.mu.Lock()
+			defer net.mu.Unlock()
+			list, net.paces = slices.Compact(net.paces), nil
+			return list
+		}
+		stop := s.run(t)
+		time.Sleep(30 * time.Minute)
+		if list := paces(); len(list) != 1 || list[0] != 0 {
+			t.Errorf("new values at paces of %v", list)
+		}
+		time.Sleep(24 * time.Hour) // the hand has passed all of them
+		paces()
+		time.Sleep(12 * time.Hour)
+		list := paces()
+		slices.Sort(list)
+		// 100 names of 20 copies in two minutes are 16.7 a second.
+		if most := list[len(list)-1]; most < 16 || most > 50 {
+			t.Errorf("routine names at up to %v puts a second", most)
+		}
+		stop()
+		time.Sleep(24 * time.Hour) // all are late
+		defer s.run(t)()
+		time.Sleep(3 * time.Minute)
+		if list := paces(); slices.Max(list) != 0 {
+			t.Errorf("late names at paces of %v", list)
+		}
+	})
+}

@@ -29,6 +29,7 @@ func (r *Republisher) put(ctx context.Context) {
 // follow does what a plan says until it is done, or there is a newer one: that
 // one knows of new values, and names that are done are not in it.
 func (r *Republisher) follow(ctx context.Context, p plan) error {
+	r.pace(p)
 	for l := laneNew; l <= laneUrgent; l++ {
 		if err := r.putUrgent(ctx, p.urgent, l); err != nil || r.away() {
 			return err
@@ -54,6 +55,26 @@ func (r *Republisher) follow(ctx context.Context, p plan) error {
 		}
 	}
 	return r.batch(ctx, b.loose)
+}
+
+// pace sets how fast a plan is followed. Names that come under the hand are put
+// evenly until about half of the way to the next sector, so that the load is smooth;
+// what is new, urgent or late is put as fast as can be.
+func (r *Republisher) pace(p plan) {
+	s, ok := r.Router.(routing.Sweeper)
+	if !ok {
+		return
+	}
+	names := 0
+	for _, n := range p.sectors {
+		names += n
+	}
+	if len(p.urgent) > 0 || p.late > 0 {
+		s.Pace(0)
+		return
+	}
+	within := min(spread, min(r.ownPeriod(), r.hostedPeriod())/sectors/2)
+	s.Pace(float64(copies*names) / within.Seconds())
 }
 
 // batches are names on their way into batches. Where many of one sector are due,

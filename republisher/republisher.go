@@ -15,7 +15,8 @@
 // sectors in which something has happened or is due, and counts; it puts nothing. The signing renews records that are
 // past half of their life, in the background; whatever it waits for, the others
 // go on. The putting does what the last scan has found: new values first, then names near
-// their end or with too few holders, then the sectors under the hand.
+// their end or with too few holders, then the sectors under the hand, those at a
+// pace that spreads the load.
 //
 // # Invariants
 //
@@ -63,6 +64,8 @@ const (
 	sweepLimit = 30 * time.Minute // for one batch
 	batchSize  = 1024             // names that are put together
 	fewNames   = 16               // below which they are put one by one
+	spread     = 2 * time.Minute  // over which routine names are put, at most
+	copies     = 20               // of each name that are put, for its share of the load
 	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
 	maxShort   = 65_536           // names that too few took: so many are counted
 	allFailing = 64               // names in a row that nobody took: the network is away
@@ -172,7 +175,9 @@ func (r *Republisher) Run(ctx context.Context) error {
 			// A store that fails is asked again; what it told before still holds.
 			r.log().Error("looking for names to republish", "error", err)
 		}
-		signing.begin(ctx, r.makePlan().renew)
+		p := r.makePlan()
+		r.pace(p) // also that of what is being put now
+		signing.begin(ctx, p.renew)
 		select {
 		case r.news <- struct{}{}:
 		default:

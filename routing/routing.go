@@ -101,6 +101,11 @@ type Sweeper interface {
 	// lie in the region, and yields one Ack for each record and target.
 	Sweep(ctx context.Context, region Region, records iter.Seq[*ipns.Record]) iter.Seq2[Ack, error]
 
+	// Pace bounds how many records a second sweeps offer to servers from now on, on
+	// average and each server counted: whoever else needs the machine has the rest.
+	// 0, as at first, is as many as they can.
+	Pace(perSecond float64)
+
 	// Survival tells how long records of a region last, as far as sweeps have found
 	// since the Router was made. It only ever grows.
 	Survival(region Region) Survival

@@ -46,6 +46,15 @@ func (p Parallel) Sweep(ctx context.Context, region Region, records iter.Seq[*ip
 	}
 }
 
+// Pace implements Sweeper: each Router that can sweep gets the pace.
+func (p Parallel) Pace(perSecond float64) {
+	for _, r := range p {
+		if s, ok := r.(Sweeper); ok {
+			s.Pace(perSecond)
+		}
+	}
+}
+
 // Survival implements Sweeper: it sums up what those that can sweep have found.
 func (p Parallel) Survival(region Region) Survival {
 	var sum Survival

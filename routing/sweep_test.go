@@ -19,6 +19,7 @@ import (
 type sweeper struct {
 	*routingtest.Network
 	sweeps int
+	pace   float64
 }
 
 func (s *sweeper) Sweep(ctx context.Context, _ routing.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
@@ -33,6 +34,8 @@ func (s *sweeper) Sweep(ctx context.Context, _ routing.Region, records iter.Seq[
 		}
 	}
 }
+
+func (s *sweeper) Pace(perSecond float64) { s.pace = perSecond }
 
 func (s *sweeper) Survival(routing.Region) routing.Survival {
 	return routing.Survival{Asked: 3, Held: 2, Age: 5 * time.Hour}
@@ -68,6 +71,9 @@ func TestParallelSweep(t *testing.T) {
 	}
 	if wan.sweeps != 1 {
 		t.Fatalf("%d sweeps", wan.sweeps)
+	}
+	if (routing.Parallel{wan, lan}).Pace(7); wan.pace != 7 {
+		t.Fatalf("a pace of %v", wan.pace)
 	}
 	if s := (routing.Parallel{wan, lan, wan}).Survival(routing.Region{}); s != (routing.Survival{Asked: 6, Held: 4, Age: 10 * time.Hour}) {
 		t.Fatalf("survival %+v", s)

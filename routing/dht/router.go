@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
@@ -59,6 +60,7 @@ type Router struct {
 	own     *records.ValueStore // what this node's own server answers with; may be nil
 
 	keeps keeps
+	pace  atomic.Uint64 // of sweeps, the bits of a float64
 
 	mu         sync.Mutex
 	exploredAt map[keyspace.Region]time.Time // at most maxExplored

@@ -28,6 +28,9 @@ const (
 	// first, then who takes the place of the dead or has been named only now.
 	sweepRounds = 50
 
+	// paceStep is how soon another pace is noticed.
+	paceStep = time.Second
+
 	// regroup is for how long late visits that fail are gathered before others take
 	// their place.
 	regroup = time.Second
@@ -198,9 +201,38 @@ func (s *sweep) launch(visits []*visit) {
 			case <-s.ctx.Done():
 				return
 			}
+			if !s.pause(len(v.items)) {
+				return
+			}
 		}
 	})
 }
+
+// pause waits, after a visit with so many records has begun, until the pace allows
+// for the next. It reports false when the sweep is over.
+func (s *sweep) pause(records int) bool {
+	begin := time.Now()
+	for {
+		pace := math.Float64frombits(s.r.pace.Load())
+		if pace <= 0 {
+			return true
+		}
+		left := time.Duration(float64(records)/pace*float64(time.Second)) - time.Since(begin)
+		if left <= 0 {
+			return true
+		}
+		t := time.NewTimer(min(left, paceStep))
+		select {
+		case <-t.C:
+		case <-s.ctx.Done():
+			t.Stop()
+			return false
+		}
+	}
+}
+
+// Pace implements [routing.Sweeper].
+func (r *Router) Pace(perSecond float64) { r.pace.Store(math.Float64bits(perSecond)) }
 
 // make makes one visit, which has a slot until it is late.
 func (s *sweep) make(v *visit) {

@@ -390,3 +390,27 @@ func processCPU(t *testing.T) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// A sweep keeps the pace that it was given, and another one at once.
+func TestSimulatedSweepPace(t *testing.T) {
+	simulate(t, 500, simnet.Ideal, func(s *simulation) {
+		records := newRecords(t, 500) // 10,000 puts
+		s.sweep(records)              // knows the network from now on
+		took := func() time.Duration {
+			start := time.Now()
+			if got := s.sweep(records); got.err != nil {
+				t.Fatal(got.err)
+			}
+			return time.Since(start)
+		}
+		free := took()
+		s.router.Pace(1000)
+		paced := took()
+		time.AfterFunc(4*time.Second, func() { s.router.Pace(0) })
+		freed := took()
+		t.Logf("10,000 puts: %v; %v at 1,000 a second; %v when that is lifted after 4s", free, paced, freed)
+		if paced < 9*time.Second || paced > 12*time.Second+free || freed < 4*time.Second || freed > 6*time.Second+free {
+			t.Errorf("not at the pace")
+		}
+	})
+}
