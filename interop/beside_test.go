@@ -106,10 +106,14 @@ type client struct {
 	spent time.Duration // processor time of the daemon, inside of timed
 }
 
-// newClient starts a daemon that has joined the network at addr.
-func newClient(t *testing.T, prog *program, addr string) *client {
+// newClient starts a daemon that has joined the network at addr. Settings are keys
+// of its config, each with a value after it.
+func newClient(t *testing.T, prog *program, addr string, settings ...string) *client {
 	t.Helper()
 	c := &client{node: newNode(t, prog, prog.name)}
+	for i := 0; i < len(settings); i += 2 {
+		c.run("config", settings[i], settings[i+1])
+	}
 	if !*besideServers {
 		c.run("config", "Routing.Type", "dhtclient")
 	}

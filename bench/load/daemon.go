@@ -50,7 +50,13 @@ func publishStrangers(ctx context.Context, nw *testnet.Network) ([]ipns.Name, er
 	if err := nw.Join(ctx, h); err != nil {
 		return nil, err
 	}
-	<-d.Dual.LAN.RefreshRoutingTable()
+	for d.Dual.LAN.RoutingTable().Size() < min(nw.Len(), 20) {
+		select {
+		case <-d.Dual.LAN.RefreshRoutingTable():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	var list []ipns.Name
 	for i := range strangers {
 		rec, err := newRecord(ctx, fmt.Sprintf("/ipfs/bafkqaaa/%d", i))

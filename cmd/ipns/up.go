@@ -173,7 +173,7 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 		return err
 	}
 	if other, ok := sites[o.key]; ok && other != o.dir {
-		return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME", o.key, other)
+		return keyTaken(o.key, other)
 	}
 	if err := c.needKey(ctx, n, o.key); err != nil {
 		return err
@@ -182,11 +182,11 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	if err != nil {
 		return err
 	}
-	if sites[o.key] != o.dir {
-		sites[o.key] = o.dir
-		if err := r.WriteSites(sites); err != nil {
-			return err
-		}
+	// Another one may have taken the key meanwhile.
+	if other, ok, err := r.SetSite(o.key, o.dir); err != nil {
+		return err
+	} else if !ok {
+		return keyTaken(o.key, other)
 	}
 	provided := make(chan error, 1)
 	go func() { // ends with ctx; waited for below
@@ -201,6 +201,10 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 		return err
 	}
 	return c.concludeUp(r, o, p)
+}
+
+func keyTaken(key, dir string) error {
+	return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME", key, dir)
 }
 
 // needKey makes the key unless it is there.

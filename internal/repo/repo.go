@@ -6,6 +6,7 @@
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
 //	sites.json        which folder each key publishes; only the command up writes it
+//	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
 //	api, gateway      where a running daemon listens; gone when it stopped
 //
@@ -34,6 +35,7 @@ const (
 	apiFile     = "api"
 	gatewayFile = "gateway"
 	sitesFile   = "sites.json"
+	sitesLock   = "sites.lock"
 	keystoreDir = "keystore"
 	databaseDir = "db"
 )

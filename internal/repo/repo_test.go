@@ -3,12 +3,15 @@ package repo
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -213,11 +216,30 @@ func TestSites(t *testing.T) {
 	if s, err := r.Sites(); len(s) != 0 || err != nil {
 		t.Errorf("at first: %v, %v", s, err)
 	}
-	if err := r.WriteSites(Sites{"self": "/srv/site"}); err != nil {
-		t.Fatal(err)
+	// All at once: none is lost, and of two folders for one key one wins.
+	var wg sync.WaitGroup
+	var won atomic.Int64
+	for i := range 20 {
+		wg.Go(func() {
+			if _, ok, err := r.SetSite(fmt.Sprint("key-", i), "/srv/site"); !ok || err != nil {
+				t.Errorf("key %d: %v, %v", i, ok, err)
+			}
+			now, ok, err := r.SetSite("self", fmt.Sprint("/srv/", i))
+			if ok {
+				won.Add(1)
+			}
+			if err != nil || ok != (now == fmt.Sprint("/srv/", i)) {
+				t.Errorf("self is %s: %v, %v", now, ok, err)
+			}
+		})
 	}
-	if s, err := r.Sites(); s["self"] != "/srv/site" || err != nil {
-		t.Errorf("then: %v, %v", s, err)
+	wg.Wait()
+	s, err := r.Sites()
+	if len(s) != 21 || err != nil || won.Load() != 1 {
+		t.Errorf("then: %v, %v; %d won", s, err, won.Load())
+	}
+	if now, ok, err := r.SetSite("self", s["self"]); now != s["self"] || !ok || err != nil {
+		t.Errorf("again: %s, %v, %v", now, ok, err)
 	}
 }
 
