@@ -74,7 +74,13 @@ func runIpns(t *testing.T, repo string, args ...string) string {
 // The test that started it kills or stops it.
 func startDaemon(t *testing.T, repo string) *daemonProcess {
 	t.Helper()
-	d := &daemonProcess{t: t, repo: repo, cmd: ipnsCommand(t, repo, "daemon", "--offline")}
+	return startDaemonWith(t, repo, "--offline")
+}
+
+// startDaemonWith is startDaemon with other flags.
+func startDaemonWith(t *testing.T, repo string, flags ...string) *daemonProcess {
+	t.Helper()
+	d := &daemonProcess{t: t, repo: repo, cmd: ipnsCommand(t, repo, append([]string{"daemon"}, flags...)...)}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

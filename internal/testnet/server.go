@@ -17,6 +17,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	record "github.com/libp2p/go-libp2p-record"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -24,6 +25,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
@@ -38,6 +40,7 @@ type Server struct {
 	values *records.ValueStore // reads what the server has stored
 
 	puts    atomic.Int64
+	watch   atomic.Pointer[func(ipns.Name)]
 	refuses atomic.Bool
 	delay   atomic.Int64 // nanoseconds
 
@@ -60,7 +63,7 @@ func newServer() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := &countingStore{Batching: dssync.MutexWrap(ds.NewMapDatastore()), puts: &s.puts}
+	store := &countingStore{Batching: dssync.MutexWrap(ds.NewMapDatastore()), server: s}
 	valid := dht.Validator(nil)
 	rules := refusing{valid, &s.refuses}
 	d, err := kaddht.New(h,
@@ -161,17 +164,28 @@ func sortedBy(servers []*Server, key keyspace.Key) []*Server {
 	return sorted
 }
 
-// countingStore counts the records that are stored.
+// countingStore counts the records that the server stores, and tells who watches.
 type countingStore struct {
 	ds.Batching
-	puts *atomic.Int64
+	server *Server
 }
 
 func (s *countingStore) Put(ctx context.Context, key ds.Key, value []byte) error {
 	if err := s.Batching.Put(ctx, key, value); err != nil {
 		return err
 	}
-	s.puts.Add(1)
+	s.server.puts.Add(1)
+	if f := s.server.watch.Load(); f != nil {
+		rec := new(recpb.Record)
+		if err := proto.Unmarshal(value, rec); err != nil {
+			return err
+		}
+		name, err := ipns.NameFromRoutingKey(rec.GetKey())
+		if err != nil {
+			return err
+		}
+		(*f)(name)
+	}
 	return nil
 }
 

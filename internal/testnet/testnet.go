@@ -103,6 +103,14 @@ func (nw *Network) Puts() int {
 	return n
 }
 
+// Watch has f called whenever a server has stored a record of a name, before it
+// says so. Several servers may call f at the same time.
+func (nw *Network) Watch(f func(ipns.Name)) {
+	for _, s := range nw.servers {
+		s.watch.Store(&f)
+	}
+}
+
 // Holders returns the servers that hold a record of the name, the closest to it
 // first.
 func (nw *Network) Holders(name ipns.Name) []*Server {
