@@ -89,7 +89,7 @@ func (r *Republisher) add(ctx context.Context, b *batches, list []recordstore.Wo
 		return r.batch(ctx, list)
 	}
 	b.loose = append(b.loose, list...)
-	if len(b.loose) < batchSize {
+	if len(b.loose) < looseBatch {
 		return nil
 	}
 	list, b.loose = b.loose, nil
@@ -183,7 +183,7 @@ func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) err
 		if w.Entry.Origin < recordstore.Hosted || !r.ready(w, sector) {
 			continue
 		}
-		if list = append(list, w); len(list) < batchSize {
+		if list = append(list, w); len(list) < sweepBatch {
 			continue
 		}
 		if err := r.add(ctx, b, list); err != nil || r.away() {

@@ -62,7 +62,8 @@ const (
 	retryEvery = time.Second / 3  // between two retries, in the mean
 	putLimit   = 2 * time.Minute  // for one name
 	sweepLimit = 30 * time.Minute // for one batch
-	batchSize  = 1024             // names that are put together
+	looseBatch = 1024             // names of several sectors that are put one by one
+	sweepBatch = 16_384           // names of one sector that are put together: some 60 MiB
 	fewNames   = 16               // below which they are put one by one
 	spread     = 2 * time.Minute  // over which routine names are put, at most
 	copies     = 20               // of each name that are put, for its share of the load
