@@ -184,12 +184,7 @@ func encodeReceipt(r routing.Receipt) []byte {
 	if err == nil && len(b) <= recordstore.MaxReceipt {
 		return b
 	}
-	short := routing.Receipt{}
-	for _, n := range r.Networks {
-		n.Targets = nil
-		short.Networks = append(short.Networks, n)
-	}
-	b, err = json.Marshal(short)
+	b, err = json.Marshal(r.Figures())
 	if err != nil || len(b) > recordstore.MaxReceipt {
 		return nil
 	}

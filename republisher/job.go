@@ -198,12 +198,7 @@ func (r *Republisher) retryAfter(name ipns.Name) time.Duration {
 // encodeReceipt keeps the figures of a receipt: the targets of every name would
 // be most of the store.
 func encodeReceipt(receipt routing.Receipt) []byte {
-	var short routing.Receipt
-	for _, n := range receipt.Networks {
-		n.Targets = nil
-		short.Networks = append(short.Networks, n)
-	}
-	b, err := json.Marshal(short)
+	b, err := json.Marshal(receipt.Figures())
 	if err != nil || len(b) > recordstore.MaxReceipt {
 		return nil
 	}

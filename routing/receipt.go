@@ -50,6 +50,15 @@ type TargetReceipt struct {
 	RTT   time.Duration `json:"RTT"` // nanoseconds from the first byte sent to the answer
 }
 
+// Figures returns the receipt without its targets, which are most of it.
+func (r Receipt) Figures() Receipt {
+	short := Receipt{Networks: slices.Clone(r.Networks)}
+	for i := range short.Networks {
+		short.Networks[i].Targets = nil
+	}
+	return short
+}
+
 // Took reports whether the target holds the record.
 func (t TargetReceipt) Took() bool { return t.Reason == "" }
 

@@ -184,3 +184,14 @@ func TestCollectKeepsWhatCameBeforeTheError(t *testing.T) {
 		t.Errorf("%d of %d, %v", k, of, err)
 	}
 }
+
+func TestReceiptFigures(t *testing.T) {
+	var r routing.Receipt
+	r.Add(routing.Ack{Target: "a", Network: "wan", Of: 20})
+	r.Add(routing.Ack{Target: "b", Network: "wan", Of: 20, Err: errors.New("away")})
+	short := r.Figures()
+	k, of := short.Announced()
+	if k != 1 || of != 20 || len(short.Networks[0].Targets) != 0 || len(r.Networks[0].Targets) != 2 {
+		t.Errorf("figures %+v of %+v", short, r)
+	}
+}
