@@ -150,9 +150,10 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 	if e.Record.Expired(now) {
 		return laneNone, time.Time{} // an own one is renewed first
 	}
-	// Whoever changed the entry announces it; a clock that went back must not
-	// make a name wait.
-	if rest := now.Sub(e.Changed); rest >= 0 && rest < r.grace(e) {
+	// Whoever changed the entry announces it, and has done so if that was noted; a
+	// clock that went back must not make a name wait.
+	announced := u.Announced == e.Record.Hash() && u.LastErr == ""
+	if rest := now.Sub(e.Changed); !announced && rest >= 0 && rest < r.grace(e) {
 		return laneNone, e.Changed.Add(r.grace(e))
 	}
 	var at time.Time
