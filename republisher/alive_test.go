@@ -171,10 +171,10 @@ func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestR7NothingButTheEnd republishes records of every kind for a hundred turns, with
+// TestV2F8R7NothingButTheEnd republishes records of every kind for a hundred turns, with
 // a signer that takes its time: what their owners signed stays, and so does how
 // long they live. P-42, P-43, P-45, P-46, P-47.
-func TestR7NothingButTheEnd(t *testing.T) {
+func TestV2F8R7NothingButTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
 		net := newCloud(t, s)

@@ -231,9 +231,9 @@ func (m *interleaving) check(t *rapid.T) {
 	}
 }
 
-// TestR8NeverOvertaken interleaves publishes, records from outside and
+// TestF3R8NeverOvertaken interleaves publishes, records from outside and
 // republishing.
-func TestR8NeverOvertaken(t *testing.T) {
+func TestF3R8NeverOvertaken(t *testing.T) {
 	goal := 20_000
 	if *long {
 		goal = 1_000_000
