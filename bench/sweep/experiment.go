@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -56,9 +57,25 @@ func (c config) measure(ctx context.Context, who contender.Contender, names []*c
 	if err != nil {
 		return r, err
 	}
-	heap := watchHeap(heapPeriod)
+	period := heapPeriod
+	if c.store {
+		period *= 6 // it takes hours, and what a look costs is in the processor time
+	}
+	heap := watchHeap(period)
 	defer heap.end()
-	client, err := who.Start(ctx, contender.Setup{Host: host, Bootstrap: net.Bootstrap(bootstrap)})
+	setup := contender.Setup{Host: host, Bootstrap: net.Bootstrap(bootstrap)}
+	var stored *store
+	if c.store {
+		if stored, err = openStore(); err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, stored.close()) }()
+		if err := stored.fill(ctx, names); err != nil {
+			return r, err
+		}
+		setup.Store = stored
+	}
+	client, err := who.Start(ctx, setup)
 	if err != nil {
 		return r, err
 	}
@@ -81,14 +98,19 @@ func (c config) measure(ctx context.Context, who contender.Contender, names []*c
 	heap.end()
 	spent := net.Stats(host).Sub(before)
 	perName := func(x float64) float64 { return round(x/float64(len(names)), 1000) }
-	return row{
+	r = row{
 		Bench: "sweep", Client: who.Name, Profile: c.profile.Name, Servers: c.servers, Names: len(names),
 		MsPerName:   perName(took.Seconds() * 1000),
 		ExploreRPCs: spent.Find, SelfcheckRPCs: spent.FindSelf + spent.Get, RPCsPerName: perName(float64(spent.RPCs())),
 		Dials: spent.Dials, BytesUp: spent.BytesUp, BytesDown: spent.BytesDown,
 		HoldersMean: round(net.MeanHolders(), 1000), HoldersP001: worst(net, len(names)),
 		CPU: round((processCPU() - cpu).Seconds(), 10), ClientHeap: round(heap.client(), 10),
-	}, nil
+	}
+	if stored == nil {
+		return r, nil
+	}
+	r.Store, r.Scan = true, round(stored.read.Seconds(), 1000)
+	return r, stored.check(ctx, len(names), start)
 }
 
 // worst is the number of holders that all but a thousandth of the names reach.

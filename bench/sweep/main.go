@@ -20,7 +20,7 @@ type config struct {
 	profile        simnet.Profile
 	seed           uint64
 	contenders     []contender.Contender
-	json           bool
+	store, json    bool
 }
 
 func main() {
@@ -43,8 +43,9 @@ func parse(args []string) (config, error) {
 	flags.IntVar(&c.servers, "servers", 10_000, "servers of the network, dead ones included")
 	flags.IntVar(&c.names, "names", 1000, "names to republish")
 	profile := flags.String("profile", "real15", "network: ideal, real15 or real30")
-	flags.Uint64Var(&c.seed, "seed", 1, "equal seeds give equal tables, but for cpu_s and client_heap_mib")
+	flags.Uint64Var(&c.seed, "seed", 1, "equal seeds give equal tables, but for cpu_s, client_heap_mib and scan_s")
 	client := flags.String("client", "", "comma-separated clients; all if empty")
+	flags.BoolVar(&c.store, "store", false, "read the records from a store on disk, and note what became of them; only clients that can")
 	flags.BoolVar(&c.json, "json", false, "one JSON object a line")
 	if err := flags.Parse(args); err != nil {
 		return c, err
@@ -59,7 +60,7 @@ func parse(args []string) (config, error) {
 	if c.profile, err = simnet.ProfileByName(*profile); err != nil {
 		return c, err
 	}
-	c.contenders, err = contender.Select(*client, func(c contender.Contender) bool { return c.Sweeps })
+	c.contenders, err = contender.Select(*client, func(who contender.Contender) bool { return who.Sweeps && (who.Reads || !c.store) })
 	return c, err
 }
 
@@ -81,6 +82,8 @@ type row struct {
 	HoldersP001   int     `json:"holders_p001"`
 	CPU           float64 `json:"cpu_s"`
 	ClientHeap    float64 `json:"client_heap_mib"`
+	Store         bool    `json:"store,omitempty"`
+	Scan          float64 `json:"scan_s,omitempty"` // real time in which the store was read
 }
 
 func jsonPrinter(out io.Writer) func(row) error {
@@ -95,6 +98,9 @@ func tablePrinter(out io.Writer) func(row) error {
 		const mega = 1e6
 		_, err := fmt.Fprintf(out, format, r.Client, r.Profile, r.Servers, r.Names, r.MsPerName, r.ExploreRPCs, r.SelfcheckRPCs,
 			r.RPCsPerName, r.Dials, round(float64(r.BytesUp)/mega, 10), round(float64(r.BytesDown)/mega, 10), r.HoldersMean, r.HoldersP001, r.CPU, r.ClientHeap)
+		if r.Store {
+			fmt.Fprintf(out, "         the store was read for %v s\n", r.Scan)
+		}
 		return err
 	}
 }

@@ -29,7 +29,8 @@ func TestEqualSeedsGiveEqualTables(t *testing.T) {
 	}
 }
 
-// TestFullRT: the crawl asks every server alive 16 questions.
+// TestFullRT: the crawl asks every server alive 16 questions. It needs about one dial
+// for each, a few less with some orders of its maps.
 func TestFullRT(t *testing.T) {
 	c := config{servers: 300, names: 50, profile: simnet.Ideal, seed: 1}
 	var err error
@@ -40,7 +41,23 @@ func TestFullRT(t *testing.T) {
 	if r.ExploreRPCs != 16*300 {
 		t.Errorf("%d requests to explore, want %d", r.ExploreRPCs, 16*300)
 	}
-	if r.HoldersMean < 15 || r.MsPerName <= 0 || r.BytesUp <= 0 || r.Dials < 300 {
+	if r.HoldersMean < 15 || r.MsPerName <= 0 || r.BytesUp <= 0 || r.Dials < 250 {
+		t.Errorf("implausible: %+v", r)
+	}
+}
+
+// TestStore: what a store has reaches all of its holders, and what became of it is
+// noted. That is checked where it is measured.
+func TestStore(t *testing.T) {
+	c, err := parse([]string{"-store", "-servers", "300", "-names", "500"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := rowsOf(t, c)
+	if len(rows) != 1 || rows[0].Client != "ours" {
+		t.Fatalf("%+v, want one row, of the client that can read a store", rows)
+	}
+	if r := rows[0]; !r.Store || r.Scan <= 0 || r.HoldersP001 != simnet.BucketSize {
 		t.Errorf("implausible: %+v", r)
 	}
 }

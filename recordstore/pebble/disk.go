@@ -20,7 +20,6 @@ const DefaultReserve = 64 << 20
 const (
 	fullPoll  = 50 * time.Millisecond  // how often a full disk is looked at
 	cacheSize = 64 << 20               // bytes of blocks that a database keeps in memory
-	memTable  = 32 << 20               // bytes that are sorted in memory before they become a table
 	usageKeep = 100 * time.Millisecond // how long a figure of free space is believed
 )
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -26,7 +27,8 @@ type Name struct {
 type Setup struct {
 	Host      host.Host
 	Bootstrap []peer.AddrInfo
-	Names     []*Name // those it will publish: their last records are known to it
+	Names     []*Name           // those it will publish: their last records are known to it
+	Store     recordstore.Store // where a client that Reads finds what it republishes; nil: nowhere
 }
 
 // A Contender is one of the compared clients.
@@ -45,6 +47,9 @@ type Contender struct {
 	// Sweeps says that its clients are Republishers; Resigns, that they make new
 	// records instead of putting the old ones.
 	Sweeps, Resigns bool
+
+	// Reads says that its clients can republish what a record store has.
+	Reads bool
 
 	// Start runs the client until it has a routing table and, if it keeps one,
 	// an estimate of the network's size.
@@ -77,8 +82,8 @@ type Explorer interface {
 	Explore(ctx context.Context) error
 }
 
-// A Republisher is a Client that puts the last records of many names again. It
-// returns when nothing works on them any more.
+// A Republisher is a Client that puts the last records of many names again, or
+// those that its Setup's Store has. It returns when nothing works on them any more.
 type Republisher interface {
 	Republish(ctx context.Context, names []*Name) error
 }

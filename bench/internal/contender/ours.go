@@ -10,6 +10,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -20,6 +21,7 @@ var ours = Contender{
 	PublishAcks: []int{10, 15, 20},
 	ResolveAcks: []int{1, 3},
 	Sweeps:      true,
+	Reads:       true,
 	Start:       startOurs,
 }
 
@@ -28,6 +30,7 @@ var ours = Contender{
 type oursClient struct {
 	kad      *kaddht.IpfsDHT
 	router   *dht.Router
+	store    recordstore.Store // nil: none
 	explored bool
 }
 
@@ -51,7 +54,7 @@ func startOurs(ctx context.Context, s Setup) (Client, error) {
 	if err := settle(d); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	c := &oursClient{kad: d}
+	c := &oursClient{kad: d, store: s.Store}
 	c.renew()
 	return c, nil
 }
@@ -108,6 +111,9 @@ func (c *oursClient) Resolve(ctx context.Context, n ipns.Name, agreed func(int, 
 
 // Republish sweeps the names, in the order in which a store has them.
 func (c *oursClient) Republish(ctx context.Context, names []*Name) error {
+	if c.store != nil {
+		return c.republishStored(ctx)
+	}
 	sorted := slices.SortedFunc(slices.Values(names), func(a, b *Name) int {
 		return keyspace.Key(a.Last.Name().Kad()).Compare(b.Last.Name().Kad())
 	})
