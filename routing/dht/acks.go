@@ -55,9 +55,11 @@ func (a *acks) finish() error {
 	return nil
 }
 
+// ack is the Ack of an event. When none of the servers is left that should have the
+// value, the one that the event is about still counts.
 func (a *acks) ack(e event, now time.Time) routing.Ack {
 	return routing.Ack{
 		Target: e.node.id.String(), Err: e.err, Newer: e.newer, RTT: e.rtt,
-		Of: len(a.put.live(replicas, now)),
+		Of: max(1, len(a.put.live(replicas, now))),
 	}
 }

@@ -176,6 +176,27 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// A network that has died took nothing, and is no larger than the 20 that should
+// have.
+func TestAllDead(t *testing.T) {
+	nw := startNetwork(t, 25)
+	d, h := startNode(t, dht.Config{})
+	join(t, nw, d, h)
+	s := newSigner(t, ipns.Ed25519)
+	if r, err := routing.Collect(d.LAN.Put(t.Context(), s.record(1, time.Now().Add(time.Hour)))); err != nil || len(r.Networks) == 0 || r.Networks[0].Announced < 18 {
+		t.Fatalf("while they live: %v, %v", r, err)
+	}
+	for i := range nw.Len() {
+		if err := nw.Server(i).Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, _ := routing.Collect(d.LAN.Put(t.Context(), s.record(2, time.Now().Add(time.Hour))))
+	if k, of := r.Announced(); k != 0 || of > 20 {
+		t.Errorf("after their death: %v", r)
+	}
+}
+
 // A node answers others for what it put itself, tells of what others put on it,
 // and does not take an older record back.
 func TestOwnServer(t *testing.T) {
