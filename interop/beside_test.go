@@ -26,7 +26,7 @@ var (
 // APIs on one network of 30 servers, in turns, and prints how long that took and
 // how much processor. It asserts what was asked for, not how fast.
 func TestBesideKubo(t *testing.T) {
-	addr := testnet(t, 30)
+	_, addr := startTestnet(t, 30)
 	them := newClient(t, kubo, addr)
 	us := newClient(t, ours, addr)
 	pairs := []*client{us, them}
@@ -82,10 +82,10 @@ func TestBesideKubo(t *testing.T) {
 		"| | ours | Kubo | p50 | ours CPU | Kubo CPU | CPU |\n|---|---|---|---|---|---|---|\n%s", *besideNames, them.version(), table.String())
 }
 
-// testnet starts a private network of our servers and returns an address of it.
-func testnet(t *testing.T, servers int) (addr string) {
+// startTestnet starts a private network of our servers and returns an address of it.
+func startTestnet(t *testing.T, servers int) (network *node, addr string) {
 	t.Helper()
-	network := &node{t: t, prog: ours, bin: ours.binary(t), repo: t.TempDir(), name: "testnet"}
+	network = &node{t: t, prog: ours, bin: ours.binary(t), repo: t.TempDir(), name: "testnet"}
 	network.launch([]string{"testnet", "-n", strconv.Itoa(servers)}, "ipfs swarm connect /")
 	eventually(t, "testnet prints how to join it", func() bool {
 		m := joinLine.FindStringSubmatch(network.daemon.log.String())
@@ -94,7 +94,7 @@ func testnet(t *testing.T, servers int) (addr string) {
 		}
 		return m != nil
 	})
-	return addr
+	return network, addr
 }
 
 // A client is a daemon that is called over its RPC API, and measured.

@@ -22,7 +22,7 @@ func TestRepublishBesideKubo(t *testing.T) {
 	if !*besideRepublish {
 		t.Skip("measures for some eight minutes: run with -beside.republish")
 	}
-	addr := testnet(t, 50)
+	_, addr := startTestnet(t, 50)
 	const minutes = 2
 	theirs := republishing{kubo, *besideKubos}.measure(t, addr, minutes)
 	mine := republishing{ours, *besideOurs}.measure(t, addr, minutes)

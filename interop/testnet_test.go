@@ -9,17 +9,7 @@ var joinLine = regexp.MustCompile(`ipfs swarm connect (/\S+)`)
 
 // TestTestnet joins a private network of our DHT servers, with Kubo and with ipns.
 func TestTestnet(t *testing.T) {
-	network := &node{t: t, prog: ours, bin: ours.binary(t), repo: t.TempDir(), name: "testnet"}
-	network.launch([]string{"testnet", "-n", "30"}, "ipfs swarm connect /")
-	var addr string
-	eventually(t, "testnet prints how to join it", func() bool {
-		m := joinLine.FindStringSubmatch(network.daemon.log.String())
-		if m != nil {
-			addr = m[1]
-		}
-		return m != nil
-	})
-
+	network, addr := startTestnet(t, 30)
 	kubos := startKubos(t, 3)
 	for _, k := range kubos {
 		k.run("swarm", "connect", addr)
