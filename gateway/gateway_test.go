@@ -125,7 +125,7 @@ func (w *world) publish(t *testing.T, origin recordstore.Origin, value string) (
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.Book.Take(t.Context(), rec, origin); err != nil {
+	if _, err := w.Book.Take(t.Context(), rec, names.Entrance{Origin: origin}); err != nil {
 		t.Fatal(err)
 	}
 	return rec.Name(), rec.Raw()

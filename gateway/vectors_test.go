@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 )
 
@@ -41,7 +42,7 @@ func TestSpecificationRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		if rec, err := ipns.Open(name, raw, w.now); err == nil {
-			if _, err := w.Book.Take(t.Context(), rec, recordstore.Hosted); err != nil {
+			if _, err := w.Book.Take(t.Context(), rec, names.Entrance{Origin: recordstore.Hosted}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -80,7 +80,7 @@ func TestEnter(t *testing.T) {
 	}
 	e, _ := b.Get(t.Context(), k.Name)
 	first := k.Record(t, 0, "/ipfs/bafkqaaa/1", epoch.Add(time.Hour))
-	if outcome, err := b.Enter(t.Context(), e, first); err != nil || outcome != names.New {
+	if outcome, err := b.Enter(t.Context(), e, first, names.Entrance{}); err != nil || outcome != names.New {
 		t.Fatalf("%v, %v", outcome, err)
 	}
 	for what, rec := range map[string]*ipns.Record{
@@ -88,8 +88,58 @@ func TestEnter(t *testing.T) {
 		"the same record":                    first,
 		"the next":                           k.Record(t, 1, "/ipfs/bafkqaaa/2", epoch.Add(time.Hour)),
 	} {
-		if _, err := b.Enter(t.Context(), e, rec); !errors.Is(err, recordstore.ErrConflict) {
+		if _, err := b.Enter(t.Context(), e, rec, names.Entrance{}); !errors.Is(err, recordstore.ErrConflict) {
 			t.Errorf("%s, made from an old entry: %v", what, err)
+		}
+	}
+}
+
+// TestEnterAsksWhetherTheLastSequenceIsKnown refuses what was made from an entry of
+// another life of the store, unless the user vouches for it, and stores Known as
+// the caller says.
+func TestEnterAsksWhetherTheLastSequenceIsKnown(t *testing.T) {
+	b, k := newBook(), recordstoretest.NewKey(t)
+	if err := b.Create(t.Context(), k.Name); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := b.Get(t.Context(), k.Name)
+	e.Known[0]++
+	rec := k.Record(t, 0, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
+	if _, err := b.Enter(t.Context(), e, rec, names.Entrance{Origin: recordstore.Own}); !errors.Is(err, names.ErrUnknownSequence) {
+		t.Fatalf("from another generation: %v", err)
+	}
+	if got, _ := b.Get(t.Context(), k.Name); got.Record != nil {
+		t.Fatal("a refused record was stored")
+	}
+	if outcome, err := b.Enter(t.Context(), e, rec, names.Entrance{Vouched: true}); err != nil || outcome != names.New {
+		t.Fatalf("vouched: %v, %v", outcome, err)
+	}
+	if got, _ := b.Get(t.Context(), k.Name); got.Known != e.Known || got.Origin != recordstore.Own {
+		t.Fatalf("stored as %+v", got)
+	}
+}
+
+// TestTenantComesWithTheOrigin keeps who asked for a name until somebody with more
+// right to it does.
+func TestTenantComesWithTheOrigin(t *testing.T) {
+	b, k := newBook(), recordstoretest.NewKey(t)
+	for i, step := range []struct {
+		in     names.Entrance
+		origin recordstore.Origin
+		tenant string
+	}{
+		{names.Entrance{Origin: recordstore.Hosted, Tenant: "a"}, recordstore.Hosted, "a"},
+		{names.Entrance{Origin: recordstore.Hosted, Tenant: "b"}, recordstore.Hosted, "a"},
+		{names.Entrance{}, recordstore.Hosted, "a"},
+		{names.Entrance{Origin: recordstore.Own}, recordstore.Own, ""},
+		{names.Entrance{Origin: recordstore.Hosted, Tenant: "b"}, recordstore.Own, ""},
+	} {
+		rec := k.Record(t, uint64(i), "/ipfs/bafkqaaa", epoch.Add(time.Hour))
+		if _, err := b.Take(t.Context(), rec, step.in); err != nil {
+			t.Fatal(err)
+		}
+		if e, _ := b.Get(t.Context(), k.Name); e.Origin != step.origin || e.Tenant != step.tenant {
+			t.Fatalf("after step %d: %v of tenant %q", i, e.Origin, e.Tenant)
 		}
 	}
 }
@@ -140,7 +190,7 @@ func TestMonotonic(t *testing.T) {
 			wg.Go(func() {
 				defer writing.Add(-1)
 				for _, i := range rand.New(rand.NewPCG(1, uint64(w))).Perm(records) {
-					if _, err := b.Take(t.Context(), list[i], origin); err != nil {
+					if _, err := b.Take(t.Context(), list[i], names.Entrance{Origin: origin}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -185,7 +235,7 @@ func TestMisbehavingStore(t *testing.T) {
 	var acked uint64
 	failed := 0
 	for seq := uint64(1); seq <= 200; seq++ {
-		_, err := b.Take(t.Context(), k.Record(t, seq, recordstoretest.Value(int(seq)), epoch.Add(time.Hour)), recordstore.Own)
+		_, err := b.Take(t.Context(), k.Record(t, seq, recordstoretest.Value(int(seq)), epoch.Add(time.Hour)), names.Entrance{Origin: recordstore.Own})
 		if err == nil {
 			acked = seq
 		} else if failed++; !errors.Is(err, fault) {
@@ -289,7 +339,7 @@ func TestToldInOrder(t *testing.T) {
 				for range 200 {
 					seq := next.Add(1)
 					rec := k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
-					if _, err := b.Take(t.Context(), rec, origin); err != nil {
+					if _, err := b.Take(t.Context(), rec, names.Entrance{Origin: origin}); err != nil {
 						t.Error(err)
 					}
 				}

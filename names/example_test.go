@@ -25,7 +25,7 @@ func ExampleBook_Take() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		outcome, err := book.Take(ctx, rec, recordstore.Hosted)
+		outcome, err := book.Take(ctx, rec, names.Entrance{Origin: recordstore.Hosted})
 		if err != nil {
 			log.Fatal(err)
 		}

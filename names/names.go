@@ -74,6 +74,25 @@ var ErrExists = errors.New("name already has an entry")
 // ErrReserved says that a sequence was already given to a signer.
 var ErrReserved = errors.New("sequence was already used")
 
+// ErrUnknownSequence says that a newer record than the Book's may exist: this
+// store was restored, or the key came from elsewhere, and no complete search has
+// told since.
+var ErrUnknownSequence = errors.New("last sequence is unknown")
+
+// Entrance says on whose behalf a record enters.
+type Entrance struct {
+	// Origin is why the name is kept; 0: Seen. That of an entry is raised, never
+	// lowered.
+	Origin recordstore.Origin
+	// Tenant is who asked to have the name kept; empty: the operator. It becomes
+	// that of an entry which is made or raised by it.
+	Tenant string
+	// Vouched says that the user takes it upon himself that the record is above
+	// all that exist: Enter then does not ask whether that is known. To Take it
+	// says nothing, since a record that exists needs no word for it.
+	Vouched bool
+}
+
 // Change is a record, a fork or a mark that entered the Book.
 type Change struct {
 	Outcome Outcome // New or Fork
@@ -118,25 +137,25 @@ func (b *Book) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, erro
 }
 
 // Take enters a record, which must have been opened and not merely loaded. If
-// the name has no entry yet, it gets one of the given origin; a merely Seen name
-// only gets its mark raised. The origin of an entry is raised, never lowered.
+// the name has no entry yet, it gets one of the Entrance's origin; a merely Seen
+// name only gets its mark raised.
 //
 // An expired record counts as well: it says that everything below it is older.
 // When Take returns without an error, the record is durable; Outcome is then
 // what the record was before the call.
-func (b *Book) Take(ctx context.Context, rec *ipns.Record, origin recordstore.Origin) (Outcome, error) {
+func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome, error) {
 	for range takeTries {
 		e, err := b.Store.Get(ctx, rec.Name())
 		switch {
 		case errors.Is(err, recordstore.ErrNotFound):
-			if origin == recordstore.Seen {
+			if in.Origin <= recordstore.Seen {
 				return b.see(ctx, rec)
 			}
 			e = recordstore.Entry{Name: rec.Name()}
 		case err != nil:
 			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
 		}
-		outcome, _, err := b.enter(ctx, e, rec, origin)
+		outcome, _, err := b.enter(ctx, e, rec, in)
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
 		}
@@ -153,11 +172,24 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, origin recordstore.Or
 // if the entry has changed since, it returns recordstore.ErrConflict and enters
 // nothing. A record that is not above the entry's mark is not entered: the
 // Outcome says so. The name becomes Own; from.Known is stored as it is.
-func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Record) (Outcome, error) {
+//
+// Unless from is Known or the Entrance vouched for, nothing is entered either:
+// the error is ErrUnknownSequence, whoever made the record and for whatever.
+func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Record, in Entrance) (Outcome, error) {
 	if rec.Name() != from.Name {
 		return 0, fmt.Errorf("enter record of %s: the entry is of %s", rec.Name(), from.Name)
 	}
-	outcome, swapped, err := b.enter(ctx, from, rec, recordstore.Own)
+	if !in.Vouched {
+		known, err := b.Known(ctx, from)
+		if err == nil && !known {
+			err = ErrUnknownSequence
+		}
+		if err != nil {
+			return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
+		}
+	}
+	in.Origin = recordstore.Own
+	outcome, swapped, err := b.enter(ctx, from, rec, in)
 	if err == nil && !swapped {
 		err = b.unchanged(ctx, from) // no swap has told
 	}
@@ -182,12 +214,14 @@ func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
 
 // enter judges rec against e and stores what follows from it. What it writes is
 // one swap: a crash leaves all of it or nothing.
-func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, origin recordstore.Origin) (_ Outcome, swapped bool, _ error) {
+func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, in Entrance) (_ Outcome, swapped bool, _ error) {
 	if err := b.liftSeen(ctx, &e); err != nil {
 		return 0, false, err
 	}
 	next, outcome := judge(e, rec)
-	next.Origin = max(e.Origin, origin)
+	if in.Origin > e.Origin {
+		next.Origin, next.Tenant = in.Origin, in.Tenant
+	}
 	changed := outcome == New || outcome == Fork
 	switch {
 	case changed:

@@ -19,7 +19,7 @@ func newBook() *names.Book {
 
 func take(t *testing.T, b *names.Book, rec *ipns.Record, origin recordstore.Origin, want names.Outcome) {
 	t.Helper()
-	got, err := b.Take(t.Context(), rec, origin)
+	got, err := b.Take(t.Context(), rec, names.Entrance{Origin: origin})
 	if err != nil || got != want {
 		t.Fatalf("Take(sequence %d, %s) = %v, %v, want %v", rec.Sequence(), rec.Value(), got, err, want)
 	}

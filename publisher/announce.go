@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 )
@@ -106,7 +107,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 		a.add(ack)
 		if ack.Newer != nil {
 			// Somebody else publishes this name: we must know before we sign again.
-			if _, err := p.Book.Take(ctx, ack.Newer, recordstore.Seen); err != nil {
+			if _, err := p.Book.Take(ctx, ack.Newer, names.Entrance{Origin: recordstore.Seen}); err != nil {
 				p.log().Error("taking a newer record", "name", a.rec.Name().String(), "error", err)
 			}
 		}

@@ -164,7 +164,7 @@ func TestR17Jump(t *testing.T) {
 func TestMarksAfterRestart(t *testing.T) {
 	s := newSite(t, 0)
 	k := recordstoretest.NewKey(t)
-	if _, err := s.Book.Take(t.Context(), k.Record(t, 5, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Seen); err != nil {
+	if _, err := s.Book.Take(t.Context(), k.Record(t, 5, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), names.Entrance{Origin: recordstore.Seen}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Book.Flush(t.Context()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 )
@@ -95,6 +96,6 @@ func (p *Publisher) takeOwn(ctx context.Context, rec *ipns.Record) error {
 	if rec == nil {
 		return nil
 	}
-	_, err := p.Book.Take(context.WithoutCancel(ctx), rec, recordstore.Own)
+	_, err := p.Book.Take(context.WithoutCancel(ctx), rec, names.Entrance{Origin: recordstore.Own})
 	return err
 }

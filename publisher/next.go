@@ -128,7 +128,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	}
 	// A crash before Enter leaves no trace of the record, one after it the record
 	// with its mark: it is announced after the next start.
-	outcome, err := p.Book.Enter(ctx, e, rec)
+	outcome, err := p.Book.Enter(ctx, e, rec, names.Entrance{Vouched: req.Force || req.Sequence != nil})
 	if err != nil {
 		return Result{}, err
 	}

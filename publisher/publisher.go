@@ -144,7 +144,7 @@ type Result struct {
 // Errors that callers branch on.
 var (
 	// ErrUnknownSequence says that a newer record may exist than this node knows.
-	ErrUnknownSequence = errors.New("last sequence is unknown")
+	ErrUnknownSequence = names.ErrUnknownSequence
 
 	// ErrSequenceLow says that the asked sequence does not follow the last one.
 	ErrSequenceLow = errors.New("sequence number must be greater than the current record sequence")
@@ -265,7 +265,7 @@ func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 		return Result{}, fmt.Errorf("put record of %s: %w", rec.Name(), err)
 	}
-	outcome, err := p.Book.Take(ctx, rec, req.Origin)
+	outcome, err := p.Book.Take(ctx, rec, names.Entrance{Origin: req.Origin})
 	if err != nil {
 		return Result{}, fmt.Errorf("put: %w", err)
 	}

@@ -227,12 +227,12 @@ func TestV4F9UnknownSequence(t *testing.T) {
 		{"the network has it", func(t *testing.T, s *site) { hold(s, seven(t, s), 20) }, false, 8},
 		{"one server has it", func(t *testing.T, s *site) { hold(s, seven(t, s), 1) }, false, 8},
 		{"it expired", func(t *testing.T, s *site) {
-			if _, err := s.Book.Take(t.Context(), s.key.Record(t, 9, "/ipfs/bafkqaaa", epoch.Add(-time.Hour)), recordstore.Own); err != nil {
+			if _, err := s.Book.Take(t.Context(), s.key.Record(t, 9, "/ipfs/bafkqaaa", epoch.Add(-time.Hour)), names.Entrance{Origin: recordstore.Own}); err != nil {
 				t.Fatal(err)
 			}
 		}, false, 10},
 		{"it was seen", func(t *testing.T, s *site) {
-			if _, err := s.Book.Take(t.Context(), s.key.Record(t, 4, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Seen); err != nil {
+			if _, err := s.Book.Take(t.Context(), s.key.Record(t, 4, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), names.Entrance{Origin: recordstore.Seen}); err != nil {
 				t.Fatal(err)
 			}
 		}, false, 5},

@@ -136,7 +136,7 @@ func (m *interleaving) fromOutside(more uint64, life time.Duration) {
 		m.failed = err.Error()
 		return
 	}
-	outcome, err := m.p.Book.Take(context.Background(), rec, recordstore.Own)
+	outcome, err := m.p.Book.Take(context.Background(), rec, names.Entrance{Origin: recordstore.Own})
 	if err != nil {
 		m.failed = err.Error()
 	}

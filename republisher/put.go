@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 )
@@ -233,7 +234,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 
 // newer takes a newer record that the network has. Its next put is of that one.
 func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.Record) {
-	outcome, err := r.Book.Take(ctx, rec, recordstore.Seen)
+	outcome, err := r.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen})
 	if err != nil {
 		if ctx.Err() == nil {
 			r.log().Error("taking a newer record", "name", e.Name.String(), "error", err)

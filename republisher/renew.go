@@ -187,7 +187,7 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	if err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
 	}
-	outcome, err := r.Book.Enter(ctx, e, rec)
+	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Vouched: true})
 	if err == nil && outcome != names.New {
 		err = fmt.Errorf("its renewal came out as %v", outcome)
 	}

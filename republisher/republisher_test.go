@@ -71,7 +71,7 @@ func (s *site) add(t testing.TB, k recordstoretest.Key, f ipns.Fields, form ipns
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Book.Take(t.Context(), rec, origin); err != nil {
+	if _, err := s.Book.Take(t.Context(), rec, names.Entrance{Origin: origin}); err != nil {
 		t.Fatal(err)
 	}
 	if origin == recordstore.Own {

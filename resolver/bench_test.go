@@ -21,7 +21,7 @@ func BenchmarkResolve(b *testing.B) {
 			r := &Resolver{Book: &names.Book{Store: recordstore.NewMemory()}, Router: network}
 			defer r.Close()
 			rec := routingtest.Sign(b, routingtest.NewKey(b), ipns.Fields{Value: pathA, TTL: time.Hour})
-			if _, err := r.Book.Take(b.Context(), rec, recordstore.Hosted); err != nil {
+			if _, err := r.Book.Take(b.Context(), rec, names.Entrance{Origin: recordstore.Hosted}); err != nil {
 				b.Fatal(err)
 			}
 			hold(rec, network.Servers...)

@@ -346,7 +346,7 @@ func (r *Resolver) hear(ctx context.Context, f *flight, a routing.Answer) {
 		// cannot write now does not keep anybody from reading.
 		r.setTaking(f, a.Record)
 		defer r.setTaking(f, nil)
-		outcome, err := r.Book.Take(ctx, a.Record, recordstore.Seen)
+		outcome, err := r.Book.Take(ctx, a.Record, names.Entrance{Origin: recordstore.Seen})
 		if outcome == names.Older || err != nil && recordstore.MarkOf(a.Record).Compare(mark) < 0 {
 			return
 		}

@@ -45,7 +45,7 @@ func TestHostileValues(t *testing.T) {
 			continue
 		}
 		book := &names.Book{Store: recordstore.NewMemory()}
-		if _, err := book.Take(t.Context(), rec, recordstore.Hosted); err != nil {
+		if _, err := book.Take(t.Context(), rec, names.Entrance{Origin: recordstore.Hosted}); err != nil {
 			t.Fatalf("%s: %v", c.File, err)
 		}
 		r := &Resolver{Book: book, Router: routingtest.New(0), LookupTXT: noTXT}

@@ -124,7 +124,7 @@ func (f *fixture) fails(path string, opt Options, want error) error {
 
 func (f *fixture) take(rec *ipns.Record, o recordstore.Origin) {
 	f.t.Helper()
-	if _, err := f.Book.Take(f.t.Context(), rec, o); err != nil {
+	if _, err := f.Book.Take(f.t.Context(), rec, names.Entrance{Origin: o}); err != nil {
 		f.t.Fatal(err)
 	}
 }

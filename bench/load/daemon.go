@@ -147,7 +147,7 @@ func (d *daemon) fill(ctx context.Context, count int, turn time.Duration) (err e
 			if err != nil {
 				return err
 			}
-			if _, err := book.Take(ctx, rec, recordstore.Own); err != nil {
+			if _, err := book.Take(ctx, rec, names.Entrance{Origin: recordstore.Own}); err != nil {
 				return err
 			}
 			// An eighth of a turn after its put the hand passes a name again.

@@ -354,7 +354,7 @@ func (n *Node) heard(name ipns.Name, raw []byte) {
 		if err != nil {
 			return
 		}
-		if _, err := n.book.Take(ctx, rec, recordstore.Seen); err != nil {
+		if _, err := n.book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen}); err != nil {
 			n.log.Warn("record that was put here is not kept", "name", name, "err", err)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/rpc"
@@ -351,7 +352,7 @@ func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 	seq := best.Sequence()
 	h.Sequence = &seq
 	if ipns.Compare(best, e.Record) > 0 {
-		if _, err := n.book.Take(ctx, best, e.Origin); err != nil {
+		if _, err := n.book.Take(ctx, best, names.Entrance{Origin: e.Origin}); err != nil {
 			n.log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
 		}
 	}
