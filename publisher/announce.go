@@ -97,7 +97,7 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 func (p *Publisher) put(ctx context.Context, a *announcement) error {
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
-	for ack, err := range p.Router.Put(ctx, a.rec) {
+	for ack, err := range p.Router.Put(ctx, a.rec, routing.Look{}) {
 		if err != nil {
 			return err
 		}

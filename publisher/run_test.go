@@ -43,8 +43,8 @@ func (s *site) republisher() *republisher.Republisher {
 // routed is the Router that the site has now.
 type routed struct{ *site }
 
-func (r routed) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
-	return r.Router.Put(ctx, rec)
+func (r routed) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
+	return r.Router.Put(ctx, rec, look)
 }
 
 func (r routed) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
@@ -57,9 +57,9 @@ type ailing struct {
 	healthy *atomic.Bool
 }
 
-func (a *ailing) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+func (a *ailing) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	if a.healthy.Load() {
-		return a.Network.Put(ctx, rec)
+		return a.Network.Put(ctx, rec, look)
 	}
 	return func(yield func(routing.Ack, error) bool) {
 		for i, s := range a.Network.Closest(rec.Name()) {

@@ -62,7 +62,7 @@ func (c *cloud) begin(rec *ipns.Record) {
 }
 
 // Put implements routing.Router.
-func (c *cloud) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+func (c *cloud) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		c.begin(rec)
 		if c.delay != nil {
@@ -122,7 +122,7 @@ func (c *cloud) Sweep(ctx context.Context, region routing.Region, records iter.S
 			}
 			last = kad
 			c.ask(rec)
-			for ack, err := range c.Put(ctx, rec) {
+			for ack, err := range c.Put(ctx, rec, routing.Look{}) {
 				if !yield(ack, err) || err != nil {
 					return
 				}

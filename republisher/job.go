@@ -69,7 +69,7 @@ func (r *Republisher) load(ctx context.Context, j *job) bool {
 func (r *Republisher) putOne(ctx context.Context, j *job) {
 	ctx, cancel := context.WithTimeout(ctx, putLimit)
 	defer cancel()
-	for ack, err := range r.Router.Put(ctx, j.rec) {
+	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{}) {
 		if err != nil {
 			j.err = err
 			break

@@ -29,7 +29,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	receipt, err := routing.Collect(network.Put(ctx, rec))
+	receipt, err := routing.Collect(network.Put(ctx, rec, routing.Look{}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -19,12 +19,12 @@ import (
 type Parallel []Router
 
 // Put implements Router.
-func (p Parallel) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error] {
+func (p Parallel) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
 		m := newMerge[Ack](ctx)
 		defer m.stop()
 		for _, r := range p {
-			m.add(r.Put(m.ctx, rec))
+			m.add(r.Put(m.ctx, rec, look))
 		}
 		var ended []error
 		for range p {

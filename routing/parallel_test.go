@@ -122,7 +122,7 @@ func TestParallelYieldsAsAnswersCome(t *testing.T) {
 			t.Errorf("first answer after %v, want 10ms", took)
 		}
 		start = time.Now()
-		for ack, err := range p.Put(t.Context(), rec) {
+		for ack, err := range p.Put(t.Context(), rec, routing.Look{}) {
 			if err != nil || ack.Network != "fast" {
 				t.Fatalf("first came %v, %v", ack, err)
 			}
@@ -140,7 +140,7 @@ func TestParallelPutReportsEachNetwork(t *testing.T) {
 		errDown := errors.New("down")
 		rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
 		p := routing.Parallel{net("wan", 20, time.Second, nil), dead("lan", 2), failing(errDown), net("none", 0, 0, nil)}
-		r, err := routing.Collect(p.Put(t.Context(), rec))
+		r, err := routing.Collect(p.Put(t.Context(), rec, routing.Look{}))
 		if !errors.Is(err, errDown) || errors.Is(err, routing.ErrNoTargets) {
 			t.Errorf("put ended with %v, want %v alone", err, errDown)
 		}
@@ -278,7 +278,7 @@ func TestTieredAsksTheNextOnlyIfNeeded(t *testing.T) {
 func TestTieredPutsToAll(t *testing.T) {
 	rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
 	tiered := routing.Tiered{Tiers: []routing.Router{net("a", 3, 0, nil), net("b", 4, 0, nil)}}
-	r, err := routing.Collect(tiered.Put(t.Context(), rec))
+	r, err := routing.Collect(tiered.Put(t.Context(), rec, routing.Look{}))
 	if err != nil || len(r.Networks) != 2 || r.Networks[0].Announced != 3 || r.Networks[1].Announced != 4 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -39,7 +39,7 @@ func TestV6F1F15R16TruthfulAnnouncement(t *testing.T) {
 						s.Hold(rec.Name(), newer.Raw())
 					}
 				}
-				r, err := routing.Collect(net.Put(t.Context(), rec))
+				r, err := routing.Collect(net.Put(t.Context(), rec, routing.Look{}))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -33,8 +34,9 @@ import (
 type Router interface {
 	// Put offers the record to every target that should hold it and yields one
 	// Ack for each as it answers, refuses or fails. The error is ErrNoTargets
-	// if the network has nobody to offer it to.
-	Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error]
+	// if the network has nobody to offer it to. What look asks for comes in the Acks
+	// of those targets that can tell.
+	Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error]
 
 	// Search yields one Answer for each source that answered, also those that
 	// have no record. Every record is valid at the time it was opened. If the
@@ -45,6 +47,14 @@ type Router interface {
 	Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]
 }
 
+// Look says what a put finds out beside, without a round trip more. It is for
+// records that were signed just now: for one that is put again it is a waste, and
+// the zero Look asks nothing.
+type Look struct {
+	Before bool // what targets held before: Ack.Before
+	Clock  bool // what time it is, as a few targets see it: Ack.Clock
+}
+
 // Ack tells what one target did with one record.
 type Ack struct {
 	Name    ipns.Name
@@ -53,6 +63,11 @@ type Ack struct {
 	Err     error  // nil: the target took the record
 	// Newer is the record that made the target refuse, if it told us.
 	Newer *ipns.Record
+	// Before is the valid record that the target held when the put came, if that
+	// was looked for: nil if it had none, or did not tell.
+	Before *ipns.Record
+	// Clock is what the target's clock said, if that was looked for; nil: unknown.
+	Clock *Clock
 	RTT   time.Duration // from the first byte sent to the answer
 	// Of is how many targets of this network should hold the record, as far as
 	// known when the Ack was made: 20 on a DHT, fewer if it has fewer servers.
@@ -60,6 +75,18 @@ type Ack struct {
 	// Extra says that the target is beyond those Of: it holds a copy that is
 	// not counted.
 	Extra bool
+}
+
+// Clock is what the clock of a target said.
+type Clock struct {
+	Time time.Time // as the target has it
+	At   time.Time // the same moment, about, as this node has it
+	// Past says that Time is of an earlier moment: at At the target's clock said
+	// Time or more.
+	Past bool
+	// Group is the part of the internet that the target is in. Whoever has many
+	// targets in one has one clock.
+	Group netip.Prefix
 }
 
 // Answer is what one source said of a name.

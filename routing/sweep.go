@@ -99,7 +99,7 @@ func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) i
 		var first error
 		for i := 0; i < len(records); i += step {
 			one, cancel := context.WithTimeout(ctx, putTimeout)
-			for ack, err := range r.Put(one, records[i]) {
+			for ack, err := range r.Put(one, records[i], Look{}) {
 				if err != nil {
 					if first == nil || errors.Is(err, ErrNoTargets) {
 						first = err

@@ -26,7 +26,7 @@ func (s *sweeper) Sweep(ctx context.Context, _ routing.Region, records iter.Seq[
 	return func(yield func(routing.Ack, error) bool) {
 		s.sweeps++
 		for rec := range records {
-			for ack, err := range s.Put(ctx, rec) {
+			for ack, err := range s.Put(ctx, rec, routing.Look{}) {
 				if !yield(ack, err) {
 					return
 				}

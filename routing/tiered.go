@@ -17,8 +17,8 @@ type Tiered struct {
 }
 
 // Put implements Router as [Parallel] does.
-func (t Tiered) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[Ack, error] {
-	return Parallel(t.Tiers).Put(ctx, rec)
+func (t Tiered) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error] {
+	return Parallel(t.Tiers).Put(ctx, rec, look)
 }
 
 // Watch implements Watcher as [Parallel] does.

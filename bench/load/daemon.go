@@ -25,6 +25,7 @@ import (
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	store "github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -63,7 +64,7 @@ func publishStrangers(ctx context.Context, nw *testnet.Network) ([]ipns.Name, er
 		if err != nil {
 			return nil, err
 		}
-		for _, err := range d.LAN.Put(ctx, rec) {
+		for _, err := range d.LAN.Put(ctx, rec, routing.Look{}) {
 			if err != nil {
 				return nil, err
 			}

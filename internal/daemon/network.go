@@ -142,10 +142,10 @@ type joining struct {
 	node *Node
 }
 
-func (j joining) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+func (j joining) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		j.node.waitForPeers(ctx)
-		j.Parallel.Put(ctx, rec)(yield)
+		j.Parallel.Put(ctx, rec, look)(yield)
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *client) put() (ipns.Name, map[string]routing.Ack) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
 	took := make(map[string]routing.Ack)
-	for ack, err := range c.dht.LAN.Put(ctx, rec) {
+	for ack, err := range c.dht.LAN.Put(ctx, rec, routing.Look{}) {
 		if err != nil {
 			c.t.Fatal(err)
 		}

@@ -67,7 +67,7 @@ var errNotConfirmed = errors.New("the server did not confirm the record")
 //
 // For a name that does not contain its key the key is put beside the record; the
 // Acks do not tell of it, since the record contains the key as well.
-func (r *Router) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		name := rec.Name()
 		p := r.newPut(ctx, name.RoutingKey(), rec.Raw())

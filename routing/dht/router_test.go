@@ -72,7 +72,7 @@ func put(t *testing.T, r routing.Router, rec *ipns.Record) (took int, acks []rou
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for ack, err := range r.Put(ctx, rec) {
+	for ack, err := range r.Put(ctx, rec, routing.Look{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestNobodyThere(t *testing.T) {
 	d, _ := startNode(t, dht.Config{})
 	s := newSigner(t, ipns.Ed25519)
 	for _, r := range []routing.Router{d.WAN, d.LAN} {
-		for _, err := range r.Put(t.Context(), s.record(1, time.Now().Add(time.Hour))) {
+		for _, err := range r.Put(t.Context(), s.record(1, time.Now().Add(time.Hour)), routing.Look{}) {
 			if !errors.Is(err, routing.ErrNoTargets) {
 				t.Errorf("Put: %v, want ErrNoTargets", err)
 			}
@@ -183,7 +183,7 @@ func TestAllDead(t *testing.T) {
 	d, h := startNode(t, dht.Config{})
 	join(t, nw, d, h)
 	s := newSigner(t, ipns.Ed25519)
-	if r, err := routing.Collect(d.LAN.Put(t.Context(), s.record(1, time.Now().Add(time.Hour)))); err != nil || len(r.Networks) == 0 || r.Networks[0].Announced < 18 {
+	if r, err := routing.Collect(d.LAN.Put(t.Context(), s.record(1, time.Now().Add(time.Hour)), routing.Look{})); err != nil || len(r.Networks) == 0 || r.Networks[0].Announced < 18 {
 		t.Fatalf("while they live: %v, %v", r, err)
 	}
 	for i := range nw.Len() {
@@ -191,7 +191,7 @@ func TestAllDead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, _ := routing.Collect(d.LAN.Put(t.Context(), s.record(2, time.Now().Add(time.Hour))))
+	r, _ := routing.Collect(d.LAN.Put(t.Context(), s.record(2, time.Now().Add(time.Hour)), routing.Look{}))
 	if k, of := r.Announced(); k != 0 || of > 20 {
 		t.Errorf("after their death: %v", r)
 	}

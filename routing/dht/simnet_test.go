@@ -88,7 +88,7 @@ func (s *simulation) explore() dht.Exploration {
 
 func (s *simulation) put(rec *ipns.Record) (took int) {
 	s.t.Helper()
-	for ack, err := range s.router.Put(s.t.Context(), rec) {
+	for ack, err := range s.router.Put(s.t.Context(), rec, routing.Look{}) {
 		if err != nil {
 			s.t.Fatal(err)
 		}

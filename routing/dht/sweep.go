@@ -108,7 +108,7 @@ func take(next func() (*ipns.Record, bool), n int) (batch []*ipns.Record) {
 // putEach puts a few records, one after the other.
 func (r *Router) putEach(ctx context.Context, _ keyspace.Region, batch []*ipns.Record, yield func(routing.Ack, error) bool) error {
 	for _, rec := range batch {
-		for ack, err := range r.Put(ctx, rec) {
+		for ack, err := range r.Put(ctx, rec, routing.Look{}) {
 			if err != nil {
 				return err
 			}

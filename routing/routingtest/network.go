@@ -149,7 +149,7 @@ func (n *Network) init() {
 }
 
 // Put implements routing.Router.
-func (n *Network) Put(ctx context.Context, rec *ipns.Record) iter.Seq2[routing.Ack, error] {
+func (n *Network) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		n.init()
 		n.mu.Lock()

@@ -68,7 +68,7 @@ func testOlderIsNotTaken(t *testing.T, r routing.Router) {
 	older := Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 7})
 	newer := Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqabdbmfrgg", Sequence: 8})
 	put(t, r, newer)
-	for ack, err := range r.Put(t.Context(), older) {
+	for ack, err := range r.Put(t.Context(), older, routing.Look{}) {
 		if err != nil {
 			break // to refuse as a whole is allowed
 		}
@@ -93,7 +93,7 @@ func testBreak(t *testing.T, r routing.Router) {
 		for range r.Search(t.Context(), rec.Name()) {
 			break
 		}
-		for range r.Put(t.Context(), rec) {
+		for range r.Put(t.Context(), rec, routing.Look{}) {
 			break
 		}
 	}
@@ -120,7 +120,7 @@ func testContextEnds(t *testing.T, r routing.Router) {
 		t.Errorf("a search whose context has ended ends with %v, want %v", last, context.Canceled)
 	}
 	last = nil
-	for _, err := range r.Put(ctx, rec) {
+	for _, err := range r.Put(ctx, rec, routing.Look{}) {
 		last = err
 	}
 	if !errors.Is(last, context.Canceled) {
@@ -151,7 +151,7 @@ func testManyAtOnce(t *testing.T, r routing.Router) {
 // over.
 func testNothingTillRanged(t *testing.T, r routing.Router) {
 	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
-	r.Put(t.Context(), rec)
+	r.Put(t.Context(), rec, routing.Look{})
 	if found := search(t, r, rec.Name()); found != nil {
 		t.Fatal("a put that nobody ranged over has put its record")
 	}
@@ -161,7 +161,7 @@ func testNothingTillRanged(t *testing.T, r routing.Router) {
 func put(t *testing.T, r routing.Router, rec *ipns.Record) (took int) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for ack, err := range r.Put(ctx, rec) {
+	for ack, err := range r.Put(ctx, rec, routing.Look{}) {
 		if err != nil {
 			t.Errorf("put: %v", err)
 			break

@@ -11,6 +11,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -81,7 +82,7 @@ func (c *oursClient) Explore(ctx context.Context) error {
 func (c *oursClient) Publish(ctx context.Context, n *Name, acked func(int)) error {
 	c.renew()
 	took := 0
-	for ack, err := range c.router.Put(ctx, n.Next) {
+	for ack, err := range c.router.Put(ctx, n.Next, routing.Look{Before: true, Clock: true}) {
 		if err != nil {
 			return err
 		}
