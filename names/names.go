@@ -155,7 +155,10 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 		case err != nil:
 			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
 		}
-		outcome, _, err := b.enter(ctx, e, rec, in)
+		if in.Origin > e.Origin {
+			e.Known = recordstore.Generation{} // who signs must know more than who announces
+		}
+		outcome, _, err := b.enter(ctx, e, rec, in, 0)
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
 		}
@@ -171,7 +174,8 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 // Enter is Take for a record that was made from the entry as the caller read it:
 // if the entry has changed since, it returns recordstore.ErrConflict and enters
 // nothing. A record that is not above the entry's mark is not entered: the
-// Outcome says so. The name becomes Own; from.Known is stored as it is.
+// Outcome says so. The name becomes Own; from.Known and from.Span
+// are stored as they are.
 //
 // Unless from is Known or the Entrance vouched for, nothing is entered either:
 // the error is ErrUnknownSequence, whoever made the record and for whatever.
@@ -189,7 +193,7 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 		}
 	}
 	in.Origin = recordstore.Own
-	outcome, swapped, err := b.enter(ctx, from, rec, in)
+	outcome, swapped, err := b.enter(ctx, from, rec, in, from.Span)
 	if err == nil && !swapped {
 		err = b.unchanged(ctx, from) // no swap has told
 	}
@@ -214,7 +218,7 @@ func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
 
 // enter judges rec against e and stores what follows from it. What it writes is
 // one swap: a crash leaves all of it or nothing.
-func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, in Entrance) (_ Outcome, swapped bool, _ error) {
+func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, in Entrance, span time.Duration) (_ Outcome, swapped bool, _ error) {
 	if err := b.liftSeen(ctx, &e); err != nil {
 		return 0, false, err
 	}
@@ -223,6 +227,13 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 		next.Origin, next.Tenant = in.Origin, in.Tenant
 	}
 	changed := outcome == New || outcome == Fork
+	if changed && next.Record == rec {
+		gen, err := b.Store.Generation(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		next.Entered, next.Span = gen, span
+	}
 	switch {
 	case changed:
 		next.Changed = b.now()
@@ -344,6 +355,29 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 func (b *Book) Known(ctx context.Context, e recordstore.Entry) (bool, error) {
 	gen, err := b.Store.Generation(ctx)
 	return err == nil && e.Known == gen, err
+}
+
+// Current reports whether the record of the entry may be announced without a look
+// at what others have: it came in, or was found to be the newest, in this life of
+// the store. What an earlier life has left may be older than what it has forgotten.
+func (b *Book) Current(ctx context.Context, e recordstore.Entry) (bool, error) {
+	gen, err := b.Store.Generation(ctx)
+	return err == nil && (e.Known == gen || e.Entered == gen), err
+}
+
+// Confirm stores that a complete search has found nothing above the entry's mark,
+// and returns the entry as it then is. recordstore.ErrConflict says that it has
+// changed since it was read.
+func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
+	e, err := b.Confirmed(ctx, e)
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	stored, err := b.Store.Swap(ctx, e)
+	if err != nil {
+		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
+	}
+	return stored, nil
 }
 
 // Confirmed returns the entry as it is after a complete search has found nothing

@@ -126,6 +126,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	if err := p.pass(stepEnter); err != nil {
 		return Result{}, err
 	}
+	e.Span = p.lifetime(req)
 	// A crash before Enter leaves no trace of the record, one after it the record
 	// with its mark: it is announced after the next start.
 	outcome, err := p.Book.Enter(ctx, e, rec, names.Entrance{Vouched: req.Force || req.Sequence != nil})
@@ -154,7 +155,7 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 			return f, nil, fmt.Errorf("%w: it is off by %v, as others see it", ErrClock, off.Round(time.Second))
 		}
 	}
-	lifetime := firstSet(req.Lifetime, p.Lifetime, ipns.DefaultLifetime)
+	lifetime := p.lifetime(req)
 	ttl := min(firstSet(p.TTL, ipns.DefaultTTL), lifetime)
 	switch {
 	case req.TTL == NoTTL:
@@ -179,6 +180,10 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 		warnings = append(warnings, fmt.Sprintf("lifetime %v is so short that the record may end before it is found", lifetime))
 	}
 	return ipns.Fields{Value: req.Value, EOL: eol, TTL: ttl, Metadata: req.Metadata}, warnings, nil
+}
+
+func (p *Publisher) lifetime(req Request) time.Duration {
+	return firstSet(req.Lifetime, p.Lifetime, ipns.DefaultLifetime)
 }
 
 func firstSet(list ...time.Duration) time.Duration {

@@ -100,6 +100,12 @@ type Entry struct {
 	// Known is the generation of the store in which nothing newer than Mark was
 	// known to exist, because the key was made here or a complete search said so.
 	Known Generation
+	// Entered is the generation of the store in which Record came in. If it is an
+	// earlier one, others may have something newer by now.
+	Entered Generation
+	// Span is the lifetime with which Record was signed here; 0: it was signed
+	// elsewhere, or by a version that did not keep that.
+	Span time.Duration
 	// Changed is when Record became the newest.
 	Changed time.Time
 	// Version counts the swaps of the entry; 0 in an entry that is not stored.

@@ -38,6 +38,8 @@ func check(e Entry) error {
 		return fmt.Errorf("entry has no name")
 	case len(e.Rivals) > MaxRivals:
 		return fmt.Errorf("entry has %d rivals, the limit is %d", len(e.Rivals), MaxRivals)
+	case e.Span < 0:
+		return fmt.Errorf("entry has a record that was signed for %v", e.Span)
 	case len(e.Staged) > MaxStaged:
 		return fmt.Errorf("entry has %d staged records, the limit is %d", len(e.Staged), MaxStaged)
 	}

@@ -187,19 +187,19 @@ func (r *Republisher) grace(e recordstore.Entry) time.Duration {
 	return min(grace, r.lifetime(e)/8)
 }
 
-// lifetime is how long the record of the entry was to live when it came in.
-// What passed between signing and entering is made good by rounding up, or each
-// renewal would shorten the next one.
+// lifetime is how long the record of the entry was to live. Of one that was signed
+// here that is kept; of one that somebody else signed with the key, what is left says
+// nothing of what its owner wants, and two nodes that renew each other's records
+// would make it less each time. Hosted ones are renewed by others.
 func (r *Republisher) lifetime(e recordstore.Entry) time.Duration {
+	if e.Origin == recordstore.Own {
+		return or(e.Span, or(r.Lifetime, ipns.DefaultLifetime))
+	}
 	d := e.Record.EOL().Sub(e.Changed)
 	if d <= 0 || e.Changed.IsZero() {
 		return ipns.DefaultLifetime
 	}
-	unit := time.Second
-	if d >= 10*time.Minute {
-		unit = time.Minute
-	}
-	return (d + unit - 1).Truncate(unit)
+	return d
 }
 
 // nearEnd reports whether less than a quarter of the record's life is left.

@@ -173,7 +173,8 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	if r.Signers == nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, errNoSigner)
 	}
-	eol := r.now().Add(r.lifetime(e)).UTC()
+	e.Span = r.lifetime(e)
+	eol := r.now().Add(e.Span).UTC()
 	if !eol.After(e.Record.EOL()) {
 		return nil, fmt.Errorf("renew %s: its end %v is later than %v, which the clock would give it", e.Name, e.Record.EOL(), eol)
 	}

@@ -92,6 +92,9 @@ type Republisher struct {
 	// Where servers forget names sooner, both are halved; where they keep them,
 	// the period of hosted names is doubled.
 	OwnPeriod, HostedPeriod time.Duration
+	// Lifetime is for which own records are renewed if it is not known for how long
+	// they were signed here; 0: ipns.DefaultLifetime.
+	Lifetime time.Duration
 	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
 	// network that has fewer servers, all.
 	Wanted int

@@ -71,13 +71,28 @@ func (s *site) add(t testing.TB, k recordstoretest.Key, f ipns.Fields, form ipns
 	if err != nil {
 		t.Fatal(err)
 	}
+	if origin == recordstore.Own {
+		s.keys[k.Name] = k
+		s.enter(t, rec)
+		return rec
+	}
 	if _, err := s.Book.Take(t.Context(), rec, names.Entrance{Origin: origin}); err != nil {
 		t.Fatal(err)
 	}
-	if origin == recordstore.Own {
-		s.keys[k.Name] = k
-	}
 	return rec
+}
+
+// enter enters a record that was signed here.
+func (s *site) enter(t testing.TB, rec *ipns.Record) {
+	t.Helper()
+	if err := s.Book.Create(t.Context(), rec.Name()); err != nil && !errors.Is(err, names.ErrExists) {
+		t.Fatal(err)
+	}
+	e := s.entry(t, rec.Name())
+	e.Span = rec.EOL().Sub(s.Now()) // as its publisher does
+	if _, err := s.Book.Enter(t.Context(), e, rec, names.Entrance{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *site) entry(t testing.TB, name ipns.Name) recordstore.Entry {

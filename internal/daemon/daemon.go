@@ -173,6 +173,7 @@ func (n *Node) openNames() error {
 		Signers:   n.signer,
 		Log:       n.log,
 		OwnPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
+		Lifetime:  time.Duration(n.config.Ipns.RecordLifetime),
 	}
 	n.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

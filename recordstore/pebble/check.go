@@ -61,7 +61,7 @@ func (s *Store) checkValue(kind byte, p pair) Damage {
 	switch kind {
 	case kindEntry:
 		var e recordstore.Entry
-		e, d.Err = decodeEntry(p.value)
+		e, d.Err = decodeEntry(p.value, s.before)
 		d.Name = e.Name
 		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
 	case kindHistory:

@@ -15,7 +15,15 @@ import (
 // all before it. Numbers are varints, a byte string is its length and itself,
 // a time its Unix second and the nanoseconds after it. Records are stored as
 // they were signed.
-const layout = 1
+//
+// An entry of layout 1 lacks Entered and Span. The generation has layout 2 since
+// then: a version that does not know layout 2 reads it before anything else, and
+// refuses the store as a whole instead of leaving names out.
+const (
+	layout           = 1
+	entryLayout      = 2
+	generationLayout = 2
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -23,7 +31,11 @@ var errDamaged = errors.New("stored value is damaged")
 
 type encoder struct{ b []byte }
 
-func newEncoder(size int) *encoder { return &encoder{append(make([]byte, 0, size), layout)} }
+func newEncoder(size int) *encoder { return newEncoderOf(layout, size) }
+
+func newEncoderOf(layout byte, size int) *encoder {
+	return &encoder{append(make([]byte, 0, size), layout)}
+}
 
 func (e *encoder) uint(v uint64)  { e.b = binary.AppendUvarint(e.b, v) }
 func (e *encoder) bytes(v []byte) { e.uint(uint64(len(v))); e.b = append(e.b, v...) }
@@ -60,20 +72,24 @@ func (e *encoder) sum() []byte {
 // decoder reads what encoder wrote. After the first error it returns zero
 // values, and err tells.
 type decoder struct {
-	b   []byte
-	err error
+	b      []byte
+	layout byte
+	err    error
 }
 
-func newDecoder(b []byte) *decoder {
+func newDecoder(b []byte) *decoder { return newDecoderOf(layout, b) }
+
+// newDecoderOf reads a value of a layout up to the newest.
+func newDecoderOf(newest byte, b []byte) *decoder {
 	d := &decoder{}
 	n := len(b) - 4
 	switch {
 	case n < 1 || crc32.Checksum(b[:n], castagnoli) != binary.BigEndian.Uint32(b[n:]):
 		d.err = errDamaged
-	case b[0] != layout:
+	case b[0] < 1 || b[0] > newest:
 		d.err = fmt.Errorf("stored value has layout %d, which this version does not know", b[0])
 	default:
-		d.b = b[1:n]
+		d.b, d.layout = b[1:n], b[0]
 	}
 	return d
 }
@@ -182,7 +198,7 @@ func encodeEntry(e recordstore.Entry) []byte {
 	for _, r := range e.Kept() {
 		size += len(r.Raw())
 	}
-	w := newEncoder(size)
+	w := newEncoderOf(entryLayout, size)
 	w.bytes(e.Name.Binary())
 	w.uint(e.Version)
 	w.uint(uint64(e.Origin))
@@ -191,6 +207,8 @@ func encodeEntry(e recordstore.Entry) []byte {
 	w.uint(e.Next)
 	w.uint(e.Forks)
 	w.b = append(w.b, e.Known[:]...)
+	w.b = append(w.b, e.Entered[:]...)
+	w.uint(uint64(e.Span))
 	w.time(e.Changed)
 	w.record(e.Record)
 	w.records(e.Rivals)
@@ -198,8 +216,10 @@ func encodeEntry(e recordstore.Entry) []byte {
 	return w.sum()
 }
 
-func decodeEntry(b []byte) (recordstore.Entry, error) {
-	d := newDecoder(b)
+// decodeEntry reads an entry. Those of layout 1 entered before the generation was
+// written in layout 2: in the one that it had then.
+func decodeEntry(b []byte, before recordstore.Generation) (recordstore.Entry, error) {
+	d := newDecoderOf(entryLayout, b)
 	e := recordstore.Entry{Name: d.name()}
 	e.Version = d.uint()
 	e.Origin = recordstore.Origin(d.uint())
@@ -208,6 +228,10 @@ func decodeEntry(b []byte) (recordstore.Entry, error) {
 	e.Next = d.uint()
 	e.Forks = d.uint()
 	copy(e.Known[:], d.take(uint64(len(e.Known))))
+	if e.Entered = before; d.layout > 1 {
+		copy(e.Entered[:], d.take(uint64(len(e.Entered))))
+		e.Span = time.Duration(d.uint())
+	}
 	e.Changed = d.time()
 	e.Record = d.record(e.Name)
 	e.Rivals = d.records(e.Name, recordstore.MaxRivals)

@@ -80,6 +80,10 @@ type Store struct {
 	use    sync.RWMutex // held for reading during every operation
 	closed bool         // guarded by use
 
+	// before is the generation in which entries of layout 1 came in: the one that
+	// the store had when it was first opened by a version that writes layout 2.
+	before recordstore.Generation
+
 	genMu sync.Mutex // guards gen
 	gen   recordstore.Generation
 }
@@ -183,7 +187,7 @@ func (s *Store) durable(name ipns.Name) (recordstore.Entry, error) {
 // read returns the newest entry, durable or not.
 func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 	err = s.get(s.nameKey(kindEntry, name), func(b []byte) error {
-		e, err = decodeEntry(b)
+		e, err = decodeEntry(b, s.before)
 		return err
 	})
 	return e, err

@@ -168,7 +168,7 @@ func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[r
 				yield(recordstore.Entry{}, fmt.Errorf("scan of %v: %w", region, err))
 				return
 			}
-			e, err := decodeEntry(p.value)
+			e, err := decodeEntry(p.value, s.before)
 			if err != nil {
 				s.damaged(p.key, err)
 				continue

@@ -35,10 +35,14 @@ const testifyEvery = time.Minute
 // stands further back than the witness, it lies in another directory or has another
 // generation, or the witness came with it and is another file than it says.
 func (s *Store) attest() error {
-	found := true
+	found, old := true, false
 	err := s.get(s.key(kindGeneration), func(b []byte) error {
-		d := newDecoder(b)
+		d := newDecoderOf(generationLayout, b)
 		copy(s.gen[:], d.take(uint64(len(s.gen))))
+		if s.before, old = s.gen, true; d.layout > 1 {
+			copy(s.before[:], d.take(uint64(len(s.before))))
+			old = false
+		}
 		return d.done()
 	})
 	switch {
@@ -48,7 +52,14 @@ func (s *Store) attest() error {
 		return err
 	}
 	if !found {
+		s.before = recordstore.Generation{}
 		return s.Renew()
+	}
+	if old {
+		// Before anything of layout 2 is written.
+		if err := s.writeGeneration(s.gen); err != nil {
+			return err
+		}
 	}
 	if s.witness == "" {
 		return nil
@@ -86,15 +97,19 @@ func (s *Store) Renew() error {
 	defer s.use.RUnlock()
 	var gen recordstore.Generation
 	rand.Read(gen[:])
-	w := newEncoder(32)
-	w.b = append(w.b, gen[:]...)
-	if err := s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync); err != nil {
+	if err := s.writeGeneration(gen); err != nil {
 		return fmt.Errorf("begin a new generation: %w", err)
 	}
 	s.genMu.Lock()
 	s.gen = gen
 	s.genMu.Unlock()
 	return s.testify()
+}
+
+func (s *Store) writeGeneration(gen recordstore.Generation) error {
+	w := newEncoderOf(generationLayout, 64)
+	w.b = append(append(w.b, gen[:]...), s.before[:]...)
+	return s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync)
 }
 
 // Generation implements recordstore.Store.

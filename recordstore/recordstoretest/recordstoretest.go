@@ -64,6 +64,7 @@ func testEntry(t *testing.T, s recordstore.Store) {
 	e.Rivals = []*ipns.Record{k.Record(t, 7, Value(2), Epoch.Add(time.Minute))}
 	e.Staged = []*ipns.Record{k.Record(t, 8, Value(3), Epoch.Add(2*time.Hour)), k.Record(t, 9, Value(4), Epoch.Add(3*time.Hour))}
 	e.Forks, e.Tenant, e.Known = 3, "tenant ü", recordstore.Generation{1, 2, 15: 3}
+	e.Entered, e.Span = recordstore.Generation{4, 15: 5}, 90*time.Minute
 	stored := mustSwap(t, s, e)
 	e.Version = stored.Version
 	if d := Equal(e, stored); d != "" {
