@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"path"
 	"strings"
 
 	chunk "github.com/ipfs/boxo/chunker"
@@ -62,17 +61,22 @@ type Added struct {
 	Root bool   // the last event of a tree: it is now stored, pinned and on disk, whatever was asked for
 }
 
-// Add imports trees, one after the other, and tells each entry when its CID is known: files and links in the order in
-// which they came, then the directories, children first, the root last. It ends with the first error. Whoever stops
-// earlier leaves blocks that nobody refers to, but no pin.
+// Add imports trees, and tells each entry when its CID is known: files and links in the order in which they came, and,
+// when an entry of another tree comes or there are no more, the directories of the tree, children first, the root last.
+// It ends with the first error. Whoever stops earlier leaves blocks that nobody refers to, but no pin.
 //
-// Beside one block per level of the file that is being read, it holds up to 2 MiB of blocks, the links of each directory
-// that is not finished, and the event of each directory of the tree.
+// Entries of a tree may come in any order, and a directory more than once; anything else that comes twice in a directory
+// is an error, which is told at the end of the tree. A tree that is entered again after another one is told a second
+// time, as a whole, after the last entry; its first part then has a pin too.
+//
+// Beside one block per level of the file that is being read, it holds up to 2 MiB of blocks, 65,536 links, more of them in
+// a temporary file, the links of a directory that is being finished and those above it, and the names of finished trees.
 func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {
 		a, err := s.newImport(ctx, o, yield)
 		if err == nil {
 			err = a.run(entries)
+			err = errors.Join(err, a.links.reset(), a.earlier.close())
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(Added{}, fmt.Errorf("add: %w", err))
@@ -83,7 +87,8 @@ func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddO
 // errStopped ends an import whose consumer wants no more events.
 var errStopped = errors.New("consumer stopped")
 
-// importer is one call of Add. Directories are built from the root down: open holds those that may still get entries.
+// importer is one call of Add. Files become blocks as they come; directories are built from their sorted links when the
+// tree ends.
 type importer struct {
 	ctx     context.Context
 	store   *Store
@@ -93,14 +98,19 @@ type importer struct {
 	dag     *blockBuffer
 	yield   func(Added, error) bool
 
-	open []*openDir
-	done []Added // finished directories of the current tree, children first
+	root  string     // of the current tree; "" with Wrap, and if there is none
+	links linkSorter // of the current tree
+
+	// What is needed to tell a tree again: the links of finished trees, and which of these were entered again.
+	earlier  *linkFile
+	finished map[string]bool // false: not entered again
+
+	open []*openDir // while directories are built: one inside the other
 }
 
 type openDir struct {
-	path  string
-	dir   uio.Directory
-	names map[string]struct{} // what it holds: a second entry of the same name must not replace the first
+	path string
+	dir  uio.Directory
 }
 
 func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, error) bool) (*importer, error) {
@@ -108,7 +118,7 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 	if err != nil {
 		return nil, fmt.Errorf("CID version %d: must be 0 or 1", o.CIDVersion)
 	}
-	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: builder}
+	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: builder, finished: make(map[string]bool)}
 	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.CIDVersion == 1
 	if a.opts.Chunker == "" {
 		a.opts.Chunker = defaultChunker
@@ -123,157 +133,7 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 	return a, nil
 }
 
-func (a *importer) run(entries iter.Seq2[Entry, error]) error {
-	if a.opts.Wrap {
-		if err := a.openDir(""); err != nil {
-			return err
-		}
-	}
-	for e, err := range entries {
-		if err == nil {
-			err = a.ctx.Err()
-		}
-		if err == nil {
-			err = a.add(e)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return a.closeDirs(0)
-}
-
-// add takes one entry: it finishes the directories that the entry is not in, and begins those that it is in.
-func (a *importer) add(e Entry) error {
-	if path.Clean("/" + e.Path)[1:] != e.Path {
-		return fmt.Errorf("%q is not a clean relative path", e.Path)
-	}
-	if e.Path == "" && e.Mode.IsDir() {
-		return nil // the directory around all entries, which is there if Wrap says so
-	}
-	parents := strings.Split(e.Path, "/")
-	if len(parents) > maxDepth {
-		return fmt.Errorf("%.100s…: more than %d directories deep", e.Path, maxDepth)
-	}
-	if !e.Mode.IsDir() {
-		parents = parents[:len(parents)-1]
-	}
-	if err := a.enter(parents); err != nil {
-		return err
-	}
-	if e.Mode.IsDir() {
-		return nil
-	}
-	node, err := a.leaf(e)
-	if err != nil {
-		return fmt.Errorf("%s: %w", e.Path, err)
-	}
-	name := e.Path
-	if name == "" {
-		name = node.Cid().String()
-	}
-	added, err := event(name, node)
-	if err != nil {
-		return err
-	}
-	return a.finish(added, node)
-}
-
-// enter leaves open exactly the directories parents, one inside the other.
-func (a *importer) enter(parents []string) error {
-	base := 0
-	if a.opts.Wrap {
-		base = 1 // the directory around all stays open
-	}
-	same := 0
-	for same < len(parents) && base+same < len(a.open) && a.open[base+same].path == strings.Join(parents[:same+1], "/") {
-		same++
-	}
-	if err := a.closeDirs(base + same); err != nil {
-		return err
-	}
-	for ; same < len(parents); same++ {
-		if err := a.openDir(strings.Join(parents[:same+1], "/")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *importer) openDir(name string) error {
-	if err := a.claim(name); err != nil {
-		return err
-	}
-	dir, err := uio.NewDirectory(a.dag, uio.WithCidBuilder(a.builder))
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	a.open = append(a.open, &openDir{path: name, dir: dir, names: make(map[string]struct{})})
-	return nil
-}
-
-// claim books the name of a new entry in its directory.
-func (a *importer) claim(name string) error {
-	if len(a.open) == 0 {
-		return nil
-	}
-	names, base := a.open[len(a.open)-1].names, path.Base(name)
-	if _, taken := names[base]; taken {
-		return fmt.Errorf("%s comes twice, or its directory was left and entered again", name)
-	}
-	names[base] = struct{}{}
-	return nil
-}
-
-// closeDirs finishes open directories, the innermost first, until n are left.
-func (a *importer) closeDirs(n int) error {
-	for len(a.open) > n {
-		d := a.open[len(a.open)-1]
-		a.open = a.open[:len(a.open)-1]
-		node, err := d.dir.GetNode()
-		if err != nil {
-			return fmt.Errorf("%s: %w", d.path, err)
-		}
-		if err := a.dag.Add(a.ctx, node); err != nil {
-			return fmt.Errorf("%s: %w", d.path, err)
-		}
-		added, err := event(d.path, node)
-		if err != nil {
-			return err
-		}
-		if len(a.open) == 0 {
-			return a.finishRoot(added)
-		}
-		a.done = append(a.done, added)
-		if err := a.link(d.path, node); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// finish places a file or link: in the innermost open directory, or as a tree of its own.
-func (a *importer) finish(added Added, node ipld.Node) error {
-	if len(a.open) == 0 {
-		return a.finishRoot(added)
-	}
-	if err := a.claim(added.Name); err != nil {
-		return err
-	}
-	if err := a.link(added.Name, node); err != nil {
-		return err
-	}
-	return a.tell(added)
-}
-
-func (a *importer) link(name string, node ipld.Node) error {
-	if err := a.open[len(a.open)-1].dir.AddChild(a.ctx, path.Base(name), node); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// finishRoot makes a finished tree durable and only then tells of its directories. The blocks are written before the
+// finishRoot makes a finished tree durable and only then tells of its root. The blocks are written before the
 // pin: a crash between them leaves a tree that is there, but not pinned.
 func (a *importer) finishRoot(root Added) error {
 	if err := a.dag.flush(a.ctx); err != nil {
@@ -293,14 +153,7 @@ func (a *importer) finishRoot(root Added) error {
 		}
 	}
 	root.Root = true
-	dirs := append(a.done, root)
-	a.done = nil
-	for _, d := range dirs {
-		if err := a.tell(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.tell(root)
 }
 
 func (a *importer) tell(added Added) error {

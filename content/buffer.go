@@ -24,7 +24,7 @@ type blockBuffer struct {
 var _ ipld.DAGService = (*blockBuffer)(nil)
 
 func (b *blockBuffer) Add(ctx context.Context, n ipld.Node) error {
-	if b.to == nil {
+	if _, written := n.(linkedNode); written || b.to == nil {
 		return nil
 	}
 	b.nodes = append(b.nodes, n)

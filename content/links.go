@@ -1,0 +1,266 @@
+package content
+
+import (
+	"bufio"
+	"cmp"
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+)
+
+// linksInMemory is how many links an import holds before it writes them to a temporary file.
+const linksInMemory = 1 << 16
+
+// treeLink is what stands at a path of a tree. Without a CID it is a directory that has yet to be built.
+type treeLink struct {
+	path string
+	cid  cid.Cid
+	size uint64
+}
+
+func (l treeLink) isDir() bool { return !l.cid.Defined() }
+
+// compareLinks orders links so that a directory comes before what it holds, and nothing else between the two. Of one
+// path, what is no directory comes first.
+func compareLinks(a, b treeLink) int {
+	n := min(len(a.path), len(b.path))
+	for i := range n {
+		x, y := a.path[i], b.path[i]
+		switch {
+		case x == y:
+		case x == '/':
+			return -1
+		case y == '/':
+			return 1
+		default:
+			return cmp.Compare(x, y)
+		}
+	}
+	if c := cmp.Compare(len(a.path), len(b.path)); c != 0 || a.isDir() == b.isDir() {
+		return c
+	} else if b.isDir() {
+		return -1
+	}
+	return 1
+}
+
+// linkSorter sorts links, in a temporary file if there are more than linksInMemory. The zero value is ready.
+type linkSorter struct {
+	held []treeLink
+	file *linkFile
+	runs []int64 // where each sorted run ends in the file
+}
+
+func (s *linkSorter) add(l treeLink) error {
+	s.held = append(s.held, l)
+	if len(s.held) < linksInMemory {
+		return nil
+	}
+	if s.file == nil {
+		var err error
+		if s.file, err = newLinkFile(); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(s.held, compareLinks)
+	for _, l := range s.held {
+		if err := s.file.write(l); err != nil {
+			return err
+		}
+	}
+	s.runs = append(s.runs, s.file.size)
+	s.forget()
+	return nil
+}
+
+func (s *linkSorter) forget() {
+	clear(s.held)
+	s.held = s.held[:0]
+}
+
+// sorted yields all links in order.
+func (s *linkSorter) sorted() iter.Seq2[treeLink, error] {
+	return func(yield func(treeLink, error) bool) {
+		slices.SortFunc(s.held, compareLinks)
+		var m merge
+		defer func() { m.stop() }()
+		err := m.begin(func(yield func(treeLink, error) bool) {
+			for _, l := range s.held {
+				if !yield(l, nil) {
+					return
+				}
+			}
+		})
+		start := int64(0)
+		for _, end := range s.runs {
+			err = errors.Join(err, m.begin(s.file.read(start, end)))
+			start = end
+		}
+		for err == nil && len(m) > 0 {
+			if !yield(m[0].head, nil) {
+				return
+			}
+			err = m.step()
+		}
+		if err != nil {
+			yield(treeLink{}, err)
+		}
+	}
+}
+
+// reset forgets all links.
+func (s *linkSorter) reset() error {
+	s.forget()
+	s.runs = nil
+	f := s.file
+	s.file = nil
+	return f.close()
+}
+
+// merge is a heap of sorted sequences, that with the lowest head first.
+type merge []*sequence
+
+type sequence struct {
+	head treeLink
+	next func() (treeLink, error, bool)
+	stop func()
+}
+
+// begin adds a sequence.
+func (m *merge) begin(links iter.Seq2[treeLink, error]) error {
+	next, stop := iter.Pull2(links)
+	head, err, ok := next()
+	if !ok || err != nil {
+		stop()
+		return err
+	}
+	heap.Push(m, &sequence{head, next, stop})
+	return nil
+}
+
+// step drops the lowest head.
+func (m *merge) step() error {
+	first := (*m)[0]
+	head, err, ok := first.next()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		heap.Pop(m)
+		return nil
+	}
+	first.head = head
+	heap.Fix(m, 0)
+	return nil
+}
+
+func (m merge) stop() {
+	for _, s := range m {
+		s.stop()
+	}
+}
+
+// The methods of a heap.
+
+func (m merge) Len() int           { return len(m) }
+func (m merge) Less(i, j int) bool { return compareLinks(m[i].head, m[j].head) < 0 }
+func (m merge) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m *merge) Push(x any)        { *m = append(*m, x.(*sequence)) }
+
+func (m *merge) Pop() any {
+	last := len(*m) - 1
+	s := (*m)[last]
+	(*m)[last] = nil
+	*m = (*m)[:last]
+	return s
+}
+
+// linkFile is a temporary file of links, which the file system forgets with the process.
+type linkFile struct {
+	f    *os.File
+	w    *bufio.Writer
+	size int64
+	buf  []byte
+}
+
+func newLinkFile() (*linkFile, error) {
+	f, err := os.CreateTemp("", "ipns-add-*")
+	if err != nil {
+		return nil, fmt.Errorf("keep the links of a large tree: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &linkFile{f: f, w: bufio.NewWriter(f)}, nil
+}
+
+func (lf *linkFile) write(l treeLink) error {
+	b := binary.AppendUvarint(lf.buf[:0], uint64(len(l.path)))
+	b = append(b, l.path...)
+	c := l.cid.Bytes()
+	b = binary.AppendUvarint(b, uint64(len(c)))
+	b = append(b, c...)
+	b = binary.AppendUvarint(b, l.size)
+	lf.buf = b
+	lf.size += int64(len(b))
+	if _, err := lf.w.Write(b); err != nil {
+		return fmt.Errorf("keep the links of a large tree: %w", err)
+	}
+	return nil
+}
+
+// read yields the links between two offsets.
+func (lf *linkFile) read(start, end int64) iter.Seq2[treeLink, error] {
+	return func(yield func(treeLink, error) bool) {
+		err := lf.w.Flush()
+		r := bufio.NewReader(io.NewSectionReader(lf.f, start, end-start))
+		for err == nil {
+			if _, e := r.Peek(1); e == io.EOF {
+				return
+			}
+			var l treeLink
+			if l, err = readLink(r); err == nil && !yield(l, nil) {
+				return
+			}
+		}
+		yield(treeLink{}, fmt.Errorf("read back the links of a large tree: %w", err))
+	}
+}
+
+func readLink(r *bufio.Reader) (l treeLink, err error) {
+	part := func() []byte {
+		var n uint64
+		if n, err = binary.ReadUvarint(r); err != nil {
+			return nil
+		}
+		b := make([]byte, n)
+		_, err = io.ReadFull(r, b)
+		return b
+	}
+	if l.path = string(part()); err != nil {
+		return l, err
+	}
+	c := part()
+	if err == nil && len(c) > 0 {
+		l.cid, err = cid.Cast(c)
+	}
+	if err == nil {
+		l.size, err = binary.ReadUvarint(r)
+	}
+	return l, err
+}
+
+// close gives the space back. A nil file has none.
+func (lf *linkFile) close() error {
+	if lf == nil {
+		return nil
+	}
+	return lf.f.Close()
+}

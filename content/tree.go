@@ -1,0 +1,276 @@
+package content
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"strings"
+
+	uio "github.com/ipfs/boxo/ipld/unixfs/io"
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+)
+
+// maxTrees bounds the directories side by side in one import.
+const maxTrees = 1 << 20
+
+func (a *importer) run(entries iter.Seq2[Entry, error]) error {
+	for e, err := range entries {
+		if err == nil {
+			err = a.ctx.Err()
+		}
+		if err == nil {
+			err = a.add(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a.opts.Wrap {
+		return a.build(a.links.sorted())
+	}
+	if err := a.leave(false); err != nil {
+		return err
+	}
+	return a.tellAgain()
+}
+
+// add takes one entry: a file or link becomes blocks, and what is in a directory a link of the current tree.
+func (a *importer) add(e Entry) error {
+	if path.Clean("/" + e.Path)[1:] != e.Path {
+		return fmt.Errorf("%q is not a clean relative path", e.Path)
+	}
+	isDir := e.Mode.IsDir()
+	if e.Path == "" && isDir {
+		return nil // the directory around all entries, which is there if Wrap says so
+	}
+	root, _, below := strings.Cut(e.Path, "/")
+	if strings.Count(e.Path, "/") >= maxDepth {
+		return fmt.Errorf("%.100s…: more than %d directories deep", e.Path, maxDepth)
+	}
+	alone := !a.opts.Wrap && !isDir && !below // a tree of its own
+	if !a.opts.Wrap && root != a.root {
+		if err := a.leave(true); err != nil {
+			return err
+		}
+		if !alone {
+			a.root = root
+		}
+	}
+	if isDir {
+		return a.links.add(treeLink{path: e.Path})
+	}
+	node, err := a.leaf(e)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.Path, err)
+	}
+	name := e.Path
+	if name == "" {
+		name = node.Cid().String()
+	}
+	added, err := event(name, node)
+	if err != nil {
+		return err
+	}
+	if alone {
+		return a.finishRoot(added)
+	}
+	if err := a.links.add(treeLink{name, added.CID, added.Size}); err != nil {
+		return err
+	}
+	return a.tell(added)
+}
+
+// leave ends the current tree, if there is one. A tree that was ended before is only noted, to be told again at the end.
+// Without more to come, nothing is noted that needs not be.
+func (a *importer) leave(more bool) error {
+	if a.root == "" {
+		return nil
+	}
+	links := a.links.sorted()
+	_, again := a.finished[a.root]
+	if more || again {
+		links = a.noting(links)
+	}
+	var err error
+	if again {
+		for _, e := range links {
+			err = errors.Join(err, e)
+		}
+	} else {
+		err = a.build(links)
+	}
+	if err = errors.Join(err, a.links.reset()); err != nil {
+		return err
+	}
+	if a.finished[a.root] = again; len(a.finished) > maxTrees {
+		return fmt.Errorf("more than %d directories side by side", maxTrees)
+	}
+	a.root = ""
+	return nil
+}
+
+// noting yields links and writes them down.
+func (a *importer) noting(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, error] {
+	return func(yield func(treeLink, error) bool) {
+		for l, err := range links {
+			if err == nil && a.earlier == nil {
+				a.earlier, err = newLinkFile()
+			}
+			if err == nil {
+				err = a.earlier.write(l)
+			}
+			if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// tellAgain finishes the trees that were entered again.
+func (a *importer) tellAgain() error {
+	if a.earlier == nil {
+		return nil
+	}
+	for l, err := range a.earlier.read(0, a.earlier.size) {
+		if err != nil {
+			return err
+		}
+		root, _, _ := strings.Cut(l.path, "/")
+		if !a.finished[root] {
+			continue
+		}
+		if err := a.links.add(l); err != nil {
+			return err
+		}
+	}
+	return a.build(a.links.sorted())
+}
+
+// build makes the directories of one or more trees from their sorted links.
+func (a *importer) build(links iter.Seq2[treeLink, error]) error {
+	if a.opts.Wrap {
+		if err := a.openDir(""); err != nil {
+			return err
+		}
+	}
+	last := "" // path of the last link that is no directory
+	for l, err := range links {
+		if err == nil {
+			err = a.ctx.Err()
+		}
+		if err == nil {
+			err = a.place(l, last)
+		}
+		if err != nil {
+			return err
+		}
+		if !l.isDir() {
+			last = l.path
+		}
+	}
+	return a.closeDirs(0)
+}
+
+// place puts a link into its directory: it finishes the directories that the link is not in, and begins those that it
+// is in.
+func (a *importer) place(l treeLink, last string) error {
+	n := len(a.open)
+	for n > 0 && !a.open[n-1].holds(l) {
+		n--
+	}
+	if err := a.closeDirs(n); err != nil {
+		return err
+	}
+	if !l.isDir() && l.path == last {
+		return fmt.Errorf("%s comes twice", l.path)
+	}
+	at := 0 // where in the path the first element begins that is not open
+	if n > 0 && a.open[n-1].path != "" {
+		at = min(len(a.open[n-1].path)+1, len(l.path))
+	}
+	for at < len(l.path) {
+		end := strings.IndexByte(l.path[at:], '/')
+		if end < 0 && !l.isDir() {
+			break
+		}
+		if end < 0 {
+			end = len(l.path) - at
+		}
+		dir := l.path[:at+end]
+		if dir == last {
+			return fmt.Errorf("%s comes twice: as a directory, and as something else", dir)
+		}
+		if err := a.openDir(dir); err != nil {
+			return err
+		}
+		at += end + 1
+	}
+	if l.isDir() {
+		return nil
+	}
+	return a.link(l.path, linkedNode{cid: l.cid, size: l.size})
+}
+
+// holds reports whether l is d, or somewhere in it.
+func (d *openDir) holds(l treeLink) bool {
+	rest, ok := strings.CutPrefix(l.path, d.path)
+	return ok && (d.path == "" || rest == "" && l.isDir() || strings.HasPrefix(rest, "/"))
+}
+
+func (a *importer) openDir(name string) error {
+	dir, err := uio.NewDirectory(a.dag, uio.WithCidBuilder(a.builder))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	a.open = append(a.open, &openDir{path: name, dir: dir})
+	return nil
+}
+
+// closeDirs finishes open directories, the innermost first, until n are left.
+func (a *importer) closeDirs(n int) error {
+	for len(a.open) > n {
+		d := a.open[len(a.open)-1]
+		a.open = a.open[:len(a.open)-1]
+		node, err := d.dir.GetNode()
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+		if err := a.dag.Add(a.ctx, node); err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+		added, err := event(d.path, node)
+		if err != nil {
+			return err
+		}
+		if len(a.open) == 0 {
+			return a.finishRoot(added)
+		}
+		if err := a.link(d.path, node); err != nil {
+			return err
+		}
+		if err := a.tell(added); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// link puts a node into the innermost open directory.
+func (a *importer) link(name string, node ipld.Node) error {
+	if err := a.open[len(a.open)-1].dir.AddChild(a.ctx, path.Base(name), node); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// linkedNode is a node of which no more is left than what links tell. Its block is written already.
+type linkedNode struct {
+	ipld.Node
+	cid  cid.Cid
+	size uint64
+}
+
+func (n linkedNode) Cid() cid.Cid          { return n.cid }
+func (n linkedNode) Size() (uint64, error) { return n.size, nil }
