@@ -112,7 +112,20 @@ func (c *Client) KeyRemove(ctx context.Context, req KeyRemoveRequest) (KeysRemov
 
 // Add implements [Node].
 func (c *Client) Add(ctx context.Context, req AddRequest) iter.Seq2[Added, error] {
-	return streamed[Added](ctx, c, "add", req)
+	type line struct {
+		Added
+		Message, Type string // of a failedAdd
+	}
+	return func(yield func(Added, error) bool) {
+		for l, err := range streamed[line](ctx, c, "add", req) {
+			if err == nil && l.Type == "error" {
+				err = &Error{Message: l.Message}
+			}
+			if !yield(l.Added, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Cat implements [Node].

@@ -10,12 +10,13 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"strings"
+	"path"
 )
 
 // Media types of the parts of an upload. A part of any other type is a file.
 const (
 	folderType  = "application/x-directory"
+	formType    = "multipart/form-data" // an older one for folders
 	symlinkType = "application/symlink"
 	fileType    = "application/octet-stream"
 )
@@ -45,7 +46,7 @@ func uploaded(r *http.Request, name string) (io.Reader, error) {
 func readFiles(mr *multipart.Reader) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		for {
-			part, err := mr.NextRawPart()
+			part, err := mr.NextPart()
 			if err == io.EOF { // not errors.Is: an upload without its end is an error that wraps io.EOF
 				return
 			}
@@ -66,18 +67,23 @@ func fileOf(part *multipart.Part) (File, error) {
 	if err != nil {
 		return File{}, Refuse(fmt.Errorf("read the upload: %w", err))
 	}
-	path, err := url.QueryUnescape(params["filename"])
-	if err != nil {
-		return File{}, Refuse(fmt.Errorf("read the upload: file name: %w", err))
-	}
-	f := File{Path: strings.Trim(path, "/"), Body: part}
+	f := File{Path: filePath(params["filename"]), Body: part}
 	switch kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind {
-	case folderType:
+	case folderType, formType:
 		f.Kind = Folder
 	case symlinkType:
 		f.Kind = Symlink
 	}
 	return f, nil
+}
+
+// filePath reads the file name of a part as Kubo does. Its clients escape it, curl and browsers don't: what is no valid
+// escape is meant as it stands. The path that comes out is clean and leads nowhere above its root.
+func filePath(name string) string {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return path.Clean("/" + name)[1:]
 }
 
 // writeFiles writes files and folders as an upload.

@@ -80,7 +80,7 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 				if !started {
 					return err
 				}
-				w.Header().Set(streamError, err.Error())
+				failLate(w, req, asText, err)
 				return nil
 			}
 			if !started {
@@ -103,6 +103,22 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 			start(w, asText, req)
 		}
 		return nil
+	}
+}
+
+// failedAdd is the last line of an add that failed after its first. Clients in JavaScript can't read trailers, nor do
+// those behind some proxies; kubo-rpc-client throws at a Hash that is there and empty.
+type failedAdd struct {
+	Name, Hash, Message string
+	Code                int
+	Type                string
+}
+
+// failLate ends a reply of status 200 with an error.
+func failLate(w http.ResponseWriter, req any, asText bool, err error) {
+	w.Header().Set(streamError, err.Error())
+	if _, ok := req.(AddRequest); ok && !asText {
+		_ = json.NewEncoder(w).Encode(failedAdd{Message: err.Error(), Type: "error"}) // the caller may be gone
 	}
 }
 

@@ -2,10 +2,13 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"iter"
 	"log"
 	"mime/multipart"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -39,7 +42,10 @@ type adder struct{ Node }
 func (adder) Add(_ context.Context, req AddRequest) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {
 		for f, err := range req.Files {
-			if err != nil || !yield(Added{Name: f.Path}, nil) {
+			if err == nil && f.Path == "broken" {
+				err = errors.New("disk on fire")
+			}
+			if err != nil || !yield(Added{Name: f.Path, Hash: "Qm"}, nil) {
 				yield(Added{}, err)
 				return
 			}
@@ -74,5 +80,95 @@ func TestRequestsAfterUploads(t *testing.T) {
 	srv.Close()
 	if complaints.Len() > 0 {
 		t.Errorf("the server says:\n%s", complaints.String())
+	}
+}
+
+// The names are those that Kubo 0.43 takes the files for.
+func TestNamesOfUploadedFiles(t *testing.T) {
+	for sent, want := range map[string]string{
+		`filename="a b"`:                 "a b",
+		`filename=a%20b`:                 "a b",
+		`filename="a+b"`:                 "a b",
+		`filename="a%2Bb"`:               "a+b",
+		`filename="100% wool.txt"`:       "100% wool.txt",
+		`filename="100%25 wool.txt"`:     "100% wool.txt",
+		`filename="50%+1"`:               "50%+1",
+		`filename="%2541"`:               "%41",
+		`filename="a%2Fb"`:               "a/b",
+		`filename="./a//b"`:              "a/b",
+		`filename="/a/./b/"`:             "a/b",
+		`filename="../../etc/passwd"`:    "etc/passwd",
+		`filename="a/../../b"`:           "b",
+		`filename=".."`:                  "",
+		`filename="ünï"`:                 "ünï",
+		`filename="say \"hi\".txt"`:      `say "hi".txt`,
+		`filename="C:\dev\f"`:            `C:\dev\f`,
+		`filename*=UTF-8''%E2%82%AC%20x`: "€ x",
+		`name="file"`:                    "",
+		`filename=""`:                    "",
+	} {
+		body := "--b\r\nContent-Disposition: form-data; " + sent + "\r\n\r\nx\r\n--b--\r\n"
+		for f, err := range readFiles(multipart.NewReader(strings.NewReader(body), "b")) {
+			if err != nil || f.Path != want {
+				t.Errorf("%s: %q, %v; want %q", sent, f.Path, err, want)
+			}
+		}
+	}
+}
+
+// What our own client sends comes out as it went in.
+func TestNamesSurviveOurUpload(t *testing.T) {
+	srv := httptest.NewServer(&Handler{Node: adder{}})
+	defer srv.Close()
+	c, err := NewClient(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"100% wool", "%41", "a+b", "a b/c", "ünï", `q"uote`, "new\nline", "%"} {
+		for a, err := range c.Add(t.Context(), AddRequest{Files: func(yield func(File, error) bool) {
+			yield(File{Path: name, Body: strings.NewReader("x")}, nil)
+		}}) {
+			if err != nil || a.Name != name {
+				t.Errorf("%q came out as %q, %v", name, a.Name, err)
+			}
+		}
+	}
+}
+
+func TestFailedAddEndsWithALineThatClientsTakeForAnError(t *testing.T) {
+	srv := httptest.NewServer(&Handler{Node: adder{}})
+	defer srv.Close()
+	const body = "--b\r\nContent-Disposition: form-data; filename=f\r\n\r\nx\r\n" +
+		"--b\r\nContent-Disposition: form-data; filename=broken\r\n\r\nx\r\n--b--\r\n"
+	resp, err := srv.Client().Post(srv.URL+Prefix+"add", "multipart/form-data; boundary=b", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const last = `{"Name":"","Hash":"","Message":"disk on fire","Code":0,"Type":"error"}` + "\n"
+	if !strings.HasSuffix(string(b), "}\n"+last) || resp.Trailer.Get(streamError) != "disk on fire" {
+		t.Errorf("%s and the trailer %v", b, resp.Trailer)
+	}
+}
+
+// A proxy may drop the trailer.
+func TestClientSeesAFailedAddWithoutTrailer(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = json.NewEncoder(w).Encode(Added{Name: "f", Hash: "Qm"})
+		_ = json.NewEncoder(w).Encode(failedAdd{Message: "disk on fire", Type: "error"})
+	}))
+	defer srv.Close()
+	c, err := NewClient(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Last(c.Add(t.Context(), AddRequest{Files: func(func(File, error) bool) {}}))
+	if err == nil || err.Error() != "disk on fire" {
+		t.Errorf("error %v", err)
 	}
 }
