@@ -93,14 +93,14 @@ func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter
 	}
 }
 
-// take takes up to n records.
-func take(next func() (*ipns.Record, bool), n int) (batch []*ipns.Record) {
+// take takes up to n records or names.
+func take[T any](next func() (T, bool), n int) (batch []T) {
 	for len(batch) < n {
-		rec, ok := next()
+		one, ok := next()
 		if !ok {
 			break
 		}
-		batch = append(batch, rec)
+		batch = append(batch, one)
 	}
 	return batch
 }
@@ -125,13 +125,18 @@ func (r *Router) sweepBatch(ctx context.Context, region keyspace.Region, batch [
 	if err := r.exploreOnce(ctx, region); err != nil {
 		return err
 	}
-	s, err := r.newSweep(ctx, batch)
+	items, err := newItems(batch)
 	if err != nil {
 		return err
 	}
+	return r.newSweep(ctx, items, replicas).run(yield)
+}
+
+// run makes the visits, and ends the sweep.
+func (s *sweep) run(yield func(routing.Ack, error) bool) error {
 	defer s.end()
 	for round := range sweepRounds {
-		visits := s.plan(ctx)
+		visits := s.plan(s.ctx)
 		if len(visits) == 0 && round == 0 {
 			return routing.ErrNoTargets
 		}
@@ -155,10 +160,11 @@ type sweep struct {
 	wg     sync.WaitGroup
 
 	items   []item
+	copies  int // of how many servers each is for
 	targets map[peer.ID]*target
 	todo    []int // items that a server did not take since the last plan
 	known   int   // how many servers were in the map when a plan looked at all
-	of      int   // how many servers should hold a record
+	of      int   // how many servers there are for a record, at most copies
 
 	slots  chan struct{}   // one for each visit that keeps others from being made
 	behind chan struct{}   // one for each visit that does so no more
@@ -168,17 +174,13 @@ type sweep struct {
 	flying int             // not done
 }
 
-func (r *Router) newSweep(ctx context.Context, batch []*ipns.Record) (*sweep, error) {
-	items, err := newItems(batch)
-	if err != nil {
-		return nil, err
-	}
+func (r *Router) newSweep(ctx context.Context, items []item, copies int) *sweep {
 	ctx, cancel := context.WithCancel(ctx)
 	return &sweep{
-		r: r, ctx: ctx, cancel: cancel, items: items, targets: make(map[peer.ID]*target),
+		r: r, ctx: ctx, cancel: cancel, items: items, copies: copies, targets: make(map[peer.ID]*target),
 		slots: make(chan struct{}, r.visits), behind: make(chan struct{}, lateShare*r.visits),
 		late: make(chan *visit), done: make(chan *visit), busy: make(map[*visit]bool),
-	}, nil
+	}
 }
 
 // end ends all visits and waits for them.

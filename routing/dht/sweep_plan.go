@@ -15,14 +15,16 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// item is one record of a sweep.
+// item is one record of a sweep, or one name that is asked for.
 type item struct {
-	rec   *ipns.Record
-	frame []byte // the request that puts it, the same for all servers
+	name  ipns.Name
+	rec   *ipns.Record // nil: servers are asked what they have
+	frame []byte       // the request that puts it or asks, the same for all servers
 
-	given   []*target // who was or is being given it
-	took    int       // how many of those have taken it
-	refused int       // how many refused it, and have nothing newer
+	given   []*target    // who was or is being given it, or asked
+	took    int          // how many of those have taken it, or answered
+	refused int          // how many refused it, and have nothing newer
+	best    *ipns.Record // the newest answer
 }
 
 // target is a server in a sweep.
@@ -42,7 +44,7 @@ func newItems(batch []*ipns.Record) ([]item, error) {
 		if err != nil {
 			return nil, err
 		}
-		items[i] = item{rec: rec, frame: frame}
+		items[i] = item{name: rec.Name(), rec: rec, frame: frame}
 	}
 	return items, nil
 }
@@ -75,7 +77,7 @@ func (s *sweep) plan(ctx context.Context) []*visit {
 	}
 	if s.r.servers.Len() > s.known {
 		s.known = s.r.servers.Len()
-		s.of = min(replicas, len(s.r.servers.closest(keyspace.Key{}, replicas, now)))
+		s.of = min(s.copies, len(s.r.servers.closest(keyspace.Key{}, s.copies, now)))
 		for i := range s.items {
 			look(i)
 		}
@@ -107,12 +109,12 @@ func (s *sweep) target(id peer.ID) *target {
 // IP group before them are beyond that number. This node's own server keeps the
 // record if it is closer than the last of them.
 func (s *sweep) wanted(ctx context.Context, it *item, now time.Time) []contact {
-	key, count := keyspace.Key(it.rec.Name().Kad()), replicas+it.refused
+	key, count := keyspace.Key(it.name.Kad()), s.copies+it.refused
 	near, missing := spread(s.r.servers.closest(key, count, now), count)
 	if missing > 0 && len(near) == count {
 		near, _ = spread(s.r.servers.closest(key, 2*count, now), count)
 	}
-	if it.given == nil && s.r.own != nil && len(near) > 0 &&
+	if it.rec != nil && it.given == nil && s.r.own != nil && len(near) > 0 &&
 		keyspace.Closer(key, keyspace.KeyOf([]byte(s.r.host.ID())), near[len(near)-1].key) < 0 {
 		s.r.keepOwn(ctx, it.rec)
 	}
@@ -146,12 +148,15 @@ func (s *sweep) report(v *visit, yield func(routing.Ack, error) bool) bool {
 	for at, i := range v.items {
 		it, o := &s.items[i], v.outcomes[at]
 		ack := routing.Ack{
-			Name: it.rec.Name(), Target: v.target.name, Network: s.r.network,
+			Name: it.name, Target: v.target.name, Network: s.r.network,
 			Err: o.err, Newer: o.newer, RTT: o.rtt, Of: s.of, Extra: o.err == nil && it.took >= s.of,
 		}
 		switch {
 		case o.err == nil:
 			it.took++
+			if o.have != nil && (it.best == nil || ipns.Compare(o.have, it.best) > 0) {
+				it.best = o.have
+			}
 		case o.newer == nil:
 			s.todo = append(s.todo, i)
 			if !errors.Is(o.err, errLost) {

@@ -46,6 +46,7 @@ type outcome struct {
 	rtt   time.Duration
 	err   error
 	newer *ipns.Record
+	have  *ipns.Record // what it answered, if it was asked
 }
 
 // visit gives a server its records, all on one stream. On the first visit it
@@ -80,7 +81,12 @@ func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 			return nil
 		}
 		i -= len(questions)
-		if err == nil && !bytes.Equal(a.msg.GetRecord().GetValue(), items[v.items[i]].rec.Raw()) {
+		it, have := &items[v.items[i]], (*ipns.Record)(nil)
+		switch {
+		case err != nil:
+		case it.rec == nil:
+			have = r.recordIn(a.msg, it.name)
+		case !bytes.Equal(a.msg.GetRecord().GetValue(), it.rec.Raw()):
 			err = errNotConfirmed
 		}
 		if err == nil {
@@ -88,7 +94,7 @@ func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 		} else {
 			refused++
 		}
-		v.outcomes[i] = outcome{told: true, rtt: a.rtt, err: err}
+		v.outcomes[i] = outcome{told: true, rtt: a.rtt, err: err, have: have}
 		if refused > refusals+taken/refusalShare {
 			return errUnwilling
 		}
@@ -144,6 +150,7 @@ func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) 
 		switch {
 		case !o.told:
 			o.err = err
+		case rec == nil:
 		case o.err == nil:
 			taken = rec
 		case errors.Is(o.err, errRefused) && ctx.Err() == nil:
