@@ -114,6 +114,9 @@ type openDir struct {
 }
 
 func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, error) bool) (*importer, error) {
+	if err := CheckPinName(o.PinName); err != nil {
+		return nil, err
+	}
 	builder, err := merkledag.PrefixForCidVersion(o.CIDVersion)
 	if err != nil {
 		return nil, fmt.Errorf("CID version %d: must be 0 or 1", o.CIDVersion)

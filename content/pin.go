@@ -32,16 +32,24 @@ type Pin struct {
 	Via  cid.Cid // of an indirect pin, where known: the recursive pin above it
 }
 
+// CheckPinName returns an error if a pin cannot have the name.
+func CheckPinName(name string) error {
+	if len(name) > maxPinName {
+		return fmt.Errorf("pin: name of %d bytes is longer than %d", len(name), maxPinName)
+	}
+	return nil
+}
+
 // ErrNotPinned says that a CID has no pin of its own.
 var ErrNotPinned = pin.ErrNotPinned
 
 // Pin keeps the block c, with all below it if t is [Recursive], after fetching what is not here. Pinning again changes
 // nothing but the name. A block that is pinned recursively can't be pinned directly.
 func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) error {
-	if len(name) > maxPinName {
-		return fmt.Errorf("pin: name of %d bytes is longer than %d", len(name), maxPinName)
+	err := CheckPinName(name)
+	if err != nil {
+		return err
 	}
-	var err error
 	switch t {
 	case Recursive:
 		// The pinner would drop an existing pin before it fetches, and lose it if that fails.

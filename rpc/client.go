@@ -22,6 +22,9 @@ import (
 
 // Client is a [Node] behind an HTTP API. Use [NewClient].
 type Client struct {
+	// Offline asks for answers with what the node has, see [Offline].
+	Offline bool
+
 	base string // http://host:port
 	http *http.Client
 }
@@ -63,6 +66,9 @@ func (c *Client) Close() error {
 // post sends a request and returns the reply if it is a success.
 func (c *Client) post(ctx context.Context, command string, req any) (*http.Response, error) {
 	q := encode(req)
+	if c.Offline || IsOffline(ctx) {
+		q.Set(offlineOptions[0], "true")
+	}
 	body, contentType := upload(req) // its writer ends when the transport closes it
 	u := c.base + Prefix + command
 	if len(q) > 0 {

@@ -10,6 +10,11 @@ import (
 
 // AddRequest adds files and folders.
 type AddRequest struct {
+	_ struct{} `kubo:"hash=sha2-256 trickle,t=false inline=false inline-limit=32 max-file-links=174 max-directory-links=0 max-hamt-fanout=256"`
+	_ struct{} `kubo:"preserve-mode=false preserve-mtime=false mode mtime mtime-nsecs empty-dirs,E=true"`
+	_ struct{} `kubo:"nocopy=false fscache=false to-files fast-provide-dag=false fast-provide-wait=false"`
+	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
+
 	// Files are what to add: folders before what they contain.
 	Files      iter.Seq2[File, error]
 	CIDVersion *int   `opt:"cid-version" help:"0 or 1 (0, unless raw leaves are asked for)"`
@@ -63,6 +68,8 @@ func (req AddRequest) Text(a Added) string {
 
 // CatRequest reads a file.
 type CatRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Path   string `arg:"ipfs-path,stdin"`
 	Offset int64  `opt:"offset,o" help:"where to begin, in bytes"`
 	Length *int64 `opt:"length,l" help:"how many bytes to read"`
@@ -70,6 +77,8 @@ type CatRequest struct {
 
 // PinAddRequest keeps content.
 type PinAddRequest struct {
+	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false cid-base upgrade-cidv0-in-output=false offline=false local,L=false"`
+
 	Paths     []string `arg:"ipfs-path,stdin"`
 	Recursive bool     `opt:"recursive,r" default:"true" help:"pin all that the root leads to"`
 	Name      string   `opt:"name,n" help:"name of the pin"`
@@ -94,6 +103,8 @@ func (req PinAddRequest) Text(p Pins) string {
 
 // PinRemoveRequest stops keeping content.
 type PinRemoveRequest struct {
+	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
+
 	Paths     []string `arg:"ipfs-path,stdin"`
 	Recursive bool     `opt:"recursive,r" default:"true" help:"the pin is recursive"`
 }
@@ -109,6 +120,8 @@ func (PinRemoveRequest) Text(p Pins) string {
 
 // PinListRequest asks what is kept.
 type PinListRequest struct {
+	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
+
 	Paths  []string `arg:"ipfs-path,optional"`
 	Type   string   `opt:"type,t" default:"all" help:"direct, indirect, recursive or all"`
 	Quiet  bool     `opt:"quiet,q" help:"print CIDs only"`
@@ -153,6 +166,8 @@ func (req PinListRequest) line(cid, kind, name string) string {
 
 // ProvideRequest announces content.
 type ProvideRequest struct {
+	_ struct{} `kubo:"recursive,r=false offline=false local,L=false"`
+
 	CIDs []string `arg:"key"`
 }
 

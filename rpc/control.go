@@ -10,6 +10,7 @@ import (
 // VersionRequest asks for the version.
 type VersionRequest struct {
 	Number bool `opt:"number,n" help:"only the version number"`
+	Commit bool `opt:"commit" help:"the commit that it was built from too"`
 	Repo   bool `opt:"repo" help:"only the version of the repo"`
 	All    bool `opt:"all" help:"everything"`
 }
@@ -26,14 +27,21 @@ func (req VersionRequest) Text(v Version) string {
 		return fmt.Sprintf("ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
 	case req.Repo:
 		return v.Repo + "\n"
-	case req.Number:
-		return v.Version + "\n"
 	}
-	return "ipns version " + v.Version + "\n"
+	number := v.Version
+	if req.Commit && v.Commit != "" {
+		number += "-" + v.Commit
+	}
+	if req.Number {
+		return number + "\n"
+	}
+	return "ipns version " + number + "\n"
 }
 
 // IDRequest asks who a peer is.
 type IDRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Peer   string `arg:"peerid,optional"`
 	Format string `opt:"format,f" help:"print by this template: <id> <aver> <pver> <pubkey> <addrs> <protocols>"`
 	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
@@ -72,6 +80,8 @@ func (req IDRequest) Text(id ID) string {
 
 // ConfigRequest reads a config value, or sets it.
 type ConfigRequest struct {
+	_ struct{} `kubo:"expand-auto=false"`
+
 	Key   string  `arg:"key"`
 	Value *string `arg:"value,optional"`
 	Bool  bool    `opt:"bool" help:"the value is a boolean"`
@@ -93,7 +103,9 @@ func (req ConfigRequest) Text(v ConfigValue) string {
 }
 
 // ConfigShowRequest asks for the whole config.
-type ConfigShowRequest struct{}
+type ConfigShowRequest struct {
+	_ struct{} `kubo:"expand-auto=false"`
+}
 
 // ConfigTree is the whole config without the private key.
 type ConfigTree map[string]any

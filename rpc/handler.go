@@ -34,6 +34,9 @@ type Handler struct {
 	// Origins are more web origins that may use the API: "https://app.example",
 	// or "*" for all.
 	Origins []string
+	// Offline says that the node has no network, so that no request must be kept
+	// from it.
+	Offline bool
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +79,12 @@ func (h *Handler) run(run route, w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), d)
 		defer cancel()
 		r = r.WithContext(ctx)
+	}
+	if q := r.URL.Query(); asksOffline(q) {
+		r = r.WithContext(Offline(r.Context()))
+		if h.Offline {
+			r.URL.RawQuery = withoutOffline(q).Encode()
+		}
 	}
 	if err := run(h.Node, w, r); err != nil {
 		fail(w, err)

@@ -13,6 +13,8 @@ import (
 
 // PublishRequest points a name to a path.
 type PublishRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Path           string         `arg:"ipfs-path,stdin"`
 	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
 	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path leads somewhere before publishing"`
@@ -99,9 +101,10 @@ const maxUpload = 1 << 20
 
 // NamePutRequest puts a signed record on the network.
 type NamePutRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false force,f=false"`
+
 	Name           string    `arg:"name"`
 	Record         io.Reader `file:"record,stdin"`
-	Force          bool      `opt:"force,f" help:"skip the check against the record that is known"`
 	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
 	AllowDelegated bool      `opt:"allow-delegated" help:"put it by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
 	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
@@ -235,6 +238,8 @@ func (LogRequest) Text(l Log) string {
 
 // RollbackRequest publishes an old value of a name again.
 type RollbackRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Name         string `arg:"name"`
 	To           string `arg:"sequence or cid"`
 	AllowOffline bool   `opt:"allow-offline" help:"succeed once the record is stored"`
@@ -400,6 +405,8 @@ type RoutingGetRequest struct {
 
 // RoutingPutRequest puts a raw value into the routing system.
 type RoutingPutRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Key          string    `arg:"key"`
 	Value        io.Reader `file:"value-file,stdin"`
 	AllowOffline bool      `opt:"allow-offline" help:"succeed once the value is stored here"`

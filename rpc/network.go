@@ -21,6 +21,8 @@ func (s Strings) lines() string {
 
 // SwarmConnectRequest connects to peers.
 type SwarmConnectRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
 	Addresses []string `arg:"address,stdin"`
 }
 
@@ -29,6 +31,8 @@ func (SwarmConnectRequest) Text(s Strings) string { return s.lines() }
 
 // SwarmPeersRequest asks for the connected peers.
 type SwarmPeersRequest struct {
+	_ struct{} `kubo:"identify=false"`
+
 	Verbose   bool `opt:"verbose,v" help:"print all that is known"`
 	Streams   bool `opt:"streams" help:"print the open streams too"`
 	Latency   bool `opt:"latency" help:"print the latency too"`

@@ -208,17 +208,26 @@ func (o *Option) zero() string {
 	return fresh.String()
 }
 
-// decode reads a query into the request. Unknown options mean nothing.
+// decode reads a query into the request. Options that Kubo has and the request
+// has not are refused; those that neither has mean nothing, as with Kubo.
 func decode(q url.Values, req any) error {
 	SetDefaults(req)
+	if err := refuseAbsent(q, req); err != nil {
+		return err
+	}
 	args := q["arg"]
+	given := len(args)
 	for _, o := range Options(req) {
 		if !o.Arg {
 			for _, name := range append([]string{o.Name}, o.Aliases...) {
-				if !q.Has(name) {
+				values := q[name]
+				if len(values) == 0 {
 					continue
 				}
-				if err := o.Set(q.Get(name)); err != nil {
+				if len(values) > 1 {
+					return &optionError{fmt.Errorf("expected key %s to have only a single value, received %v", name, values)}
+				}
+				if err := o.Set(values[0]); err != nil {
 					return err
 				}
 			}
@@ -237,6 +246,9 @@ func decode(q url.Values, req any) error {
 			}
 		}
 		args = args[n:]
+	}
+	if len(args) > 0 {
+		return &optionError{fmt.Errorf("expected %d argument(s), got %d", given-len(args), given)}
 	}
 	return nil
 }

@@ -78,7 +78,21 @@ func bind(cmd *cobra.Command, req any) {
 			short = ""
 		}
 	}
+	for _, a := range rpc.AbsentOptions(req) {
+		f := cmd.Flags().VarPF(absent{a}, a.Name, "", "")
+		f.Hidden = true
+		if a.IsBool() {
+			f.NoOptDefVal = "true"
+		}
+	}
 }
+
+// absent is the flag of an option of Kubo's that a command does not have.
+type absent struct{ rpc.Absent }
+
+func (a absent) Set(value string) error { return a.Check(value) }
+func (a absent) String() string         { return "" }
+func (a absent) Type() string           { return "string" }
 
 // request fills a request from the arguments and calls f with the node.
 func (c *cli) request(cmd *cobra.Command, args []string, req any, f func(context.Context, rpc.Node) error) error {

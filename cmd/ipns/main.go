@@ -189,5 +189,6 @@ func (c *cli) withClient(addr string, f func(rpc.Node) error) error {
 		return err
 	}
 	defer client.Close()
+	client.Offline = c.offline
 	return f(client)
 }

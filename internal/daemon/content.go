@@ -198,6 +198,9 @@ func (n *Node) PinAdd(ctx context.Context, req rpc.PinAddRequest) (rpc.Pins, err
 		kind = content.Direct
 	}
 	var pins rpc.Pins
+	if err := content.CheckPinName(req.Name); err != nil {
+		return pins, err // before anything is fetched
+	}
 	for _, text := range req.Paths {
 		c, err := n.root(ctx, text)
 		if err != nil {
@@ -241,6 +244,10 @@ func (n *Node) PinList(ctx context.Context, req rpc.PinListRequest) iter.Seq2[rp
 		kinds := []string{"direct", "indirect", "recursive", "all"}
 		if !slices.Contains(kinds, req.Type) {
 			yield(rpc.PinList{}, fmt.Errorf("invalid type '%s', must be one of {direct, indirect, recursive, all}", req.Type))
+			return
+		}
+		if err := content.CheckPinName(req.Name); err != nil {
+			yield(rpc.PinList{}, err)
 			return
 		}
 		all := rpc.PinList{Keys: map[string]rpc.PinType{}}

@@ -27,6 +27,9 @@ func (n *Node) NamePut(ctx context.Context, req rpc.NamePutRequest) (rpc.Put, er
 	if req.AllowOffline && req.AllowDelegated {
 		return rpc.Put{}, errBothFlags
 	}
+	if req.AllowDelegated {
+		return rpc.Put{}, errNoDelegates
+	}
 	name, err := parseName(req.Name)
 	if err != nil {
 		return rpc.Put{}, fmt.Errorf("invalid IPNS name: %w", err)
@@ -250,7 +253,7 @@ func (n *Node) NameStatus(ctx context.Context, req rpc.StatusRequest) (rpc.Statu
 			return rpc.Statuses{}, err
 		}
 		s, err := n.status(ctx, e)
-		if err == nil && n.router != nil && !req.Local {
+		if err == nil && n.router != nil && !req.Local && !n.offline(ctx) {
 			s.Network = n.held(ctx, e)
 		}
 		return rpc.Statuses{One: &s}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
@@ -64,10 +66,10 @@ func (n *Node) preparePublish(ctx context.Context, req rpc.PublishRequest) (*pub
 	if p.request.Value, err = parsePath(req.Path); err != nil {
 		return nil, err
 	}
+	if req.AllowDelegated {
+		return nil, errNoDelegates // there is nothing that would publish by HTTP
+	}
 	if n.host == nil && !req.AllowOffline {
-		if req.AllowDelegated {
-			return nil, errNoDelegates
-		}
 		return nil, errPublishOff
 	}
 	if p.key, err = n.findKey(req.Key); err != nil {
@@ -75,7 +77,7 @@ func (n *Node) preparePublish(ctx context.Context, req rpc.PublishRequest) (*pub
 	}
 	p.name = encode(p.key.name)
 	if req.Resolve {
-		if err := n.mustExist(ctx, p.request.Value); err != nil {
+		if err := n.mustExist(ctx, p.request.Value, p.key.name); err != nil {
 			return nil, err
 		}
 	}
@@ -113,16 +115,21 @@ func (n *Node) publishFields(req rpc.PublishRequest) (publisher.Request, error) 
 	return out, err
 }
 
-// mustExist returns an error unless a path leads somewhere.
-func (n *Node) mustExist(ctx context.Context, path string) error {
+// mustExist returns an error unless a path leads somewhere, and not by way of the
+// name that is to have it as its value: that name would then lead to itself.
+func (n *Node) mustExist(ctx context.Context, path string, own ipns.Name) error {
 	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
 	immutable := path
 	if strings.HasPrefix(path, "/ipns/") {
-		var err error
-		if immutable, err = n.resolve(ctx, path); err != nil {
+		res, err := n.resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
+		if ownHop(res.Hops, own) || startsAt(path, own) {
+			return fmt.Errorf("%s would lead to itself: %s goes by way of it; name the content, or pass --resolve=false", own, path)
+		}
+		if err != nil {
 			return err
 		}
+		immutable = res.Path
 	}
 	if strings.HasPrefix(immutable, "/ipld/") {
 		return nil // what lies inside of blocks is not looked at
@@ -135,6 +142,22 @@ func (n *Node) mustExist(ctx context.Context, path string) error {
 		return fmt.Errorf("%w; pass --resolve=false to publish %s all the same", err, path)
 	}
 	return nil
+}
+
+// ownHop reports whether a name is among the steps of a resolution.
+func ownHop(hops []resolver.Hop, own ipns.Name) bool {
+	return slices.ContainsFunc(hops, func(h resolver.Hop) bool { return isName(h.Root, own) })
+}
+
+// startsAt reports whether a path begins with a name.
+func startsAt(path string, own ipns.Name) bool {
+	root, _, _ := strings.Cut(strings.TrimPrefix(path, "/ipns/"), "/")
+	return isName(root, own)
+}
+
+func isName(text string, own ipns.Name) bool {
+	name, err := ipns.ParseName(text)
+	return err == nil && name == own
 }
 
 func (n *Node) has(ctx context.Context, c cid.Cid) error {

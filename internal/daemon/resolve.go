@@ -16,7 +16,7 @@ import (
 // NameResolve implements [rpc.Names].
 func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq2[rpc.Resolved, error] {
 	return func(yield func(rpc.Resolved, error) bool) {
-		path, o, err := n.resolveOptions(req)
+		path, o, err := n.resolveOptions(ctx, req)
 		if err != nil {
 			yield(rpc.Resolved{}, err)
 			return
@@ -64,7 +64,7 @@ func resolved(res resolver.Resolution, verbose bool) rpc.Resolved {
 	return out
 }
 
-func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.Options, err error) {
+func (n *Node) resolveOptions(ctx context.Context, req rpc.ResolveRequest) (path string, o resolver.Options, err error) {
 	if req.Timeout < 0 {
 		return "", o, errors.New("DHT timeout value must be >= 0")
 	}
@@ -75,7 +75,7 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/ipns/") {
 		return "", o, fmt.Errorf("%q is not an IPNS name", path)
 	}
-	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout, Offline: n.host == nil}
+	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout, Offline: n.offline(ctx)}
 	if req.Timeout == 0 {
 		o.Timeout = -1
 	}
@@ -89,9 +89,12 @@ func (n *Node) resolveOptions(req rpc.ResolveRequest) (path string, o resolver.O
 	return path, o, nil
 }
 
+// offline reports whether a request is to be answered with what is here.
+func (n *Node) offline(ctx context.Context) bool { return n.host == nil || rpc.IsOffline(ctx) }
+
 // resolve follows a path that begins with /ipns/ to what it means now.
 func (n *Node) resolve(ctx context.Context, path string) (string, error) {
-	res, err := n.resolver.Resolve(ctx, path, resolver.Options{Offline: n.host == nil})
+	res, err := n.resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
 	return res.Path, err
 }
 
@@ -105,7 +108,7 @@ func (n *Node) NameGet(ctx context.Context, req rpc.NameGetRequest) (rpc.Stream,
 	if err == nil {
 		rec, err = n.record(ctx, name)
 	}
-	if err != nil && n.host == nil {
+	if err != nil && n.offline(ctx) {
 		err = rpc.ErrOffline // with a network there may be another answer
 	}
 	if err != nil {
@@ -117,7 +120,7 @@ func (n *Node) NameGet(ctx context.Context, req rpc.NameGetRequest) (rpc.Stream,
 
 // record finds the newest record of a name.
 func (n *Node) record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
-	hop, err := n.resolver.Lookup(ctx, name, resolver.Options{})
+	hop, err := n.resolver.Lookup(ctx, name, resolver.Options{Offline: n.offline(ctx)})
 	if errors.Is(err, resolver.ErrNotFound) {
 		return nil, errors.New("routing: not found")
 	}

@@ -190,6 +190,6 @@ func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host 
 
 func (n *Node) apiHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(rpc.Prefix, &rpc.Handler{Node: n, Origins: n.config.API.HTTPHeaders["Access-Control-Allow-Origin"]})
+	mux.Handle(rpc.Prefix, &rpc.Handler{Node: n, Offline: n.host == nil, Origins: n.config.API.HTTPHeaders["Access-Control-Allow-Origin"]})
 	return mux
 }
