@@ -64,6 +64,7 @@ type Node struct {
 	name ipns.Name
 	keys *keystore.Store
 
+	disk    *store.Disk
 	db      *pebble.DB
 	records *store.Store
 	book    *names.Book
@@ -268,14 +269,14 @@ func (n *Node) openKeys() error {
 }
 
 func (n *Node) openDatabase() error {
-	disk := &store.Disk{Dir: n.repo.Database()}
-	db, err := store.OpenDB(disk, n.log)
+	n.disk = &store.Disk{Dir: n.repo.Database()}
+	db, err := store.OpenDB(n.disk, n.log)
 	if err != nil {
 		return err
 	}
 	n.db = db
 	n.onClose(db.Close)
-	n.records, err = store.New(db, store.Options{Disk: disk, Log: n.log, Witness: n.repo.Database() + ".witness"})
+	n.records, err = store.New(db, store.Options{Disk: n.disk, Log: n.log, Witness: n.repo.Database() + ".witness"})
 	if err != nil {
 		return err
 	}
@@ -321,6 +322,9 @@ func (n *Node) openDHT(ctx context.Context) error {
 	n.dht, err = dht.New(n.host, dht.Config{
 		Mode:          mode,
 		Store:         datastore,
+		Values:        dht.Limit{Count: n.config.Routing.MaxValues, Bytes: n.config.Routing.MaxValueBytes},
+		Providers:     dht.Limit{Count: n.config.Routing.MaxProviders, Bytes: n.config.Routing.MaxProviderBytes},
+		Scarce:        n.disk.Scarce,
 		Bootstrap:     func() []peer.AddrInfo { return n.bootstrap },
 		LoopbackOnLAN: n.config.Routing.LoopbackAddressesOnLanDHT,
 		Opener:        &n.opener,

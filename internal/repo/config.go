@@ -56,6 +56,15 @@ type Routing struct {
 	// LoopbackAddressesOnLanDHT keeps loopback addresses on the LAN DHT, for
 	// several nodes on one machine.
 	LoopbackAddressesOnLanDHT bool
+
+	// What others may make this node's DHT server keep: values (records of names,
+	// public keys) and who provides content, each in number and in bytes on disk;
+	// 0: 40,000 values, 65,536 providers, 32 MiB each. This node's own values have as
+	// much room again. Not keys of Kubo's.
+	MaxValues        int   `json:",omitempty"`
+	MaxValueBytes    int64 `json:",omitempty"`
+	MaxProviders     int   `json:",omitempty"`
+	MaxProviderBytes int64 `json:",omitempty"`
 }
 
 // Ipns says how names are kept and remembered.
@@ -187,6 +196,9 @@ func (c *Config) check() error {
 	}
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")
+	}
+	if r := c.Routing; r.MaxValues < 0 || r.MaxValueBytes < 0 || r.MaxProviders < 0 || r.MaxProviderBytes < 0 {
+		return errors.New("config settings Routing.MaxValues, MaxValueBytes, MaxProviders and MaxProviderBytes cannot be negative: 0 stands for the default")
 	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)

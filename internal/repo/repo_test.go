@@ -151,6 +151,7 @@ func TestSetRefuses(t *testing.T) {
 		{"Ipns.RecordLifetime", "1h", "config setting IPNS.RecordLifetime (1h0m0s) must be >= IPNS.RepublishPeriod (4h0m0s), otherwise records expire before they are republished"},
 		{"Ipns.ResolveCacheSize", -1, "cannot specify negative resolve cache size"},
 		{"Ipns.SweepVisits", 1025, "config setting Ipns.SweepVisits is not between 0 and 1024: 1025"},
+		{"Routing.MaxValueBytes", -1, "cannot be negative"},
 		{"Addresses", "x", "cannot unmarshal"},
 		{"Addresses.API.Port", "x", `"API" is no section`},
 		{"API.Authorizations", map[string]any{"Bob": 1}, "not supported"},

@@ -110,6 +110,17 @@ func (d *Disk) fs() vfs.FS {
 
 // Full reports whether there is too little space to write.
 func (d *Disk) Full() bool {
+	return d.lacks(1)
+}
+
+// Scarce reports whether less is free than twice the reserve: what strangers send
+// is not worth the space then, which is left to the Store.
+func (d *Disk) Scarce() bool {
+	return d.lacks(2)
+}
+
+// lacks reports whether less is free than so many reserves.
+func (d *Disk) lacks(reserves int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waiting > 0 {
@@ -119,7 +130,7 @@ func (d *Disk) Full() bool {
 	if reserve == 0 {
 		reserve = DefaultReserve
 	}
-	return reserve > 0 && d.available() < reserve
+	return reserve > 0 && d.available() < reserves*reserve
 }
 
 // available returns the free space in bytes. Call with mu held.

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/goipns/ipns/recordstore"
+	ours "github.com/goipns/ipns/recordstore/pebble"
 )
 
 // fullFS is a disk that is full while full is set, and becomes so by itself after
@@ -130,4 +131,24 @@ func TestR13F6FullDisk(t *testing.T) {
 	}
 	t.Logf("disk full at each of %d writes: all refused with ErrFull (%d in doubt), reads went on, 0 acknowledged lost, writing again after at most %v",
 		full, doubts, slowest.Round(time.Millisecond))
+}
+
+// roomFS has so many bytes free.
+type roomFS struct {
+	vfs.FS
+	free uint64
+}
+
+func (f roomFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: f.free}, nil
+}
+
+// Strangers' data ends before the reserve begins.
+func TestDiskIsScarceBeforeItIsFull(t *testing.T) {
+	for free, want := range map[uint64][2]bool{300: {false, false}, 200: {false, false}, 199: {true, false}, 100: {true, false}, 99: {true, true}} {
+		disk := &ours.Disk{Dir: "db", FS: roomFS{vfs.NewMem(), free}, Reserve: 100}
+		if got := [2]bool{disk.Scarce(), disk.Full()}; got != want {
+			t.Errorf("%d bytes free: scarce and full are %v, want %v", free, got, want)
+		}
+	}
 }

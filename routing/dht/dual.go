@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -40,6 +41,16 @@ type Config struct {
 	// them. Nil keeps them in memory.
 	Store ds.Batching
 
+	// Values and Providers bound what others make this node keep: records and
+	// keys, and who provides content. What is 0 there is taken from
+	// DefaultValueLimit and DefaultProviderLimit. This node's own values have as
+	// much room again; its own provider records are not counted.
+	Values, Providers Limit
+
+	// Scarce reports that Store has no room for what others put here, which is
+	// refused then. Nil: it always has.
+	Scarce func() bool
+
 	// Bootstrap returns the servers to join the public network by.
 	// Nil: none.
 	Bootstrap func() []peer.AddrInfo
@@ -72,6 +83,20 @@ func (c Config) now() func() time.Time {
 	return c.Now
 }
 
+func (c Config) scarce() func() bool {
+	if c.Scarce == nil {
+		return func() bool { return false }
+	}
+	return c.Scarce
+}
+
+func (c Config) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
 // DHT is this node's part in both networks.
 type DHT struct {
 	// Dual serves others and knows who provides content. Its two halves are not
@@ -79,6 +104,9 @@ type DHT struct {
 	Dual *dual.DHT
 
 	WAN, LAN *Router
+
+	stop    context.CancelFunc // ends running
+	running sync.WaitGroup
 }
 
 // New joins both networks with the host. Close leaves them; the host stays.
@@ -90,7 +118,8 @@ func New(h host.Host, c Config) (*DHT, error) {
 	if c.Opener == nil {
 		c.Opener = &routing.Opener{Now: c.Now}
 	}
-	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), c)
+	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), h.ID(), c)
+	providers := newProviderStore(store, h.ID(), c)
 	wan := []kaddht.Option{
 		// kad-dht takes no validator but boxo's under the prefix of the public
 		// network, so the prefix is ours and the protocol is given whole.
@@ -105,17 +134,23 @@ func New(h host.Host, c Config) (*DHT, error) {
 		lan, lanFilter = append(lan, kaddht.AddressFilter(nil)), nil
 	}
 	d, err := dual.New(h,
-		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values)),
+		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values),
+			kaddht.ProviderDatastore(providers), kaddht.OnRequestHook(values.request)),
 		dual.WanDHTOption(append(wan, kaddht.Validator(Validator(c.Opener)))...),
 		dual.LanDHTOption(lan...))
 	if err != nil {
 		return nil, fmt.Errorf("joining the DHTs: %w", err)
 	}
-	return &DHT{
+	joined := &DHT{
 		Dual: d,
 		WAN:  c.router(d.WAN, "wan", ProtocolWAN, publicAddrs, own),
 		LAN:  c.router(d.LAN, "lan", ProtocolLAN, lanFilter, own),
-	}, nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	joined.stop = stop
+	joined.running.Go(func() { values.load(ctx) })
+	joined.running.Go(func() { providers.load(ctx) })
+	return joined, nil
 }
 
 // router makes the client of one of the two networks.
@@ -142,5 +177,7 @@ func (d *DHT) Bootstrap(ctx context.Context) error { return d.Dual.Bootstrap(ctx
 // Close leaves both networks. It waits for what runs in the background; the
 // host must be closed before the store that was given to New.
 func (d *DHT) Close() error {
+	d.stop()
+	d.running.Wait()
 	return errors.Join(d.WAN.Close(), d.LAN.Close(), d.Dual.Close())
 }

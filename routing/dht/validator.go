@@ -3,12 +3,16 @@ package dht
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	record "github.com/libp2p/go-libp2p-record"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
 )
+
+// maxPublicKey is more than the largest key takes, RSA of 8192 bits.
+const maxPublicKey = 2048
 
 // Validator returns the rules by which a DHT server takes and keeps records:
 // IPNS records under /ipns/ and public keys under /pk/, and nothing else. A server
@@ -20,7 +24,7 @@ func Validator(o *routing.Opener) record.Validator {
 	}
 	return record.NamespacedValidator{
 		"ipns": ipnsValidator{o},
-		"pk":   record.PublicKeyValidator{},
+		"pk":   pkValidator{},
 	}
 }
 
@@ -63,6 +67,35 @@ func (v ipnsValidator) Select(key string, values [][]byte) (int, error) {
 	}
 	return index, nil
 }
+
+// pkValidator takes a public key in its canonical form only: what a peer appends to
+// one would be kept and served.
+type pkValidator struct{}
+
+func (pkValidator) Validate(key string, value []byte) error {
+	id, ok := strings.CutPrefix(key, pkNamespace+"/")
+	if !ok {
+		return errors.New("not a key of a public key")
+	}
+	if len(value) > maxPublicKey {
+		return fmt.Errorf("a public key of %d bytes is too large", len(value))
+	}
+	pub, err := ipns.ParsePublicKey(value)
+	if err != nil {
+		return err
+	}
+	name, err := ipns.NameOf(pub)
+	if err != nil {
+		return err
+	}
+	if id != string(name.Binary()) {
+		return errors.New("the public key is another one's")
+	}
+	return nil
+}
+
+// Select takes any: the valid keys of one id are the same.
+func (pkValidator) Select(string, [][]byte) (int, error) { return 0, nil }
 
 // nameOfKey is the name that a routing key stands for.
 func nameOfKey(key string) (ipns.Name, error) {
