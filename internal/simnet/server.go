@@ -143,7 +143,7 @@ func (s *server) invent(target keyspace.Key) []*pb.Message_Peer {
 }
 
 func (s *server) get(key string) *recpb.Record {
-	raw := s.held(key)
+	raw, at := s.heldSince(key)
 	if raw == nil || s.is(Eclipsing) {
 		return nil
 	}
@@ -151,7 +151,11 @@ func (s *server) get(key string) *recpb.Record {
 		raw = bytes.Clone(raw)
 		raw[len(raw)/2] ^= 1
 	}
-	return &recpb.Record{Key: []byte(key), Value: raw}
+	rec := &recpb.Record{Key: []byte(key), Value: raw}
+	if !at.IsZero() {
+		rec.TimeReceived = at.Add(time.Duration(s.net.ahead.Load())).UTC().Format(time.RFC3339Nano)
+	}
+	return rec
 }
 
 // put reports whether the record was taken, or is said to be.

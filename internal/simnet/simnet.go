@@ -33,6 +33,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goipns/ipns/internal/keyspace"
@@ -60,6 +61,7 @@ type Config struct {
 type Network struct {
 	profile Profile
 	seed    uint64
+	ahead   atomic.Int64 // time.Duration: the servers' clocks
 	opener  opener
 	counted counted
 

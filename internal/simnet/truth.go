@@ -136,6 +136,10 @@ func (n *Network) Slow(p peer.ID, rtt time.Duration) {
 	}
 }
 
+// SetClocks sets how far the servers' clocks are ahead of those of the hosts: it
+// shows where a server says when it took a record.
+func (n *Network) SetClocks(ahead time.Duration) { n.ahead.Store(int64(ahead)) }
+
 // Replace makes a share of the servers leave, and as many new ones come. The
 // departed are dead. To keep the share of dead entries in routing tables as it
 // is, as many of those that were dead before are forgotten by everybody.

@@ -39,15 +39,21 @@ func (v *value) yields(to *value, now time.Time) bool {
 
 // held returns the bytes under the key, or nil.
 func (s *server) held(key string) []byte {
+	raw, _ := s.heldSince(key)
+	return raw
+}
+
+// heldSince returns also when they were put last; zero: that is not kept.
+func (s *server) heldSince(key string) ([]byte, time.Time) {
 	if raw, ok := s.net.counted.get(s, key); ok {
-		return raw
+		return raw, time.Time{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v := s.values[key]; v.serves(time.Now()) {
-		return v.raw
+		return v.raw, v.at
 	}
-	return nil
+	return nil, time.Time{}
 }
 
 // store reports whether the server took the bytes: they are valid, and no

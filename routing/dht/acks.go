@@ -59,7 +59,7 @@ func (a *acks) finish() error {
 // value, the one that the event is about still counts.
 func (a *acks) ack(e event, now time.Time) routing.Ack {
 	return routing.Ack{
-		Target: e.node.id.String(), Err: e.err, Newer: e.newer, RTT: e.rtt,
+		Target: e.node.id.String(), Err: e.err, Newer: e.newer, Before: e.before, Clock: e.clock, RTT: e.rtt,
 		Of: max(1, len(a.put.live(replicas, now))),
 	}
 }

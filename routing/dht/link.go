@@ -237,6 +237,9 @@ func (l *link) answered(f received) {
 	} else {
 		l.blamed, l.width = 0, min(2*l.width, window)
 	}
+	if c.got != nil {
+		c.got(f.msg)
+	}
 	c.end(answer{f.msg, f.at.Sub(c.sent)}, nil)
 }
 
@@ -261,6 +264,8 @@ func (l *link) broken(err error) {
 		again[0].end(answer{}, errRefused)
 		l.blamed, l.width = 0, 2
 		return
+	case wasReset && rested:
+		// The server ended the stream while it rested: nobody is to blame.
 	case wasReset:
 		l.blamed, l.width = len(again), 1
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/routing"
 )
 
 const (
@@ -56,6 +57,11 @@ type event struct {
 	err   error
 	newer *ipns.Record // what a server has that refused a record for it
 	found []contact    // by the survey
+
+	// Of a record, if that was asked for.
+	look   *pb.Message    // the answer of a server that was asked what it held
+	before *ipns.Record   // what that was
+	clock  *routing.Clock // what its clock said
 }
 
 type eventKind uint8

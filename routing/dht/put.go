@@ -1,7 +1,6 @@
 package dht
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
-	record "github.com/libp2p/go-libp2p-record"
 	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -71,6 +69,7 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) i
 	return func(yield func(routing.Ack, error) bool) {
 		name := rec.Name()
 		p := r.newPut(ctx, name.RoutingKey(), rec.Raw())
+		p.looking = newLooking(rec, look)
 		var key sync.WaitGroup
 		defer key.Wait()
 		defer p.end()
@@ -107,6 +106,8 @@ type put struct {
 	verified bool // by a walk just before this put
 	wide     bool // the outermost servers have been asked
 
+	looking *looking // what it finds out beside; nil: nothing
+
 	// newer asks a server that refused whether it has something newer, and for
 	// it. Nil: that cannot be.
 	newer func(context.Context, peer.ID) *ipns.Record
@@ -139,6 +140,10 @@ func (p *put) run(done func(event) bool) error {
 		case e.kind == eventPut:
 			if e.node.put = e.outcome(); e.node.put == putFailed {
 				p.verified = false // something has changed
+			}
+			if p.fast && e.look != nil && e.node.state == known {
+				// The walk that verifies comes later, and need not ask it again.
+				p.heard(event{node: e.node, kind: eventAsked, answer: answer{msg: e.look}})
 			}
 		}
 		if !done(e) {
@@ -232,23 +237,11 @@ func (p *put) sending(now time.Time) int {
 	return count
 }
 
-// offer sends the value to a node. A server that refuses does not say why, so it
-// is asked what it has.
+// offer sends the value to a node.
 func (p *put) offer(n *node, now time.Time) {
 	n.put, n.putAt = putSent, now
-	m := pb.NewMessage(pb.Message_PUT_VALUE, p.key, 0)
-	m.Record = record.MakePutRecord(string(p.key), p.value)
-	p.send(n, eventPut, putTimeout, func(ctx context.Context) event {
-		a, err := p.r.request(ctx, n.id, m)
-		if err == nil && !bytes.Equal(a.msg.GetRecord().GetValue(), p.value) {
-			err = errNotConfirmed
-		}
-		e := event{answer: a, err: err}
-		if errors.Is(err, errRefused) && p.newer != nil {
-			e.newer = p.newer(ctx, n.id)
-		}
-		return e
-	})
+	o := p.newOffering(n)
+	p.send(n, eventPut, putTimeout, o.run)
 }
 
 // outcome is what became of the value at the node.

@@ -77,9 +77,11 @@ func (s *sender) close() {
 	s.cancel()
 	s.wg.Wait()
 	for _, l := range idle {
-		delete(s.links, l.peer)
 		l.stream.reset()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.links) // a request that comes too late may look for its own
 }
 
 // answer is the answer to one request.
@@ -150,8 +152,9 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i i
 	return nil
 }
 
-// enqueue gives the call to the server's link and starts it if it rests.
-func (s *sender) enqueue(p peer.ID, c *call) error {
+// enqueue gives calls to the server's link, to be sent in this order, and starts
+// it if it rests.
+func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
@@ -162,7 +165,7 @@ func (s *sender) enqueue(p peer.ID, c *call) error {
 		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
 		s.links[p] = l
 	}
-	l.queue = append(l.queue, c)
+	l.queue = append(l.queue, calls...)
 	if l.running {
 		l.poke()
 		return nil
@@ -244,6 +247,9 @@ type call struct {
 	done   chan<- result // has room for the result
 	sent   time.Time
 	losses int // how often its stream broke without being reset
+
+	// got, unless nil, is shown the answer before the link sends anything more.
+	got func(*pb.Message)
 }
 
 // end tells the caller what became of the call.
