@@ -1,6 +1,7 @@
 // Package keystore keeps the private keys of a node, one file each, in the
 // layout of Kubo: the file of the key "blog" is named key_ and the lower-case
-// base32 of "blog", and holds a serialized PrivateKey.
+// base32 of "blog", and holds a serialized PrivateKey. A [Keyring] finds keys in
+// it by any text that means one, and signs with them.
 //
 // Invariants: a key file is written as a whole and is on disk when the call
 // returns; none is ever replaced unless the caller asked for that; after a
@@ -16,9 +17,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
@@ -29,6 +31,16 @@ var (
 	// ErrExist says that a key has the name already.
 	ErrExist = errors.New("key by that name already exists, refusing to overwrite")
 )
+
+// notFound is [ErrNotFound] in the words that Kubo has where it is met.
+type notFound string
+
+func (n notFound) Error() string      { return string(n) }
+func (notFound) Is(target error) bool { return target == ErrNotFound }
+
+func noKeyNamed(name string) error {
+	return notFound(fmt.Sprintf("no key named %s was found", name))
+}
 
 // maxKeyFile bounds what is read of a key file, in bytes. The largest key, RSA
 // of 8192 bits, takes less than half.
@@ -45,16 +57,21 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
-var validName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+// maxNameLen is the longest key name in bytes: its file name, in base32, fits
+// into the 255 bytes that file systems allow.
+const maxNameLen = 156
 
-// CheckName returns an error if a key cannot have the name: names have 1 to 128
-// letters, digits, dots, hyphens and underscores.
+// CheckName returns an error if a key can't have the name. Any text of 1 to 156
+// bytes will do, as in Kubo, unless it has control characters: other programs
+// read names line by line.
 func CheckName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("key name must be at least one character")
-	case !validName.MatchString(name):
-		return fmt.Errorf("key name %q: use 1 to 128 of the characters A-Z a-z 0-9 . _ -", name)
+	case len(name) > maxNameLen:
+		return fmt.Errorf("key name of %d bytes: at most %d are possible", len(name), maxNameLen)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("key name %q has control characters or is no UTF-8", name)
 	}
 	return nil
 }
@@ -112,9 +129,27 @@ func (s *Store) Put(name string, key crypto.PrivKey) error {
 	return s.sync()
 }
 
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".tmp-"
+
+// Clean removes what a crash has left of keys that were being written. Nobody
+// else may write meanwhile: call it with the lock of the repo held.
+func (s *Store) Clean() error {
+	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clean the keystore: %w", err)
+		}
+	}
+	return s.sync()
+}
+
 // temp writes a file that nobody can change, and returns its path.
 func (s *Store) temp(content []byte) (string, error) {
-	f, err := os.CreateTemp(s.dir, ".tmp-*")
+	f, err := os.CreateTemp(s.dir, tempPrefix+"*")
 	if err != nil {
 		return "", err
 	}
@@ -167,7 +202,7 @@ func (s *Store) List() ([]string, error) {
 func (s *Store) Remove(name string) error {
 	err := os.Remove(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no key named %s was found", name)
+		return noKeyNamed(name)
 	}
 	if err != nil {
 		return fmt.Errorf("remove key %q: %w", name, err)
@@ -182,17 +217,23 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 		return false, err
 	}
 	if !s.Has(name) {
-		return false, fmt.Errorf("no key named %s was found", name)
+		return false, noKeyNamed(name)
 	}
 	if name == to {
 		return false, nil
 	}
-	if overwrite {
+	switch {
+	case s.same(name, to):
+		// A crash left the key under both names: a rename that does the rest.
+		err = os.Remove(s.path(name))
+	case overwrite:
 		overwrote = s.Has(to)
 		err = os.Rename(s.path(name), s.path(to))
-	} else if err = os.Link(s.path(name), s.path(to)); err == nil {
-		// A crash here leaves the key under both names.
-		err = os.Remove(s.path(name))
+	default:
+		if err = os.Link(s.path(name), s.path(to)); err == nil {
+			// A crash here leaves the key under both names.
+			err = os.Remove(s.path(name))
+		}
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return false, ErrExist
@@ -203,6 +244,16 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 	return overwrote, s.sync()
 }
 
+// same reports whether two names are those of one file.
+func (s *Store) same(name, other string) bool {
+	a, err := os.Stat(s.path(name))
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(s.path(other))
+	return err == nil && os.SameFile(a, b)
+}
+
 func (s *Store) sync() error {
 	d, err := os.Open(s.dir)
 	if err != nil {
@@ -210,4 +261,27 @@ func (s *Store) sync() error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// WriteNew writes a file that only its owner can read, whatever the umask. The
+// file is there as a whole, and on disk, or not at all. It returns [fs.ErrExist]
+// if there is one at path.
+func WriteNew(path string, content []byte) error {
+	s := &Store{dir: filepath.Dir(path)}
+	tmp, err := s.temp(content)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(tmp)
+	err = os.Chmod(tmp, 0o600)
+	if err == nil {
+		err = os.Link(tmp, path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write %s: %w", path, fs.ErrExist)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return s.sync()
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,15 +74,17 @@ func (c *cli) exportKey(name, output, format string) error {
 		return err
 	}
 	if output == "" {
-		output = name + ".key"
+		output = strings.ReplaceAll(name, string(filepath.Separator), "_") + ".key"
 		if format == ipns.KeyFormatPEM {
-			output = name + ".pem"
+			output = strings.TrimSuffix(output, ".key") + ".pem"
 		}
 	}
-	f, err := os.OpenFile(output, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return os.WriteFile(output, b, 0o600) // a pipe or a terminal keeps nothing that could be lost
 	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Close())
+	err = keystore.WriteNew(output, b)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w; name another file with --output, or move that one away", err)
+	}
+	return err
 }

@@ -30,7 +30,11 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	// Nobody else may write what this process makes, whatever the umask was.
+	syscall.Umask(syscall.Umask(0) | 0o022)
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run runs one command line and returns its exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
@@ -150,7 +154,7 @@ func flagError(cmd *cobra.Command, err error) error {
 // repository is the repo that the command works on.
 func (c *cli) repository() (repo.Repo, error) {
 	if c.repoDir != "" {
-		return repo.Repo(c.repoDir), nil
+		return repo.At(c.repoDir)
 	}
 	return repo.Default()
 }

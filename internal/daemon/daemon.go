@@ -62,7 +62,7 @@ type Node struct {
 
 	priv crypto.PrivKey // the key self
 	name ipns.Name
-	keys *keystore.Store
+	keys *keystore.Keyring
 
 	disk    *store.Disk
 	db      *pebble.DB
@@ -72,7 +72,6 @@ type Node struct {
 
 	opener      routing.Opener
 	router      routing.Router // nil offline
-	signers     keyIndex
 	publisher   *publisher.Publisher
 	republisher *republisher.Republisher // runs unless offline
 	resolver    *resolver.Resolver
@@ -171,7 +170,7 @@ func (n *Node) openNames() error {
 	n.republisher = &republisher.Republisher{
 		Book:      n.book,
 		Router:    n.router,
-		Signers:   n.signer,
+		Signers:   n.keys.Signer,
 		Log:       n.log,
 		OwnPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
 		Lifetime:  time.Duration(n.config.Ipns.RecordLifetime),
@@ -264,8 +263,19 @@ func (n *Node) openKeys() error {
 	if id := n.name.PeerID().String(); id != n.config.Identity.PeerID {
 		return bad(fmt.Errorf("PrivKey is that of %s, not of PeerID %s", id, n.config.Identity.PeerID))
 	}
-	n.keys, err = keystore.Open(n.repo.Keystore())
-	return err
+	files, err := keystore.Open(n.repo.Keystore())
+	if err != nil {
+		return err
+	}
+	// Nobody else writes: the caller holds the lock.
+	if err := errors.Join(n.repo.Clean(), files.Clean()); err != nil {
+		n.log.Warn("leftovers of a crash stay", "err", err)
+	}
+	if n.keys, err = keystore.NewKeyring(files, n.priv); err != nil {
+		return err
+	}
+	n.keys.Begin = func(ctx context.Context, name ipns.Name) error { return n.book.Create(ctx, name) }
+	return nil
 }
 
 func (n *Node) openDatabase() error {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -10,7 +9,6 @@ import (
 
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -59,48 +57,5 @@ func TestMetrics(t *testing.T) {
 	}
 	if bad := regexp.MustCompile(`(?m)^ipns_\S+ (NaN|-)`).FindString(text); bad != "" {
 		t.Errorf("metrics have %s", bad)
-	}
-}
-
-// Signers of many names are found, also of keys that were made later.
-func TestSigners(t *testing.T) {
-	n := start(t, newRepo(t), Options{Offline: true})
-	for i := range 20 {
-		key, err := n.KeyGen(t.Context(), rpc.KeyGenRequest{Name: fmt.Sprintf("key%d", i), Type: "ed25519"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, err := ipns.ParseName(key.Id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n.signers.read = n.signers.read.Add(-2 * indexAge)
-		signer, err := n.signer(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if of, err := ipns.NameOf(signer.Public()); err != nil || of != name {
-			t.Fatalf("signer of %v for %v", of, name)
-		}
-	}
-	if signer, err := n.signer(t.Context(), n.name); err != nil || signer == nil {
-		t.Errorf("no signer of the own name: %v", err)
-	}
-	other, err := ipns.ParseName("k51qzi5uqu5dkuzecxfiooxdteh453vx2cr203njjbycms8bi1i2oa4ixc9htj")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := n.signer(t.Context(), other); err == nil {
-		t.Error("a signer of somebody else's name")
-	}
-	if _, err := n.KeyRemove(t.Context(), rpc.KeyRemoveRequest{Names: []string{"key3"}}); err != nil {
-		t.Fatal(err)
-	}
-	for name, keyName := range n.signers.byName {
-		if keyName == "key3" {
-			if _, err := n.signer(t.Context(), name); err == nil {
-				t.Error("a signer whose key is removed")
-			}
-		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
@@ -154,7 +155,7 @@ func (n *Node) entry(ctx context.Context, text string) (recordstore.Entry, error
 
 // nameArgument reads a name, or the name of a key; empty is the own name.
 func (n *Node) nameArgument(text string) (ipns.Name, error) {
-	if text == "" || text == self {
+	if text == "" || text == keystore.Self {
 		return n.name, nil
 	}
 	name, err := parseName(text)
@@ -162,7 +163,7 @@ func (n *Node) nameArgument(text string) (ipns.Name, error) {
 		return name, nil
 	}
 	if key, kerr := n.findKey(text); kerr == nil {
-		return key.name, nil
+		return key.Name, nil
 	}
 	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; %s", text, listKeys)
 }
@@ -291,8 +292,8 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 	for _, r := range e.Rivals {
 		s.RivalValues = append(s.RivalValues, r.Value())
 	}
-	if key, err := n.keyOf(e.Name); err == nil {
-		s.Key = key.keyName
+	if key, err := n.keys.Of(e.Name); err == nil {
+		s.Key = key.Label
 	}
 	u, err := n.book.Upkeep(ctx, e.Name)
 	if errors.Is(err, recordstore.ErrNotFound) {

@@ -42,7 +42,7 @@ func (n *Node) NamePublish(ctx context.Context, req rpc.PublishRequest) iter.Seq
 
 // A publication is a publish that was asked for, checked.
 type publication struct {
-	key          foundKey
+	signer       ipns.Signer
 	request      publisher.Request
 	name         string // as it is to be printed
 	allowOffline bool
@@ -72,12 +72,16 @@ func (n *Node) preparePublish(ctx context.Context, req rpc.PublishRequest) (*pub
 	if n.host == nil && !req.AllowOffline {
 		return nil, errPublishOff
 	}
-	if p.key, err = n.findKey(req.Key); err != nil {
+	key, err := n.findKey(req.Key)
+	if err != nil {
 		return nil, err
 	}
-	p.name = encode(p.key.name)
+	if p.signer, err = n.keys.Signer(ctx, key.Name); err != nil {
+		return nil, err
+	}
+	p.name = encode(key.Name)
 	if req.Resolve {
-		if err := n.mustExist(ctx, p.request.Value, p.key.name); err != nil {
+		if err := n.mustExist(ctx, p.request.Value, key.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -200,7 +204,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		req.Wait = publisher.WaitAll // cut short by OnAck
 	}
 	begin := time.Now()
-	res, err := n.publisher.Publish(ctx, ipns.NewSigner(p.key.priv), req)
+	res, err := n.publisher.Publish(ctx, p.signer, req)
 	observe(n.metrics.publish, begin, err)
 	if !more {
 		return

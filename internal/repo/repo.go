@@ -54,14 +54,27 @@ type Repo string
 // Default returns $IPNS_PATH, or .ipns in the home directory.
 func Default() (Repo, error) {
 	if p := os.Getenv("IPNS_PATH"); p != "" {
-		abs, err := filepath.Abs(p)
-		return Repo(abs), err
+		return At(p)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", fmt.Errorf("find the repo: %w; set IPNS_PATH", err)
 	}
 	return Repo(filepath.Join(home, ".ipns")), nil
+}
+
+// At returns the repo in a folder. A "~/" that no shell has expanded, as in a file
+// of environment variables, is the home directory.
+func At(folder string) (Repo, error) {
+	if rest, ok := strings.CutPrefix(folder, "~"+string(filepath.Separator)); ok || folder == "~" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the repo %s: %w", folder, err)
+		}
+		folder = filepath.Join(home, rest)
+	}
+	abs, err := filepath.Abs(folder)
+	return Repo(abs), err
 }
 
 func (r Repo) path(name string) string { return filepath.Join(string(r), name) }
@@ -124,11 +137,32 @@ func (r Repo) Create(c Config) error {
 	return nil
 }
 
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".tmp-"
+
+// Clean removes what a crash has left of files that were being written: one of
+// them may be a config with its private key. The lock of the repo must be held.
+func (r Repo) Clean() error {
+	left, err := filepath.Glob(r.path(tempPrefix + "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if strings.HasPrefix(filepath.Base(path), tempPrefix+sitesFile) {
+			continue // written under a lock of its own
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clean the repo: %w", err)
+		}
+	}
+	return nil
+}
+
 // WriteFile replaces the file as a whole: after a crash there is the old
 // content or the new one. It is on disk when WriteFile returns.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".tmp-*")
+	f, err := os.CreateTemp(dir, tempPrefix+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,308 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/goipns/ipns"
+)
+
+// Self is the label of the node's own key, which is not in the [Store].
+const Self = "self"
+
+// Key is a key of a [Keyring], without its private part.
+type Key struct {
+	Label string    // what the key is called here
+	Name  ipns.Name // the name that it signs for
+	// Err says why the key can't be used: its file is damaged. Name is then zero.
+	Err error
+}
+
+// Keyring is all keys of a node: self and those in a [Store]. Its methods are
+// safe for concurrent use.
+//
+// It keeps an index from names to keys that is right after every change, also
+// after one that another process makes in the folder of the Store.
+type Keyring struct {
+	// Begin notes that nothing was ever published under a name. Create calls it
+	// before the new key is in the Store, so that a crash in between leaves a note
+	// about a key that nobody has. nil: nothing is noted.
+	Begin func(context.Context, ipns.Name) error
+
+	store    *Store
+	self     crypto.PrivKey
+	selfName ipns.Name
+
+	mu     sync.Mutex // guards all below
+	files  map[string]keyFile
+	byName map[ipns.Name]string
+	folder time.Time // when the folder had changed, as the index knows it
+	stale  bool      // the index must be made again
+}
+
+// A keyFile is what is known of the file of one key.
+type keyFile struct {
+	size    int64
+	changed time.Time
+	name    ipns.Name
+	err     error
+}
+
+// NewKeyring returns the keys of s and self.
+func NewKeyring(s *Store, self crypto.PrivKey) (*Keyring, error) {
+	name, err := ipns.NameOf(self.GetPublic())
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", Self, err)
+	}
+	return &Keyring{store: s, self: self, selfName: name, stale: true}, nil
+}
+
+// List returns all keys: self first, the others by label. A damaged one has an
+// Err and hides no other.
+func (k *Keyring) List() ([]Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		return nil, err
+	}
+	list := []Key{{Label: Self, Name: k.selfName}}
+	for _, label := range slices.Sorted(maps.Keys(k.files)) {
+		list = append(list, k.files[label].key(label))
+	}
+	return list, nil
+}
+
+func (f keyFile) key(label string) Key { return Key{Label: label, Name: f.name, Err: f.err} }
+
+// Find returns the key that text means: its label, or the IPNS name or peer id
+// that it signs for. It returns [ErrNotFound] if there is none, and the error of
+// the key itself if its file is damaged.
+func (k *Keyring) Find(text string) (Key, error) {
+	if text == Self {
+		return Key{Label: Self, Name: k.selfName}, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		return Key{}, err
+	}
+	if f, ok := k.files[text]; ok {
+		return f.key(text), f.err
+	}
+	name, err := ipns.ParseName(text)
+	if err != nil {
+		return Key{}, fmt.Errorf("%w: %q", ErrNotFound, text)
+	}
+	return k.of(name)
+}
+
+// Of returns the key of a name, or [ErrNotFound].
+func (k *Keyring) Of(name ipns.Name) (Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		return Key{}, err
+	}
+	return k.of(name)
+}
+
+// of returns the key of a name. Call with mu held.
+func (k *Keyring) of(name ipns.Name) (Key, error) {
+	if name == k.selfName {
+		return Key{Label: Self, Name: name}, nil
+	}
+	label, ok := k.byName[name]
+	if !ok {
+		return Key{}, notFound("no key by the given name or PeerID was found: " + name.String())
+	}
+	return Key{Label: label, Name: name}, nil
+}
+
+// Signer returns what signs for a name, or [ErrNotFound].
+func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
+	if name == k.selfName {
+		return ipns.NewSigner(k.self), nil
+	}
+	key, err := k.Of(name)
+	if err != nil {
+		return nil, err
+	}
+	priv, err := k.store.Get(key.Label)
+	if err != nil {
+		return nil, err
+	}
+	if of, err := ipns.NameOf(priv.GetPublic()); err != nil || of != name {
+		k.mu.Lock()
+		k.stale = true // the file was written over without a change of the folder
+		delete(k.files, key.Label)
+		k.mu.Unlock()
+		return nil, fmt.Errorf("key %q no longer signs for %s", key.Label, name)
+	}
+	return ipns.NewSigner(priv), nil
+}
+
+// Create makes a key of a type; bits is the size of an RSA key, 0 for the
+// default. It returns [ErrExist] if the label is taken.
+func (k *Keyring) Create(ctx context.Context, label string, kind ipns.KeyType, bits int) (Key, error) {
+	if err := k.free(label); err != nil {
+		return Key{}, err
+	}
+	priv, err := ipns.GenerateKey(kind, bits)
+	if err != nil {
+		return Key{}, err
+	}
+	name, err := ipns.NameOf(priv.GetPublic())
+	if err != nil {
+		return Key{}, err
+	}
+	if k.Begin != nil {
+		if err := k.Begin(ctx, name); err != nil {
+			return Key{}, err
+		}
+	}
+	return k.put(label, name, priv)
+}
+
+// Import stores a key that was made elsewhere. What was published under it is
+// not known: the first publish searches. It returns [ErrExist] if the label is
+// taken.
+func (k *Keyring) Import(label string, priv crypto.PrivKey) (Key, error) {
+	if err := k.free(label); err != nil {
+		return Key{}, err
+	}
+	name, err := ipns.NameOf(priv.GetPublic())
+	if err != nil {
+		return Key{}, err
+	}
+	return k.put(label, name, priv)
+}
+
+func (k *Keyring) free(label string) error {
+	if err := CheckName(label); err != nil {
+		return err
+	}
+	if label == Self || k.store.Has(label) {
+		return ErrExist
+	}
+	return nil
+}
+
+func (k *Keyring) put(label string, name ipns.Name, priv crypto.PrivKey) (Key, error) {
+	defer k.changed()
+	if err := k.store.Put(label, priv); err != nil {
+		return Key{}, err
+	}
+	return Key{Label: label, Name: name}, nil
+}
+
+// Rename gives a key another label. If that is taken it returns [ErrExist], or
+// with overwrite deletes the key that had it, and says so. A damaged key can be
+// renamed.
+func (k *Keyring) Rename(label, to string, overwrite bool) (key Key, overwrote bool, err error) {
+	if to == Self {
+		return Key{}, false, ErrExist
+	}
+	key, err = k.labelled(label)
+	if err != nil {
+		return Key{}, false, err
+	}
+	defer k.changed()
+	overwrote, err = k.store.Rename(label, to, overwrite)
+	key.Label = to
+	return key, overwrote, err
+}
+
+// Remove deletes a key for ever, also a damaged one. It returns [ErrNotFound] if
+// there is none.
+func (k *Keyring) Remove(label string) (Key, error) {
+	key, err := k.labelled(label)
+	if err != nil {
+		return Key{}, err
+	}
+	defer k.changed()
+	return key, k.store.Remove(label)
+}
+
+// labelled returns the key with a label, also a damaged one.
+func (k *Keyring) labelled(label string) (Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		return Key{}, err
+	}
+	f, ok := k.files[label]
+	if !ok {
+		return Key{}, noKeyNamed(label)
+	}
+	return f.key(label), nil
+}
+
+func (k *Keyring) changed() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stale = true
+}
+
+// folderTick is how long two changes of a folder may carry the same time.
+const folderTick = 100 * time.Millisecond
+
+// refresh brings the index up to date. It reads the files that are new or have
+// changed, if the folder has changed at all. Call with mu held.
+func (k *Keyring) refresh() error {
+	before, err := os.Stat(k.store.dir)
+	if err != nil {
+		return fmt.Errorf("list the keys: %w", err)
+	}
+	if !k.stale && before.ModTime().Equal(k.folder) {
+		return nil
+	}
+	labels, err := k.store.List()
+	if err != nil {
+		return err
+	}
+	files := make(map[string]keyFile, len(labels))
+	byName := make(map[ipns.Name]string, len(labels))
+	for _, label := range labels {
+		f, err := k.look(label)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was removed meanwhile
+		}
+		files[label] = f
+		if _, taken := byName[f.name]; f.err == nil && !taken {
+			byName[f.name] = label
+		}
+	}
+	k.files, k.byName, k.folder = files, byName, before.ModTime()
+	// A change right after this one would carry the same time.
+	k.stale = time.Since(before.ModTime()) < folderTick
+	return nil
+}
+
+// look returns what is in the file of a key: what is known of it, unless it has
+// changed since.
+func (k *Keyring) look(label string) (keyFile, error) {
+	info, err := os.Stat(k.store.path(label))
+	if err != nil {
+		return keyFile{err: err}, err
+	}
+	known, ok := k.files[label]
+	if ok && known.size == info.Size() && known.changed.Equal(info.ModTime()) {
+		return known, nil
+	}
+	f := keyFile{size: info.Size(), changed: info.ModTime()}
+	priv, err := k.store.Get(label)
+	if err == nil {
+		f.name, err = ipns.NameOf(priv.GetPublic())
+	}
+	f.err = err
+	return f, nil
+}
