@@ -26,6 +26,8 @@ type Client struct {
 	Offline bool
 
 	base string // http://host:port
+	at   string // what errors call it
+	auth string // the header Authorization
 	http *http.Client
 }
 
@@ -34,27 +36,54 @@ var _ Node = (*Client)(nil)
 // dialTimeout bounds how long the API may take to accept a connection.
 const dialTimeout = 5 * time.Second
 
-// NewClient returns a client for the API at a multiaddr (/ip4/127.0.0.1/tcp/5001)
-// or at an http URL.
+// NewClient returns a client for the API at a multiaddr (/ip4/127.0.0.1/tcp/5001,
+// /dns4/node.example/tcp/443/https, /unix/run/ipns.sock) or at an http URL.
 func NewClient(addr string) (*Client, error) {
-	c := &Client{http: &http.Client{Transport: &http.Transport{
-		DialContext:        (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		DisableCompression: true,
-	}}}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true}
+	c := &Client{at: addr, http: &http.Client{Transport: transport}}
 	if strings.HasPrefix(addr, "http://") || strings.HasPrefix(addr, "https://") {
 		c.base = strings.TrimSuffix(addr, "/")
+		c.at = c.base
 		return c, nil
 	}
 	m, err := ma.NewMultiaddr(addr)
 	if err != nil {
 		return nil, fmt.Errorf("API address %q: %w", addr, err)
 	}
-	network, hostport, err := manet.DialArgs(m)
-	if err != nil || !strings.HasPrefix(network, "tcp") {
-		return nil, fmt.Errorf("API address %q is not a TCP address", addr)
+	seen := false
+	socket, inside := ma.SplitFunc(m, func(c ma.Component) bool {
+		after := seen
+		seen = seen || c.Protocol().Code == ma.P_TCP
+		return after
+	})
+	network, target, err := manet.DialArgs(socket)
+	switch {
+	case err == nil && network == "unix":
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, target)
+		}
+		c.base = "http://localhost"
+		return c, nil
+	case err != nil || !strings.HasPrefix(network, "tcp"):
+		return nil, fmt.Errorf("API address %q is neither a TCP address nor a Unix socket", addr)
 	}
-	c.base = "http://" + hostport
+	c.base = "http://" + target
+	if len(inside) > 0 && inside.String() != "/http" {
+		if s := inside.String(); s != "/https" && s != "/tls/http" {
+			return nil, fmt.Errorf("API address %q: %s is not supported", addr, s)
+		}
+		c.base = "https://" + target
+	}
+	c.at = c.base
 	return c, nil
+}
+
+// Authorize makes the client prove a secret, in one of the forms of
+// [NewAuthorization], with every call.
+func (c *Client) Authorize(secret string) (err error) {
+	c.auth, err = authorizationHeader(secret)
+	return err
 }
 
 // Close gives up idle connections.
@@ -83,6 +112,9 @@ func (c *Client) post(ctx context.Context, command string, req any) (*http.Respo
 	}
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("User-Agent", "goipns/rpc")
+	if c.auth != "" {
+		r.Header.Set("Authorization", c.auth)
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return nil, c.unreachable(err)
@@ -99,7 +131,7 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &ue) {
 		err = ue.Err // without the URL, which has all options in it
 	}
-	return fmt.Errorf("call the API at %s: %w", c.base, err)
+	return fmt.Errorf("call the API at %s: %w", c.at, err)
 }
 
 // maxErrorReply bounds what is read of the reply of a failed command, in bytes.

@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,42 +18,18 @@ const streamError = "X-Stream-Error"
 
 const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
 
-// Handler serves a Node over HTTP.
-//
-// Whoever reaches it commands the node, so it belongs on a loopback address.
-// Against web pages it answers a browser only if the page comes from the API's
-// own address or from Origins, and only to a Host that is an IP address,
-// localhost, or the host of one of Origins, so that no page reaches it by a
-// domain that it points here.
+// Handler serves a Node over HTTP. Whoever reaches it commands the node: it
+// belongs behind a [Guard].
 type Handler struct {
 	Node Node
-	// Origins are more web origins that may use the API: "https://app.example",
-	// or "*" for all.
-	Origins []string
 	// Offline says that the node has no network, so that no request must be kept
 	// from it.
 	Offline bool
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	head := w.Header()
-	head.Add("Vary", "Origin")
-	if !h.allowed(r) {
-		plain(w, http.StatusForbidden, "403 - Forbidden")
-		return
-	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		head.Set("Access-Control-Allow-Origin", origin)
-	}
-	switch r.Method {
-	case http.MethodOptions:
-		head.Set("Access-Control-Allow-Methods", "OPTIONS, POST")
-		expose(head)
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case http.MethodPost:
-	default:
-		head.Set("Allow", "OPTIONS, POST")
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "OPTIONS, POST")
 		plain(w, http.StatusMethodNotAllowed, "405 - Method Not Allowed")
 		return
 	}
@@ -140,55 +112,4 @@ func setStreamHeader(h http.Header, s Stream) {
 	if s.Size >= 0 {
 		h.Set("X-Content-Length", strconv.FormatInt(s.Size, 10))
 	}
-}
-
-// allowed keeps web pages out that nobody let in.
-func (h *Handler) allowed(r *http.Request) bool {
-	if !h.knownHost(r.Host) {
-		return false
-	}
-	origin, referer := r.Header.Get("Origin"), r.Header.Get("Referer")
-	if origin == "" && referer == "" {
-		// A browser that tells neither hides where the page comes from.
-		return !strings.HasPrefix(r.UserAgent(), "Mozilla")
-	}
-	if origin != "" && !h.knownOrigin(origin, r) {
-		return false
-	}
-	if referer != "" {
-		u, err := url.Parse(referer)
-		return err == nil && h.knownOrigin(u.Scheme+"://"+u.Host, r)
-	}
-	return true
-}
-
-func (h *Handler) knownOrigin(origin string, r *http.Request) bool {
-	if slices.Contains(h.Origins, "*") || slices.Contains(h.Origins, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return false
-	}
-	if u.Host == r.Host {
-		return true
-	}
-	_, port, _ := net.SplitHostPort(r.Host)
-	host := u.Hostname()
-	return u.Port() == port && (host == "localhost" || host == "127.0.0.1" || host == "::1")
-}
-
-func (h *Handler) knownHost(hostport string) bool {
-	host := hostport
-	if name, _, err := net.SplitHostPort(hostport); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
-	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	return slices.ContainsFunc(h.Origins, func(o string) bool {
-		u, err := url.Parse(o)
-		return err == nil && u.Hostname() == host
-	})
 }

@@ -16,7 +16,8 @@
 //
 // A stream is one JSON value a line; an error after the first value travels in
 // the trailer X-Stream-Error. Only POST runs a command, and a browser only from
-// an allowed origin: see [Handler].
+// an allowed origin: see [Guard]. 404 says that there is no such command; one
+// that finds nothing answers 500, since clients treat 404 apart.
 //
 // A reply 200 says that what was asked for happened, nothing less.
 package rpc

@@ -69,6 +69,7 @@ type cli struct {
 	json     bool
 	repoDir  string
 	api      string
+	apiAuth  string
 	timeout  time.Duration
 	offline  bool
 	streamCh bool
@@ -90,6 +91,8 @@ func (c *cli) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print as JSON")
 	f.StringVar(&c.repoDir, "repo-dir", "", "folder of the repo (default $IPNS_PATH, else ~/.ipns)")
 	f.StringVar(&c.api, "api", "", "use the daemon whose API is at this multiaddr")
+	f.StringVar(&c.apiAuth, "api-auth", os.Getenv("IPFS_API_AUTH"), "secret for the daemon's API, as API.Authorizations in its config has it (default $IPFS_API_AUTH)")
+	f.Lookup("api-auth").DefValue = "" // or the help would show it
 	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long")
 	f.BoolVar(&c.offline, "offline", false, "do without a network")
 	f.BoolVar(&c.streamCh, "stream-channels", false, "")
@@ -194,5 +197,10 @@ func (c *cli) withClient(addr string, f func(rpc.Node) error) error {
 	}
 	defer client.Close()
 	client.Offline = c.offline
+	if c.apiAuth != "" {
+		if err := client.Authorize(c.apiAuth); err != nil {
+			return fmt.Errorf("--api-auth: %w", err)
+		}
+	}
 	return f(client)
 }

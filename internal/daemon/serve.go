@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -26,6 +30,9 @@ const (
 	maxAPIConns       = 256
 	maxGatewayConns   = 2048
 	maxMetricsConns   = 16
+
+	// dialTimeout bounds how long it takes to see that a Unix socket is in use.
+	dialTimeout = time.Second
 )
 
 // Servers are the HTTP servers of a node.
@@ -41,27 +48,53 @@ type Servers struct {
 
 // Serve opens the API, the gateway and the metrics and tells other processes where they are.
 // All ports are taken before anything is written or served.
-func (n *Node) Serve() (*Servers, error) {
-	s := &Servers{repo: n.repo, node: n}
-	api, err := listen("API", n.config.Addresses.API)
+func (n *Node) Serve() (s *Servers, err error) {
+	s = &Servers{repo: n.repo, node: n}
+	var open []io.Closer
+	defer func() {
+		if err != nil {
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+		}
+	}()
+	take := func(what, addr string) (manet.Listener, error) {
+		l, err := listen(what, addr)
+		if l != nil {
+			open = append(open, l)
+		}
+		return l, err
+	}
+	api, err := take("API", n.config.Addresses.API)
 	if err != nil {
 		return nil, err
 	}
-	gw, err := listen("Gateway", n.config.Addresses.Gateway)
+	gw, err := take("Gateway", n.config.Addresses.Gateway)
 	if err != nil {
-		return nil, errors.Join(err, closeListener(api))
+		return nil, err
 	}
-	figures, err := listen("Metrics", n.config.Addresses.Metrics)
+	figures, err := take("Metrics", n.config.Addresses.Metrics)
 	if err != nil {
-		return nil, errors.Join(err, closeListener(api), closeListener(gw))
+		return nil, err
+	}
+	var apiHandler, gatewayHandler http.Handler
+	if api != nil {
+		if err := n.mayOpenAPI(api.Multiaddr()); err != nil {
+			return nil, err
+		}
+		if apiHandler, err = n.apiHandler(); err != nil {
+			return nil, err
+		}
 	}
 	if gw != nil {
-		h, err := n.gatewayHandler()
-		if err != nil {
-			return nil, errors.Join(err, closeListener(api), closeListener(figures), gw.Close())
+		if gatewayHandler, err = n.gatewayHandler(); err != nil {
+			return nil, err
 		}
+	}
+	open = nil // the servers close them
+	if gw != nil {
 		s.Gateway = gw.Multiaddr()
-		s.serve(gw, h, maxGatewayConns)
+		s.serve(gw, gatewayHandler, maxGatewayConns)
 	}
 	if figures != nil {
 		s.Metrics = figures.Multiaddr()
@@ -69,12 +102,36 @@ func (n *Node) Serve() (*Servers, error) {
 	}
 	if api != nil {
 		s.API = api.Multiaddr()
-		s.serve(api, n.apiHandler(), maxAPIConns)
+		s.serve(api, apiHandler, maxAPIConns)
 	}
 	if err := n.repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// mayOpenAPI refuses an API that others than this machine's users reach and
+// that asks for no secret, unless the config wants that.
+func (n *Node) mayOpenAPI(m ma.Multiaddr) error {
+	if isLocal(m) || len(n.config.API.Authorizations) > 0 {
+		return nil
+	}
+	if !n.config.API.AllowUnauthenticated {
+		return fmt.Errorf("the API on %s would obey everybody who reaches that address, and publish with every key. Choose one: "+
+			"keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), "+
+			"or leave it open behind a firewall ('ipns config --json API.AllowUnauthenticated true')", m)
+	}
+	n.log.Warn("the API obeys everybody who reaches its address, as API.AllowUnauthenticated in the config wants", "address", m)
+	return nil
+}
+
+// isLocal tells whether only this machine reaches an address.
+func isLocal(m ma.Multiaddr) bool {
+	if _, err := m.ValueForProtocol(ma.P_UNIX); err == nil {
+		return true
+	}
+	ip, err := manet.ToIP(m)
+	return err == nil && ip.IsLoopback()
 }
 
 func text(m ma.Multiaddr) string {
@@ -89,9 +146,9 @@ func (s *Servers) GatewayURL() string {
 	if s.Gateway == nil {
 		return ""
 	}
-	_, hostport, err := manet.DialArgs(s.Gateway)
-	if err != nil {
-		return ""
+	network, hostport, err := manet.DialArgs(s.Gateway)
+	if err != nil || network == "unix" {
+		return "" // a Unix socket has no URL
 	}
 	return "http://" + hostport
 }
@@ -132,6 +189,9 @@ func listen(what, addr string) (manet.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config Addresses.%s: %w", what, err)
 	}
+	if path, err := m.ValueForProtocol(ma.P_UNIX); err == nil {
+		return listenUnix(what, path)
+	}
 	l, err := manet.Listen(m)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another with 'ipns config Addresses.%s /ip4/127.0.0.1/tcp/PORT'", addr, reason(err), what)
@@ -150,11 +210,43 @@ func reason(err error) error {
 	}
 }
 
-func closeListener(l io.Closer) error {
-	if l, ok := l.(manet.Listener); ok && l != nil {
-		return l.Close()
+// listenUnix takes a Unix socket, which the users of the repo's group may use at
+// most. One that nobody listens on was left by a process that was killed.
+func listenUnix(what, path string) (manet.Listener, error) {
+	fail := func(err error) (manet.Listener, error) {
+		return nil, fmt.Errorf("cannot listen on the Unix socket %s: %w; choose another path with 'ipns config Addresses.%s /unix/PATH'", path, reason(err), what)
 	}
-	return nil
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return fail(errors.New("a file is there that is no socket"))
+		}
+		conn, err := net.DialTimeout("unix", path, dialTimeout)
+		if err == nil {
+			return fail(errors.Join(syscall.EADDRINUSE, conn.Close()))
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return fail(err)
+		}
+		if err := os.Remove(path); err != nil {
+			return fail(err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fail(err)
+	}
+	info, err := os.Lstat(path)
+	if err == nil {
+		err = os.Chmod(path, info.Mode().Perm()&^0o007)
+	}
+	if err != nil {
+		return fail(errors.Join(err, l.Close()))
+	}
+	wrapped, err := manet.WrapNetListener(l)
+	if err != nil {
+		return fail(errors.Join(err, l.Close()))
+	}
+	return wrapped, nil
 }
 
 func (n *Node) gatewayHandler() (http.Handler, error) {
@@ -188,8 +280,18 @@ func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host 
 	return hosts
 }
 
-func (n *Node) apiHandler() http.Handler {
+// apiHandler serves the API behind its guard.
+func (n *Node) apiHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	mux.Handle(rpc.Prefix, &rpc.Handler{Node: n, Offline: n.host == nil, Origins: n.config.API.HTTPHeaders["Access-Control-Allow-Origin"]})
-	return mux
+	mux.Handle(rpc.Prefix, &rpc.Handler{Node: n, Offline: n.host == nil})
+	guard := &rpc.Guard{Next: mux}
+	guard.SetHeaders(n.config.API.HTTPHeaders)
+	for name, a := range n.config.API.Authorizations {
+		authorization, err := rpc.NewAuthorization(a.AuthSecret, a.AllowedPaths)
+		if err != nil {
+			return nil, fmt.Errorf("config setting API.Authorizations.%s: %w", name, err)
+		}
+		guard.Authorizations = append(guard.Authorizations, authorization)
+	}
+	return guard, nil
 }

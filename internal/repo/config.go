@@ -28,6 +28,7 @@ type Config struct {
 	DNS       DNS
 	Gateway   Gateway
 	API       API
+	HTTP      HTTP `json:",omitzero"`
 	Swarm     Swarm
 }
 
@@ -110,16 +111,6 @@ type GatewayHost struct {
 	DeserializedResponses *bool // nil: as Gateway says
 }
 
-// API says who may use the RPC API from a browser.
-type API struct {
-	// HTTPHeaders may set Access-Control-Allow-Origin to more origins than the
-	// API's own.
-	HTTPHeaders map[string][]string
-	// Authorizations is Kubo's list of secrets. This node has none: a config that
-	// counts on them is refused, so that it is not served without.
-	Authorizations map[string]any
-}
-
 // Swarm sets the libp2p host.
 type Swarm struct {
 	AddrFilters        []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
@@ -191,8 +182,13 @@ func (c *Config) check() error {
 	if life != 0 && life < period {
 		return fmt.Errorf("config setting IPNS.RecordLifetime (%s) must be >= IPNS.RepublishPeriod (%s), otherwise records expire before they are republished", life, period)
 	}
-	if len(c.API.Authorizations) > 0 {
-		return errors.New("config setting API.Authorizations is not supported: remove it, and keep Addresses.API on a loopback address")
+	if _, err := c.HTTP.Proxies(); err != nil {
+		return err
+	}
+	for name, a := range c.API.Authorizations {
+		if a == nil || a.AuthSecret == "" {
+			return fmt.Errorf("config setting API.Authorizations.%s has no AuthSecret", name)
+		}
 	}
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")
@@ -220,10 +216,14 @@ func (r Repo) Get(key string) (any, error) {
 	if err := secret(key); err != nil {
 		return nil, err
 	}
+	if strings.HasSuffix(strings.ToLower(key), ".authsecret") {
+		return nil, errors.New("cannot show secrets of the API through it; they are in the file config")
+	}
 	tree, err := r.tree()
 	if err != nil {
 		return nil, err
 	}
+	conceal(tree)
 	var at any = tree
 	parts := strings.Split(key, ".")
 	for i, part := range parts {
@@ -242,9 +242,7 @@ func (r Repo) Show() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := tree["Identity"].(map[string]any); ok {
-		delete(id, "PrivKey")
-	}
+	conceal(tree)
 	return tree, nil
 }
 

@@ -154,7 +154,8 @@ func TestSetRefuses(t *testing.T) {
 		{"Routing.MaxValueBytes", -1, "cannot be negative"},
 		{"Addresses", "x", "cannot unmarshal"},
 		{"Addresses.API.Port", "x", `"API" is no section`},
-		{"API.Authorizations", map[string]any{"Bob": 1}, "not supported"},
+		{"API.Authorizations", map[string]any{"Bob": map[string]any{}}, "API.Authorizations.Bob has no AuthSecret"},
+		{"HTTP.TrustedProxies", []string{"proxy.example"}, "neither an IP address nor a range"},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "cannot be set"},
 		{"", "x", "no config key"},
@@ -167,6 +168,32 @@ func TestSetRefuses(t *testing.T) {
 	}
 	if read(t, r, configFile) != before {
 		t.Error("the config has changed")
+	}
+}
+
+func TestSecretsOfTheAPIAreNotShown(t *testing.T) {
+	r := create(t)
+	if err := r.Set("API.Authorizations.ann", map[string]any{"authSecret": "bearer:s3cret", "AllowedPaths": []string{"/api/v0"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"API", "api.authorizations", "API.Authorizations.ann", "API.Authorizations.ann.AuthSecret", "api.authorizations.ann.authsecret"} {
+		if v, err := r.Get(key); strings.Contains(fmt.Sprint(v, err), "s3cret") {
+			t.Errorf("%s shows %v, %v", key, v, err)
+		}
+	}
+	tree, err := r.Show()
+	if err != nil || strings.Contains(fmt.Sprint(tree), "s3cret") || !strings.Contains(fmt.Sprint(tree), "/api/v0") {
+		t.Errorf("the whole config shows %v, %v", tree, err)
+	}
+	if c, err := r.Config(); err != nil || c.API.Authorizations["ann"].AuthSecret != "bearer:s3cret" {
+		t.Errorf("the secret is lost: %v, %v", c.API, err)
+	}
+}
+
+func TestTrustedProxiesAreAddressesAndRanges(t *testing.T) {
+	got, err := HTTP{TrustedProxies: []string{"10.1.2.3/8", "192.168.1.1", "fd00::/8", "::ffff:1.2.3.4"}}.Proxies()
+	if err != nil || fmt.Sprint(got) != "[10.0.0.0/8 192.168.1.1/32 fd00::/8 1.2.3.4/32]" {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

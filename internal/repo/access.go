@@ -1,0 +1,79 @@
+package repo
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// API says who may use the RPC API.
+type API struct {
+	// HTTPHeaders are added to every answer. Access-Control-Allow-Origin, -Methods
+	// and -Credentials say which web pages may use the API beside its own, and how;
+	// the hosts of those origins are let in as Host, too.
+	HTTPHeaders map[string][]string
+	// Authorizations are the secrets that give access, by a name for each. None:
+	// whoever reaches the API may use it.
+	Authorizations map[string]*Authorization `json:",omitempty"`
+	// AllowUnauthenticated opens the API without Authorizations on an address
+	// beyond loopback. Not a key of Kubo's.
+	AllowUnauthenticated bool `json:",omitempty"`
+}
+
+// Authorization is one secret of the API.
+type Authorization struct {
+	AuthSecret   string   // bearer:TOKEN or basic:USER:PASSWORD
+	AllowedPaths []string // and all below them; /api/v0 is everything
+}
+
+// HTTP is about all HTTP servers of the node. Not a section of Kubo's.
+type HTTP struct {
+	// TrustedProxies are addresses and CIDR ranges of reverse proxies whose
+	// X-Forwarded-For is believed.
+	TrustedProxies []string `json:",omitempty"`
+}
+
+// Proxies parses TrustedProxies.
+func (h HTTP) Proxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range h.TrustedProxies {
+		if a, err := netip.ParseAddr(text); err == nil {
+			a = a.Unmap()
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("config setting HTTP.TrustedProxies: %q is neither an IP address nor a range such as 10.0.0.0/8", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// conceal takes the private key out of a config that is shown, and the secrets
+// of the API: whoever may read the config is not to gain more by it.
+func conceal(tree map[string]any) {
+	remove(section(tree, "Identity"), "PrivKey")
+	for _, a := range section(section(tree, "API"), "Authorizations") {
+		remove(a, "AuthSecret")
+	}
+}
+
+// section is the section of m under a key, nil if there is none.
+func section(m map[string]any, key string) map[string]any {
+	v, _ := lookup(m, key)
+	sub, _ := v.(map[string]any)
+	return sub
+}
+
+// remove deletes a key of m, in any case, if m is a section.
+func remove(m any, key string) {
+	if m, ok := m.(map[string]any); ok {
+		for k := range m {
+			if strings.EqualFold(k, key) {
+				delete(m, k)
+			}
+		}
+	}
+}

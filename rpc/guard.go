@@ -1,0 +1,243 @@
+package rpc
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Guard decides who may use an API, and stands before everything on its port.
+//
+// Against web pages it answers a browser only if the page comes from the API's
+// own address or from Origins, and only to a Host that is an IP address,
+// localhost, or the host of one of Origins, so that no page reaches the API by
+// a domain that it points here. With Authorizations it answers only those who
+// know one of the secrets.
+type Guard struct {
+	// Origins are more web origins that may use the API: "https://app.example",
+	// or "*" for all, which also lets every Host in.
+	Origins []string
+	// Methods are what the answer to a preflight allows. nil: OPTIONS and POST.
+	Methods []string
+	// Credentials lets pages of allowed origins send cookies and passwords.
+	Credentials bool
+	// Headers are added to every answer.
+	Headers http.Header
+	// Authorizations are who may use what. None: everybody may use everything.
+	Authorizations []Authorization
+	// Next is what is guarded.
+	Next http.Handler
+}
+
+const (
+	allowOriginKey  = "Access-Control-Allow-Origin"
+	allowMethodsKey = "Access-Control-Allow-Methods"
+	credentialsKey  = "Access-Control-Allow-Credentials"
+	allowHeadersKey = "Access-Control-Allow-Headers"
+
+	// originSetting is the config key that lets origins and hosts in.
+	originSetting = "API.HTTPHeaders." + allowOriginKey
+)
+
+// SetHeaders takes the config's API.HTTPHeaders: those of CORS say who may use
+// the API, all others are added to every answer.
+func (g *Guard) SetHeaders(config map[string][]string) {
+	g.Headers = http.Header{}
+	for key, values := range config {
+		switch key = http.CanonicalHeaderKey(key); key {
+		case allowOriginKey:
+			g.Origins = values
+		case allowMethodsKey:
+			g.Methods = values
+		case credentialsKey:
+			g.Credentials = slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, "true") })
+		case "Connection", "Content-Length", "Trailer", "Transfer-Encoding":
+			// These frame a reply and belong to the server.
+		default:
+			g.Headers[key] = values
+		}
+	}
+}
+
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	for key, values := range g.Headers {
+		head[key] = slices.Clone(values)
+	}
+	head.Add("Vary", "Origin")
+	if reason := g.refuse(r); reason != "" {
+		plain(w, http.StatusForbidden, "403 - Forbidden: "+reason)
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		head.Set(allowOriginKey, origin)
+		if g.Credentials {
+			head.Set(credentialsKey, "true")
+		}
+	}
+	if r.Method == http.MethodOptions {
+		g.preflight(w)
+		return
+	}
+	if len(g.Authorizations) > 0 && !authorized(g.Authorizations, r) {
+		plain(w, http.StatusForbidden, "403 - Forbidden: this needs a secret of API.Authorizations in the config whose AllowedPaths cover it; give it by --api-auth or the header Authorization")
+		return
+	}
+	g.Next.ServeHTTP(w, r)
+}
+
+func (g *Guard) preflight(w http.ResponseWriter) {
+	head := w.Header()
+	methods := "OPTIONS, POST"
+	if len(g.Methods) > 0 {
+		methods = strings.Join(g.Methods, ", ")
+	}
+	head.Set(allowMethodsKey, methods)
+	own := head.Get(allowHeadersKey)
+	expose(head)
+	switch {
+	case own != "":
+		head.Set(allowHeadersKey, own)
+	case len(g.Authorizations) > 0:
+		head.Set(allowHeadersKey, exposedHeaders+", Authorization, Content-Type")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refuse keeps web pages out that nobody let in. It returns the reason, or
+// nothing if the request may go on.
+func (g *Guard) refuse(r *http.Request) string {
+	to, ok := parseAuthority(r.Host)
+	if !overUnix(r) {
+		if !ok {
+			return fmt.Sprintf("the Host %q is malformed", shorten(r.Host))
+		}
+		if !g.knownHost(to) {
+			return fmt.Sprintf(`the Host %q is not known here; to let it in, add "http://%s" to %s in the config: ipns config --json %s '["http://%s"]'`,
+				r.Host, r.Host, originSetting, originSetting, r.Host)
+		}
+	}
+	origin, referer := r.Header.Get("Origin"), r.Header.Get("Referer")
+	site := r.Header.Values("Sec-Fetch-Site")
+	own := !slices.ContainsFunc(site, func(s string) bool { return s != "none" && s != "same-origin" })
+	switch {
+	case origin != "" && !g.knownOrigin(origin, to):
+		return fmt.Sprintf("the origin %q is not allowed; to let it in, add it to %s in the config", shorten(origin), originSetting)
+	case origin == "" && !own:
+		return fmt.Sprintf("a page of another site asks without its origin; pages of the origins in %s may", originSetting)
+	case origin == "" && referer == "" && len(site) == 0 && strings.HasPrefix(strings.ToLower(r.UserAgent()), "mozilla"):
+		return "the browser does not say which page asks"
+	case referer != "":
+		u, err := url.Parse(referer)
+		if err != nil || !g.knownOrigin(u.Scheme+"://"+u.Host, to) {
+			return fmt.Sprintf("the page %q is not allowed; to let it in, add its origin to %s in the config", shorten(referer), originSetting)
+		}
+	}
+	return ""
+}
+
+// maxEcho bounds what a refusal repeats of a request, in bytes.
+const maxEcho = 256
+
+func shorten(s string) string { return s[:min(len(s), maxEcho)] }
+
+// overUnix tells whether the request came through a Unix socket, which no web
+// page reaches.
+func overUnix(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
+}
+
+// authority is the host and port of a Host header or of an origin.
+type authority struct{ host, port string }
+
+// parseAuthority reads host or host:port, strictly: what it does not know it
+// refuses.
+func parseAuthority(s string) (authority, bool) {
+	host, port := s, ""
+	switch i := strings.LastIndexByte(s, ':'); {
+	case strings.HasPrefix(s, "["):
+		end := strings.IndexByte(s, ']')
+		if end < 0 || s[end+1:] != "" && s[end+1] != ':' {
+			return authority{}, false
+		}
+		host, port = s[1:end], strings.TrimPrefix(s[end+1:], ":")
+		if a, err := netip.ParseAddr(host); err != nil || !a.Is6() || a.Zone() != "" {
+			return authority{}, false
+		}
+	case i >= 0:
+		host, port = s[:i], s[i+1:]
+	}
+	if strings.Trim(port, "0123456789") != "" || len(port) > 5 {
+		return authority{}, false
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return authority{a.String(), port}, true
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return authority{host, port}, host != "" && strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// parseOrigin reads an origin, http or https; the port that the scheme implies
+// is filled in.
+func parseOrigin(s string) (scheme string, a authority, ok bool) {
+	scheme, rest, found := strings.Cut(strings.TrimSuffix(s, "/"), "://")
+	scheme = strings.ToLower(scheme)
+	if !found || scheme != "http" && scheme != "https" {
+		return "", a, false
+	}
+	if a, ok = parseAuthority(rest); !ok {
+		return "", a, false
+	}
+	a.port = a.portOr(scheme)
+	return scheme, a, true
+}
+
+// portOr is the port, or that of the scheme.
+func (a authority) portOr(scheme string) string {
+	switch {
+	case a.port != "":
+		return a.port
+	case scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
+}
+
+func (a authority) isLocal() bool {
+	return a.host == "localhost" || a.host == "127.0.0.1" || a.host == "::1"
+}
+
+// knownOrigin reports whether pages of an origin may ask the API at to.
+func (g *Guard) knownOrigin(origin string, to authority) bool {
+	if slices.Contains(g.Origins, "*") || slices.Contains(g.Origins, origin) {
+		return true
+	}
+	scheme, from, ok := parseOrigin(origin)
+	if !ok {
+		return false
+	}
+	port := to.portOr(scheme)
+	if from.port == port && (from.host == to.host || from.isLocal()) {
+		return true
+	}
+	return slices.ContainsFunc(g.Origins, func(allowed string) bool {
+		s, a, ok := parseOrigin(strings.Replace(allowed, "<port>", port, 1))
+		return ok && s == scheme && a == from
+	})
+}
+
+func (g *Guard) knownHost(to authority) bool {
+	if _, err := netip.ParseAddr(to.host); err == nil || to.host == "localhost" || strings.HasSuffix(to.host, ".localhost") {
+		return true
+	}
+	return slices.ContainsFunc(g.Origins, func(allowed string) bool {
+		_, a, ok := parseOrigin(strings.Replace(allowed, "<port>", "80", 1))
+		return allowed == "*" || ok && a.host == to.host
+	})
+}
