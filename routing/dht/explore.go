@@ -191,7 +191,7 @@ func (e *exploration) ask(p peer.ID, key []byte) <-chan bool {
 		defer cancel()
 		a, err := e.r.request(ctx, p, pb.NewMessage(pb.Message_FIND_NODE, key, 0))
 		if err == nil {
-			e.r.learn(a.msg.GetCloserPeers())
+			e.r.learn(p, a.msg.GetCloserPeers())
 		}
 		answer <- err == nil
 	})

@@ -200,7 +200,7 @@ func (l *lookup) heard(e event) {
 	if e.kind == eventAsked {
 		e.node.state = answered
 	}
-	for _, c := range l.r.learn(e.msg.GetCloserPeers()) {
+	for _, c := range l.r.learn(e.node.id, e.msg.GetCloserPeers()) {
 		l.hear(c, e.node.path)
 	}
 }
@@ -235,9 +235,9 @@ func (l *lookup) wait(at time.Time) (event, error) {
 	}
 }
 
-// learn notes in the map the servers that an answer names, and returns those that
-// are worth a question.
-func (r *Router) learn(named []*pb.Message_Peer) []contact {
+// learn notes in the map the servers that an answer of namer names, and returns
+// those that are worth a question.
+func (r *Router) learn(namer peer.ID, named []*pb.Message_Peer) []contact {
 	now := time.Now()
 	var contacts []contact
 	for _, p := range named[:min(len(named), maxNamed)] {
@@ -250,7 +250,7 @@ func (r *Router) learn(named []*pb.Message_Peer) []contact {
 		said := hashAddrs(p.GetAddrs())
 		c, ok, known := r.servers.hearAgain(id, said, now)
 		if !known {
-			c, ok = r.servers.hearNamed(id, said, r.filter(p.Addresses()), now)
+			c, ok = r.servers.hearNamed(id, namer, said, r.filter(p.Addresses()), now)
 		}
 		if ok {
 			contacts = append(contacts, c)

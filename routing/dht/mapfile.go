@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns/internal/keyspace"
 )
 
 // The form of a saved Map, all numbers uvarints:
@@ -82,12 +84,8 @@ func (m *Map) ReadFrom(r io.Reader) (int64, error) {
 		if have := m.byID[s.id]; have != nil || len(s.addrs) == 0 {
 			continue
 		}
-		added := m.add(s.id, groupOf(unpackAddrs(s.addrs)), s.heard)
-		if added == nil {
-			continue
-		}
-		s.key, s.group = added.key, added.group
-		*added = *s
+		s.key, s.group = keyspace.KeyOf([]byte(s.id)), groupOf(unpackAddrs(s.addrs))
+		m.add(s, s.heard)
 	}
 	return in.n, nil
 }

@@ -23,6 +23,14 @@ const (
 	// addresses of one network cannot fill the map with servers of his own.
 	maxOfGroup = MaxServers / 25
 
+	// maxHearsay is how many servers that never answered a Map remembers because one
+	// server named them first: whoever makes up servers does not fill the map.
+	maxHearsay = MaxServers / 25
+
+	// maxGuests is how many servers are kept for a while for which the map has no
+	// room: those that a few lookups are about to ask.
+	maxGuests = 2000
+
 	// maxAddrs and maxAddrBytes bound what is kept of one server's addresses.
 	maxAddrs     = 8
 	maxAddrBytes = 400
@@ -33,23 +41,35 @@ const (
 	deadPauseMax = 24 * time.Hour
 
 	// A server that has neither answered nor been named by another for staleAfter
-	// makes room for a new one.
-	staleAfter = 48 * time.Hour
+	// makes room for a new one, and so does one that failed: at once if it has never
+	// answered, else when it has failed deadFailures times in a row.
+	staleAfter   = 48 * time.Hour
+	deadFailures = 3
+
+	// evictPause is how long a Map without room does not look again for servers that
+	// are stale.
+	evictPause = time.Minute
 )
 
 // A Map is what a client knows of the servers of one DHT: who they are, where in
 // the key space, how to reach them, and how they behaved. It answers which known
 // servers are closest to a key without asking anybody.
 //
-// It is fed by every answer of every lookup. It is bounded, as a whole and for each
-// IP group: when it is full, a dead or long unheard-of server makes room, and if
-// there is none the new one is not remembered. All methods are safe for concurrent
-// use.
+// It is fed by every answer of every lookup. It is bounded, as a whole, for each
+// IP group, and in what one server may name. When it is full, a dead or long
+// unheard-of server makes room, and if there is none the new one is a guest: it can
+// be asked for a while. Once it answers, it takes the place of one that was only
+// named: whoever makes up servers keeps no real one out. All methods are safe for
+// concurrent use.
 type Map struct {
-	mu     sync.RWMutex
-	byID   map[peer.ID]*server
-	sorted []*server            // by key
-	groups map[netip.Prefix]int // how many servers each IP group has
+	mu      sync.RWMutex
+	byID    map[peer.ID]*server
+	sorted  []*server                  // by key
+	groups  map[netip.Prefix]int       // how many servers each IP group has
+	hearsay map[peer.ID]int            // how many that never answered each server has named
+	guests  map[peer.ID]*server        // at most maxGuests
+	queue   []peer.ID                  // of the guests, the longest here first
+	full    map[netip.Prefix]time.Time // when a group, or all, had nobody to forget
 }
 
 // server is what the Map knows of one server. Its id and key never change; the
@@ -60,6 +80,7 @@ type server struct {
 	addrs [][]byte // binary multiaddrs
 	said  uint64   // hash of the addresses as they were last named; 0: unknown
 	group netip.Prefix
+	namer peer.ID // who named it first, until it answers; "": nobody who counts
 
 	heard    time.Time     // when another last named it
 	answered time.Time     // when it last answered
@@ -95,12 +116,12 @@ func (m *Map) find(key keyspace.Key) int {
 // hear notes that a server has these addresses. ok is false if it is not worth a
 // request: without an address, known to be dead.
 func (m *Map) hear(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
-	return m.hearNamed(id, 0, addrs, now)
+	return m.hearNamed(id, "", 0, addrs, now)
 }
 
-// hearNamed is hear for a server that another named. said is the hash of the
+// hearNamed is hear for a server that namer named. said is the hash of the
 // addresses as they were named, of which addrs are those that are of use.
-func (m *Map) hearNamed(id peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
+func (m *Map) hearNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
 	packed := packAddrs(addrs)
 	if len(packed) == 0 || len(id) == 0 || len(id) > maxIDBytes {
 		return contact{}, false
@@ -109,11 +130,11 @@ func (m *Map) hearNamed(id peer.ID, said uint64, addrs []ma.Multiaddr, now time.
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil {
-		s = m.add(id, groupOf(addrs), now)
-	}
-	if s == nil {
-		// There is no room. Its addresses are not kept, but it can be asked now.
-		return contact{id: id, key: keyspace.KeyOf([]byte(id)), group: groupOf(addrs)}, true
+		s = &server{id: id, key: keyspace.KeyOf([]byte(id)), addrs: packed, said: said, group: groupOf(addrs), namer: namer, heard: now}
+		if !m.add(s, now) {
+			m.entertain(s)
+		}
+		return s.contact(), true
 	}
 	s.heard = now
 	if slices.EqualFunc(s.addrs, packed, slices.Equal) || m.move(s, groupOf(addrs), now) {
@@ -148,77 +169,22 @@ func (m *Map) hearOf(id peer.ID, now time.Time) (c contact, ok, known bool) {
 	return s.contact(), s.usable(now), true
 }
 
-// add makes room for a server and remembers it; nil if there is no room. The
-// caller holds the lock.
-func (m *Map) add(id peer.ID, group netip.Prefix, now time.Time) *server {
-	all := func(*server) bool { return true }
-	if len(m.sorted) >= MaxServers && !m.evict(all, now) || !m.admits(group, now) {
-		return nil
-	}
-	s := &server{id: id, key: keyspace.KeyOf([]byte(id)), group: group, heard: now}
-	if m.byID == nil {
-		m.byID = make(map[peer.ID]*server)
-		m.groups = make(map[netip.Prefix]int)
-	}
-	m.byID[id] = s
-	m.groups[group]++
-	m.sorted = slices.Insert(m.sorted, m.find(s.key), s)
-	return s
-}
-
-// admits reports whether an IP group has room for one more server, if need be
-// without those that are dead or stale. The caller holds the lock.
-func (m *Map) admits(group netip.Prefix, now time.Time) bool {
-	return !group.IsValid() || m.groups[group] < maxOfGroup ||
-		m.evict(func(s *server) bool { return s.group == group }, now)
-}
-
-// move notes that a server has addresses of another IP group, if that has room.
-// The caller holds the lock.
-func (m *Map) move(s *server, group netip.Prefix, now time.Time) bool {
-	if group == s.group {
-		return true
-	}
-	if !m.admits(group, now) {
-		return false
-	}
-	m.leave(s.group)
-	s.group = group
-	m.groups[group]++
-	return true
-}
-
-// leave counts a server of an IP group less. The caller holds the lock.
-func (m *Map) leave(group netip.Prefix) {
-	if m.groups[group]--; m.groups[group] == 0 {
-		delete(m.groups, group)
-	}
-}
-
-// evict forgets those servers among some that are dead or stale, and reports
-// whether there were any. The caller holds the lock.
-func (m *Map) evict(among func(*server) bool, now time.Time) bool {
-	before := len(m.sorted)
-	m.sorted = slices.DeleteFunc(m.sorted, func(s *server) bool {
-		fresh := now.Sub(s.heard) < staleAfter || now.Sub(s.answered) < staleAfter
-		if fresh && s.failures == 0 || !among(s) {
-			return false
-		}
-		delete(m.byID, s.id)
-		m.leave(s.group)
-		return true
-	})
-	return len(m.sorted) < before
-}
-
 // answer notes that the server answered a request after rtt.
 func (m *Map) answer(id peer.ID, rtt time.Duration, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil {
-		return
+		if s = m.guests[id]; s == nil {
+			return
+		}
+		s.answered = now
+		if !m.add(s, now) {
+			return
+		}
+		delete(m.guests, id)
 	}
+	m.prove(s)
 	s.answered, s.failures = now, 0
 	if s.rtt == 0 {
 		s.rtt = rtt
@@ -232,9 +198,13 @@ func (m *Map) answer(id peer.ID, rtt time.Duration, now time.Time) {
 func (m *Map) fail(id peer.ID, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.guests, id)
 	if s := m.byID[id]; s != nil {
 		s.failed = now
 		s.failures++
+		if s.dead() {
+			clear(m.full)
+		}
 	}
 }
 
@@ -261,6 +231,9 @@ func (m *Map) addrs(id peer.ID) []ma.Multiaddr {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s := m.byID[id]
+	if s == nil {
+		s = m.guests[id]
+	}
 	if s == nil {
 		return nil
 	}

@@ -169,6 +169,73 @@ func TestMapIsBoundedForEachGroup(t *testing.T) {
 	}
 }
 
+// 25,000 made-up servers keep nobody out who answers, and make nobody go who has
+// answered: neither in all, nor in its IP group, nor by one failure.
+func TestWhoAnswersDisplacesWhoWasOnlyNamed(t *testing.T) {
+	m := new(Map)
+	const there = 2000
+	for i := range there {
+		m.hear(testID(uint64(i)), testAddrs(i), testTime)
+		m.answer(testID(uint64(i)), time.Millisecond, testTime)
+	}
+	m.fail(testID(7), testTime)
+	for i := range 3 * MaxServers {
+		m.hear(testID(uint64(1000_000+i)), testAddrs(i), testTime)
+	}
+	if m.Len() != MaxServers {
+		t.Fatalf("%d servers, want a full map", m.Len())
+	}
+	for i := there; i < 2*there; i++ {
+		id := testID(uint64(i))
+		if c, ok := m.hear(id, testAddrs(i), testTime); !ok || c.id != id || len(m.addrs(id)) != 1 {
+			t.Fatal("a server without a place in the map cannot be asked")
+		}
+		m.answer(id, time.Millisecond, testTime)
+	}
+	for i := range 2 * there {
+		if m.byID[testID(uint64(i))] == nil {
+			t.Fatalf("server %d has answered and is not known", i)
+		}
+	}
+	if m.Len() != MaxServers || len(m.guests) > maxGuests {
+		t.Errorf("%d servers and %d guests", m.Len(), len(m.guests))
+	}
+	crowd := []ma.Multiaddr{ma.StringCast("/ip4/8.8.1.1/udp/4001/quic-v1")}
+	m = filledMap(100)
+	for i := range uint64(maxOfGroup) {
+		m.hear(testID(1000+i), crowd, testTime)
+	}
+	m.hear(testID(5000), crowd, testTime)
+	m.answer(testID(5000), time.Millisecond, testTime)
+	if m.byID[testID(5000)] == nil || m.Len() != 100+maxOfGroup {
+		t.Errorf("in a full group the server that answered is known: %v", m.byID[testID(5000)] != nil)
+	}
+}
+
+func TestHearsayHasAQuotaForEachNamer(t *testing.T) {
+	m, liar := new(Map), testID(1<<50)
+	name := func(from, to int) {
+		for i := from; i < to; i++ {
+			m.hearNamed(testID(uint64(i)), liar, 0, testAddrs(i), testTime)
+		}
+	}
+	name(0, 5*maxHearsay)
+	if m.Len() != maxHearsay || m.hearsay[liar] != maxHearsay {
+		t.Fatalf("%d servers, want the quota of one who names", m.Len())
+	}
+	for i := range 100 {
+		m.answer(testID(uint64(i)), time.Millisecond, testTime) // they are there
+	}
+	m.fail(testID(200), testTime)
+	if m.answer(testID(5*maxHearsay-1), time.Millisecond, testTime); m.byID[testID(5*maxHearsay-1)] == nil {
+		t.Error("a server beyond the quota is not known though it answers")
+	}
+	name(5*maxHearsay, 6*maxHearsay)
+	if m.Len() != maxHearsay+101 || m.hearsay[liar] != maxHearsay {
+		t.Errorf("%d servers, want as many more as have answered", m.Len())
+	}
+}
+
 // The bound of 32 MiB holds for servers with as many addresses as are kept.
 func TestMapMemory(t *testing.T) {
 	var addrs []ma.Multiaddr

@@ -116,7 +116,7 @@ type question struct {
 // questions lists what a server is asked on the first visit of a sweep.
 func (r *Router) questions(p peer.ID) []question {
 	neighbours := question{pb.NewMessage(pb.Message_FIND_NODE, []byte(p), 0), func(a answer) {
-		r.learn(a.msg.GetCloserPeers())
+		r.learn(p, a.msg.GetCloserPeers())
 	}}
 	s, ok := r.keeps.sampleOf(p, time.Now())
 	if !ok {

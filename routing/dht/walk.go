@@ -22,7 +22,8 @@ const (
 )
 
 const (
-	// maxNodes bounds how many servers one walk looks at, whatever it is told.
+	// maxNodes bounds how many servers one walk knows at a time, and how many it asks,
+	// whatever it is told.
 	maxNodes = 2000
 
 	// paths is how many paths a walk goes.
@@ -55,6 +56,7 @@ type walk struct {
 	radius float64 // within which 20 servers are expected, as a share of the key space; 0: unknown
 	byID   map[peer.ID]*node
 	sorted []*node // closest to the target first
+	asks   int     // how many were given out to be asked
 }
 
 // node is one server in a walk.
@@ -94,17 +96,40 @@ func newWalk(target keyspace.Key) *walk {
 	return &walk{target: target, byID: make(map[peer.ID]*node)}
 }
 
-// hear adds a server that a path named, unless it is known already.
+// hear adds a server that a path named, unless it is known already. In a walk that
+// is full it takes the place of a farther one.
 func (w *walk) hear(c contact, path uint8) {
-	if w.byID[c.id] != nil || len(w.sorted) >= maxNodes {
+	if w.byID[c.id] != nil {
 		return
 	}
 	n := &node{contact: c, path: path}
+	if len(w.sorted) >= maxNodes && !w.makeRoom(n) {
+		return
+	}
 	w.byID[c.id] = n
 	at, _ := slices.BinarySearchFunc(w.sorted, n, func(a, b *node) int {
 		return keyspace.Closer(w.target, a.key, b.key)
 	})
 	w.sorted = slices.Insert(w.sorted, at, n)
+}
+
+// makeRoom forgets the farthest of the nodes that were only named, so that nobody who
+// makes up servers makes the walk forget who is there; where all are more than that,
+// the farthest. It reports whether that is farther than n.
+func (w *walk) makeRoom(n *node) bool {
+	last := len(w.sorted) - 1
+	for at, other := range slices.Backward(w.sorted) {
+		if other.state == known && !other.alive && other.put == notPut {
+			last = at
+			break
+		}
+	}
+	if keyspace.Closer(w.target, w.sorted[last].key, n.key) < 0 {
+		return false
+	}
+	delete(w.byID, w.sorted[last].id)
+	w.sorted = slices.Delete(w.sorted, last, last+1)
+	return true
 }
 
 // straggles reports whether nothing waits for the node any more.
@@ -187,7 +212,7 @@ func (w *walk) next(width, parallel int, now time.Time) []*node {
 	}
 	todo := slices.DeleteFunc(w.wanted(width, now), func(n *node) bool { return n.state != known })
 	var ask []*node
-	for i := 0; len(ask) < parallel && len(todo) > 0; i++ {
+	for i := 0; len(ask) < parallel && len(todo) > 0 && w.asks < maxNodes; i++ {
 		at := 0
 		if i%paths == paths-1 {
 			recent := ask[len(ask)-paths+1:]
@@ -196,6 +221,7 @@ func (w *walk) next(width, parallel int, now time.Time) []*node {
 			}))
 		}
 		ask = append(ask, todo[at])
+		w.asks++
 		todo = slices.Delete(todo, at, at+1)
 	}
 	return ask
