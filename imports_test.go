@@ -35,11 +35,12 @@ routing/pubsub      -> ipns routing names
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
-content             ->
+content             -> internal/folder
 gateway             -> ipns resolver content
 rpc                 -> ipns routing
-cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/repo internal/testnet
+cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/folder internal/repo internal/testnet
 internal/daemon     -> *
+internal/folder     ->
 internal/repo       ->
 internal/simnet     -> *
 internal/testnet    -> *

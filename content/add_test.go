@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -382,17 +381,6 @@ func TestRefusedTrees(t *testing.T) {
 	}
 	for p := range s.Pins(t.Context(), AnyPin) {
 		t.Errorf("a refused tree left the pin %v", p)
-	}
-}
-
-func TestSpecialFile(t *testing.T) {
-	root := writeTree(t, map[string]string{"a": "a"})
-	if err := syscall.Mkfifo(filepath.Join(root, "pipe"), 0o600); err != nil {
-		t.Skip("no named pipes here:", err)
-	}
-	err := addErr(t, offlineStore(t), FromPath(root, false), AddOptions{})
-	if !strings.Contains(err.Error(), "pipe is neither") {
-		t.Errorf("error %q", err)
 	}
 }
 

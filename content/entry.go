@@ -1,14 +1,11 @@
 package content
 
 import (
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
-	"os"
-	"path"
-	"path/filepath"
-	"strings"
+
+	"github.com/goipns/ipns/internal/folder"
 )
 
 // maxTarget bounds the target of a symbolic link, in bytes.
@@ -37,60 +34,13 @@ func FromReader(name string, r io.Reader) iter.Seq2[Entry, error] {
 
 // FromPath is the tree at name in the file system, called by its last element. Symbolic links are not followed.
 // Unless hidden is set, names that begin with a dot are left out, name itself excepted.
-// Something that is neither file, directory nor link is an error.
+// Something that is neither file, directory nor link is an error, and so is a file that changes while it is read.
 func FromPath(name string, hidden bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		abs, err := filepath.Abs(name)
-		if err != nil {
-			yield(Entry{}, err)
-			return
-		}
-		// The walk ends with fs.SkipAll when the consumer has enough; every other end is told to the consumer.
-		err = filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
+		for e, err := range folder.Walk(name, folder.Options{Hidden: hidden}) {
+			if !yield(Entry(e), err) || err != nil {
+				return
 			}
-			if p != name && !hidden && strings.HasPrefix(d.Name(), ".") {
-				if d.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			rel, err := filepath.Rel(name, p)
-			if err != nil {
-				return err
-			}
-			return yieldFile(p, path.Join(filepath.Base(abs), filepath.ToSlash(rel)), d.Type(), yield)
-		})
-		if err != nil {
-			yield(Entry{}, err)
 		}
 	}
-}
-
-// yieldFile hands out what stands at file under the name as. It returns fs.SkipAll when the consumer stops.
-func yieldFile(file, as string, mode fs.FileMode, yield func(Entry, error) bool) error {
-	e := Entry{Path: as, Mode: mode}
-	switch mode.Type() {
-	case fs.ModeDir:
-	case fs.ModeSymlink:
-		target, err := os.Readlink(file)
-		if err != nil {
-			return err
-		}
-		e.Target = target
-	case 0:
-		f, err := os.Open(file)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		e.Content = f
-	default:
-		return fmt.Errorf("%s is neither a file nor a directory nor a symbolic link", file)
-	}
-	if !yield(e, nil) {
-		return fs.SkipAll
-	}
-	return nil
 }

@@ -1,0 +1,272 @@
+// Package folder reads files and folders of the file system for an import: what belongs to them, what is left out, and
+// where their symbolic links lead.
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const (
+	// maxFollowed bounds the symbolic links followed in one walk: a few that lead to folders with such links in them
+	// would multiply without end.
+	maxFollowed = 10_000
+	// maxDepth bounds the folders inside one another.
+	maxDepth = 1024
+)
+
+// wellKnown is the hidden folder that belongs to a site (RFC 8615).
+const wellKnown = ".well-known"
+
+// Entry is a file, a folder or a symbolic link.
+type Entry struct {
+	// Path, with slashes, begins with the name of what was walked.
+	Path string
+	// Mode is 0, fs.ModeDir or fs.ModeSymlink.
+	Mode fs.FileMode
+	// Content is what a file holds. It is to be read before the next entry is asked for, and ends with an error if the
+	// file has changed meanwhile.
+	Content io.Reader
+	// Target is where a symbolic link points.
+	Target string
+}
+
+// Links says what becomes of symbolic links.
+type Links int
+
+const (
+	KeepLinks   Links = iota // they stay links
+	FollowLinks              // what they lead to takes their place; a link to nothing is an error
+	// FollowWithin is FollowLinks for links that lead into the folder. One to nothing, or to a folder that it is in, is
+	// left out; one that leads out of the folder is an error.
+	FollowWithin
+)
+
+// Options say what belongs to a folder. The zero value is what Kubo adds.
+type Options struct {
+	Hidden    bool // names that begin with a dot
+	WellKnown bool // .well-known in any case
+	Links     Links
+	// LeftOut is told of each path that is left out, and why. nil: nobody is told.
+	LeftOut func(path, why string)
+	// Check may refuse what stands at a path of the file system, in which no link is left. nil: all is welcome.
+	Check func(path string) error
+}
+
+// Why something was left out.
+const (
+	Hidden  = "its name begins with a dot"
+	Broken  = "a symbolic link to nothing"
+	Looping = "a symbolic link to a folder that it is in"
+)
+
+// Walk yields what stands at name, called by its last element, and all that is in it, a folder before what it holds.
+// Something that is neither file, folder nor link is an error. It ends with the first error.
+func Walk(name string, o Options) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		w := walker{Options: o, yield: yield}
+		if err := w.walk(name); err != nil && !errors.Is(err, errStopped) {
+			yield(Entry{}, err)
+		}
+	}
+}
+
+// errStopped ends a walk whose consumer wants no more.
+var errStopped = errors.New("consumer stopped")
+
+type walker struct {
+	Options
+	yield    func(Entry, error) bool
+	root     string   // the real path of the folder
+	within   []string // the real paths of the folders being read
+	followed int
+}
+
+func (w *walker) walk(name string) error {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(name)
+	if err != nil {
+		return err
+	}
+	// The last element stays as it is: it may be a link to be kept.
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return err
+	}
+	real, as := filepath.Join(parent, filepath.Base(abs)), filepath.Base(abs)
+	if info.Mode().Type() == fs.ModeSymlink && w.Links != KeepLinks {
+		if real, err = filepath.EvalSymlinks(real); err != nil {
+			return err
+		}
+		if info, err = os.Lstat(real); err != nil {
+			return err
+		}
+	}
+	w.root = real
+	return w.visit(name, real, as, info.Mode())
+}
+
+// visit yields what stands at the path at, and in it. In real, the same path, no element is a link but the last.
+func (w *walker) visit(at, real, as string, mode fs.FileMode) error {
+	if w.Check != nil {
+		if err := w.Check(real); err != nil {
+			return err
+		}
+	}
+	switch mode.Type() {
+	case fs.ModeDir:
+		return w.readDir(at, real, as)
+	case fs.ModeSymlink:
+		return w.link(at, real, as)
+	case 0:
+		f, err := open(at)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return w.tell(Entry{Path: as, Content: f})
+	}
+	return fmt.Errorf("%s is neither a file nor a folder nor a symbolic link", at)
+}
+
+func (w *walker) tell(e Entry) error {
+	if !w.yield(e, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+func (w *walker) readDir(at, real, as string) error {
+	if len(w.within) == maxDepth {
+		return fmt.Errorf("%.100s…: more than %d folders inside one another", at, maxDepth)
+	}
+	if err := w.tell(Entry{Path: as, Mode: fs.ModeDir}); err != nil {
+		return err
+	}
+	list, err := os.ReadDir(at)
+	if err != nil {
+		return err
+	}
+	w.within = append(w.within, real)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
+	for _, d := range list {
+		name := d.Name()
+		if strings.HasPrefix(name, ".") && !w.Hidden && !(w.WellKnown && name == wellKnown) {
+			w.leaveOut(path.Join(as, name), Hidden)
+			continue
+		}
+		if err := w.visit(filepath.Join(at, name), filepath.Join(real, name), path.Join(as, name), d.Type()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) leaveOut(path, why string) {
+	if w.LeftOut != nil {
+		w.LeftOut(path, why)
+	}
+}
+
+// link keeps or follows a symbolic link.
+func (w *walker) link(at, real, as string) error {
+	target, err := os.Readlink(at)
+	if err != nil {
+		return err
+	}
+	if w.Links == KeepLinks {
+		return w.tell(Entry{Path: as, Mode: fs.ModeSymlink, Target: target})
+	}
+	if w.followed++; w.followed > maxFollowed {
+		return fmt.Errorf("%s: more than %d symbolic links were followed", at, maxFollowed)
+	}
+	to, err := filepath.EvalSymlinks(real)
+	if err != nil {
+		if w.Links == FollowWithin && leadsNowhere(err) {
+			w.leaveOut(as, Broken)
+			return nil
+		}
+		return fmt.Errorf("follow the symbolic link %s: %w", at, err)
+	}
+	if w.Links == FollowWithin && !inside(to, w.root) {
+		return fmt.Errorf("%s is a symbolic link out of the folder, to %s: copy what is there into the folder, or remove the link", at, to)
+	}
+	info, err := os.Lstat(to)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() && slices.Contains(w.within, to) {
+		if w.Links == FollowWithin {
+			w.leaveOut(as, Looping)
+			return nil
+		}
+		return fmt.Errorf("the symbolic link %s leads to a folder that it is in", at)
+	}
+	return w.visit(at, to, as, info.Mode())
+}
+
+// leadsNowhere reports whether a link, or one that it leads to, has no end.
+func leadsNowhere(err error) bool {
+	// filepath.EvalSymlinks has an error without a name for links that lead to each other.
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) ||
+		strings.HasSuffix(err.Error(), "too many links")
+}
+
+// inside reports whether a path is dir or in it.
+func inside(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
+}
+
+// file reads a file and watches that it stays what it was.
+type file struct {
+	f      *os.File
+	before fs.FileInfo
+	read   int64
+}
+
+func open(name string) (*file, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no longer a file", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &file{f: f, before: info}, nil
+}
+
+// Read ends with an error, not with io.EOF, if the file was written to since it was opened: what was read may be
+// half of the old content and half of the new.
+func (f *file) Read(b []byte) (int, error) {
+	n, err := f.f.Read(b)
+	f.read += int64(n)
+	if err == io.EOF {
+		after, e := f.f.Stat()
+		if e != nil {
+			return n, e
+		}
+		// Where the file system tells no size, more may come than that.
+		if f.read < f.before.Size() || after.Size() != f.before.Size() || !after.ModTime().Equal(f.before.ModTime()) {
+			err = fmt.Errorf("%s changed while it was read; try again when nobody writes to it", f.f.Name())
+		}
+	}
+	return n, err
+}
+
+func (f *file) Close() error { return f.f.Close() }
