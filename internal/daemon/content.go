@@ -73,9 +73,10 @@ func addOptions(req rpc.AddRequest) (content.AddOptions, error) {
 // maxTarget bounds the target of a symbolic link, in bytes.
 const maxTarget = 4096
 
-// entries gives the files of a request to the store.
+// entries gives the files of a request to the store, all but secrets.
 func entries(files iter.Seq2[rpc.File, error]) iter.Seq2[content.Entry, error] {
 	return func(yield func(content.Entry, error) bool) {
+		var guard secretGuard
 		for f, err := range files {
 			e := content.Entry{Path: f.Path, Content: f.Body}
 			switch f.Kind {
@@ -87,6 +88,10 @@ func entries(files iter.Seq2[rpc.File, error]) iter.Seq2[content.Entry, error] {
 					var target []byte
 					target, err = io.ReadAll(io.LimitReader(f.Body, maxTarget+1))
 					e.Target = string(target)
+				}
+			default:
+				if err == nil && f.Body != nil {
+					e.Content, err = guard.check(f.Path, f.Body)
 				}
 			}
 			if !yield(e, err) {
