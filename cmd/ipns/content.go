@@ -8,50 +8,90 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/rpc"
 )
 
 func (c *cli) addCmd() *cobra.Command {
 	var req rpc.AddRequest
-	var recursive, hidden bool
+	var o addOptions
 	cmd := &cobra.Command{Use: "add <path>...", Short: "Add files and folders, and pin them"}
 	bind(cmd, &req)
-	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "add folders with all that they contain")
-	cmd.Flags().BoolVarP(&hidden, "hidden", "H", false, "also add files whose names begin with a dot")
+	f := cmd.Flags()
+	f.BoolVarP(&o.recursive, "recursive", "r", false, "add folders with all that they contain")
+	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
+	f.BoolVar(&o.follow, "dereference-symlinks", false, "add what symbolic links lead to in their place")
+	f.BoolVar(&o.followArgs, "dereference-args", false, "do so for the links given as arguments only")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			c.noteStdin()
 		}
-		for _, a := range args {
-			info, err := os.Lstat(a)
-			if err != nil {
-				return missing(a, err)
-			}
-			if info.IsDir() && !recursive {
-				fmt.Fprintf(c.errOut, "note: %s is a folder: adding all that it contains, as with -r\n", a)
-			}
+		paths, err := c.addPaths(args, o)
+		if err != nil {
+			return err
 		}
 		ctx, cancel := c.context(cmd)
 		defer cancel()
 		return c.withNode(ctx, func(n rpc.Node) error {
-			var source error
-			req.Files = remember(&source, c.files(args, hidden))
-			err := c.add(ctx, n, req)
-			// What could not be read here is the cause of what failed there.
-			if source != nil {
-				return source
-			}
-			return err
+			var s source
+			req.Files = s.watch(c.files(paths, o))
+			return s.cause(c.add(ctx, n, req))
 		})
 	}
 	return cmd
+}
+
+// addOptions say what is added of the paths given.
+type addOptions struct{ recursive, hidden, follow, followArgs bool }
+
+// addPaths checks the paths that are to be added and puts them in the order of their names, as Kubo adds them.
+func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
+	var paths []string
+	dirs := make(map[string]string) // of each name, the folder it stands in
+	for _, a := range args {
+		info, err := os.Lstat(a)
+		if err == nil && info.Mode().Type() == fs.ModeSymlink && (o.follow || o.followArgs) {
+			if a, err = filepath.EvalSymlinks(a); err == nil {
+				info, err = os.Lstat(a)
+			}
+		}
+		if err != nil {
+			return nil, missing(a, err)
+		}
+		if info.IsDir() && !o.recursive {
+			fmt.Fprintf(c.errOut, "note: %s is a folder: adding all that it contains, as with -r\n", a)
+		}
+		abs, err := filepath.Abs(a)
+		if err != nil {
+			return nil, err
+		}
+		name, dir := filepath.Base(abs), filepath.Dir(abs)
+		if before, ok := dirs[name]; ok && before != dir {
+			return nil, fmt.Errorf("file name %s repeated under different import directories: %s and %s; add them one by one, or rename one", name, before, dir)
+		} else if ok {
+			continue
+		}
+		dirs[name] = dir
+		paths = append(paths, a)
+	}
+	slices.SortFunc(paths, func(a, b string) int {
+		return strings.Compare(baseName(a), baseName(b))
+	})
+	return paths, nil
+}
+
+// baseName is the last element of a path, that of the current folder too.
+func baseName(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return filepath.Base(path)
 }
 
 // add runs an add and prints its results.
@@ -87,96 +127,27 @@ func (c *cli) add(ctx context.Context, n rpc.Node, req rpc.AddRequest) error {
 }
 
 // files yields what stands at the given paths; the input if there are none.
-func (c *cli) files(paths []string, hidden bool) iter.Seq2[rpc.File, error] {
+func (c *cli) files(paths []string, o addOptions) iter.Seq2[rpc.File, error] {
 	return func(yield func(rpc.File, error) bool) {
 		if len(paths) == 0 {
 			yield(rpc.File{Body: c.in}, nil)
 			return
 		}
-		// In the order of their names, as Kubo adds them.
-		paths = slices.SortedFunc(slices.Values(paths), func(a, b string) int {
-			return strings.Compare(filepath.Base(a), filepath.Base(b))
-		})
+		walk := folder.Options{Hidden: o.hidden}
+		if r, err := c.repository(); err == nil { // where no repo can be, none is added
+			walk.Check = notPrivate(r)
+		}
+		if o.follow {
+			walk.Links = folder.FollowLinks
+		}
 		for _, p := range paths {
-			for f, err := range tree(p, hidden) {
+			for f, err := range tree(p, walk) {
 				if !yield(f, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
-}
-
-// remember yields what files yields, and keeps the error that it ends with.
-func remember(err *error, files iter.Seq2[rpc.File, error]) iter.Seq2[rpc.File, error] {
-	return func(yield func(rpc.File, error) bool) {
-		for f, e := range files {
-			*err = e
-			if !yield(f, e) {
-				return
-			}
-		}
-	}
-}
-
-// tree yields the file or folder at root, named by its last element, and what is
-// below it. Names that begin with a dot are left out unless hidden is set.
-func tree(root string, hidden bool) iter.Seq2[rpc.File, error] {
-	return func(yield func(rpc.File, error) bool) {
-		abs, err := filepath.Abs(root)
-		if err != nil {
-			yield(rpc.File{}, err)
-			return
-		}
-		err = filepath.WalkDir(root, func(at string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if at != root && !hidden && strings.HasPrefix(d.Name(), ".") {
-				if d.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			rel, err := filepath.Rel(root, at)
-			if err != nil {
-				return err
-			}
-			return yieldFile(at, path.Join(filepath.Base(abs), filepath.ToSlash(rel)), d.Type(), yield)
-		})
-		if err != nil {
-			yield(rpc.File{}, err)
-		}
-	}
-}
-
-// yieldFile yields one file, folder or link. It returns [fs.SkipAll] if nobody
-// wants more.
-func yieldFile(at, name string, kind fs.FileMode, yield func(rpc.File, error) bool) error {
-	f := rpc.File{Path: name}
-	switch kind {
-	case fs.ModeDir:
-		f.Kind = rpc.Folder
-	case fs.ModeSymlink:
-		target, err := os.Readlink(at)
-		if err != nil {
-			return err
-		}
-		f.Kind, f.Body = rpc.Symlink, strings.NewReader(target)
-	case 0:
-		file, err := os.Open(at)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		f.Body = file
-	default:
-		return fmt.Errorf("%s is neither a file nor a folder nor a symbolic link", at)
-	}
-	if !yield(f, nil) {
-		return fs.SkipAll
-	}
-	return nil
 }
 
 func (c *cli) catCmd() *cobra.Command {

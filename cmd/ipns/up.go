@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/contenthash"
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/rpc"
@@ -22,8 +24,10 @@ import (
 
 // upOptions are what to put up, and how.
 type upOptions struct {
-	dir       string // absolute
+	dir       string // absolute, no element is a symbolic link
 	key       string
+	hidden    bool
+	replace   bool
 	once      bool
 	testnet   bool
 	throwAway bool // the repo is gone when the command ends
@@ -39,13 +43,21 @@ func (c *cli) upCmd() *cobra.Command {
 
 Makes a repo if there is none, adds and pins the folder, publishes its name and
 announces both. Through a running daemon if there is one; else this process is
-the node, and keeps running.`,
+the node, and keeps running.
+
+Names that begin with a dot are left out and listed, all but .well-known, unless
+--hidden is set. Symbolic links are followed within the folder; one that leads
+out of it is an error, one that leads nowhere is left out and listed.
+
+A key belongs to one folder. A folder that has moved takes its key along: if
+nothing is at the old place any more, the key is for the new one. If something is,
+--replace says that the key shall publish this folder from now on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{`argument "folder" is required`, commandPath(cmd)}
 			}
 			var err error
-			if o.dir, err = folder(args[0]); err != nil {
+			if o.dir, err = siteFolder(args[0]); err != nil {
 				return err
 			}
 			return c.up(cmd, o)
@@ -53,13 +65,15 @@ the node, and keeps running.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.key, "key", "k", "self", "key whose name the folder gets; it is made if there is none")
+	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
+	f.BoolVar(&o.replace, "replace", false, "publish this folder under the key even if the key publishes another one")
 	f.BoolVar(&o.once, "once", false, "publish and exit")
 	f.BoolVar(&o.testnet, "testnet", false, "do it on a private network in this process, with a throw-away repo unless IPNS_PATH is set")
 	return cmd
 }
 
-// folder returns the absolute path of a folder that exists.
-func folder(path string) (string, error) {
+// siteFolder returns the absolute path of a folder that exists.
+func siteFolder(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", missing(path, err)
@@ -107,6 +121,9 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 		defer func() { err = errors.Join(err, nw.Close()) }()
 		fmt.Fprintf(c.errOut, "a private network of %d servers runs in this process\n", nw.Len())
 		d.Bootstrap = nw.Addrs()[:1]
+	}
+	if err := apart(r, o); err != nil {
+		return err
 	}
 	if !r.Exists() {
 		if err := c.initForUp(cmd, r, o); err != nil {
@@ -172,21 +189,25 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	if err != nil {
 		return err
 	}
-	if other, ok := sites[o.key]; ok && other != o.dir {
+	if other := sites[o.key]; !o.mayTake(other) {
 		return keyTaken(o.key, other)
 	}
 	if err := c.needKey(ctx, n, o.key); err != nil {
 		return err
 	}
-	root, err := c.addFolder(ctx, n, o.dir)
+	root, err := c.addFolder(ctx, n, r, o)
 	if err != nil {
 		return err
 	}
 	// Another one may have taken the key meanwhile.
-	if other, ok, err := r.SetSite(o.key, o.dir); err != nil {
+	before, ok, err := r.SetSite(o.key, o.dir, o.mayTake)
+	switch {
+	case err != nil:
 		return err
-	} else if !ok {
-		return keyTaken(o.key, other)
+	case !ok:
+		return keyTaken(o.key, before)
+	case before != "" && before != o.dir:
+		fmt.Fprintf(c.errOut, "the key %q published %s so far\n", o.key, before)
 	}
 	provided := make(chan error, 1)
 	go func() { // ends with ctx; waited for below
@@ -203,8 +224,30 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	return c.concludeUp(r, o, p)
 }
 
+// mayTake reports whether the key is free for the folder if it publishes other so far: nothing, the same, or what has
+// been moved away.
+func (o upOptions) mayTake(other string) bool {
+	if other == "" || other == o.dir || o.replace {
+		return true
+	}
+	real, err := filepath.EvalSymlinks(other) // a link to the new place may be left at the old one
+	return err == nil && real == o.dir || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 func keyTaken(key, dir string) error {
-	return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME", key, dir)
+	return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME, or say --replace to publish it in place of that one", key, dir)
+}
+
+// apart refuses a folder that the repo, which need not be there yet, would be published with.
+func apart(r repo.Repo, o upOptions) error {
+	inside, err := filepath.Rel(o.dir, r.Real())
+	if err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
+		return nil // which can't be relative is not inside
+	}
+	if !o.hidden && inside != "." && strings.Contains("/"+filepath.ToSlash(inside), "/.") {
+		return nil // it is left out
+	}
+	return fmt.Errorf("the repo %s is inside of %s, and its private keys would be published with it: move it out, and set IPNS_PATH", r.Real(), o.dir)
 }
 
 // needKey makes the key unless it is there.
@@ -225,24 +268,27 @@ func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
 	return err
 }
 
-// addFolder adds and pins a folder and returns the CID of its root.
-func (c *cli) addFolder(ctx context.Context, n rpc.Node, dir string) (root string, err error) {
+// addFolder adds and pins the folder, says what is not in it, and returns the CID of its root.
+func (c *cli) addFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) (root string, err error) {
 	bar := c.adding()
 	defer bar.end()
-	var source error
+	var left leftOut
+	files := tree(o.dir, folder.Options{
+		Hidden: o.hidden, WellKnown: true, Links: folder.FollowWithin, LeftOut: left.note, Check: notPrivate(r),
+	})
+	var s source
 	version := 1
-	req := rpc.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: remember(&source, tree(dir, false))}
+	req := rpc.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
 	for a, err := range n.Add(ctx, req) {
-		if source != nil {
-			return "", source
-		}
-		if err != nil {
+		if err := s.cause(err); err != nil {
 			return "", err
 		}
 		bar.file(a.Name, a.Bytes)
 		root = a.Hash
 	}
-	return root, nil
+	bar.clear()
+	left.print(c.errOut)
+	return root, s.cause(nil)
 }
 
 // publishFolder publishes the root and prints what the name is as soon as the

@@ -244,20 +244,21 @@ func TestSites(t *testing.T) {
 	if s, err := r.Sites(); len(s) != 0 || err != nil {
 		t.Errorf("at first: %v, %v", s, err)
 	}
+	free := func(before string) bool { return before == "" }
 	// All at once: none is lost, and of two folders for one key one wins.
 	var wg sync.WaitGroup
 	var won atomic.Int64
 	for i := range 20 {
 		wg.Go(func() {
-			if _, ok, err := r.SetSite(fmt.Sprint("key-", i), "/srv/site"); !ok || err != nil {
+			if _, ok, err := r.SetSite(fmt.Sprint("key-", i), "/srv/site", free); !ok || err != nil {
 				t.Errorf("key %d: %v, %v", i, ok, err)
 			}
-			now, ok, err := r.SetSite("self", fmt.Sprint("/srv/", i))
+			before, ok, err := r.SetSite("self", fmt.Sprint("/srv/", i), free)
 			if ok {
 				won.Add(1)
 			}
-			if err != nil || ok != (now == fmt.Sprint("/srv/", i)) {
-				t.Errorf("self is %s: %v, %v", now, ok, err)
+			if err != nil || ok != (before == "") {
+				t.Errorf("self was %q: %v, %v", before, ok, err)
 			}
 		})
 	}
@@ -266,8 +267,13 @@ func TestSites(t *testing.T) {
 	if len(s) != 21 || err != nil || won.Load() != 1 {
 		t.Errorf("then: %v, %v; %d won", s, err, won.Load())
 	}
-	if now, ok, err := r.SetSite("self", s["self"]); now != s["self"] || !ok || err != nil {
-		t.Errorf("again: %s, %v, %v", now, ok, err)
+	// What it published decides whether it may publish another one.
+	first := s["self"]
+	for _, may := range []bool{false, true} {
+		before, ok, err := r.SetSite("self", "/srv/new", func(before string) bool { return may && before == first })
+		if s, _ := r.Sites(); before != first || ok != may || err != nil || (s["self"] == "/srv/new") != may {
+			t.Errorf("may be replaced %v: %s before, %v, %v, %v", may, before, ok, err, s["self"])
+		}
 	}
 }
 

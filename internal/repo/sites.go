@@ -28,10 +28,10 @@ func (r Repo) Sites() (Sites, error) {
 	return s, nil
 }
 
-// SetSite notes that a key publishes a folder. If the key publishes another one,
-// nothing is changed: ok is false, and now is that one. Processes that do this at
-// once wait for each other: the daemon holds repo.lock, so there is a lock of its own.
-func (r Repo) SetSite(key, dir string) (now string, ok bool, err error) {
+// SetSite notes that a key publishes a folder from now on, if mayTake agrees to what it has published so far, "" for
+// nothing; else nothing is changed and ok is false. Processes that do this at once wait for each other: the daemon holds
+// repo.lock, so there is a lock of its own.
+func (r Repo) SetSite(key, dir string, mayTake func(before string) bool) (before string, ok bool, err error) {
 	lock, err := os.OpenFile(r.path(sitesLock), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", false, err
@@ -44,13 +44,17 @@ func (r Repo) SetSite(key, dir string) (now string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	if now, known := s[key]; known {
-		return now, now == dir, nil
+	before = s[key]
+	if !mayTake(before) {
+		return before, false, nil
+	}
+	if before == dir {
+		return before, true, nil
 	}
 	s[key] = dir
 	b, err := marshal(s)
 	if err != nil {
-		return "", false, err
+		return before, false, err
 	}
-	return dir, true, WriteFile(r.path(sitesFile), b, 0o600)
+	return before, true, WriteFile(r.path(sitesFile), b, 0o600)
 }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"strings"
+	"sync"
+
+	"github.com/goipns/ipns/internal/folder"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
+)
+
+// tree yields what stands at path as the files of a request.
+func tree(path string, o folder.Options) iter.Seq2[rpc.File, error] {
+	return func(yield func(rpc.File, error) bool) {
+		for e, err := range folder.Walk(path, o) {
+			f := rpc.File{Path: e.Path, Body: e.Content}
+			switch e.Mode.Type() {
+			case fs.ModeDir:
+				f.Kind = rpc.Folder
+			case fs.ModeSymlink:
+				f.Kind, f.Body = rpc.Symlink, strings.NewReader(e.Target)
+			}
+			if !yield(f, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// notPrivate returns what refuses paths that are private in a repo: the private keys, first of all.
+func notPrivate(r repo.Repo) func(path string) error {
+	private := r.Private()
+	return func(path string) error {
+		if private(path) {
+			return fmt.Errorf("%s belongs to the repo of this node, which has its private keys in it: "+
+				"leave it out, or move the repo and set IPNS_PATH", path)
+		}
+		return nil
+	}
+}
+
+// source keeps the error with which the files of an upload could not be read. Others read them, perhaps in a goroutine of
+// theirs, and may tell less.
+type source struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (s *source) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// watch yields files, and notes what goes wrong with them.
+func (s *source) watch(files iter.Seq2[rpc.File, error]) iter.Seq2[rpc.File, error] {
+	return func(yield func(rpc.File, error) bool) {
+		for f, err := range files {
+			if err != nil {
+				s.failed(err)
+			}
+			if f.Body != nil {
+				f.Body = &watched{f.Body, s}
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
+}
+
+// cause returns what went wrong with the files, if something did, in place of what came of it.
+func (s *source) cause(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
+
+type watched struct {
+	io.Reader
+	source *source
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		w.source.failed(err)
+	}
+	return n, err
+}
+
+// maxLeftOut bounds how much of what is left out is listed.
+const maxLeftOut = 20
+
+// leftOut is what does not come along with a folder.
+type leftOut struct {
+	mu     sync.Mutex // files may be read by a goroutine of the client's
+	lines  []string
+	more   int
+	hidden bool
+}
+
+func (l *leftOut) note(path, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hidden = l.hidden || why == folder.Hidden
+	if len(l.lines) == maxLeftOut {
+		l.more++
+		return
+	}
+	l.lines = append(l.lines, fmt.Sprintf("left out: %s: %s", path, why))
+}
+
+func (l *leftOut) print(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		fmt.Fprintln(w, line)
+	}
+	if l.more > 0 {
+		fmt.Fprintf(w, "left out: %d more\n", l.more)
+	}
+	if l.hidden {
+		fmt.Fprintln(w, "With --hidden, names that begin with a dot come along.")
+	}
+}

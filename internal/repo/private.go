@@ -1,0 +1,42 @@
+package repo
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Real is the path of the repo without symbolic links. It need not exist.
+func (r Repo) Real() string { return realPath(string(r)) }
+
+func realPath(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if parent := filepath.Dir(abs); parent != abs {
+		return filepath.Join(realPath(parent), filepath.Base(abs))
+	}
+	return abs
+}
+
+// Private returns what reports whether a path without symbolic links is the repo itself, or of the files in it that are
+// nobody else's business: keys, config, database and what was to become one of them. Anything else in the folder is not
+// the repo's.
+func (r Repo) Private() func(path string) bool {
+	root := r.Real()
+	return func(path string) bool {
+		rest, ok := strings.CutPrefix(path, root)
+		if !ok || rest == "" {
+			return ok
+		}
+		if !strings.HasPrefix(rest, string(filepath.Separator)) {
+			return false
+		}
+		first, _, _ := strings.Cut(rest[1:], string(filepath.Separator))
+		return slices.Contains([]string{configFile, keystoreDir, databaseDir}, first) || strings.HasPrefix(first, ".tmp-")
+	}
+}
