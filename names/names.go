@@ -155,9 +155,6 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 		case err != nil:
 			return 0, fmt.Errorf("take record of %s: %w", rec.Name(), err)
 		}
-		if in.Origin > e.Origin {
-			e.Known = recordstore.Generation{} // who signs must know more than who announces
-		}
 		outcome, _, err := b.enter(ctx, e, rec, in, 0)
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
@@ -365,13 +362,20 @@ func (b *Book) Current(ctx context.Context, e recordstore.Entry) (bool, error) {
 	return err == nil && (e.Known == gen || e.Entered == gen), err
 }
 
-// Confirm stores that a complete search has found nothing above the entry's mark,
-// and returns the entry as it then is. recordstore.ErrConflict says that it has
-// changed since it was read.
+// Confirm stores that others have been asked and have nothing above the entry's
+// mark, and returns the entry as it then is. Of an own name that must have been a
+// complete search: the next record can be made. The record of a hosted one may
+// only be announced. recordstore.ErrConflict says that the entry has changed since
+// it was read.
 func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
-	e, err := b.Confirmed(ctx, e)
+	gen, err := b.Store.Generation(ctx)
 	if err != nil {
-		return recordstore.Entry{}, err
+		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
+	}
+	if e.Origin == recordstore.Own {
+		e.Known = gen
+	} else {
+		e.Entered = gen
 	}
 	stored, err := b.Store.Swap(ctx, e)
 	if err != nil {

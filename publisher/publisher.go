@@ -86,6 +86,7 @@ type Publisher struct {
 	closed   bool
 	announce map[ipns.Name]*announcement // the newest of each name
 	retries  map[ipns.Name]retry
+	asking   map[ipns.Name]bool // names that are being searched before they are announced
 
 	at func(step) error // tests stop here; nil: go on
 }
@@ -206,6 +207,7 @@ func (p *Publisher) init() {
 		p.slots = make(chan struct{}, announcements)
 		p.announce = make(map[ipns.Name]*announcement)
 		p.retries = make(map[ipns.Name]retry)
+		p.asking = make(map[ipns.Name]bool)
 	})
 }
 

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -11,8 +12,13 @@ import (
 // tick is how often Run looks for retries.
 const tick = time.Second
 
+// resumeAsks is how many names are asked for after a start. The others are left to
+// a republisher, which asks for many with one visit to each server.
+const resumeAsks = 64
+
 // Run does what nobody waits for, until ctx ends: it announces again what a
-// crash left unannounced, and names that too few hold. Then it stops the
+// crash left unannounced, and names that too few hold. Of what a restored store has
+// it asks first whether others have something newer. Then it stops the
 // announcements that are going on and waits for them. To keep what is announced
 // alive is the work of a republisher.
 func (p *Publisher) Run(ctx context.Context) error {
@@ -54,6 +60,7 @@ func (p *Publisher) Stats() Stats {
 // resume announces the own records that no receipt tells of: the process ended
 // between storing and announcing, or its bookkeeping is lost.
 func (p *Publisher) resume(ctx context.Context) error {
+	asks := 0
 	for e, err := range p.Book.Store.Scan(ctx, recordstore.Region{}) {
 		if err != nil {
 			return err
@@ -65,8 +72,18 @@ func (p *Publisher) resume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if u.Announced != e.Record.Hash() || u.LastErr != "" {
+		if u.Announced == e.Record.Hash() && u.LastErr == "" {
+			continue
+		}
+		current, err := p.Book.Current(ctx, e)
+		switch {
+		case err != nil:
+			return err
+		case current:
 			p.start(e.Record) // when too many wait, it stays for retryDue
+		case asks < resumeAsks:
+			asks++
+			p.ask(ctx, e.Name)
 		}
 	}
 	return nil
@@ -78,7 +95,7 @@ func (p *Publisher) retryDue(ctx context.Context) {
 	var due []ipns.Name
 	p.mu.Lock()
 	for name, r := range p.retries {
-		if p.announce[name] == nil && !r.at.After(now) {
+		if p.announce[name] == nil && !p.asking[name] && !r.at.After(now) {
 			due = append(due, name)
 		}
 	}
@@ -103,6 +120,59 @@ func (p *Publisher) again(ctx context.Context, name ipns.Name) error {
 		p.forgetRetry(name)
 		return nil
 	}
-	_, err = p.start(e.Record)
+	current, err := p.Book.Current(ctx, e)
+	if err == nil && current {
+		_, err = p.start(e.Record)
+	} else if err == nil {
+		p.ask(ctx, name)
+	}
 	return err
+}
+
+// ask announces the record of a name, if others have nothing newer, or what they
+// have. If they do not tell, Run comes back to it.
+func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.asking[name] {
+		return
+	}
+	p.asking[name] = true
+	p.running.Go(func() {
+		rec, err := p.newest(ctx, name)
+		p.mu.Lock()
+		delete(p.asking, name)
+		p.mu.Unlock()
+		if err == nil {
+			_, err = p.start(rec)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.log().Info("asking whether others have a newer record", "name", name.String(), "error", err)
+			p.retryLater(name, p.now())
+		}
+	})
+}
+
+// newest returns the record of a name after the network was asked for it.
+func (p *Publisher) newest(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if _, err := p.search(ctx, name); err != nil {
+		return nil, err
+	}
+	for range enterTries {
+		e, err := p.Book.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		e, err = p.Book.Confirm(ctx, e)
+		if !errors.Is(err, recordstore.ErrConflict) {
+			return e.Record, err
+		}
+	}
+	return nil, recordstore.ErrConflict
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/republisher"
 	"github.com/goipns/ipns/routing"
@@ -129,4 +130,63 @@ func TestNewerElsewhere(t *testing.T) {
 			t.Fatalf("%d hold it", n)
 		}
 	})
+}
+
+// TestResumeAsksAfterARestoration announces what a restored store had not announced
+// only after the network was asked, and what that has in its place.
+func TestResumeAsksAfterARestoration(t *testing.T) {
+	for what, tt := range map[string]struct {
+		newer  bool // one server has a newer record
+		silent bool // too few answer
+		want   string
+	}{
+		"others have nothing": {want: "/ipfs/bafkqaaa/mine"},
+		"others have newer":   {newer: true, want: "/ipfs/bafkqaaa/theirs"},
+		"others are silent":   {silent: true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 20)
+				begin := time.Now()
+				s.Now = func() time.Time { return epoch.Add(time.Since(begin)) }
+				s.Book.Now, s.net.Now = s.Now, s.Now
+				s.net.Opener = nil
+				s.Router = nil // offline
+				mine, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa/mine", Wait: publisher.WaitStored})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.newer {
+					hold(s, s.key.Record(t, 5, "/ipfs/bafkqaaa/theirs", s.Now().Add(100*time.Hour)), 1)
+				}
+				if tt.silent {
+					for _, server := range s.net.Servers[:10] {
+						server.Fault = routingtest.Dead
+					}
+				}
+				s.store.Renew()
+				s.Router = s.net
+				ctx, cancel := context.WithCancel(t.Context())
+				var parts sync.WaitGroup
+				parts.Go(func() { s.Run(ctx) })
+				time.Sleep(10 * time.Minute)
+				cancel()
+				parts.Wait()
+				e, err := s.Book.Get(t.Context(), s.key.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch mineHeld := s.net.Holders(mine.Record); {
+				case tt.want == "" && (mineHeld > 0 || s.net.Counts().Puts > 0):
+					t.Errorf("announced although too few answered")
+				case tt.want == "" && s.net.Counts().Searches > 8:
+					t.Errorf("%d searches in 10 minutes", s.net.Counts().Searches)
+				case tt.newer && mineHeld > 0:
+					t.Errorf("%d servers were given an older record than one has", mineHeld)
+				case tt.want != "" && (e.Record.Value() != tt.want || s.net.Holders(e.Record) != 20):
+					t.Errorf("%v is held by %d", e.Record, s.net.Holders(e.Record))
+				}
+			})
+		})
+	}
 }

@@ -100,8 +100,8 @@ type Entry struct {
 	// Known is the generation of the store in which nothing newer than Mark was
 	// known to exist, because the key was made here or a complete search said so.
 	Known Generation
-	// Entered is the generation of the store in which Record came in. If it is an
-	// earlier one, others may have something newer by now.
+	// Entered is the generation of the store in which Record came in, or others were
+	// asked and had nothing newer. If it is an earlier one, they may have by now.
 	Entered Generation
 	// Span is the lifetime with which Record was signed here; 0: it was signed
 	// elsewhere, or by a version that did not keep that.

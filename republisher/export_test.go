@@ -7,6 +7,12 @@ func (r *Republisher) Step(ctx context.Context) error {
 	if err := r.scan(ctx); err != nil {
 		return err
 	}
+	if ask := r.makePlan().ask; len(ask) > 0 {
+		r.askAll(ctx, ask)
+		if err := r.scan(ctx); err != nil {
+			return err
+		}
+	}
 	signing := newSigning(r)
 	signing.begin(ctx, r.makePlan().renew)
 	signing.wait()

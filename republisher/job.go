@@ -169,6 +169,9 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 			u.LastPut = now
 		}
 	}
+	r.mu.Lock()
+	delete(r.signed, name)
+	r.mu.Unlock()
 	if held > 0 && held >= min(r.wanted(), of) {
 		r.mu.Lock()
 		delete(r.short, name)
@@ -181,6 +184,9 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 		u.LastErr += ": " + j.err.Error()
 	}
 	u.Due = now.Add(r.retryAfter(name))
+	if errors.Is(j.err, routing.ErrNoTargets) {
+		u.Due = now.Add(-grace) // it is the network that is away: due when that is back
+	}
 	return u
 }
 

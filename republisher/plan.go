@@ -26,6 +26,7 @@ type plan struct {
 	sectors [sectors]int // routine names that are due in each
 	late    int          // names that wait for too long
 	renew   []ipns.Name  // those to sign again; at most maxRenewals
+	ask     []question   // those of which others may have something newer; at most maxAsked
 }
 
 type urgent struct {
@@ -42,6 +43,7 @@ type view struct {
 	urgent  []urgent
 	routine int
 	renew   []ipns.Name
+	ask     []question
 	tally   tally
 }
 
@@ -77,7 +79,7 @@ func (r *Republisher) scan(ctx context.Context) error {
 		if !stale {
 			continue
 		}
-		v, err := r.look(ctx, sector)
+		v, err := r.lookAt(ctx, sector)
 		r.mu.Lock()
 		if err == nil {
 			v.dirty = r.views[sector].dirty
@@ -96,8 +98,8 @@ func (r *Republisher) scan(ctx context.Context) error {
 	return nil
 }
 
-// look reads a sector.
-func (r *Republisher) look(ctx context.Context, sector int) (view, error) {
+// lookAt reads a sector.
+func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 	v := view{at: r.now()}
 	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
 		if err != nil {
@@ -108,11 +110,23 @@ func (r *Republisher) look(ctx context.Context, sector int) (view, error) {
 		}
 		l, at := r.due(w, sector, v.at)
 		v.wake(at)
-		v.count(r, w, l, at)
-		if again, ok := r.renewal(w, v.at, l); ok && !again.After(v.at) {
-			v.renew = append(v.renew, w.Entry.Name)
-		} else if ok {
+		again, renew := r.renewal(w, v.at, l)
+		if renew && again.After(v.at) {
 			v.wake(again)
+			renew = false
+		}
+		// What waits for an answer of others is asked for and nothing else.
+		if l != laneNone && !r.mayPut(ctx, w.Entry) {
+			v.asked(r, w.Entry)
+			l, renew = laneNone, false
+		}
+		if renew && !r.mayRenew(ctx, w.Entry) {
+			v.asked(r, w.Entry)
+			renew = false
+		}
+		v.count(r, w, l, at)
+		if renew && len(v.renew) < maxRenewals {
+			v.renew = append(v.renew, w.Entry.Name)
 		}
 		switch {
 		case l == laneRoutine:
@@ -122,6 +136,15 @@ func (r *Republisher) look(ctx context.Context, sector int) (view, error) {
 		}
 	}
 	return v, nil
+}
+
+// asked has others asked for what they have of a name, now or when that is due.
+func (v *view) asked(r *Republisher, e recordstore.Entry) {
+	if at := r.askAt(e.Name); at.After(v.at) {
+		v.wake(at)
+	} else if len(v.ask) < maxAsked {
+		v.ask = append(v.ask, question{e.Name, e.Origin})
+	}
 }
 
 // makePlan puts together what the last scan saw.
@@ -135,6 +158,7 @@ func (r *Republisher) makePlan() plan {
 		p.late += v.tally.late
 		p.urgent = append(p.urgent, v.urgent...)
 		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
+		p.ask = append(p.ask, v.ask[:min(len(v.ask), maxAsked-len(p.ask))]...)
 	}
 	slices.SortStableFunc(p.urgent, func(a, b urgent) int { return cmp.Compare(a.lane, b.lane) })
 	p.urgent = p.urgent[:min(len(p.urgent), maxUrgent)]
@@ -150,11 +174,8 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 	if e.Record.Expired(now) {
 		return laneNone, time.Time{} // an own one is renewed first
 	}
-	// Whoever changed the entry announces it, and has done so if that was noted; a
-	// clock that went back must not make a name wait.
-	announced := u.Announced == e.Record.Hash() && u.LastErr == ""
-	if rest := now.Sub(e.Changed); !announced && rest >= 0 && rest < r.grace(e) {
-		return laneNone, e.Changed.Add(r.grace(e))
+	if until, ok := r.left(w, now); ok {
+		return laneNone, until
 	}
 	var at time.Time
 	l := laneRoutine
@@ -180,6 +201,26 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 		l = laneUrgent
 	}
 	return l, at
+}
+
+// left reports whether, and until when, a record is left to whoever changed the
+// entry: who announces it, and has done so if that was noted. A clock that went back
+// must not make a name wait. Renewals are nobody else's, and what came in before Run
+// began is its publisher's only if that looks for it after a start.
+func (r *Republisher) left(w recordstore.Work, now time.Time) (until time.Time, ok bool) {
+	e := w.Entry
+	rest := now.Sub(e.Changed)
+	if w.Upkeep.Announced == e.Record.Hash() && w.Upkeep.LastErr == "" || rest < 0 || rest >= r.grace(e) {
+		return time.Time{}, false
+	}
+	r.mu.Lock()
+	began := r.began
+	hash, signed := r.signed[e.Name]
+	r.mu.Unlock()
+	if signed && hash == e.Record.Hash() || e.Origin != recordstore.Own && e.Changed.Before(began) {
+		return time.Time{}, false
+	}
+	return e.Changed.Add(r.grace(e)), true
 }
 
 // grace is how long the record of an entry is left to whoever changed it.

@@ -151,21 +151,21 @@ func (r *Republisher) again(ctx context.Context, name ipns.Name) (w recordstore.
 	if err != nil || w.Entry.Record == nil {
 		return w, false, err
 	}
-	return w, r.ready(w, sectorOf(name)), nil
+	return w, r.ready(ctx, w, sectorOf(name)), nil
 }
 
 // ready reports whether a name is to be put now. One that is being signed is left
 // to the next plan, unless that takes long.
-func (r *Republisher) ready(w recordstore.Work, sector int) bool {
+func (r *Republisher) ready(ctx context.Context, w recordstore.Work, sector int) bool {
 	now := r.now()
 	l, _ := r.due(w, sector, now)
-	if l == laneNone {
+	if l == laneNone || !r.mayPut(ctx, w.Entry) {
 		return false
 	}
 	if w.Entry.Record.EOL().Sub(now) < highTime(r.lifetime(w.Entry)) {
 		return true
 	}
-	if again, ok := r.renewal(w, now, l); ok && !again.After(now) {
+	if again, ok := r.renewal(w, now, l); ok && !again.After(now) && r.mayRenew(ctx, w.Entry) {
 		return false
 	}
 	r.mu.Lock()
@@ -181,7 +181,7 @@ func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) err
 		if err != nil {
 			return err
 		}
-		if w.Entry.Origin < recordstore.Hosted || !r.ready(w, sector) {
+		if w.Entry.Origin < recordstore.Hosted || !r.ready(ctx, w, sector) {
 			continue
 		}
 		if list = append(list, w); len(list) < sweepBatch {

@@ -22,8 +22,8 @@ const (
 	renewRetries = 3                // entries that changed while they were signed
 )
 
-// unsigned is a name that could not be renewed.
-type unsigned struct {
+// postponed is a name that could not be renewed, or asked for.
+type postponed struct {
 	again time.Time     // when it is tried next
 	delay time.Duration // the one that led to again
 }
@@ -113,6 +113,7 @@ func (r *Republisher) forgetRenewing(list []ipns.Name) {
 		delete(r.renewing, name)
 		r.views[sectorOf(name)].dirty = true
 	}
+	r.hurry()
 }
 
 func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
@@ -128,7 +129,7 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 		return
 	}
 	r.counts.renewalsFailed++
-	u := unsigned{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign)}
+	u := postponed{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign)}
 	u.again = r.now().Add(u.delay)
 	if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
 		r.unsigned[name] = u
@@ -168,8 +169,9 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 // Renew signs the record of an entry again with nothing changed but a later end
 // of its life, and enters it. If the entry has changed since it was read, the
 // error is recordstore.ErrConflict: a publish was quicker and nothing is
-// overtaken.
+// overtaken. If its last sequence is not known, it is names.ErrUnknownSequence.
 func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
+	r.init()
 	if r.Signers == nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, errNoSigner)
 	}
@@ -188,12 +190,17 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	if err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
 	}
-	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Vouched: true})
+	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Origin: recordstore.Own})
 	if err == nil && outcome != names.New {
 		err = fmt.Errorf("its renewal came out as %v", outcome)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.signed[e.Name]; known || len(r.signed) < maxRenewals {
+		r.signed[e.Name] = rec.Hash()
 	}
 	return rec, nil
 }

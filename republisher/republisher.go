@@ -11,7 +11,11 @@
 // all of which are in the store. There is no other state: what a crash leaves
 // undone is due at the next start, and what was done is not.
 //
-// Three parts run beside each other. The scan reads, about every minute, those
+// What was stored in an earlier life of the store, before it was restored, is neither
+// put nor signed again until others were asked whether they have something newer:
+// where many such names are due in a sector, by one visit to each server.
+//
+// Four parts run beside each other. The scan reads, about every minute, those
 // sectors in which something has happened or is due, and counts; it puts nothing. The signing renews records that are
 // past half of their life, in the background; whatever it waits for, the others
 // go on. The putting does what the last scan has found: new values first, then names near
@@ -24,6 +28,7 @@
 //     end and nothing else.
 //   - Republishing never overtakes a publish: what is put is read just before,
 //     and a renewal enters only if the entry is the one it was made from.
+//   - What may be older than what the store has forgotten stays here.
 //   - A newer record met on the way goes through the Book. It is reported, and
 //     not fought.
 //   - A name that fails delays no other name.
@@ -53,7 +58,9 @@ const (
 	scanEvery  = time.Minute      // and
 	scanShare  = 50               // at most one part in so many of the time
 	rescan     = time.Hour        // also a sector in which nothing seems to happen
-	firstScan  = time.Minute      // after the start
+	firstScan  = 5 * time.Second  // after the network was joined
+	unjoined   = time.Minute      // after the start, if it was not
+	soonScan   = time.Second      // after names were signed, or answers came
 	grace      = 3 * time.Minute  // in which a new record is left to its publisher
 	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
 	failedWait = 5 * time.Minute  // after nobody took anything
@@ -92,6 +99,10 @@ type Republisher struct {
 	// Where servers forget names sooner, both are halved; where they keep them,
 	// the period of hosted names is doubled.
 	OwnPeriod, HostedPeriod time.Duration
+	// Joined has an element each time that the network was joined: then the names are
+	// looked at soon, and what waits for the network waits no longer. Nil: the network
+	// is there when Run begins.
+	Joined <-chan struct{}
 	// Lifetime is for which own records are renewed if it is not known for how long
 	// they were signed here; 0: ipns.DefaultLifetime.
 	Lifetime time.Duration
@@ -104,6 +115,9 @@ type Republisher struct {
 
 	once sync.Once
 	news chan struct{} // has an element when there is something new to do
+	soon chan struct{} // has an element when a scan will find something new
+
+	questions chan []question // is received from while nobody is asked
 
 	mu        sync.Mutex // guards all below
 	began     time.Time  // when Run did
@@ -113,7 +127,10 @@ type Republisher struct {
 	survival  [sectors]survival
 	short     map[ipns.Name]struct{}  // names that too few took last time
 	renewing  map[ipns.Name]time.Time // names that are being signed, since when
-	unsigned  map[ipns.Name]unsigned  // names whose renewal failed
+	unsigned  map[ipns.Name]postponed // names whose renewal failed
+	signed    map[ipns.Name][32]byte  // renewals that were not put yet; at most maxRenewals
+	unasked   map[ipns.Name]postponed // names that too few answered for
+	askAfter  time.Time               // nobody is asked before
 	paused    time.Time               // nothing is put before
 	failing   int                     // names in a row that nobody took
 	cursor    int                     // the sector to begin with
@@ -123,7 +140,11 @@ func (r *Republisher) init() {
 	r.once.Do(func() {
 		r.news = make(chan struct{}, 1)
 		r.short = make(map[ipns.Name]struct{})
-		r.unsigned = make(map[ipns.Name]unsigned)
+		r.soon = make(chan struct{}, 1)
+		r.questions = make(chan []question)
+		r.unsigned = make(map[ipns.Name]postponed)
+		r.signed = make(map[ipns.Name][32]byte)
+		r.unasked = make(map[ipns.Name]postponed)
 		r.renewing = make(map[ipns.Name]time.Time)
 		r.counts.reasons = make(map[string]uint64)
 	})
@@ -158,36 +179,99 @@ func (r *Republisher) Run(ctx context.Context) error {
 	signing := newSigning(r)
 	defer signing.wait()
 	parts.Go(func() { r.put(ctx) })
+	parts.Go(func() { r.ask(ctx) })
 	// Sectors in which nothing happens are not read again.
 	defer r.Book.Subscribe(func(c names.Change) {
 		if c.Entry.Origin >= recordstore.Hosted {
 			r.touch(c.Entry.Name)
 		}
 	})()
-	wait := min(firstScan, r.ownPeriod())
+	first := firstScan
+	if r.Joined != nil {
+		first = unjoined
+	}
+	now := time.Now()
+	next, rested := now.Add(min(first, r.ownPeriod())), now
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(wait):
+		case <-r.Joined:
+			r.joined()
+			next = earlier(next, time.Now().Add(min(firstScan, r.ownPeriod())))
+			continue
+		case <-r.soon:
+			at := time.Now().Add(soonScan)
+			if rested.After(at) {
+				at = rested
+			}
+			next = earlier(next, at)
+			continue
+		case <-time.After(time.Until(next)):
 		}
 		begin := time.Now()
-		if err := r.scan(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			// A store that fails is asked again; what it told before still holds.
-			r.log().Error("looking for names to republish", "error", err)
+		if err := r.look(ctx, signing); err != nil {
+			return nil
 		}
-		p := r.makePlan()
-		r.pace(p) // also that of what is being put now
-		signing.begin(ctx, p.renew)
-		select {
-		case r.news <- struct{}{}:
-		default:
-		}
-		wait = max(scanEvery, scanShare*time.Since(begin))
+		rest := scanShare * time.Since(begin)
+		rested = time.Now().Add(rest)
+		next = time.Now().Add(max(scanEvery, rest))
 	}
+}
+
+// look scans, and has those begin who have something to do then. Its error is that
+// of ctx.
+func (r *Republisher) look(ctx context.Context, signing *signing) error {
+	if err := r.scan(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// A store that fails is asked again; what it told before still holds.
+		r.log().Error("looking for names to republish", "error", err)
+	}
+	p := r.makePlan()
+	r.pace(p) // also that of what is being put now
+	signing.begin(ctx, p.renew)
+	select {
+	case r.questions <- p.ask:
+	default: // those of an earlier plan are being asked for
+	}
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// joined ends the waiting for the network.
+func (r *Republisher) joined() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paused, r.askAfter, r.failing = time.Time{}, time.Time{}, 0
+	for i := range r.views {
+		r.views[i].dirty = true
+	}
+}
+
+// changed has the sector of a name looked at soon.
+func (r *Republisher) changed(name ipns.Name) {
+	r.touch(name)
+	r.hurry()
+}
+
+// hurry has Run scan soon.
+func (r *Republisher) hurry() {
+	select {
+	case r.soon <- struct{}{}:
+	default:
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (r *Republisher) ownPeriod() time.Duration    { return or(r.OwnPeriod, DefaultOwnPeriod) }

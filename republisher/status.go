@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -93,7 +94,7 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 			return // it has had its time
 		}
 	}
-	t.holders += w.Upkeep.Holders
+	t.holders += holders(w)
 	if l != laneNone {
 		t.due++
 		v.wake(at.Add(lateAfter + 1))
@@ -109,6 +110,8 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 		why = "expired"
 	case r.nearEnd(e, now):
 		why = "less than a quarter of its life is left"
+	case strings.HasPrefix(w.Upkeep.LastErr, unsure):
+		why = "it is not announced"
 	case fewHold(w) && now.Sub(e.Changed) >= r.grace(e):
 		why = "too few servers hold it"
 	default:
@@ -118,18 +121,26 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 		why += ": " + w.Upkeep.LastErr
 	}
 	if t.atRiskCount++; len(t.atRisk) < maxListed {
-		t.atRisk = append(t.atRisk, AtRisk{Name: e.Name, EOL: eol, Holders: w.Upkeep.Holders, Reason: why})
+		t.atRisk = append(t.atRisk, AtRisk{Name: e.Name, EOL: eol, Holders: holders(w), Reason: why})
 	}
+}
+
+// holders is how many servers took the record that the entry now has.
+func holders(w recordstore.Work) int {
+	if w.Upkeep.Announced != w.Entry.Record.Hash() {
+		return 0 // they took another one
+	}
+	return w.Upkeep.Holders
 }
 
 // fewHold reports whether fewer than AtRiskHolders took the record, though there
 // were more servers.
 func fewHold(w recordstore.Work) bool {
-	if w.Upkeep.Holders >= AtRiskHolders {
+	if holders(w) >= AtRiskHolders {
 		return false
 	}
 	var receipt routing.Receipt
-	if json.Unmarshal(w.Upkeep.Receipt, &receipt) != nil {
+	if w.Upkeep.Announced != w.Entry.Record.Hash() || json.Unmarshal(w.Upkeep.Receipt, &receipt) != nil {
 		return true // nobody has told of it
 	}
 	held, of := receipt.Announced()

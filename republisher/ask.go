@@ -1,0 +1,192 @@
+package republisher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+)
+
+const (
+	maxAsked   = 16_384      // names to ask for in one plan; the others wait for the next
+	settlers   = 64          // names whose answer is stored at once
+	firstAsk   = time.Minute // until a name that too few answered for is asked for again
+	lastAsk    = time.Hour   // each time twice as late, until this
+	maxUnasked = 65_536      // such names that are remembered
+
+	// askHosted is of how many servers a hosted name is asked: its owner has put what
+	// is newer on all of the closest 20. An answer is fifteen times as long as a put.
+	askHosted = 5
+)
+
+// question is a name of which it must be known whether others have something newer.
+type question struct {
+	name   ipns.Name
+	origin recordstore.Origin
+}
+
+// mayPut and mayRenew report whether the record of an entry may be announced, and
+// signed again, as far as is known here: what an earlier life of the store has left
+// waits until the network was asked.
+func (r *Republisher) mayPut(ctx context.Context, e recordstore.Entry) bool {
+	ok, err := r.Book.Current(ctx, e)
+	return ok && err == nil
+}
+
+func (r *Republisher) mayRenew(ctx context.Context, e recordstore.Entry) bool {
+	ok, err := r.Book.Known(ctx, e)
+	return ok && err == nil
+}
+
+// ask asks for the names of each plan, one plan after the other, until ctx ends.
+func (r *Republisher) ask(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case list := <-r.questions:
+			r.askAll(ctx, list)
+		}
+	}
+}
+
+// askAll asks for names: where many are of one sector, by one visit to each server.
+func (r *Republisher) askAll(ctx context.Context, list []question) {
+	if len(list) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
+	slices.SortFunc(list, func(a, b question) int {
+		x, y := a.name.Kad(), b.name.Kad()
+		return bytes.Compare(x[:], y[:])
+	})
+	var groups [sectors][recordstore.Own + 1][]ipns.Name
+	for _, q := range list {
+		s := sectorOf(q.name)
+		groups[s][q.origin] = append(groups[s][q.origin], q.name)
+	}
+	asker, _ := r.Router.(routing.Asker)
+	var loose []ipns.Name
+	for sector := range groups {
+		own, hosted := groups[sector][recordstore.Own], groups[sector][recordstore.Hosted]
+		if asker == nil || len(own)+len(hosted) < fewNames {
+			loose = append(append(loose, own...), hosted...)
+			continue
+		}
+		for closest, names := range map[int][]ipns.Name{0: own, askHosted: hosted} {
+			if len(names) > 0 && !r.settleAll(ctx, asker.Ask(ctx, regionOf(sector), slices.Values(names), closest)) {
+				return
+			}
+		}
+	}
+	r.settleAll(ctx, routing.FindEach(ctx, r.Router, slices.Values(loose)))
+}
+
+// settleAll stores what was found. It reports whether more can be asked for now.
+func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.Finding, error]) (more bool) {
+	slots := make(chan struct{}, settlers)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for f, err := range findings {
+		if err == nil && errors.Is(f.Err, routing.ErrNoTargets) {
+			err = f.Err
+		}
+		if err != nil {
+			// Nobody can be asked, which says nothing of a name.
+			if ctx.Err() == nil {
+				r.log().Info("asking whether others have newer records", "error", err)
+			}
+			r.mu.Lock()
+			r.askAfter = r.now().Add(min(failedWait, r.ownPeriod()))
+			r.mu.Unlock()
+			return false
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			// Also when ctx has ended: what was found is not to be asked for again.
+			err := r.settle(context.WithoutCancel(ctx), f)
+			if err != nil && ctx.Err() == nil {
+				r.log().Error("asking whether others have a newer record", "name", f.Name.String(), "error", err)
+			}
+		})
+	}
+	return true
+}
+
+// settle takes what was found of a name. If nobody has anything newer, the record
+// may be announced, and signed again, from now on.
+func (r *Republisher) settle(ctx context.Context, f routing.Finding) error {
+	defer r.changed(f.Name)
+	e, err := r.Book.Get(ctx, f.Name)
+	if err != nil {
+		return err
+	}
+	if f.Record != nil {
+		r.newer(ctx, e, f.Record)
+	}
+	if f.Err != nil {
+		return r.unanswered(ctx, e, f.Err)
+	}
+	r.mu.Lock()
+	delete(r.unasked, f.Name)
+	r.mu.Unlock()
+	for range renewRetries {
+		if e, err = r.Book.Get(ctx, f.Name); err != nil {
+			return err
+		}
+		if r.mayPut(ctx, e) && (e.Origin != recordstore.Own || r.mayRenew(ctx, e)) {
+			return nil
+		}
+		if _, err = r.Book.Confirm(ctx, e); !errors.Is(err, recordstore.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// unanswered has a name asked for again later, and says why it waits.
+func (r *Republisher) unanswered(ctx context.Context, e recordstore.Entry, cause error) error {
+	r.mu.Lock()
+	u := postponed{delay: min(max(2*r.unasked[e.Name].delay, firstAsk), lastAsk)}
+	u.again = r.now().Add(u.delay)
+	if _, known := r.unasked[e.Name]; known || len(r.unasked) < maxUnasked {
+		r.unasked[e.Name] = u
+	}
+	r.counts.failed(cause)
+	r.mu.Unlock()
+	if e.Origin != recordstore.Own || e.Record == nil {
+		return nil
+	}
+	kept, err := r.Book.Upkeep(ctx, e.Name)
+	if err != nil {
+		return err
+	}
+	if kept.Announced != e.Record.Hash() {
+		kept.Announced, kept.Holders, kept.Receipt = [32]byte{}, 0, nil // that was another record's
+	}
+	kept.LastErr, kept.Due = unsure+cause.Error(), r.now().Add(-grace) // due when there is an answer
+	return r.Book.Note(ctx, kept)
+}
+
+// unsure begins the reason why a name is neither put nor renewed.
+const unsure = "it is not known whether others have a newer record: "
+
+// askAt is when a name may be asked for.
+func (r *Republisher) askAt(name ipns.Name) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.unasked[name].again
+	if r.askAfter.After(at) {
+		at = r.askAfter
+	}
+	return at
+}
