@@ -22,9 +22,7 @@ const (
 	sweptCopies  = 20  // of each record
 	sweptEnough  = 18  // of them, on the servers closest to its name
 
-	// A record is left to its publisher for an eighth of its life. The first scan
-	// comes a minute after the start of the daemon: what was stored before the
-	// start is due then.
+	// What was stored before the start of a daemon is due at its first scan.
 	sweptLife = 8 * time.Minute
 )
 
@@ -36,7 +34,7 @@ var sweptSectors = []int{3, 14, 27, 38, 49, 60}
 // the last may be put once more.
 func TestKilledInMidSweep(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes more than two minutes: each daemon is started twice, and scans a minute after a start")
+		t.Skip("takes half a minute: each daemon is started twice, and scans some seconds after a start")
 	}
 	const all = sweptNames * sweptCopies
 	sites := []*sweepSite{
@@ -237,10 +235,10 @@ func (s *sweepSite) awaitKill(t *testing.T, end time.Time) {
 // restart starts the daemon again. What it has is all there.
 func (s *sweepSite) restart(t *testing.T, records []*ipns.Record) {
 	t.Helper()
-	s.run(t)
 	s.mu.Lock()
-	s.first, s.stored = s.stored, stored{} // it puts nothing in the first minute
+	s.first, s.stored = s.stored, stored{}
 	s.mu.Unlock()
+	s.run(t)
 	list := s.statuses(t)
 	lost := 0
 	for _, rec := range records {

@@ -138,6 +138,9 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 		n.started = time.Now()
 		n.openMaps(life)
 		n.background(func() { n.join(life) })
+		joined := make(chan struct{}, 1)
+		n.republisher.Joined = joined
+		n.background(func() { n.tellJoined(life, joined) })
 		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
 		n.background(func() { n.ended("republishing", n.republisher.Run(life)) })
 	}

@@ -12,6 +12,30 @@ import (
 // watchEvery is how often a status that is watched is told.
 const watchEvery = time.Second
 
+// joinLook is how often it is looked whether the networks were joined, or left.
+const joinLook = 250 * time.Millisecond
+
+// tellJoined tells the republisher each time that the node, which knew nobody, knows
+// somebody.
+func (n *Node) tellJoined(ctx context.Context, joined chan<- struct{}) {
+	look := time.NewTicker(joinLook)
+	defer look.Stop()
+	for known := false; ; {
+		was := known
+		if known = n.knowsPeers(); known && !was {
+			select {
+			case joined <- struct{}{}:
+			default: // it has not looked since it was told last
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
 // RepublishStatus implements [rpc.Names].
 func (n *Node) RepublishStatus(ctx context.Context, req rpc.RepublishStatusRequest) iter.Seq2[rpc.Republishing, error] {
 	return func(yield func(rpc.Republishing, error) bool) {
