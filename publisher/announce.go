@@ -99,6 +99,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 	defer cancel()
 	for ack, err := range p.Router.Put(ctx, a.rec, routing.Look{}) {
 		if err != nil {
+			a.failed(err)
 			return err
 		}
 		if err := p.pass(stepAck); err != nil {
@@ -216,6 +217,14 @@ func (a *announcement) add(ack routing.Ack) {
 		a.acks = append(a.acks, ack)
 	}
 	a.receipt.Add(ack)
+	a.wake()
+}
+
+// failed notes which networks are away.
+func (a *announcement) failed(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.receipt.End(err)
 	a.wake()
 }
 

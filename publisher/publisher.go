@@ -56,6 +56,8 @@ type Publisher struct {
 	// Router is where records are announced and last sequences searched; nil:
 	// this node is offline.
 	Router routing.Router
+	// Expected names the network whose acks count; "" and nil: any.
+	Expected func() string
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// Skew tells how far the clock is off, as others see it; ok is false if
@@ -179,6 +181,10 @@ func (e *IfSequenceError) Error() string {
 		e.Value, e.Want, e.Current.Value(), e.Current.Sequence())
 }
 
+// NobodyExpected is the warning of a publish that was offered to nobody because no
+// network is meant to be here.
+const NobodyExpected = "this node is on no network, so nobody but it has the record"
+
 // NotAnnouncedError says that a record is stored, and announced to fewer than
 // was asked for.
 type NotAnnouncedError struct {
@@ -216,6 +222,13 @@ func (p *Publisher) now() time.Time {
 		return time.Now()
 	}
 	return p.Now()
+}
+
+func (p *Publisher) expected() string {
+	if p.Expected == nil {
+		return ""
+	}
+	return p.Expected()
 }
 
 func (p *Publisher) log() *slog.Logger {

@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,12 +84,53 @@ func TestPublish(t *testing.T) {
 
 func TestNotAnnounced(t *testing.T) {
 	s := newSite(t, 0)
+	s.net.Expected = true
 	_, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa"})
 	var e *publisher.NotAnnouncedError
-	if !errors.As(err, &e) || !errors.Is(err, routing.ErrNoTargets) {
+	if !errors.As(err, &e) || !errors.Is(err, routing.ErrAway) {
 		t.Fatalf("published to nobody: %v", err)
 	}
 	if entry, err := s.Book.Get(t.Context(), s.key.Name); err != nil || entry.Record.Hash() != e.Result.Record.Hash() {
 		t.Fatalf("not stored: %v", err)
+	}
+}
+
+// Where no network is meant to be, a stored record is all there can be.
+func TestStoredIsEnoughWhereNobodyIsExpected(t *testing.T) {
+	s := newSite(t, 0)
+	res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa"})
+	if err != nil || !slices.Contains(res.Warnings, publisher.NobodyExpected) {
+		t.Fatalf("%v, warnings %q", err, res.Warnings)
+	}
+	if _, of := res.Receipt.Announced(); of != 0 {
+		t.Errorf("the receipt says %v", res.Receipt)
+	}
+}
+
+// A neighbour that takes the record does not stand for a network that is away, and
+// none of its acks ends the waiting.
+func TestANeighbourIsNotTheExpectedNetwork(t *testing.T) {
+	for _, wait := range []publisher.Wait{publisher.WaitDefault, 1, publisher.WaitAll} {
+		s := newSite(t, 12)
+		s.net.Name = "lan"
+		wan := routingtest.New(0)
+		wan.Expected = true
+		s.Router = routing.Parallel{s.net, wan}
+		s.Expected = func() string { return "wan" }
+		res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa", Wait: wait})
+		var not *publisher.NotAnnouncedError
+		if !errors.As(err, &not) || !errors.Is(err, routing.ErrAway) || res.Receipt.Took("lan") != 12 {
+			t.Fatalf("wait %v: %v, %v", wait, res.Receipt, err)
+		}
+		if k, of := res.Receipt.Announced(); k != 0 || of != 0 {
+			t.Errorf("wait %v: the headline is %d of %d", wait, k, of)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		u, err := s.Book.Upkeep(t.Context(), s.key.Name)
+		if err != nil || u.LastErr == "" || u.Due.Sub(u.LastPut) > time.Minute {
+			t.Errorf("wait %v: noted %+v, %v; it is to be tried again soon", wait, u, err)
+		}
 	}
 }

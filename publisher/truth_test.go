@@ -24,6 +24,7 @@ func TestR10V6F1TruthfulAnswers(t *testing.T) {
 		"19 of 20 refuse": func(n *routingtest.Network) { spoil(n, 19, routingtest.Refusing) },
 		"all refuse":      func(n *routingtest.Network) { spoil(n, 20, routingtest.Refusing) },
 		"nobody is there": func(n *routingtest.Network) { n.Servers = nil },
+		"all are away":    func(n *routingtest.Network) { n.Servers, n.Expected = nil, true },
 		"it fails":        func(n *routingtest.Network) { n.Fail = errFault },
 	}
 	for _, tt := range []struct {
@@ -45,9 +46,12 @@ func TestR10V6F1TruthfulAnswers(t *testing.T) {
 		{"all refuse", publisher.WaitDefault, false, 0},
 		{"all refuse", publisher.WaitStored, true, 0},
 		{"all refuse", 1, false, 0},
-		{"nobody is there", publisher.WaitDefault, false, 0},
+		{"nobody is there", publisher.WaitDefault, true, 0}, // nor was anybody meant to be
+		{"nobody is there", 1, false, 0},
 		{"nobody is there", publisher.WaitAll, false, 0},
 		{"nobody is there", publisher.WaitStored, true, 0},
+		{"all are away", publisher.WaitDefault, false, 0},
+		{"all are away", publisher.WaitStored, true, 0},
 		{"it fails", publisher.WaitDefault, false, 0},
 	} {
 		t.Run(tt.net+"/"+tt.wait.String(), func(t *testing.T) {
@@ -69,10 +73,10 @@ func TestR10V6F1TruthfulAnswers(t *testing.T) {
 			if err := s.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if n := s.net.Holders(res.Record); n != tt.held || publisher.Acks(res.Receipt) > n {
+			if n := s.net.Holders(res.Record); n != tt.held || res.Receipt.Took("") > n {
 				t.Errorf("%d hold the record, want %d; the receipt says %v", n, tt.held, res.Receipt)
 			}
-			if res.Complete && publisher.Acks(res.Receipt) != tt.held {
+			if res.Complete && res.Receipt.Took("") != tt.held {
 				t.Errorf("the receipt says %v, %d hold it", res.Receipt, tt.held)
 			}
 			for network, target := range res.Receipt.Refused() {

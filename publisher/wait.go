@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,7 +17,8 @@ type Wait int
 
 const (
 	// WaitDefault waits for DefaultAcks acks, or for all that can be reached, if
-	// they are fewer; one is enough for success.
+	// they are fewer; one is enough for success, and none is if no network is meant
+	// to be here.
 	WaitDefault Wait = 0
 	// WaitStored does not wait: announcing goes on behind the caller's back.
 	WaitStored Wait = -1
@@ -53,39 +55,32 @@ func (w Wait) String() string {
 	return strconv.Itoa(int(w))
 }
 
-// Acks counts those who took the record: copies beyond the wanted ones as well.
-func Acks(r routing.Receipt) int {
-	n := 0
-	for _, net := range r.Networks {
-		n += net.Announced + net.Extra
-	}
-	return n
-}
-
-// enough reports whether there is nothing more to wait for.
-func (w Wait) enough(r routing.Receipt) bool {
+// enough reports whether there is nothing more to wait for. What counts are acks of
+// the network that is expected, if one is: a single peer nearby is no sign that the
+// record is where others look for it.
+func (w Wait) enough(r routing.Receipt, expected string) bool {
 	switch w {
 	case WaitDefault:
-		return Acks(r) >= DefaultAcks
+		return r.Took(expected) >= DefaultAcks
 	case WaitAll:
 		return false // Of may still grow
 	case WaitStored:
 		return true
 	}
-	return Acks(r) >= int(w)
+	return r.Took(expected) >= int(w)
 }
 
 // happened reports whether what was asked for happened, now that nobody waits
 // any more.
-func (w Wait) happened(r routing.Receipt, complete bool) bool {
+func (w Wait) happened(r routing.Receipt, complete bool, expected string) bool {
 	switch w {
 	case WaitDefault:
-		return Acks(r) > 0
+		return r.Took(expected) > 0
 	case WaitAll:
 		k, of := r.Announced()
 		return complete && of > 0 && k == of
 	}
-	return w.enough(r)
+	return w.enough(r, expected)
 }
 
 // waiting is what a caller wants to be told, and until when.
@@ -114,10 +109,15 @@ func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, er
 	if err2 := p.pass(stepAnswerAcks); err2 != nil {
 		err = err2
 	}
-	if !w.wait.happened(res.Receipt, res.Complete) {
-		return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
+	switch {
+	case w.wait.happened(res.Receipt, res.Complete, p.expected()):
+		return res, nil
+	case w.wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
+		// No network is meant to be here: to store it is all that was asked.
+		res.Warnings = append(res.Warnings, NobodyExpected)
+		return res, nil
 	}
-	return res, nil
+	return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
 }
 
 // await folds the acks of an announcement into the result until there are
@@ -141,7 +141,7 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, w w
 		if over {
 			return a.err
 		}
-		if w.wait.enough(receipt) {
+		if w.wait.enough(receipt, p.expected()) {
 			return nil
 		}
 		select {

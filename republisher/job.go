@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +25,12 @@ type job struct {
 }
 
 // took reports whether anybody took the record.
-func (j *job) took() bool {
-	held, _ := j.receipt.Announced()
-	return held > 0
+func (j *job) took() bool { return j.receipt.Took("") > 0 }
+
+// answered reports whether the receipt tells of anybody: that a network is away says
+// nothing of those who hold the record since an earlier put.
+func (j *job) answered() bool {
+	return slices.ContainsFunc(j.receipt.Networks, func(n routing.NetworkReceipt) bool { return len(n.Targets) > 0 })
 }
 
 // putAll puts the records of the jobs: by a sweep if they are many of one sector.
@@ -72,6 +76,7 @@ func (r *Republisher) putOne(ctx context.Context, j *job) {
 	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{}) {
 		if err != nil {
 			j.err = err
+			j.receipt.End(err)
 			break
 		}
 		r.ack(ctx, j, ack)
@@ -116,8 +121,9 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 		if j.rec == nil {
 			continue
 		}
-		if !j.took() {
+		if !j.took() || errors.Is(failed, routing.ErrAway) {
 			j.err = failed
+			j.receipt.End(failed)
 		}
 		r.end(ctx, j)
 	}
@@ -152,7 +158,7 @@ func (r *Republisher) end(ctx context.Context, j *job) {
 		r.failing = 0
 		return
 	}
-	if r.failing++; r.failing >= allFailing || errors.Is(j.err, routing.ErrNoTargets) {
+	if r.failing++; r.failing >= allFailing || errors.Is(j.err, routing.ErrNoTargets) || errors.Is(j.err, routing.ErrAway) {
 		r.failing = 0
 		r.paused = r.now().Add(min(failedWait, r.ownPeriod()))
 	}
@@ -163,7 +169,7 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 	u, name, now := j.work.Upkeep, j.work.Entry.Name, r.now()
 	u.Name = name
 	held, of := j.receipt.Announced()
-	if len(j.receipt.Networks) > 0 {
+	if j.answered() {
 		u.Announced, u.Holders, u.Receipt = j.rec.Hash(), held, encodeReceipt(j.receipt)
 		if held > 0 {
 			u.LastPut = now

@@ -441,7 +441,7 @@ func (f *flight) verdict(err error, now time.Time) error {
 	switch {
 	case errors.As(err, &part):
 		unknown.Asked, unknown.Answered, unknown.Err = part.Asked, part.Answered, part.Err
-	case errors.Is(err, routing.ErrNoTargets), errors.Is(err, errOffline), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, routing.ErrNoTargets), errors.Is(err, routing.ErrAway), errors.Is(err, errOffline), errors.Is(err, context.DeadlineExceeded):
 		unknown.Err = err
 	case err != nil:
 		return fmt.Errorf("could not resolve name: search for %s: %w", f.name, err)

@@ -48,7 +48,9 @@ func Find(ctx context.Context, r Router, name ipns.Name) Finding {
 			f.Err = err
 			break
 		}
-		f.Answers++
+		if !a.Own {
+			f.Answers++
+		}
 		f.take(a.Record)
 	}
 	if f.Err == nil {
@@ -91,7 +93,7 @@ func findEvery(ctx context.Context, r Router, list []ipns.Name, step int) iter.S
 			one, cancel := context.WithTimeout(ctx, findTimeout)
 			f := Find(one, r, list[i])
 			cancel()
-			if errors.Is(f.Err, ErrNoTargets) || ctx.Err() != nil {
+			if f.Answers == 0 && nobody(f.Err) || ctx.Err() != nil {
 				yield(Finding{}, f.Err)
 				return
 			}

@@ -12,10 +12,11 @@ import (
 // they come. A Router that fails never hides what another one says: its error
 // is part of the one that ends the whole.
 //
-// The errors of a put are joined; one with nobody to put to counts only if that
-// holds for all. A search whose Routers did not all answer ends with an
+// The errors of a put are joined; ErrNoTargets counts only if it is that of all,
+// ErrAway always. A search whose Routers did not all answer ends with an
 // *IncompleteError that sums them up, or, if none of them did its work, with
-// their errors joined.
+// their errors joined. So one network that is away makes the whole incomplete,
+// and one that was never meant to be here does not.
 type Parallel []Router
 
 // Put implements Router.
@@ -50,7 +51,9 @@ func (p Parallel) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, 
 		}
 		answers := 0
 		counted := func(a Answer, err error) bool {
-			answers++
+			if !a.Own {
+				answers++
+			}
 			return yield(a, err)
 		}
 		var ended []error
@@ -114,7 +117,7 @@ func putError(ended []error) error {
 // searchError folds the errors, nil included, that several searches with this
 // many answers in all ended with.
 func searchError(ended []error, answers int) error {
-	var failed []error
+	var failed, unwrapped []error
 	sum := IncompleteError{Asked: answers, Answered: answers}
 	nobody, done, incomplete := 0, 0, 0
 	for _, err := range ended {
@@ -126,6 +129,7 @@ func searchError(ended []error, answers int) error {
 			nobody++
 		case errors.As(err, &part):
 			incomplete++
+			unwrapped = append(unwrapped, part.Err)
 			// The answers themselves are counted already.
 			sum.Asked += max(0, part.Asked-part.Answered)
 		default:
@@ -140,7 +144,11 @@ func searchError(ended []error, answers int) error {
 	case incomplete == 0 && done == 0:
 		return errors.Join(failed...)
 	}
-	sum.Asked += len(failed) // each failed Router is a source that did not answer
-	sum.Err = errors.Join(failed...)
+	for _, err := range failed {
+		if !errors.Is(err, ErrAway) {
+			sum.Asked++ // a failed Router is a source that did not answer
+		}
+	}
+	sum.Err = errors.Join(append(failed, unwrapped...)...)
 	return &sum
 }

@@ -56,6 +56,13 @@ func dead(name string, n int) *routingtest.Network {
 	return net
 }
 
+// away is dead, and should not be.
+func away(name string, n int) *routingtest.Network {
+	net := dead(name, n)
+	net.Expected = true
+	return net
+}
+
 func failing(err error) *routingtest.Network {
 	net := routingtest.New(1)
 	net.Fail = err
@@ -75,6 +82,12 @@ func TestParallelSearchEndsTruthfully(t *testing.T) {
 		"none has it":                    {routers: routing.Parallel{net("a", 4, 0, nil), net("b", 4, 0, nil)}},
 		"nobody on one":                  {routers: routing.Parallel{net("a", 4, 0, nil), net("b", 0, 0, nil)}},
 		"nobody at all":                  {routers: routing.Parallel{net("a", 0, 0, nil), net("b", 0, 0, nil)}, err: routing.ErrNoTargets},
+		"one is away":                    {routers: routing.Parallel{away("a", 0), net("b", 4, 0, nil)}, asked: 4, answered: 4, err: routing.ErrAway},
+		"one is away, one has it":        {routers: routing.Parallel{away("a", 5), net("b", 4, 0, rec)}, found: true, asked: 4, answered: 4, err: routing.ErrAway},
+		"one is away, one silent":        {routers: routing.Parallel{away("a", 0), dead("b", 7)}, asked: 7, err: routing.ErrAway},
+		"one is away, one fails":         {routers: routing.Parallel{away("a", 0), net("b", 0, 0, nil), failing(errDown)}, err: routing.ErrAway},
+		"one away, nobody on others":     {routers: routing.Parallel{away("a", 0), net("b", 0, 0, nil)}, err: routing.ErrAway},
+		"all away":                       {routers: routing.Parallel{away("a", 0), away("b", 3)}, err: routing.ErrAway},
 		"no routers":                     {err: routing.ErrNoTargets},
 		"one fails, one has it":          {routers: routing.Parallel{failing(errDown), net("b", 4, 0, rec)}, found: true, asked: 5, answered: 4, err: errDown},
 		"one fails, one has none":        {routers: routing.Parallel{failing(errDown), net("b", 4, 0, nil)}, asked: 5, answered: 4, err: errDown},

@@ -24,12 +24,17 @@ type Receipt struct {
 }
 
 // NetworkReceipt is the part of a Receipt that one network gave.
+//
+// Of a network that is away nobody knows how many should hold the record: Of is
+// then only what was known before, and may be 0.
 type NetworkReceipt struct {
 	Network string `json:"Network"` // "wan", "lan", "pubsub", a host name
 	// Announced is how many of the Of targets that should hold the record took
 	// it. It is never more than Of.
 	Announced int `json:"Announced"`
 	Of        int `json:"Of"`
+	// Away says that the network should have servers and none of them was reached.
+	Away bool `json:"Away,omitempty"`
 	// Extra is how many hold a copy beyond those that should.
 	Extra int `json:"Extra,omitempty"`
 	// Targets are all that answered, refused or failed, in the order in which
@@ -65,16 +70,36 @@ func (t TargetReceipt) Took() bool { return t.Reason == "" }
 // Add folds one Ack in. Of several Acks of one target that it took the record
 // counts for good: a retry that finds it away does not unsay it.
 func (r *Receipt) Add(ack Ack) {
-	i, found := slices.BinarySearchFunc(r.Networks, ack.Network, func(n NetworkReceipt, name string) int {
+	n := r.network(ack.Network)
+	*n = n.add(ack)
+}
+
+// network returns the part of a network, a new one if there is none yet.
+func (r *Receipt) network(name string) *NetworkReceipt {
+	i, found := slices.BinarySearchFunc(r.Networks, name, func(n NetworkReceipt, name string) int {
 		return strings.Compare(n.Network, name)
 	})
-	// Copied before it is changed, here and below: snapshots share the arrays.
-	networks := slices.Clone(r.Networks)
+	// Copied before it is changed, here and in add: snapshots share the arrays.
+	r.Networks = slices.Clone(r.Networks)
 	if !found {
-		networks = slices.Insert(networks, i, NetworkReceipt{Network: ack.Network})
+		r.Networks = slices.Insert(r.Networks, i, NetworkReceipt{Network: name})
 	}
-	networks[i] = networks[i].add(ack)
-	r.Networks = networks
+	return &r.Networks[i]
+}
+
+// End folds in the error that the put ended with: it tells which networks are away.
+func (r *Receipt) End(err error) {
+	switch e := err.(type) {
+	case *AwayError:
+		n := r.network(e.Network)
+		n.Away = n.Announced == 0
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			r.End(err)
+		}
+	case interface{ Unwrap() error }:
+		r.End(e.Unwrap())
+	}
 }
 
 func (n NetworkReceipt) add(ack Ack) NetworkReceipt {
@@ -89,6 +114,7 @@ func (n NetworkReceipt) add(ack Ack) NetworkReceipt {
 		seq := ack.Newer.Sequence()
 		t.Newer = &seq
 	}
+	n.Away = n.Away && ack.Err != nil
 	n.Targets = slices.Clone(n.Targets)
 	i := slices.IndexFunc(n.Targets, func(old TargetReceipt) bool { return old.Target == t.Target })
 	switch {
@@ -125,17 +151,39 @@ func (n *NetworkReceipt) count(of int) {
 }
 
 // Announced is the headline: how many of the targets that should hold the
-// record took it, on the network with the most of them; "wan" wins a tie. Of a
-// DHT these are the 20 servers closest to the name; copies beyond them are not
+// record took it, on the network with the most of them; "wan" wins a tie, and one
+// that is away against all: whatever others took, those that should have it do not.
+// Of a DHT these are the 20 servers closest to the name; copies beyond them are not
 // counted.
 func (r Receipt) Announced() (k, of int) {
-	var head NetworkReceipt
+	head := r.head()
+	return head.Announced, head.Of
+}
+
+func (r Receipt) head() (head NetworkReceipt) {
 	for _, n := range r.Networks {
-		if n.Of > head.Of || n.Of == head.Of && n.Network == "wan" {
+		switch {
+		case n.Away == head.Away:
+			if n.Of > head.Of || n.Of == head.Of && n.Network == "wan" {
+				head = n
+			}
+		case n.Away:
 			head = n
 		}
 	}
-	return head.Announced, head.Of
+	return head
+}
+
+// Took counts those that took the record on a network, those beyond the wanted ones
+// included. Empty stands for all networks.
+func (r Receipt) Took(network string) int {
+	took := 0
+	for _, n := range r.Networks {
+		if network == "" || n.Network == network {
+			took += n.Announced + n.Extra
+		}
+	}
+	return took
 }
 
 // Refused yields every target that does not hold the record, with its network:
@@ -154,11 +202,16 @@ func (r Receipt) Refused() iter.Seq2[string, TargetReceipt] {
 
 // String tells the headline, as in "announced to 20 of 20".
 func (r Receipt) String() string {
-	k, of := r.Announced()
-	if of == 0 {
+	head := r.head()
+	switch {
+	case head.Away && r.Took("") > 0:
+		return fmt.Sprintf("announced to %d on other networks, but %s is away", r.Took(""), head.Network)
+	case head.Away:
+		return "announced to nobody: " + head.Network + " is away"
+	case head.Of == 0:
 		return "announced to nobody"
 	}
-	return fmt.Sprintf("announced to %d of %d", k, of)
+	return fmt.Sprintf("announced to %d of %d", head.Announced, head.Of)
 }
 
 // Collect runs a put to its end and folds its Acks. The error is the one that
@@ -167,6 +220,7 @@ func Collect(acks iter.Seq2[Ack, error]) (Receipt, error) {
 	var r Receipt
 	for ack, err := range acks {
 		if err != nil {
+			r.End(err)
 			return r, err
 		}
 		r.Add(ack)

@@ -195,3 +195,35 @@ func TestReceiptFigures(t *testing.T) {
 		t.Errorf("figures %+v of %+v", short, r)
 	}
 }
+
+// Whatever a neighbour took, a network that is away is the headline: it is there that
+// others look.
+func TestReceiptOfANetworkThatIsAway(t *testing.T) {
+	var r routing.Receipt
+	r.Add(routing.Ack{Target: "a", Network: "lan", Of: 1})
+	before := r
+	r.End(fmt.Errorf("putting: %w", errors.Join(errNo, fmt.Errorf("wan: %w", &routing.AwayError{Network: "wan"}))))
+	if k, of := r.Announced(); k != 0 || of != 0 || r.Took("") != 1 || r.Took("wan") != 0 {
+		t.Errorf("%d of %d, took %d", k, of, r.Took(""))
+	}
+	if got := r.String(); got != "announced to 1 on other networks, but wan is away" {
+		t.Error(got)
+	}
+	text, err := json.Marshal(r.Figures())
+	want := `{"Networks":[{"Network":"lan","Announced":1,"Of":1,"Targets":null},{"Network":"wan","Announced":0,"Of":0,"Away":true,"Targets":null}]}`
+	if string(text) != want || err != nil {
+		t.Errorf("got  %s, %v\nwant %s", text, err, want)
+	}
+	if len(before.Networks) != 1 {
+		t.Errorf("the snapshot before has changed: %+v", before)
+	}
+	// It came back while others were still asked.
+	r.Add(wan(1, nil))
+	if k, of := r.Announced(); k != 1 || of != 20 {
+		t.Errorf("back again: %d of %d", k, of)
+	}
+	r.End(&routing.AwayError{Network: "wan"})
+	if k, _ := r.Announced(); k != 1 {
+		t.Errorf("who took it still holds it: %d", k)
+	}
+}

@@ -34,7 +34,8 @@ import (
 type Router interface {
 	// Put offers the record to every target that should hold it and yields one
 	// Ack for each as it answers, refuses or fails. The error is ErrNoTargets
-	// if the network has nobody to offer it to. What look asks for comes in the Acks
+	// if the network has nobody to offer it to, and need not have; ErrAway if it
+	// should have servers and none was reached. What look asks for comes in the Acks
 	// of those targets that can tell.
 	Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error]
 
@@ -43,7 +44,8 @@ type Router interface {
 	// search ends without an error, as many sources answered as it takes to know,
 	// and a name for which none had a record does not exist on this network. An
 	// *IncompleteError says that too few answered for that, ErrNoTargets that
-	// there is nobody to ask, any other error that the search failed.
+	// there is nobody to ask and need not be, ErrAway that there should be servers
+	// and none was reached, any other error that the search failed.
 	Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]
 }
 
@@ -95,10 +97,30 @@ type Answer struct {
 	Source  string       // who: a peer id or a URL
 	Network string       // where, as in Ack
 	At      time.Time    // when the answer came
+	// Own says that the source is this node itself: the record may be the newest,
+	// but nobody else has said so.
+	Own bool
 }
 
-// ErrNoTargets says that a network has nobody to put a record to or to ask.
-var ErrNoTargets = errors.New("no reachable servers")
+// Errors that end a put or a search that reached nobody.
+var (
+	// ErrNoTargets says that a network has nobody to put a record to or to ask,
+	// and was never meant to have: what it does not know proves nothing, and nothing
+	// is missing.
+	ErrNoTargets = errors.New("no reachable servers")
+
+	// ErrAway says that a network should have servers, and none of them is reached:
+	// what exists there is unknown. Routers end with an *AwayError.
+	ErrAway = errors.New("away: none of its servers is reached")
+)
+
+// AwayError is ErrAway of one network.
+type AwayError struct{ Network string }
+
+func (e *AwayError) Error() string { return e.Network + " is " + ErrAway.Error() }
+
+// Is reports whether target is ErrAway.
+func (e *AwayError) Is(target error) bool { return target == ErrAway }
 
 // IncompleteError ends a search in which too few sources answered: whether the
 // name exists, and whether what was found is the newest, is unknown.
@@ -109,6 +131,9 @@ type IncompleteError struct {
 
 func (e *IncompleteError) Error() string {
 	text := fmt.Sprintf("only %d of %d servers answered", e.Answered, e.Asked)
+	if e.Asked <= e.Answered { // a whole network did not, and nobody knows its size
+		text = fmt.Sprintf("%d servers answered, but not all networks", e.Answered)
+	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}

@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -19,4 +20,38 @@ func TestRouters(t *testing.T) {
 			routingtest.TestRouter(t, func(*testing.T) routing.Router { return open() })
 		})
 	}
+}
+
+func TestPresence(t *testing.T) {
+	for name, wrap := range map[string]func(*routingtest.Network) routing.Router{
+		"Network":  func(n *routingtest.Network) routing.Router { return n },
+		"Parallel": func(n *routingtest.Network) routing.Router { return routing.Parallel{n, routingtest.New(0)} },
+		"Tiered":   func(n *routingtest.Network) routing.Router { return routing.Tiered{Tiers: []routing.Router{n}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			routingtest.TestPresence(t, func(_ *testing.T, network string, p routingtest.Presence) routing.Router {
+				return wrap(present(network, p))
+			})
+		})
+	}
+}
+
+// present returns a network of which there is so much.
+func present(name string, p routingtest.Presence) *routingtest.Network {
+	n := routingtest.New(20)
+	n.Name, n.Timeout = name, 50*time.Millisecond
+	switch p {
+	case routingtest.Away:
+		n.Expected = true
+		for _, s := range n.Servers {
+			s.Fault = routingtest.Dead
+		}
+	case routingtest.NeverMeant:
+		n.Servers = nil
+	case routingtest.RefusingAll:
+		for _, s := range n.Servers {
+			s.Fault = routingtest.Refusing
+		}
+	}
+	return n
 }

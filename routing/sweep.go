@@ -97,22 +97,24 @@ func putEach(ctx context.Context, r Router, records []*ipns.Record) iter.Seq2[Ac
 func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
 		var first error
-		for i := 0; i < len(records); i += step {
+		for i, alone := 0, false; i < len(records) && !alone; i += step {
 			one, cancel := context.WithTimeout(ctx, putTimeout)
+			acks := 0
 			for ack, err := range r.Put(one, records[i], Look{}) {
 				if err != nil {
-					if first == nil || errors.Is(err, ErrNoTargets) {
+					if alone = acks == 0 && nobody(err); first == nil || alone {
 						first = err
 					}
 					break
 				}
+				acks++
 				if !yield(ack, nil) {
 					cancel()
 					return
 				}
 			}
 			cancel()
-			if errors.Is(first, ErrNoTargets) || ctx.Err() != nil {
+			if ctx.Err() != nil {
 				break
 			}
 		}
@@ -121,3 +123,6 @@ func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) i
 		}
 	}
 }
+
+// nobody reports whether a put reached nobody, and the next one would not either.
+func nobody(err error) bool { return errors.Is(err, ErrNoTargets) || errors.Is(err, ErrAway) }

@@ -82,7 +82,9 @@ func (s *tieredSearch) run(yield func(Answer, error) bool) bool {
 				s.next()
 				continue
 			}
-			s.answers++
+			if !it.value.Own {
+				s.answers++
+			}
 			s.found = s.found || it.value.Record != nil
 			if !yield(it.value, nil) {
 				return false

@@ -57,6 +57,7 @@ type NetworkReceipt struct {
 	Network   string
 	Announced int
 	Of        int
+	Away      bool      `json:",omitempty"` // it should have servers, and none was reached
 	Refused   []Refusal `json:",omitempty"`
 }
 

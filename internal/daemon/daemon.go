@@ -166,6 +166,7 @@ func (n *Node) openNames() error {
 	n.publisher = &publisher.Publisher{
 		Book:            n.book,
 		Router:          n.router,
+		Expected:        n.expected,
 		Log:             n.log,
 		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
 		RepublishPeriod: time.Duration(n.config.Ipns.RepublishPeriod),

@@ -193,7 +193,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	req.OnAck = func(a routing.Ack) {
 		receipt.Add(a)
 		tell(rec)
-		if p.request.Wait == publisher.WaitDefault && publisher.Acks(receipt) == publisher.DefaultAcks {
+		if p.request.Wait == publisher.WaitDefault && receipt.Took(n.expected()) == publisher.DefaultAcks {
 			time.AfterFunc(linger, cancel)
 		}
 	}
@@ -213,7 +213,9 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	var lost *publisher.IfSequenceError
 	switch {
 	case errors.As(err, &few) && p.allowOffline:
-	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && publisher.Acks(few.Result.Receipt) > 0:
+	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && few.Result.Receipt.Took(n.expected()) > 0:
+	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && errors.Is(err, routing.ErrNoTargets):
+		res.Warnings = append(res.Warnings, publisher.NobodyExpected) // it was asked to wait for more than it was told to
 	case errors.As(err, &few):
 		yield(rpc.Published{}, notAnnounced(few))
 		return
@@ -260,10 +262,18 @@ func published(name string, rec *ipns.Record, r routing.Receipt) rpc.Published {
 	return out
 }
 
+// expected names the network that should have servers; empty: none need have.
+func (n *Node) expected() string {
+	if n.dht == nil {
+		return ""
+	}
+	return n.dht.Expected()
+}
+
 func networks(r routing.Receipt) []rpc.NetworkReceipt {
 	var out []rpc.NetworkReceipt
 	for _, net := range r.Networks {
-		nr := rpc.NetworkReceipt{Network: net.Network, Announced: net.Announced, Of: net.Of}
+		nr := rpc.NetworkReceipt{Network: net.Network, Announced: net.Announced, Of: net.Of, Away: net.Away}
 		for _, t := range net.Targets {
 			if !t.Took() {
 				nr.Refused = append(nr.Refused, rpc.Refusal{Target: t.Target, Reason: t.Reason})

@@ -72,6 +72,10 @@ type Config struct {
 	// It is called before they are answered and must not block. Nil: nobody is.
 	Heard func(name ipns.Name, raw []byte)
 
+	// Signs tells what speaks for either network being there; see [DHT.Expected].
+	// Nil: none is expected.
+	Signs func() Signs
+
 	// Now is the clock by which records expire. Nil means time.Now.
 	Now func() time.Time
 }
@@ -107,6 +111,8 @@ type DHT struct {
 
 	stop    context.CancelFunc // ends running
 	running sync.WaitGroup
+
+	signs func() Signs // may be nil
 }
 
 // New joins both networks with the host. Close leaves them; the host stays.
@@ -142,10 +148,12 @@ func New(h host.Host, c Config) (*DHT, error) {
 		return nil, fmt.Errorf("joining the DHTs: %w", err)
 	}
 	joined := &DHT{
-		Dual: d,
-		WAN:  c.router(d.WAN, "wan", ProtocolWAN, publicAddrs, own),
-		LAN:  c.router(d.LAN, "lan", ProtocolLAN, lanFilter, own),
+		Dual:  d,
+		WAN:   c.router(d.WAN, WAN, ProtocolWAN, publicAddrs, own),
+		LAN:   c.router(d.LAN, LAN, ProtocolLAN, lanFilter, own),
+		signs: c.Signs,
 	}
+	joined.WAN.expect, joined.LAN.expect = joined.Expected, joined.Expected
 	ctx, stop := context.WithCancel(context.Background())
 	joined.stop = stop
 	joined.running.Go(func() { values.load(ctx) })

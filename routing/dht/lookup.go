@@ -46,6 +46,7 @@ type lookup struct {
 	events chan event
 	flying int // requests under way
 
+	reached  bool // somebody has answered, if only by a refusal
 	surveyed bool // the surroundings have been asked for by other keys
 }
 
@@ -220,19 +221,25 @@ func (l *lookup) wait(at time.Time) (event, error) {
 	}
 	select {
 	case e := <-l.events: // before an alarm at the same moment: chance has no say
-		l.flying--
+		l.landed(e)
 		return e, nil
 	default:
 	}
 	select {
 	case e := <-l.events:
-		l.flying--
+		l.landed(e)
 		return e, nil
 	case <-alarm:
 		return event{}, nil
 	case <-l.ctx.Done():
 		return event{}, l.ctx.Err()
 	}
+}
+
+// landed counts a request that has ended.
+func (l *lookup) landed(e event) {
+	l.flying--
+	l.reached = l.reached || e.node != nil && (e.err == nil || errors.Is(e.err, errRefused))
 }
 
 // learn notes in the map the servers that an answer of namer names, and returns
@@ -279,7 +286,9 @@ func (r *Router) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 	a, err := r.sender.request(ctx, p, m)
 	switch {
 	case err == nil:
-		r.servers.answer(p, a.rtt, time.Now())
+		now := time.Now()
+		r.servers.answer(p, a.rtt, now)
+		r.answered.Store(now.UnixNano())
 	case ctx.Err() == nil && !errors.Is(err, errRefused):
 		r.servers.fail(p, time.Now())
 	}

@@ -122,12 +122,15 @@ func (r *Router) newPut(ctx context.Context, key, value []byte) *put {
 // something else changed by a zero event. It ends early when done returns false.
 func (p *put) run(done func(event) bool) error {
 	if len(p.sorted) == 0 {
-		return routing.ErrNoTargets
+		return p.r.nobody()
 	}
 	p.reach = p.r.reach(p.target)
 	for {
 		now := time.Now()
 		p.advance(now)
+		if p.flying == 0 && !p.reached && p.r.standing() == needed {
+			return p.r.nobody()
+		}
 		if p.flying == 0 {
 			return nil
 		}

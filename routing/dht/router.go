@@ -41,6 +41,12 @@ type RouterConfig struct {
 
 	// Log is told of what looks like an attack. Nil: nobody is.
 	Log *slog.Logger
+
+	// Expected names the network that should have servers; empty: none need have.
+	// Where that is this one and no server is reached, operations end with
+	// routing.ErrAway. Where it is another one, silence here proves nothing: a search
+	// that too few answered is no incomplete one. Nil: none is expected.
+	Expected func() string
 }
 
 // Router is the client of one DHT: it puts records on its servers and searches
@@ -57,10 +63,13 @@ type Router struct {
 	opener  *routing.Opener
 	log     *slog.Logger
 	visits  int
+	expect  func() string       // names the network that should have servers; may be nil
 	own     *records.ValueStore // what this node's own server answers with; may be nil
 
 	keeps keeps
 	pace  atomic.Uint64 // of sweeps, the bits of a float64
+
+	answered atomic.Int64 // when a server last answered, in Unix nanoseconds; 0: never
 
 	mu         sync.Mutex
 	exploredAt map[keyspace.Region]time.Time // at most maxExplored
@@ -74,7 +83,7 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	r := &Router{
 		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
 		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener, log: c.Log,
-		visits: c.Visits, exploredAt: make(map[keyspace.Region]time.Time),
+		visits: c.Visits, expect: c.Expected, exploredAt: make(map[keyspace.Region]time.Time),
 	}
 	if r.servers == nil {
 		r.servers = new(Map)

@@ -33,7 +33,8 @@ const (
 	correctTimeout = 10 * time.Second
 )
 
-// Search asks the servers closest to the name, and this node's own.
+// Search asks the servers closest to the name, and this node's own, which counts as
+// nobody.
 //
 // Where the map is good the closest few are asked at once, and the rest of the
 // closest 20 when those are late or the caller still wants more; where it is not,
@@ -45,7 +46,7 @@ func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 		s := &search{lookup: r.newLookup(ctx, name.RoutingKey()), name: name}
 		defer s.end()
 		answer := func(id peer.ID, rec *ipns.Record) bool {
-			return yield(routing.Answer{Record: rec, Source: id.String(), Network: r.network, At: time.Now()}, nil)
+			return yield(routing.Answer{Record: rec, Source: id.String(), Network: r.network, At: time.Now(), Own: id == r.host.ID()}, nil)
 		}
 		if rec := r.ownRecord(ctx, name); rec != nil && !answer(r.host.ID(), rec) {
 			return
@@ -72,7 +73,7 @@ type search struct {
 // run asks until the closest 20 servers have answered or failed.
 func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 	if len(s.sorted) == 0 {
-		return routing.ErrNoTargets
+		return s.r.nobody()
 	}
 	if s.r.reach(s.target).trusted {
 		rtt := medianRTT(s.sorted[:min(len(s.sorted), replicas)])
@@ -129,7 +130,8 @@ func (s *search) advance(now time.Time) {
 // verdict is nil if so many servers answered that what none of them has does not
 // exist: four fifths of the closest 20 that may be there, which is kad-dht's
 // quorum of 16 of 20, and half of all that are
-// known: where most seem to be dead, this node has no network.
+// known: where most seem to be dead, this node has no network. Of a network that is
+// not the expected one nothing is demanded.
 func (s *search) verdict() error {
 	asked, answers := 0, 0
 	for _, n := range s.sorted {
@@ -143,7 +145,24 @@ func (s *search) verdict() error {
 			break
 		}
 	}
-	if most := min(replicas, len(s.sorted)); 5*answers < 4*asked || 2*answers < most {
+	switch s.r.standing() {
+	case needed:
+		if !s.reached {
+			return s.r.nobody()
+		}
+	case spare:
+		if !s.reached {
+			return routing.ErrNoTargets
+		}
+		return nil
+	}
+	// Those that were there a while ago are not asked again so soon, but they are
+	// missing all the same.
+	there := len(s.sorted)
+	if there < replicas {
+		there += s.r.servers.lost(time.Now())
+	}
+	if most := min(replicas, there); 5*answers < 4*asked || 2*answers < most {
 		return &routing.IncompleteError{Asked: max(asked, most), Answered: answers}
 	}
 	return nil

@@ -138,7 +138,7 @@ func (s *sweep) run(yield func(routing.Ack, error) bool) error {
 	for round := range sweepRounds {
 		visits := s.plan(s.ctx)
 		if len(visits) == 0 && round == 0 {
-			return routing.ErrNoTargets
+			return s.r.nobody()
 		}
 		if len(visits) == 0 && s.flying == 0 {
 			break

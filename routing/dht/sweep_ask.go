@@ -88,6 +88,12 @@ func (r *Router) askBatch(ctx context.Context, region keyspace.Region, batch []i
 // found is what the servers have answered of a name.
 func (s *sweep) found(it *item) routing.Finding {
 	f := routing.Finding{Name: it.name, Record: it.best, Answers: it.took}
+	if s.r.standing() == spare {
+		if it.took == 0 {
+			f.Err = routing.ErrNoTargets
+		}
+		return f
+	}
 	if 5*it.took < 4*s.of || it.took == 0 {
 		f.Err = &routing.IncompleteError{Asked: max(s.of, 1), Answered: it.took}
 	}

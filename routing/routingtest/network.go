@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -69,6 +70,9 @@ type Network struct {
 	Quorum int
 	// Timeout is how long an answer is waited for. 0: 10 s
 	Timeout time.Duration
+	// Expected says that there should be servers: if none answers, operations end
+	// with routing.ErrAway.
+	Expected bool
 	// Fail ends every operation at once with this error.
 	Fail error
 	Now  func() time.Time // nil: time.Now
@@ -156,15 +160,24 @@ func (n *Network) Put(ctx context.Context, rec *ipns.Record, look routing.Look) 
 		n.counts.Puts++
 		n.mu.Unlock()
 		targets := n.Closest(rec.Name())
+		var reached atomic.Bool
 		put := func(ctx context.Context, s *Server) routing.Ack {
 			start := time.Now()
 			newer, err := s.put(ctx, rec, n.Now())
+			if !errors.Is(err, ErrTimeout) {
+				reached.Store(true)
+			}
 			return routing.Ack{
 				Name: rec.Name(), Target: s.ID, Network: n.Name, Of: len(targets),
 				Err: err, Newer: newer, RTT: time.Since(start),
 			}
 		}
-		each(ctx, n, targets, put, yield, func() error { return nil })
+		each(ctx, n, targets, put, yield, func() error {
+			if n.Expected && !reached.Load() {
+				return &routing.AwayError{Network: n.Name}
+			}
+			return nil
+		})
 	}
 }
 
@@ -195,7 +208,10 @@ func (n *Network) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.
 			return yield(*a, nil)
 		}
 		each(ctx, n, sources, search, answer, func() error {
-			if answered < quorum {
+			switch {
+			case answered == 0 && n.Expected:
+				return &routing.AwayError{Network: n.Name}
+			case answered < quorum:
 				return &routing.IncompleteError{Asked: len(sources), Answered: answered}
 			}
 			return nil
@@ -230,6 +246,9 @@ func each[T any](ctx context.Context, n *Network, servers []*Server, ask func(co
 	switch {
 	case n.Fail != nil:
 		yield(zero, n.Fail)
+		return
+	case len(servers) == 0 && n.Expected:
+		yield(zero, &routing.AwayError{Network: n.Name})
 		return
 	case len(servers) == 0:
 		yield(zero, routing.ErrNoTargets)
