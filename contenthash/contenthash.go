@@ -33,6 +33,10 @@ const (
 	// a name has 43; a CID of ipfs-ns may carry a longer hash.
 	maxLen = 256
 
+	// maxCIDText bounds the text of a CID: in base58 and base36 it is read in time
+	// by the square of the length.
+	maxCIDText = 512
+
 	cidV1    = 1
 	codecPB  = cid.DagProtobuf
 	codecKey = cid.Libp2pKey
@@ -71,17 +75,48 @@ func EncodeCID(c cid.Cid) []byte {
 	return append([]byte(ipfsNS), c.Bytes()...)
 }
 
-// EncodeText is [Encode] for text as people have it: any form that
-// [ipns.ParseName] takes, with or without /ipns/ or ipns:// before it. DNSLink
-// domains and hashes that do not come from a public key are refused. Errors wrap
-// [ipns.ErrName].
+// EncodeText is [Encode] or [EncodeCID] for text as people have it. A name has any form that [ipns.ParseName] takes,
+// with or without /ipns/ or ipns:// before it; a CID has /ipfs/ or ipfs:// before it, or nothing if it is no name, as
+// "Qm…" alone always is. Refused are CIDs with a path behind them, for which a contenthash has no room, and, with an error
+// that wraps [ipns.ErrName], DNSLink domains and hashes that do not come from a public key.
 func EncodeText(text string) ([]byte, error) {
-	name, err := ipns.ParseName(strings.TrimSuffix(ipns.PathFromURI(text), "/"))
-	if err != nil {
-		return nil, fmt.Errorf("contenthash: ipns-ns allows only valid cryptographic libp2p-key identifiers, "+
-			"try using ED25519 pubkey instead: %w", err)
+	path := strings.TrimSuffix(ipns.PathFromURI(text), "/")
+	if c, ok := strings.CutPrefix(path, "/ipfs/"); ok {
+		return encodeCIDText(c)
 	}
-	return Encode(name), nil
+	name, err := ipns.ParseName(path)
+	if err == nil {
+		return Encode(name), nil
+	}
+	if c, _, _ := strings.Cut(path, "/"); len(c) <= maxCIDText {
+		if c, err := cid.Decode(c); err == nil && c.Type() != codecKey {
+			return encodeCIDText(path)
+		}
+	}
+	return nil, fmt.Errorf("contenthash: ipns-ns allows only valid cryptographic libp2p-key identifiers, "+
+		"try using ED25519 pubkey instead: %w", err)
+}
+
+// encodeCIDText encodes the CID that is all of the text.
+func encodeCIDText(text string) ([]byte, error) {
+	root, path, below := strings.Cut(text, "/")
+	if len(root) > maxCIDText {
+		return nil, fmt.Errorf("contenthash: a CID of more than %d characters", maxCIDText)
+	}
+	c, err := cid.Decode(root)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("contenthash: %q is no CID: %w", root, err)
+	case below:
+		return nil, fmt.Errorf("contenthash: it has no room for the path %q: give the CID of what is there", path)
+	case c.Type() == codecKey:
+		return nil, fmt.Errorf("contenthash: %s is a name, not content: write ipns://%s", root, root)
+	}
+	b := EncodeCID(c)
+	if len(b) > maxLen {
+		return nil, fmt.Errorf("contenthash: longer than %d bytes", maxLen)
+	}
+	return b, nil
 }
 
 // Decode takes a contenthash apart. It accepts the codec dag-pb for names, which

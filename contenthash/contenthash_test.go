@@ -127,6 +127,42 @@ func TestWorkedExamples(t *testing.T) {
 	}
 }
 
+// The help of the command promises names and CIDs.
+func TestEncodeTextOfCIDs(t *testing.T) {
+	for text, want := range map[string]string{
+		"bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am":         "0xe3010155122058",
+		"ipfs://bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am":  "0xe3010155122058",
+		"IPFS://bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am/": "0xe3010155122058",
+		"/ipfs/bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am":   "0xe3010155122058",
+		"bafybeibj6lixxzqtsb45ysdjnupvqkufgdvzqbnvmhw2kf7cfkesy7r7d4":         "0xe3010170122029f2d17be613",
+		"QmRAQB6YaCyidP37UdDnjFY5vQuiBrcqdyoW1CuDgwxkD4":                      "0xe5010172122029f2d17be613", // a name, as everywhere
+		"ipfs://QmRAQB6YaCyidP37UdDnjFY5vQuiBrcqdyoW1CuDgwxkD4":               "0xe3010170122029f2d17be613",
+		"/ipfs/QmRAQB6YaCyidP37UdDnjFY5vQuiBrcqdyoW1CuDgwxkD4":                "0xe3010170122029f2d17be613",
+	} {
+		b, err := EncodeText(text)
+		if err != nil || !strings.HasPrefix(Hex(b), want) {
+			t.Errorf("%s: %s, %v; want %s…", text, Hex(b), err, want)
+		}
+		if c, err := Decode(b); err != nil || (want[2:4] == "e3") != c.CID.Defined() {
+			t.Errorf("%s comes back as %v, %v", text, c, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"/ipfs/bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am/a/b": "no room for the path",
+		"bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am/a":         "no room for the path",
+		"ipfs://k51qzi5uqu5dihst24f3rp2ej4co9berxohfkxaenbq1wjty7nrd5e9xp4afx1": "write ipns://",
+		"ipfs://app.uniswap.org": "is no CID",
+		"ipns://bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am": "libp2p-key",
+		"/ipld/bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am":  "libp2p-key",
+		"/ipfs/" + strings.Repeat("z", 10_000):                               "characters",
+		"":                                                                   "libp2p-key",
+	} {
+		if b, err := EncodeText(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.100s: %x, %v; want %q", text, b, err, want)
+		}
+	}
+}
+
 // E-5: a domain can be read, and not written.
 func TestLegacyDomain(t *testing.T) {
 	b, err := ParseHex("e5010170000f6170702e756e69737761702e6f7267")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,9 @@ func (c *cli) contenthashCmd() *cobra.Command {
 			b, err := contenthash.EncodeText(args[0])
 			if err != nil {
 				return err
+			}
+			if strings.HasPrefix(args[0], "Qm") {
+				fmt.Fprintf(c.errOut, "note: this is taken for the name of an RSA key; if it is the CID of content, write ipfs://%s\n", args[0])
 			}
 			d, err := contenthash.Decode(b)
 			if err != nil {
