@@ -73,7 +73,11 @@ func newHost(key crypto.PrivKey, c *repo.Config, relays func(context.Context, in
 		options = append(options, libp2p.NATPortMap())
 	}
 	if enabled(c.Swarm.RelayClient.Enabled) {
-		options = append(options, libp2p.EnableAutoRelayWithPeerSource(relays))
+		relay, err := relayOption(c.Swarm.RelayClient.StaticRelays, relays)
+		if err != nil {
+			return nil, errors.Join(err, resources.Close())
+		}
+		options = append(options, relay)
 		if enabled(c.Swarm.EnableHolePunching) {
 			options = append(options, libp2p.EnableHolePunching())
 		}
@@ -83,6 +87,18 @@ func newHost(key crypto.PrivKey, c *repo.Config, relays func(context.Context, in
 		return nil, errors.Join(listenError(c.Addresses.Swarm, err), resources.Close())
 	}
 	return h, nil
+}
+
+// relayOption uses the given relays, or those that are found.
+func relayOption(static []string, found func(context.Context, int) <-chan peer.AddrInfo) (libp2p.Option, error) {
+	if len(static) == 0 {
+		return libp2p.EnableAutoRelayWithPeerSource(found), nil
+	}
+	peers, err := bootstrapPeers(static)
+	if err != nil {
+		return nil, fmt.Errorf("config Swarm.RelayClient.StaticRelays: %w", err)
+	}
+	return libp2p.EnableAutoRelayWithStaticRelays(peers), nil
 }
 
 func listenError(addrs []string, err error) error {
@@ -289,21 +305,33 @@ func (r *reachability) close() error {
 
 // words says in words whether others can fetch from a host.
 func (r *reachability) words(h host.Host) string {
+	return reachabilityWords(network.Reachability(r.state.Load()), h.Addrs())
+}
+
+// waysOut is what helps a node that others can't connect to.
+const waysOut = "forward the port of Addresses.Swarm in your router, use IPv6, " +
+	"set a relay of your own, one without limits, in Swarm.RelayClient.StaticRelays, or pin the content on a host with a public address"
+
+// reachabilityWords promises no more than is so: public relays bring nodes
+// together and carry a few messages, but no content, which other nodes don't send
+// over a connection with limits.
+func reachabilityWords(state network.Reachability, addrs []ma.Multiaddr) string {
 	public, relayed := false, false
-	for _, a := range h.Addrs() {
+	for _, a := range addrs {
 		if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
 			relayed = true
 		} else if manet.IsPublicAddr(a) {
 			public = true
 		}
 	}
-	switch state := network.Reachability(r.state.Load()); {
+	switch {
 	case state == network.ReachabilityPublic:
 		return "public: others can connect to this node"
 	case relayed:
-		return "private, reached through relays: others can fetch from here, more slowly; forward the port of Addresses.Swarm in your router for more"
+		return "private, known to relays: names work; content is fetched from here only by nodes to which hole punching makes a direct connection, " +
+			"which fails where both routers give each connection a port of its own; public relays carry no content. For all others: " + waysOut
 	case state == network.ReachabilityPrivate:
-		return "private: others may not be able to fetch from here; forward the port of Addresses.Swarm in your router, or run on a machine with a public address"
+		return "private: names work; others may not be able to fetch content from here: " + waysOut
 	case public:
 		return "unknown yet: this node has a public address, nobody has tried to connect so far"
 	}

@@ -113,10 +113,15 @@ type GatewayHost struct {
 
 // Swarm sets the libp2p host.
 type Swarm struct {
-	AddrFilters        []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
-	DisableNatPortMap  bool
-	RelayClient        struct{ Enabled *bool } // nil: true
-	EnableHolePunching *bool                   // nil: true
+	AddrFilters       []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
+	DisableNatPortMap bool
+	RelayClient       struct {
+		Enabled *bool // nil: true
+		// StaticRelays are the relays to use, multiaddrs with /p2p/ at the end. None: those that the DHT knows, which carry
+		// no content. A relay of one's own, without limits, does.
+		StaticRelays []string
+	}
+	EnableHolePunching *bool // nil: true
 	ConnMgr            struct {
 		LowWater, HighWater int      // 0: 32 and 96
 		GracePeriod         Duration // 0: 20 s
