@@ -347,6 +347,24 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	return nil
 }
 
+// End forgets a name of somebody else whose record has ended: who wants it kept
+// brings a newer one. Its mark stays as that of a merely seen name. It reports
+// whether the name is gone: one that is own, has not ended, or was changed since
+// the caller read the entry is not.
+func (b *Book) End(ctx context.Context, e recordstore.Entry) (bool, error) {
+	if e.Origin != recordstore.Hosted || len(e.Staged) > 0 || e.Record == nil || !e.Record.Expired(b.now()) {
+		return false, nil
+	}
+	err := b.Store.Drop(ctx, e, e.Mark.EOL.Add(SeenGrace))
+	if errors.Is(err, recordstore.ErrConflict) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("end %s: %w", e.Name, err)
+	}
+	return true, nil
+}
+
 // Known reports whether the last sequence of the entry is known: nothing newer
 // than its mark can have been published without this store hearing of it.
 func (b *Book) Known(ctx context.Context, e recordstore.Entry) (bool, error) {

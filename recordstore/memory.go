@@ -23,6 +23,7 @@ type Op string
 const (
 	OpGet       Op = "get"
 	OpSwap      Op = "swap"
+	OpDrop      Op = "drop"
 	OpScan      Op = "scan"
 	OpUpkeep    Op = "upkeep"
 	OpSetUpkeep Op = "set upkeep"
@@ -143,6 +144,25 @@ func (m *Memory) Swap(ctx context.Context, e Entry) (stored Entry, err error) {
 		return Entry{}, err
 	}
 	return stored, nil
+}
+
+// Drop implements Store.
+func (m *Memory) Drop(ctx context.Context, e Entry, until time.Time) error {
+	return m.do(ctx, OpDrop, e.Name, func() error {
+		k := m.names[e.Name]
+		if k == nil {
+			k = &known{}
+		}
+		mark, err := SettleDrop(k.entry, e, until)
+		if err != nil {
+			return err
+		}
+		if k.seen.Mark.Compare(mark.Mark) > 0 {
+			mark = k.seen
+		}
+		m.names[e.Name] = &known{upkeep: Upkeep{Name: e.Name}, seen: mark}
+		return nil
+	})
 }
 
 // remember adds the entry's records to the history and keeps its bounds.

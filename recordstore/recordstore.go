@@ -80,6 +80,13 @@ type Store interface {
 	// for each other.
 	Swap(ctx context.Context, e Entry) (Entry, error)
 
+	// Drop forgets a name that is not Own, if the stored entry still has the version
+	// that e.Version names: its entry, history and upkeep go, and its mark becomes
+	// that of a merely seen name, to be kept until the given time. If the versions
+	// differ, it returns ErrConflict and changes nothing. It is not durable: a crash
+	// may bring the name back.
+	Drop(ctx context.Context, e Entry, until time.Time) error
+
 	// Scan yields the entries of a region in the order of their Kademlia ids.
 	Scan(ctx context.Context, region Region) iter.Seq2[Entry, error]
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/goipns/ipns"
 )
@@ -28,6 +29,17 @@ func Settle(old, next Entry) (Entry, error) {
 	next.Changed = next.Changed.Round(0).UTC()
 	next.Version++
 	return next, nil
+}
+
+// SettleDrop returns the mark that a Drop of e which found old leaves behind.
+func SettleDrop(old, e Entry, until time.Time) (SeenMark, error) {
+	switch {
+	case old.Version != e.Version || old.Version == 0:
+		return SeenMark{}, fmt.Errorf("drop %s: stored version is %d, not %d: %w", e.Name, old.Version, e.Version, ErrConflict)
+	case old.Origin == Own:
+		return SeenMark{}, fmt.Errorf("drop %s: its key is, or was, here", e.Name)
+	}
+	return SeenMark{Name: e.Name, Mark: old.Mark, Until: until}, nil
 }
 
 // check refuses an entry that contradicts itself: it comes from a bug of the

@@ -207,6 +207,12 @@ func TestV2F8R7NothingButTheEnd(t *testing.T) {
 		puts, put := net.seen()
 		renewed := 0
 		for _, k := range kinds {
+			if s.keys[k.first.Name()].Signer == nil && k.first.Expired(s.Now()) {
+				if _, err := s.Book.Get(t.Context(), k.first.Name()); !errors.Is(err, recordstore.ErrNotFound) {
+					t.Errorf("a record of somebody else that has ended: %v", err)
+				}
+				continue
+			}
 			e := s.entry(t, k.first.Name())
 			r, f := e.Record, k.first
 			if r.Value() != f.Value() || r.Sequence() != f.Sequence() || r.TTL() != f.TTL() || r.Form() != f.Form() ||

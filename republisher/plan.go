@@ -3,6 +3,7 @@ package republisher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ type plan struct {
 	late    int          // names that wait for too long
 	renew   []ipns.Name  // those to sign again; at most maxRenewals
 	ask     []question   // those of which others may have something newer; at most maxAsked
+	ended   []ipns.Name  // those of others whose record has ended; at most maxEnded in each sector
 }
 
 type urgent struct {
@@ -44,6 +46,7 @@ type view struct {
 	routine int
 	renew   []ipns.Name
 	ask     []question
+	ended   []ipns.Name
 	tally   tally
 }
 
@@ -108,6 +111,9 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 		if w.Entry.Origin < recordstore.Hosted {
 			continue
 		}
+		if w.Entry.Origin == recordstore.Hosted && w.Entry.Record.Expired(v.at) && len(v.ended) < maxEnded {
+			v.ended = append(v.ended, w.Entry.Name)
+		}
 		l, at := r.due(w, sector, v.at)
 		v.wake(at)
 		again, renew := r.renewal(w, v.at, l)
@@ -157,12 +163,32 @@ func (r *Republisher) makePlan() plan {
 		p.sectors[i] = v.routine
 		p.late += v.tally.late
 		p.urgent = append(p.urgent, v.urgent...)
+		p.ended = append(p.ended, v.ended...)
+		v.ended = nil
 		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
 		p.ask = append(p.ask, v.ask[:min(len(v.ask), maxAsked-len(p.ask))]...)
 	}
 	slices.SortStableFunc(p.urgent, func(a, b urgent) int { return cmp.Compare(a.lane, b.lane) })
 	p.urgent = p.urgent[:min(len(p.urgent), maxUrgent)]
 	return p
+}
+
+// endHosted forgets names of others whose record has ended. What fails is met again by
+// the next scan.
+func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
+	for _, name := range ended {
+		e, err := r.Book.Get(ctx, name)
+		if err == nil {
+			_, err = r.Book.End(ctx, e)
+		}
+		r.touch(name)
+		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+			if ctx.Err() == nil {
+				r.log().Warn("a name that has ended could not be dropped", "name", name.String(), "error", err)
+			}
+			return
+		}
+	}
 }
 
 // forever is a time before which every name is due.

@@ -75,6 +75,7 @@ const (
 	spread     = 2 * time.Minute  // over which routine names are put, at most
 	copies     = 20               // of each name that are put, for its share of the load
 	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
+	maxEnded   = 1024             // names of one sector that are dropped after one scan
 	maxShort   = 65_536           // names that too few took: so many are counted
 	allFailing = 64               // names in a row that nobody took: the network is away
 )
@@ -230,6 +231,7 @@ func (r *Republisher) look(ctx context.Context, signing *signing) error {
 		r.log().Error("looking for names to republish", "error", err)
 	}
 	p := r.makePlan()
+	r.endHosted(ctx, p.ended)
 	r.pace(p) // also that of what is being put now
 	signing.begin(ctx, p.renew)
 	select {

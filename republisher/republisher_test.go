@@ -174,7 +174,7 @@ func TestSweep(t *testing.T) {
 		time.Sleep(time.Hour)
 		st := s.Status()
 		puts, _ := net.seen()
-		if st.Expired != count || st.Due != 0 || st.AtRiskCount != 0 {
+		if st.Hosted != 0 || st.Due != 0 || st.AtRiskCount != 0 {
 			t.Fatalf("after the end: %+v", st)
 		}
 		time.Sleep(24 * time.Hour)

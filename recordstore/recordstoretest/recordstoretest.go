@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) recordstore.Store) {
 		{"Conflict", testConflict},
 		{"MarkNeverGoesBack", testMark},
 		{"Refused", testRefused},
+		{"Drop", testDrop},
 		{"Scan", testScan},
 		{"Due", testDue},
 		{"Upkeep", testUpkeep},
