@@ -7,6 +7,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,13 @@ type Options struct {
 	// Hosts are the names under which this gateway is known, beside localhost, which gives each name a subdomain of
 	// its own. A nil entry takes localhost away. Requests for other hosts are answered by their path.
 	Hosts map[string]*Host
+	// RetrievalTimeout bounds the time to the first byte, and between two writes.
+	// nil: 30 s; 0: no bound.
+	RetrievalTimeout *time.Duration
+	// MaxRequestDuration bounds one request. 0: 1 h.
+	MaxRequestDuration time.Duration
+	// MaxConcurrentRequests are answered; more get 429. nil: 1024; 0: no bound.
+	MaxConcurrentRequests *int
 	// Headers are added to every answer.
 	Headers map[string][]string
 	// Metrics takes the gateway's figures. nil: they are not kept.
@@ -70,7 +78,7 @@ type Host struct {
 	UseSubdomains bool     // {name}.ipns.{host}, so that sites can't read each other's cookies
 	InlineDNSLink bool     // dots of domains become dashes in subdomains: for TLS certificates with one wildcard
 	NoDNSLink     bool
-	TrustlessOnly bool
+	TrustlessOnly *bool // nil: as Options says
 }
 
 // New makes a gateway. For paths other than /ipns/ and /ipfs/ it answers 404.
@@ -83,12 +91,20 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	cfg := config(o)
-	inner := &recordHandler{names: o.Names, now: o.Now, next: boxo.NewHandler(cfg, b)}
+	inner := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: boxo.NewHandler(cfg, b)}
 	mux := http.NewServeMux()
 	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(inner)
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
 	return boxo.NewHostnameHandler(cfg, b, mux), nil
+}
+
+// or is what p points to, or else a default.
+func or[T any](p *T, d T) T {
+	if p == nil {
+		return d
+	}
+	return *p
 }
 
 func config(o Options) boxo.Config {
@@ -98,9 +114,9 @@ func config(o Options) boxo.Config {
 		DeserializedResponses: !o.TrustlessOnly,
 		NoDNSLink:             o.NoDNSLink,
 		PublicGateways:        make(map[string]*boxo.PublicGateway),
-		RetrievalTimeout:      retrievalTimeout,
-		MaxConcurrentRequests: maxRequests,
-		MaxRequestDuration:    maxDuration,
+		RetrievalTimeout:      or(o.RetrievalTimeout, retrievalTimeout),
+		MaxConcurrentRequests: or(o.MaxConcurrentRequests, maxRequests),
+		MaxRequestDuration:    cmp.Or(o.MaxRequestDuration, maxDuration),
 		DeprecatedXIpfsPath:   true,
 		MetricsRegistry:       o.Metrics,
 	}
@@ -116,7 +132,7 @@ func config(o Options) boxo.Config {
 			UseSubdomains:         h.UseSubdomains,
 			InlineDNSLink:         h.InlineDNSLink,
 			NoDNSLink:             h.NoDNSLink,
-			DeserializedResponses: !h.TrustlessOnly && !o.TrustlessOnly,
+			DeserializedResponses: !or(h.TrustlessOnly, o.TrustlessOnly),
 		}
 	}
 	return cfg

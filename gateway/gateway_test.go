@@ -329,3 +329,37 @@ func TestTrustlessOnly(t *testing.T) {
 	check(t, w.get(at+"/ipfs/"+w.file+"?format=raw"), 200)
 	check(t, w.get(at+"/ipns/"+w.name.String()+"?format=ipns-record"), 200)
 }
+
+// What a host says of itself counts, in both directions, and nothing else for a
+// host that says nothing.
+func TestAHostSaysWhatItServes(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		paths := []string{"/ipfs/", "/ipns/"}
+		w := newWorld(t, Options{TrustlessOnly: all, Hosts: map[string]*Host{
+			"all.example":       {Paths: paths, TrustlessOnly: new(false)},
+			"trustless.example": {Paths: paths, TrustlessOnly: new(true)},
+			"as.example":        {Paths: paths},
+		}})
+		status := map[bool]int{false: 200, true: 406}
+		check(t, w.get("http://all.example/ipfs/"+w.file), 200)
+		check(t, w.get("http://trustless.example/ipfs/"+w.file), 406)
+		check(t, w.get("http://as.example/ipfs/"+w.file), status[all])
+	}
+}
+
+func TestLimitsAreThoseOfTheOptions(t *testing.T) {
+	second := time.Second
+	for _, c := range []struct {
+		o    Options
+		want [3]any
+	}{
+		{Options{}, [3]any{30 * time.Second, time.Hour, 1024}},
+		{Options{RetrievalTimeout: &second, MaxRequestDuration: time.Minute, MaxConcurrentRequests: new(7)}, [3]any{second, time.Minute, 7}},
+		{Options{RetrievalTimeout: new(time.Duration), MaxConcurrentRequests: new(0)}, [3]any{time.Duration(0), time.Hour, 0}},
+	} {
+		cfg := config(c.o)
+		if got := [3]any{cfg.RetrievalTimeout, cfg.MaxRequestDuration, cfg.MaxConcurrentRequests}; got != c.want {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ import (
 type recordHandler struct {
 	names Resolver
 	now   func() time.Time
+	limit time.Duration // of a search
 	next  http.Handler
 }
 
@@ -33,7 +34,7 @@ func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), retrievalTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), h.limit)
 	defer cancel()
 	hop, err := h.names.Lookup(ctx, name, resolver.Options{})
 	now := h.now()

@@ -92,7 +92,12 @@ type ConfigRequest struct {
 type ConfigValue struct {
 	Key   string
 	Value any
+	// Warnings are about a value that was set and changes nothing.
+	Warnings []string `json:",omitempty"`
 }
+
+// Notes are for the user to see, beside the text.
+func (v ConfigValue) Notes() []string { return v.Warnings }
 
 // Text is the value that was asked for; after setting one it is nothing.
 func (req ConfigRequest) Text(v ConfigValue) string {

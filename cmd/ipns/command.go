@@ -44,11 +44,21 @@ func stream[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call
 				if err := c.print(v, P(req).Text(v)); err != nil {
 					return err
 				}
+				c.printNotes(v)
 			}
 			return nil
 		})
 	}
 	return cmd
+}
+
+// printNotes prints what a response says beside its text.
+func (c *cli) printNotes(v any) {
+	if n, ok := v.(interface{ Notes() []string }); ok {
+		for _, note := range n.Notes() {
+			fmt.Fprintf(c.errOut, "warning: %s\n", note)
+		}
+	}
 }
 
 // bind makes a flag of each option of a request.
@@ -207,9 +217,6 @@ func (c *cli) asJSON() bool { return c.json || c.enc == "json" }
 func (c *cli) print(v any, text string) error {
 	if c.asJSON() {
 		return json.NewEncoder(c.out).Encode(v)
-	}
-	if c.enc != "" && c.enc != "text" {
-		return fmt.Errorf("cannot print as %q: use text or json", c.enc)
 	}
 	_, err := io.WriteString(c.out, text)
 	return err

@@ -20,7 +20,7 @@ import (
 )
 
 func (c *cli) daemonCmd() *cobra.Command {
-	var init bool
+	var init, migrate, gc bool
 	var profile string
 	var bootstrap []string
 	var routing string
@@ -34,21 +34,32 @@ func (c *cli) daemonCmd() *cobra.Command {
 				return err
 			}
 			fmt.Fprintln(c.out, "Initializing daemon...")
-			if init && !r.Exists() {
+			switch {
+			case init && r.Exists() && profile != "":
+				fmt.Fprintln(c.errOut, "note: --init-profile does nothing: the repo is there already")
+			case !init && profile != "":
+				return &usageError{"--init-profile is for --init", commandPath(cmd)}
+			case init && !r.Exists():
 				if err := initRepo(cmd, r, initOptions{profiles: profile}, c.out); err != nil {
 					return err
 				}
 			}
-			return c.runDaemon(cmd.Context(), r, daemon.Options{Offline: c.offline, Bootstrap: bootstrap})
+			if migrate {
+				fmt.Fprintln(c.errOut, "note: --migrate does nothing: there is only one version of the repo")
+			}
+			if gc {
+				fmt.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
+			}
+			return c.runDaemon(cmd.Context(), r, daemon.Options{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&init, "init", false, "make the repo if there is none")
 	f.StringVar(&profile, "init-profile", "", "profile for --init")
 	f.StringSliceVar(&bootstrap, "bootstrap", nil, "one more peer to join the network by, as a multiaddr with a peer id")
-	f.StringVar(&routing, "routing", "", "accepted for compatibility: see the config's Routing.Type")
-	f.Bool("migrate", false, "accepted for compatibility")
-	f.Bool("enable-gc", false, "accepted for compatibility")
+	f.StringVar(&routing, "routing", "", "instead of the config's Routing.Type: auto, dht, dhtclient or dhtserver")
+	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")
+	f.BoolVar(&gc, "enable-gc", false, "accepted for compatibility")
 	return cmd
 }
 
@@ -84,6 +95,13 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o d
 	d = &runningDaemon{lock: lock}
 	o.Log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	v := daemon.Version()
+	unused, err := r.Unused()
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	for _, w := range unused {
+		fmt.Fprintf(c.errOut, "warning: %s\n", w)
+	}
 	fmt.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
 	if d.node, err = daemon.New(ctx, r, o); err != nil {
 		return nil, errors.Join(err, d.close())

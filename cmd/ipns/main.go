@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -77,12 +78,13 @@ type cli struct {
 
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "ipns",
-		Short:         "Names that never change for content that does",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs, // or cobra would answer unknown words itself
-		RunE:          group("Unknown Command %q"),
+		Use:               "ipns",
+		Short:             "Names that never change for content that does",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.ArbitraryArgs, // or cobra would answer unknown words itself
+		RunE:              group("Unknown Command %q"),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.checkGlobal(cmd) },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	f := root.PersistentFlags()
@@ -107,6 +109,21 @@ func (c *cli) root() *cobra.Command {
 		c.idCmd(), c.configCmd(), c.swarmCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
 	)
 	return root
+}
+
+// localCommands work on this machine's repo, or need none, and on no daemon's.
+var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "key export "}
+
+// checkGlobal refuses global flags that the command would ignore.
+func (c *cli) checkGlobal(cmd *cobra.Command) error {
+	path := commandPath(cmd)
+	if c.api != "" && slices.Contains(localCommands, path) {
+		return &usageError{fmt.Sprintf("--api is not for 'ipns %s': it works on the repo of this machine", strings.TrimSpace(path)), path}
+	}
+	if c.enc != "" && c.enc != "text" && c.enc != "json" {
+		return &usageError{fmt.Sprintf("cannot print as %q: use text or json", c.enc), path}
+	}
+	return nil
 }
 
 // group is the action of a command that only has subcommands: it prints its

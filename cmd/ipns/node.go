@@ -61,6 +61,14 @@ func (c *cli) versionCmd() *cobra.Command {
 func (c *cli) configCmd() *cobra.Command {
 	cmd := single(c, "config <key> [<value>]", "Show a config value, or set it", rpc.Node.Config)
 	cmd.AddCommand(single(c, "show", "Show the whole config, but not the private key", rpc.Node.ConfigShow))
+	for _, kubos := range []string{"replace", "edit", "profile"} {
+		cmd.AddCommand(&cobra.Command{
+			Use: kubos, Hidden: true, DisableFlagParsing: true,
+			RunE: func(*cobra.Command, []string) error {
+				return fmt.Errorf("'config %s' is not supported: set keys one by one with 'ipns config KEY VALUE', or stop the daemon and change the file config in its repo", kubos)
+			},
+		})
+	}
 	return cmd
 }
 

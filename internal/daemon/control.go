@@ -42,7 +42,8 @@ func (n *Node) Config(_ context.Context, req rpc.ConfigRequest) (rpc.ConfigValue
 	case req.Bool:
 		v = *req.Value == "true"
 	}
-	return rpc.ConfigValue{Key: req.Key, Value: v}, n.repo.Set(req.Key, v)
+	warnings, err := n.repo.Set(req.Key, v)
+	return rpc.ConfigValue{Key: req.Key, Value: v, Warnings: warnings}, err
 }
 
 // ConfigShow implements [rpc.Control].

@@ -44,6 +44,8 @@ type Options struct {
 	Offline bool
 	// Bootstrap are more peers to join the networks by, as multiaddrs.
 	Bootstrap []string
+	// Routing replaces the config's Routing.Type, unless it is empty.
+	Routing string
 	// Log gets what is worth knowing in the background. nil: nothing.
 	Log *slog.Logger
 }
@@ -100,6 +102,11 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 	config, err := r.Config()
 	if err != nil {
 		return nil, err
+	}
+	if config.Routing.Type = or(o.Routing, config.Routing.Type); !o.Offline {
+		if _, err := dhtMode(config.Routing.Type); err != nil {
+			return nil, err
+		}
 	}
 	n := &Node{repo: r, config: config, log: o.Log, hearing: make(chan struct{}, hearAtOnce), stopping: make(chan struct{})}
 	if n.log == nil {

@@ -15,7 +15,7 @@ import (
 // The metrics have a port of their own, and say what has happened.
 func TestMetrics(t *testing.T) {
 	r := newRepo(t)
-	if err := r.Set("Addresses.Metrics", "/ip4/127.0.0.1/tcp/0"); err != nil {
+	if _, err := r.Set("Addresses.Metrics", "/ip4/127.0.0.1/tcp/0"); err != nil {
 		t.Fatal(err)
 	}
 	n := start(t, r, Options{Offline: true})

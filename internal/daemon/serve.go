@@ -258,8 +258,18 @@ func (n *Node) gatewayHandler() (http.Handler, error) {
 		Headers:   n.config.Gateway.HTTPHeaders,
 		Hosts:     gatewayHosts(n.config.Gateway.PublicGateways),
 
-		TrustlessOnly: !enabled(n.config.Gateway.DeserializedResponses),
+		TrustlessOnly:         !enabled(n.config.Gateway.DeserializedResponses),
+		RetrievalTimeout:      (*time.Duration)(n.config.Gateway.RetrievalTimeout),
+		MaxRequestDuration:    orZero(n.config.Gateway.MaxRequestDuration),
+		MaxConcurrentRequests: n.config.Gateway.MaxConcurrentRequests,
 	})
+}
+
+func orZero(d *repo.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return time.Duration(*d)
 }
 
 func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host {
@@ -269,12 +279,16 @@ func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host 
 			hosts[name] = nil
 			continue
 		}
+		var trustless *bool
+		if h.DeserializedResponses != nil {
+			trustless = new(!*h.DeserializedResponses)
+		}
 		hosts[name] = &gateway.Host{
 			Paths:         h.Paths,
 			UseSubdomains: h.UseSubdomains,
 			InlineDNSLink: h.InlineDNSLink,
 			NoDNSLink:     h.NoDNSLink,
-			TrustlessOnly: !enabled(h.DeserializedResponses),
+			TrustlessOnly: trustless,
 		}
 	}
 	return hosts

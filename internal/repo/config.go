@@ -1,18 +1,16 @@
 package repo
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 )
 
 // Config is what the daemon reads of the file config. Names and meanings are
-// Kubo's; a zero value means the default that the comment gives. Keys that are
-// not listed here stay in the file and mean nothing.
+// Kubo's; a zero value means the default that the comment gives. Other keys of
+// Kubo's stay in the file with a warning, unless something else than they ask for
+// would happen: see foreignKeys. Keys that nobody knows are an error.
 type Config struct {
 	// Identity is the node's own key, which is also the key "self".
 	Identity Identity
@@ -100,6 +98,13 @@ type Gateway struct {
 	// PublicGateways are the host names under which the gateway is known, beside
 	// localhost; null takes one away.
 	PublicGateways map[string]*GatewayHost
+	// RetrievalTimeout bounds the time to the first byte, and between two writes.
+	// nil: 30 s; 0: no bound.
+	RetrievalTimeout *Duration `json:",omitempty"`
+	// MaxRequestDuration bounds one request. nil or 0: 1 h.
+	MaxRequestDuration *Duration `json:",omitempty"`
+	// MaxConcurrentRequests are answered; more get 429. nil: 1024; 0: no bound.
+	MaxConcurrentRequests *int `json:",omitempty"`
 }
 
 // GatewayHost is one host name of the gateway.
@@ -164,7 +169,12 @@ func (r Repo) Config() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return r.parse(b)
+	c, err := r.parse(b)
+	if err != nil {
+		return c, err
+	}
+	_, err = r.Unused()
+	return c, err
 }
 
 func (r Repo) parse(b []byte) (Config, error) {
@@ -173,6 +183,19 @@ func (r Repo) parse(b []byte) (Config, error) {
 		return Config{}, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
 	}
 	return c, c.check()
+}
+
+// Unused returns warnings about the keys of the config that change nothing.
+func (r Repo) Unused() ([]string, error) {
+	tree, err := r.tree()
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := checkTree(tree)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, r.path(configFile))
+	}
+	return warnings, nil
 }
 
 // check refuses what the daemon could not start with.
@@ -201,8 +224,25 @@ func (c *Config) check() error {
 	if r := c.Routing; r.MaxValues < 0 || r.MaxValueBytes < 0 || r.MaxProviders < 0 || r.MaxProviderBytes < 0 {
 		return errors.New("config settings Routing.MaxValues, MaxValueBytes, MaxProviders and MaxProviderBytes cannot be negative: 0 stands for the default")
 	}
+	switch c.Routing.Type {
+	case "", "auto", "autoclient", "dht", "dhtclient", "dhtserver":
+	default:
+		return fmt.Errorf("config Routing.Type is %q: use auto, dht, dhtclient or dhtserver, or run the daemon with --offline", c.Routing.Type)
+	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
+	}
+	return c.Gateway.check()
+}
+
+func (g *Gateway) check() error {
+	if n := g.MaxConcurrentRequests; n != nil && *n < 0 {
+		return fmt.Errorf("config setting Gateway.MaxConcurrentRequests is negative: %d", *n)
+	}
+	for name, d := range map[string]*Duration{"RetrievalTimeout": g.RetrievalTimeout, "MaxRequestDuration": g.MaxRequestDuration} {
+		if d != nil && *d < 0 {
+			return fmt.Errorf("config setting Gateway.%s is negative: %s", name, time.Duration(*d))
+		}
 	}
 	return nil
 }
@@ -214,142 +254,3 @@ const (
 	DefaultResolveCacheSize = 128
 	MaxSweepVisits          = 1024
 )
-
-// Get returns the value of a dotted key, such as Addresses.API. The private
-// key is not given out.
-func (r Repo) Get(key string) (any, error) {
-	if err := secret(key); err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(strings.ToLower(key), ".authsecret") {
-		return nil, errors.New("cannot show secrets of the API through it; they are in the file config")
-	}
-	tree, err := r.tree()
-	if err != nil {
-		return nil, err
-	}
-	conceal(tree)
-	var at any = tree
-	parts := strings.Split(key, ".")
-	for i, part := range parts {
-		m, _ := at.(map[string]any) // anything else has no parts
-		var ok bool
-		if at, ok = lookup(m, part); !ok {
-			return nil, fmt.Errorf("failed to get config value: %q", strings.Join(parts[:i+1], ".")+" not found")
-		}
-	}
-	return at, nil
-}
-
-// Show returns the whole config without the private key.
-func (r Repo) Show() (map[string]any, error) {
-	tree, err := r.tree()
-	if err != nil {
-		return nil, err
-	}
-	conceal(tree)
-	return tree, nil
-}
-
-// Set changes the value of a dotted key. A value that the daemon could not
-// start with is refused, and then nothing has changed.
-func (r Repo) Set(key string, value any) error {
-	if err := secret(key); err != nil {
-		return err
-	}
-	if strings.EqualFold(key, "identity.peerid") {
-		return errors.New("the peer id follows from the private key and cannot be set")
-	}
-	tree, err := r.tree()
-	if err != nil {
-		return err
-	}
-	parts := strings.Split(key, ".")
-	m := tree
-	for _, part := range parts[:len(parts)-1] {
-		if part == "" {
-			return fmt.Errorf("%q is no config key", key)
-		}
-		next, ok := lookup(m, part)
-		sub, isMap := next.(map[string]any)
-		if ok && next != nil && !isMap {
-			return fmt.Errorf("failed to set config value: %q is no section", part)
-		}
-		if sub == nil {
-			sub = map[string]any{}
-			m[name(m, part)] = sub
-		}
-		m = sub
-	}
-	last := parts[len(parts)-1]
-	if last == "" {
-		return fmt.Errorf("%q is no config key", key)
-	}
-	m[name(m, last)] = value
-	b, err := marshal(tree)
-	if err != nil {
-		return err
-	}
-	if _, err := r.parse(b); err != nil {
-		return fmt.Errorf("set %s: %w", key, err)
-	}
-	return WriteFile(r.path(configFile), b, 0o600)
-}
-
-func secret(key string) error {
-	switch strings.ToLower(key) {
-	case "identity", "identity.privkey":
-		return errors.New("cannot show or change private key through API")
-	}
-	return nil
-}
-
-// name is the spelling of a key that m already uses: keys differ by more than
-// their case.
-func name(m map[string]any, key string) string {
-	if _, ok := m[key]; ok {
-		return key
-	}
-	for k := range m {
-		if strings.EqualFold(k, key) {
-			return k
-		}
-	}
-	return key
-}
-
-func lookup(m map[string]any, key string) (any, bool) {
-	v, ok := m[name(m, key)]
-	return v, ok
-}
-
-func (r Repo) readConfig() ([]byte, error) {
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(r.path(configFile))
-}
-
-// tree is the config as it stands in the file, known keys and unknown ones.
-func (r Repo) tree() (map[string]any, error) {
-	b, err := r.readConfig()
-	if err != nil {
-		return nil, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber() // numbers of unknown keys go back as they came
-	var tree map[string]any
-	if err := dec.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
-	}
-	return tree, nil
-}
-
-func marshal(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(v)
-	return buf.Bytes(), err
-}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,14 +107,14 @@ func TestLockWaits(t *testing.T) {
 	lock.Unlock()
 }
 
-// What this program does not know stays in the config as it was.
+// What Kubo alone knows stays in the config as it was.
 func TestSetKeepsTheRest(t *testing.T) {
 	r := create(t)
 	var tree map[string]any
 	if err := json.Unmarshal([]byte(read(t, r, configFile)), &tree); err != nil {
 		t.Fatal(err)
 	}
-	tree["Unknown"] = map[string]any{"Number": json.Number("12345678901234567890"), "HTML": "<&>"}
+	tree["Datastore"] = map[string]any{"BloomFilterSize": json.Number("12345678901234567890"), "StorageMax": "<&>"}
 	b, err := marshal(tree)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestSetKeepsTheRest(t *testing.T) {
 	if err := WriteFile(r.path(configFile), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // any case of letters
+	if _, err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // any case of letters
 		t.Fatal(err)
 	}
 	after := read(t, r, configFile)
@@ -153,16 +154,32 @@ func TestSetRefuses(t *testing.T) {
 		{"Ipns.SweepVisits", 1025, "config setting Ipns.SweepVisits is not between 0 and 1024: 1025"},
 		{"Routing.MaxValueBytes", -1, "cannot be negative"},
 		{"Addresses", "x", "cannot unmarshal"},
-		{"Addresses.API.Port", "x", `"API" is no section`},
 		{"API.Authorizations", map[string]any{"Bob": map[string]any{}}, "API.Authorizations.Bob has no AuthSecret"},
 		{"HTTP.TrustedProxies", []string{"proxy.example"}, "neither an IP address nor a range"},
+		{"Addresses.API.Port", "x", `unknown config key "Addresses.API.Port"; did you mean "Addresses.API"?`},
+		{"Routing.Type", "none", "Routing.Type is \"none\": use auto"},
+		{"Gateway.MaxConcurrentRequests", -1, "negative"},
+		{"Gateway.RetrievalTimeout", "-1s", "negative"},
+		// Misspelled, at the top, below, and inside of a value.
+		{"Adresses.API", "x", `unknown config key "Adresses.API"; did you mean "Addresses.API"?`},
+		{"replace", "x", `unknown config key "replace"`},
+		{"Ipns.RepublishPeriode", "4h", `did you mean "Ipns.RepublishPeriod"?`},
+		{"Gateway", map[string]any{"NoFetc": true}, `unknown config key "Gateway.NoFetc"; did you mean "Gateway.NoFetch"?`},
+		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"Pathes": nil}}, `"Gateway.PublicGateways.example.com.Pathes"`},
+		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" is there twice`},
+		// Kubo's, and something else would happen.
+		{"Import.CidVersion", 1, "config key Import.CidVersion cannot be 1"},
+		{"Import", map[string]any{"HashFunction": "blake3"}, `config key Import.HashFunction cannot be "blake3"`},
+		{"Provide.Enabled", false, "config key Provide.Enabled cannot be false"},
+		{"Ipns.DelegatedPublishers", []any{"https://example.com"}, "Ipns.DelegatedPublishers cannot be"},
+		{"Routing.Routers", map[string]any{"a": map[string]any{"Type": "x"}}, "Routing.Routers cannot be"},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "cannot be set"},
 		{"", "x", "no config key"},
 		{"Addresses.", "x", "no config key"},
 		{".API", "x", "no config key"},
 	} {
-		if err := r.Set(c.key, c.value); err == nil || !strings.Contains(err.Error(), c.err) {
+		if _, err := r.Set(c.key, c.value); err == nil || !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s = %v: %v, want %s", c.key, c.value, err, c.err)
 		}
 	}
@@ -173,7 +190,7 @@ func TestSetRefuses(t *testing.T) {
 
 func TestSecretsOfTheAPIAreNotShown(t *testing.T) {
 	r := create(t)
-	if err := r.Set("API.Authorizations.ann", map[string]any{"authSecret": "bearer:s3cret", "AllowedPaths": []string{"/api/v0"}}); err != nil {
+	if _, err := r.Set("API.Authorizations.ann", map[string]any{"authSecret": "bearer:s3cret", "AllowedPaths": []string{"/api/v0"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"API", "api.authorizations", "API.Authorizations.ann", "API.Authorizations.ann.AuthSecret", "api.authorizations.ann.authsecret"} {
@@ -315,5 +332,62 @@ func TestAvoidTakenPorts(t *testing.T) {
 	}
 	if c.Addresses.API == taken || c.Addresses.API != moved[0].To || c.Addresses.Gateway != want.Gateway || c.Addresses.Swarm[1] != want.Swarm[1] {
 		t.Errorf("%+v", c.Addresses)
+	}
+}
+
+// Keys of Kubo's that change nothing here are kept, and that is said; what asks
+// for what happens anyway is taken without a word.
+func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
+	r := create(t)
+	for _, c := range []struct {
+		key   string
+		value any
+		warns bool
+	}{
+		{"Datastore.StorageMax", "10GB", true},
+		{"datastore.storagemax", "20GB", true}, // each time that it is set
+		{"Peering.Peers", []any{map[string]any{"ID": "x"}}, true},
+		{"Discovery.MDNS.Enabled", true, true},
+		{"Discovery.MDNS.Enabled", false, false},
+		{"Experimental", map[string]any{"FilestoreEnabled": true}, true},
+		{"Datastore.Spec", map[string]any{"mounts": []any{}}, true},
+		{"Import.CidVersion", 0, false},
+		{"Import.HashFunction", "sha2-256", false},
+		{"Ipns.DelegatedPublishers", []any{"auto"}, false},
+		{"Ipns.DelegatedPublishers", []any{}, false},
+		{"Mounts.IPFS", "", false},
+		{"Addresses.API", "/ip4/127.0.0.1/tcp/5002", false},
+		{"API.HTTPHeaders", map[string]any{"Access-Control-Allow-Methods": []any{"PUT"}}, false},
+		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"DeserializedResponses": true}}, false},
+		{"DNS.Resolvers", map[string]any{"eth.": "https://example.com/dns-query"}, false},
+	} {
+		warnings, err := r.Set(c.key, c.value)
+		if err != nil || (len(warnings) > 0) != c.warns {
+			t.Errorf("%s = %v: warnings %q, %v", c.key, c.value, warnings, err)
+		}
+	}
+	unused, err := r.Unused()
+	if err != nil || len(unused) != 4 || !strings.Contains(unused[0], "Datastore.Spec is kept, but changes nothing") {
+		t.Errorf("at the start: %q, %v", unused, err)
+	}
+	if text := read(t, r, configFile); strings.Contains(text, "storagemax") || !strings.Contains(text, "20GB") {
+		t.Errorf("the key is not spelled as Kubo spells it:\n%s", text)
+	}
+}
+
+// What was written into the file by hand is held to the same rules.
+func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"Adresses", `{"API": "x"}`, `unknown config key "Adresses"; did you mean "Addresses"? (in `},
+		{"Import", `{"CidVersion": 1}`, "config key Import.CidVersion cannot be 1"},
+	} {
+		r := create(t)
+		text := strings.Replace(read(t, r, configFile), "{", "{\n"+strconv.Quote(c.key)+": "+c.value+",", 1)
+		if err := WriteFile(r.path(configFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Config(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.key, err, c.want)
+		}
 	}
 }
