@@ -297,7 +297,7 @@ func (n *Node) openDatabase() error {
 	}
 	n.db = db
 	n.onClose(db.Close)
-	n.records, err = store.New(db, store.Options{Disk: n.disk, Log: n.log, Witness: n.repo.Database() + ".witness"})
+	n.records, err = store.New(db, store.Options{Disk: n.disk, Log: n.log, Witness: n.repo.Database() + ".witness", Outside: witnessPlaces()})
 	if err != nil {
 		return err
 	}

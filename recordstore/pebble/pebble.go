@@ -56,6 +56,10 @@ type Options struct {
 	// store was restored from a copy; it is made if there is none. Backups should
 	// leave it out. Empty: none, and whoever restores a copy calls Renew.
 	Witness string
+	// Outside are directories for small files that notice, beside the Witness, when the
+	// volume that both lie on is put back as a whole, with the same file system on it.
+	// One that lies on that volume too, or cannot be written to, is left out.
+	Outside []string
 	// Log is told of damaged values, which are left out of what is read; nil:
 	// slog.Default().
 	Log *slog.Logger
@@ -70,6 +74,7 @@ type Store struct {
 	log     *slog.Logger
 	prefix  []byte
 	witness string
+	outside []*outside
 
 	testifying sync.Mutex   // held while the witness is written
 	testified  atomic.Int64 // when it was, in Unix nanoseconds
@@ -103,6 +108,9 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 		o.Log = slog.Default()
 	}
 	s := &Store{db: db, disk: o.Disk, log: o.Log, witness: o.Witness, prefix: []byte(o.Prefix)}
+	if o.Witness != "" && o.Disk != nil {
+		s.outside = newOutside(o.Outside, o.Disk.Dir)
+	}
 	if err := s.attest(); err != nil {
 		return nil, fmt.Errorf("record store: %w", err)
 	}
@@ -217,6 +225,7 @@ func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 		defer s.use.RUnlock()
 		err := b.Commit(pebble.Sync)
 		if err == nil {
+			s.tellOutside(uint64(b.SeqNum()))
 			s.locks.release(l)
 			s.feed.Tell(next)
 			err = b.Close()
@@ -297,6 +306,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.feed.Close()
+	defer s.closeOutside()
 	if s.disk != nil && s.disk.Full() {
 		return nil
 	}

@@ -79,8 +79,15 @@ func (s *Store) attest() error {
 		reason = "it lies in another directory"
 	case position <= w.position:
 		reason = "its witness has seen more of it"
+	default:
+		for _, o := range s.outside {
+			if reason = o.contradicts(s.gen, position); reason != "" {
+				break
+			}
+		}
 	}
 	if reason == "" {
+		s.beginOutside(s.gen, recordstore.Generation{})
 		return s.testify()
 	}
 	s.log.Warn("record store: this is a copy, or it has lost something; names are searched before they are published again", "reason", reason)
@@ -101,8 +108,10 @@ func (s *Store) Renew() error {
 		return fmt.Errorf("begin a new generation: %w", err)
 	}
 	s.genMu.Lock()
+	before := s.gen
 	s.gen = gen
 	s.genMu.Unlock()
+	s.beginOutside(gen, before)
 	return s.testify()
 }
 
@@ -156,6 +165,8 @@ func (s *Store) testify() error {
 	if err != nil {
 		return err
 	}
+	s.tellOutside(position)
+	s.syncOutside()
 	fs, next := s.fs(), s.witness+".new"
 	f, err := fs.Create(next, vfs.WriteCategoryUnspecified)
 	if err != nil {

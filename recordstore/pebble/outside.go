@@ -1,0 +1,204 @@
+package pebble
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns/recordstore"
+)
+
+// maxLives is how many files are kept in one place outside; the oldest go.
+const maxLives = 1024
+
+// outside is a place on another volume than the database's, where a file for each
+// life of the store says how far its log has come. When the database's volume is put
+// back as a whole, with the witness on it, this is what does not go back.
+//
+// It is told of every swap, after that is durable and before it is acknowledged, but
+// is forced to disk with the witness only: what it says may be less than what was,
+// never more.
+type outside struct {
+	dir  string // of the files
+	path string // of the database, as part of file names
+
+	mu  sync.Mutex // guards all below
+	f   *os.File   // of the life that goes on; nil: it could not be opened
+	max uint64
+}
+
+// newOutside returns the places of those given that do not lie on the volume of the
+// database.
+func newOutside(places []string, database string) (list []*outside) {
+	abs, err := filepath.Abs(database)
+	if err != nil {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(abs))
+	of, known := volume(database)
+	for _, dir := range places {
+		if os.MkdirAll(dir, 0o700) != nil {
+			continue // a place that cannot be written to is none
+		}
+		if v, ok := volume(dir); ok && known && v == of {
+			continue
+		}
+		list = append(list, &outside{dir: dir, path: hex.EncodeToString(sum[:8])})
+	}
+	return list
+}
+
+func (o *outside) file(gen recordstore.Generation) string {
+	return filepath.Join(o.dir, hex.EncodeToString(gen[:]))
+}
+
+// over is the file that says that a life of the store here has ended.
+func (o *outside) over(gen recordstore.Generation) string { return o.file(gen) + "-" + o.path }
+
+// contradicts returns why a store that is of the given generation and has come so far
+// is not the one that was last seen; empty: it may be.
+func (o *outside) contradicts(gen recordstore.Generation, position uint64) string {
+	if _, err := os.Lstat(o.over(gen)); err == nil {
+		return "a later life of it was seen here"
+	}
+	b, err := os.ReadFile(o.file(gen))
+	if err != nil {
+		return "" // never seen, or not by this machine
+	}
+	// What a power cut has torn says nothing.
+	if seen, ok := decodePosition(b); ok && seen >= position {
+		return "more of it was seen by " + o.dir
+	}
+	return ""
+}
+
+// begin opens the file of a life; that of the life before, unless it is zero, ends.
+func (o *outside) begin(gen, before recordstore.Generation) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f != nil {
+		o.f.Close()
+		o.f, o.max = nil, 0
+	}
+	o.prune()
+	if before != (recordstore.Generation{}) && before != gen {
+		f, err := os.OpenFile(o.over(before), os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	f, err := os.OpenFile(o.file(gen), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	o.f = f
+	return nil
+}
+
+// tell has the file say how far the log has come.
+func (o *outside) tell(position uint64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f == nil || position <= o.max {
+		return nil
+	}
+	o.max = position
+	_, err := o.f.WriteAt(encodePosition(position), 0)
+	return err
+}
+
+// sync makes durable what was told.
+func (o *outside) sync() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f == nil {
+		return nil
+	}
+	return o.f.Sync()
+}
+
+func (o *outside) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.f != nil {
+		o.f.Close()
+		o.f = nil
+	}
+}
+
+// prune removes the files that were written to longest ago, if there are too many.
+func (o *outside) prune() {
+	list, err := os.ReadDir(o.dir)
+	if err != nil || len(list) < maxLives {
+		return
+	}
+	written := make(map[string]time.Time, len(list))
+	for _, d := range list {
+		if info, err := d.Info(); err == nil {
+			written[d.Name()] = info.ModTime()
+		}
+	}
+	slices.SortFunc(list, func(a, b os.DirEntry) int { return written[a.Name()].Compare(written[b.Name()]) })
+	for _, d := range list[:len(list)-maxLives+1] {
+		if d.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(o.dir, d.Name()))
+		}
+	}
+}
+
+func encodePosition(position uint64) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{layout}, position)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func decodePosition(b []byte) (position uint64, ok bool) {
+	if len(b) != 13 || b[0] != layout || crc32.Checksum(b[:9], castagnoli) != binary.BigEndian.Uint32(b[9:]) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(b[1:]), true
+}
+
+// What a place misses it may not notice later, which is no reason to refuse a write.
+
+// beginOutside has the places follow a life of the store.
+func (s *Store) beginOutside(gen, before recordstore.Generation) {
+	for _, o := range s.outside {
+		s.blind(o.begin(gen, before))
+	}
+}
+
+// tellOutside tells all places how far the log has come.
+func (s *Store) tellOutside(position uint64) {
+	for _, o := range s.outside {
+		s.blind(o.tell(position))
+	}
+}
+
+func (s *Store) syncOutside() {
+	for _, o := range s.outside {
+		s.blind(o.sync())
+	}
+}
+
+func (s *Store) closeOutside() {
+	for _, o := range s.outside {
+		o.close()
+	}
+}
+
+func (s *Store) blind(err error) {
+	if err != nil {
+		s.log.Info("record store: a snapshot that is put back may go unnoticed", "error", fmt.Errorf("witness: %w", err))
+	}
+}
