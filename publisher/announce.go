@@ -19,6 +19,9 @@ const (
 	slowestRetry = 5 * time.Minute
 )
 
+// errBusy says that so many announcements wait that one more has to follow later.
+var errBusy = errors.New("too many announcements are waiting: it follows later")
+
 // announcement is one record on its way to those who should hold it.
 type announcement struct {
 	rec    *ipns.Record
@@ -54,7 +57,7 @@ func (p *Publisher) start(rec *ipns.Record) (*announcement, error) {
 		old.cancel()
 	} else if len(p.announce) >= maxQueued {
 		p.retries[rec.Name()] = retry{at: p.now().Add(firstRetry), delay: firstRetry}
-		return nil, errors.New("too many announcements are waiting: it follows later")
+		return nil, errBusy
 	}
 	ctx, cancel := context.WithCancel(p.base)
 	a := &announcement{rec: rec, cancel: cancel, more: make(chan struct{})}

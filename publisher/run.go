@@ -104,7 +104,11 @@ func (p *Publisher) retryDue(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := p.again(ctx, name); err != nil {
+		err := p.again(ctx, name)
+		if errors.Is(err, errBusy) {
+			break // so are the others
+		}
+		if err != nil {
 			p.log().Error("announcing again", "name", name.String(), "error", err)
 		}
 	}

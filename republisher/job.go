@@ -22,6 +22,7 @@ type job struct {
 	receipt routing.Receipt
 	err     error // that its put ended with
 	over    bool  // the put was not interrupted
+	refused bool  // somebody answered and did not take the record
 }
 
 // took reports whether anybody took the record.
@@ -132,6 +133,7 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 // ack folds one ack in.
 func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	j.receipt.Add(ack)
+	j.refused = j.refused || ack.Newer != nil || errors.Is(ack.Err, routing.ErrRefused)
 	r.mu.Lock()
 	r.counts.ack(ack, len(j.rec.Raw()))
 	r.mu.Unlock()
@@ -140,8 +142,9 @@ func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	}
 }
 
-// end counts a put that is over. When name after name is taken by nobody, it is
-// the network that is away: then the others wait, and do not fail too.
+// end counts a put that is over. When nobody answers for name after name, it is the
+// network that is away: then the others wait, and do not fail too. A record that
+// is refused says nothing of the others.
 func (r *Republisher) end(ctx context.Context, j *job) {
 	// One that ran out of its own time has failed; what the caller interrupted
 	// has not.
@@ -154,7 +157,7 @@ func (r *Republisher) end(ctx context.Context, j *job) {
 	if j.err != nil {
 		r.counts.failed(j.err)
 	}
-	if j.took() {
+	if j.took() || j.refused {
 		r.failing = 0
 		return
 	}

@@ -23,7 +23,7 @@ const (
 
 // plan is what there is to do.
 type plan struct {
-	urgent  []urgent     // in the order of their lanes; at most maxUrgent
+	urgent  []urgent     // in the order of mostUrgent
 	sectors [sectors]int // routine names that are due in each
 	late    int          // names that wait for too long
 	renew   []ipns.Name  // those to sign again; at most maxRenewals
@@ -31,9 +31,32 @@ type plan struct {
 	ended   []ipns.Name  // those of others whose record has ended; at most maxEnded in each sector
 }
 
+// urgent is a name that does not wait for the hand.
 type urgent struct {
 	name ipns.Name
 	lane lane
+	// before orders a lane: when a value that was never announced became due, when
+	// any other record ends.
+	before time.Time
+}
+
+// mostUrgent sorts names by lane and time, and keeps the first maxUrgent.
+func mostUrgent(list []urgent) []urgent {
+	slices.SortStableFunc(list, func(a, b urgent) int {
+		return cmp.Or(cmp.Compare(a.lane, b.lane), a.before.Compare(b.before))
+	})
+	return slices.Clip(list[:min(len(list), maxUrgent)])
+}
+
+// waits adds a name that is due at a time. A view never holds more than twice
+// what a plan takes, and forgets what is least urgent.
+func (v *view) waits(e recordstore.Entry, l lane, at time.Time) {
+	if l != laneNew {
+		at = e.Record.EOL()
+	}
+	if v.urgent = append(v.urgent, urgent{e.Name, l, at}); len(v.urgent) >= 2*maxUrgent {
+		v.urgent = mostUrgent(v.urgent)
+	}
 }
 
 // view is what a scan saw of one sector.
@@ -137,8 +160,8 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 		switch {
 		case l == laneRoutine:
 			v.routine++
-		case l != laneNone && len(v.urgent) < maxUrgent:
-			v.urgent = append(v.urgent, urgent{w.Entry.Name, l})
+		case l != laneNone:
+			v.waits(w.Entry, l, at)
 		}
 	}
 	return v, nil
@@ -168,8 +191,7 @@ func (r *Republisher) makePlan() plan {
 		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
 		p.ask = append(p.ask, v.ask[:min(len(v.ask), maxAsked-len(p.ask))]...)
 	}
-	slices.SortStableFunc(p.urgent, func(a, b urgent) int { return cmp.Compare(a.lane, b.lane) })
-	p.urgent = p.urgent[:min(len(p.urgent), maxUrgent)]
+	p.urgent = mostUrgent(p.urgent)
 	return p
 }
 

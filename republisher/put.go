@@ -110,13 +110,22 @@ func (r *Republisher) away() bool {
 	return r.paused.After(r.now())
 }
 
-// putUrgent puts the names of a lane that do not wait for the hand.
+// putUrgent puts the names of a lane that do not wait for the hand, the most urgent
+// first: of so many at a time the order is that of the key space.
 func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) error {
+	list = slices.DeleteFunc(slices.Clone(list), func(u urgent) bool { return u.lane != l })
+	for some := range slices.Chunk(list, looseBatch) {
+		if err := r.putSome(ctx, some); err != nil || r.away() {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSome puts names of all sectors.
+func (r *Republisher) putSome(ctx context.Context, list []urgent) error {
 	var bySector [sectors][]recordstore.Work
 	for _, u := range list {
-		if u.lane != l {
-			continue
-		}
 		w, ok, err := r.again(ctx, u.name)
 		if err != nil {
 			return err

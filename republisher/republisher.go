@@ -77,7 +77,7 @@ const (
 	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
 	maxEnded   = 1024             // names of one sector that are dropped after one scan
 	maxShort   = 65_536           // names that too few took: so many are counted
-	allFailing = 64               // names in a row that nobody took: the network is away
+	allFailing = 64               // names in a row for which nobody answered: the network is away
 )
 
 // Republisher keeps names alive. Set its fields before Run; all other methods

@@ -62,7 +62,7 @@ type Ack struct {
 	Name    ipns.Name
 	Target  string // who: a peer id or a URL
 	Network string // where: "wan", "lan", "pubsub", a host name
-	Err     error  // nil: the target took the record
+	Err     error  // nil: the target took the record; ErrRefused: it answered, and did not
 	// Newer is the record that made the target refuse, if it told us.
 	Newer *ipns.Record
 	// Before is the valid record that the target held when the put came, if that
@@ -121,6 +121,9 @@ func (e *AwayError) Error() string { return e.Network + " is " + ErrAway.Error()
 
 // Is reports whether target is ErrAway.
 func (e *AwayError) Is(target error) bool { return target == ErrAway }
+
+// ErrRefused says that a target answered and did not take the record.
+var ErrRefused = errors.New("refused")
 
 // IncompleteError ends a search in which too few sources answered: whether the
 // name exists, and whether what was found is the newest, is unknown.

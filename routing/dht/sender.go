@@ -12,6 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/goipns/ipns/routing"
 )
 
 const (
@@ -38,7 +40,7 @@ const (
 var (
 	// errRefused says that the server ended the stream instead of answering this
 	// very request.
-	errRefused = errors.New("the server refused the request")
+	errRefused = fmt.Errorf("the server %w the request", routing.ErrRefused)
 	// errStalled says that the server took the request and stayed silent.
 	errStalled = errors.New("the server does not answer")
 	errClosed  = errors.New("the router is closed")

@@ -41,8 +41,8 @@ const (
 
 // Errors that targets of a Network report in their Acks.
 var (
-	ErrOlder   = errors.New("have a newer record")
-	ErrRefused = errors.New("refused")
+	ErrOlder   = fmt.Errorf("%w: have a newer record", routing.ErrRefused)
+	ErrRefused = routing.ErrRefused
 	ErrTimeout = errors.New("no answer in time")
 )
 

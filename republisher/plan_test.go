@@ -1,0 +1,40 @@
+package republisher
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+// Of more names than fit into a plan those that end first are in it, wherever
+// they are in the key space.
+func TestTheMostUrgentNamesComeFirst(t *testing.T) {
+	var v view
+	const all = 3 * maxUrgent
+	k := recordstoretest.KeyFromSeed(t, 1)
+	for i := range all {
+		// The order in which they are found says nothing of how urgent they are.
+		left := time.Duration((i*7919)%all+1) * time.Second
+		rec, err := ipns.Sign(t.Context(), k.Signer, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: recordstoretest.Epoch.Add(left)}, ipns.V2Only)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.waits(recordstore.Entry{Name: k.Name, Record: rec}, laneUrgent, recordstoretest.Epoch)
+		if len(v.urgent) >= 2*maxUrgent {
+			t.Fatalf("a view holds %d names", len(v.urgent))
+		}
+	}
+	v.waits(recordstore.Entry{Name: k.Name}, laneNew, recordstoretest.Epoch)
+	got := mostUrgent(v.urgent)
+	if len(got) != maxUrgent || got[0].lane != laneNew {
+		t.Fatalf("%d names, the first of lane %d", len(got), got[0].lane)
+	}
+	last := recordstoretest.Epoch.Add(maxUrgent * time.Second)
+	if slices.ContainsFunc(got[1:], func(u urgent) bool { return u.before.After(last) }) {
+		t.Error("a name that ends later took the place of one that ends sooner")
+	}
+}
