@@ -97,6 +97,9 @@ type Entrance struct {
 type Change struct {
 	Outcome Outcome // New or Fork
 	Entry   recordstore.Entry
+	// Rival is the record that entered, if another holder of the key has signed it
+	// over one from here; else nil.
+	Rival *ipns.Record
 }
 
 // Book is the names that this node knows. It is safe for concurrent use. Run
@@ -171,8 +174,8 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 // Enter is Take for a record that was made from the entry as the caller read it:
 // if the entry has changed since, it returns recordstore.ErrConflict and enters
 // nothing. A record that is not above the entry's mark is not entered: the
-// Outcome says so. The name becomes Own; from.Known and from.Span
-// are stored as they are.
+// Outcome says so. The name becomes Own; from.Known, from.Span and
+// from.Rival are stored as they are.
 //
 // Unless from is Known or the Entrance vouched for, nothing is entered either:
 // the error is ErrUnknownSequence, whoever made the record and for whatever.
@@ -224,12 +227,18 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 		next.Origin, next.Tenant = in.Origin, in.Tenant
 	}
 	changed := outcome == New || outcome == Fork
-	if changed && next.Record == rec {
+	var rival *ipns.Record
+	if changed {
 		gen, err := b.Store.Generation(ctx)
 		if err != nil {
 			return 0, false, err
 		}
-		next.Entered, next.Span = gen, span
+		if next.Record == rec {
+			next.Entered, next.Span = gen, span
+		}
+		if in.Origin <= recordstore.Seen && e.Origin == recordstore.Own && e.Known == gen && e.Record != nil && rec.Value() != e.Record.Value() {
+			rival, next.Rival = rec, rec
+		}
 	}
 	switch {
 	case changed:
@@ -243,7 +252,7 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 		return 0, false, err
 	}
 	if changed {
-		b.watchers.tell(Change{Outcome: outcome, Entry: stored})
+		b.watchers.tell(Change{Outcome: outcome, Entry: stored, Rival: rival})
 	}
 	return outcome, true, nil
 }

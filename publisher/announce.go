@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,11 +25,14 @@ var errBusy = errors.New("too many announcements are waiting: it follows later")
 
 // announcement is one record on its way to those who should hold it.
 type announcement struct {
-	rec    *ipns.Record
 	cancel context.CancelFunc
+	making *making // of rec, for run alone; nil: it was not signed just now
 
 	mu      sync.Mutex // guards all below
-	acks    []routing.Ack
+	rec     *ipns.Record
+	others  []*ipns.Record // rivals that were met
+	yields  bool           // rec has to give way to one of them
+	acks    []routing.Ack  // of rec
 	receipt routing.Receipt
 	over    bool
 	err     error         // set before over, then fixed
@@ -36,8 +40,9 @@ type announcement struct {
 }
 
 // start announces a record, or joins the announcement of it that is going on.
-// An older record of the name is not announced any further.
-func (p *Publisher) start(rec *ipns.Record) (*announcement, error) {
+// An older record of the name is not announced any further. One that was signed
+// just now comes with how it was made: then rivals are looked for.
+func (p *Publisher) start(rec *ipns.Record, made *making) (*announcement, error) {
 	if p.Router == nil {
 		return nil, routing.ErrNoTargets
 	}
@@ -47,7 +52,7 @@ func (p *Publisher) start(rec *ipns.Record) (*announcement, error) {
 		return nil, ErrClosed
 	}
 	if old := p.announce[rec.Name()]; old != nil {
-		c := ipns.Compare(rec, old.rec)
+		c := ipns.Compare(rec, old.record())
 		if c == 0 {
 			return old, nil
 		}
@@ -60,7 +65,7 @@ func (p *Publisher) start(rec *ipns.Record) (*announcement, error) {
 		return nil, errBusy
 	}
 	ctx, cancel := context.WithCancel(p.base)
-	a := &announcement{rec: rec, cancel: cancel, more: make(chan struct{})}
+	a := &announcement{rec: rec, making: made, cancel: cancel, more: make(chan struct{})}
 	p.announce[rec.Name()] = a
 	p.running.Go(func() {
 		defer cancel()
@@ -87,6 +92,11 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 		return err
 	}
 	err := p.put(ctx, a)
+	for errors.Is(err, errYields) {
+		if err = p.raise(ctx, a); err == nil {
+			err = p.put(ctx, a)
+		}
+	}
 	if err2 := p.pass(stepAnnounced); err2 != nil {
 		return err2
 	}
@@ -97,10 +107,19 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	return err
 }
 
+// errYields says that what is announced has to give way to a rival.
+var errYields = errors.New("another holder of the key has published")
+
+// put announces the record as it is now. It ends with errYields when it meets a
+// rival that is not below it.
 func (p *Publisher) put(ctx context.Context, a *announcement) error {
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
-	for ack, err := range p.Router.Put(ctx, a.rec, routing.Look{}) {
+	rec, look := a.record(), routing.Look{}
+	if a.making != nil {
+		look = routing.Look{Before: true, Clock: len(a.making.made) == 1}
+	}
+	for ack, err := range p.Router.Put(ctx, rec, look) {
 		if err != nil {
 			a.failed(err)
 			return err
@@ -108,11 +127,21 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 		if err := p.pass(stepAck); err != nil {
 			return err
 		}
+		p.clocks.add(ack.Clock, p.now())
+		yields := false
+		for _, theirs := range []*ipns.Record{ack.Before, ack.Newer} {
+			if theirs != nil && p.meet(ctx, a, theirs) {
+				yields = true // before the ack is told of: who waits for it waits on
+			}
+		}
 		a.add(ack)
+		if yields {
+			return errYields
+		}
 		if ack.Newer != nil {
 			// Somebody else publishes this name: we must know before we sign again.
 			if _, err := p.Book.Take(ctx, ack.Newer, names.Entrance{Origin: recordstore.Seen}); err != nil {
-				p.log().Error("taking a newer record", "name", a.rec.Name().String(), "error", err)
+				p.log().Error("taking a newer record", "name", rec.Name().String(), "error", err)
 			}
 		}
 	}
@@ -124,11 +153,11 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	if err := p.pass(stepNote); err != nil {
 		return
 	}
-	name, now := a.rec.Name(), p.now()
-	_, receipt, _, _ := a.since(0)
+	rec, now := a.record(), p.now()
+	name, receipt := rec.Name(), a.since(rec, 0).receipt
 	held, of := receipt.Announced()
 	u := recordstore.Upkeep{
-		Name: name, LastPut: now, Announced: a.rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: encodeReceipt(receipt),
+		Name: name, LastPut: now, Announced: rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: encodeReceipt(receipt),
 	}
 	if held == 0 || held < min(p.wanted(), of) {
 		u.LastErr = receipt.String()
@@ -238,10 +267,66 @@ func (a *announcement) end(err error) {
 	a.wake()
 }
 
-// since returns the acks after the first n, the receipt so far, whether the
-// announcement is over, and a channel that closes when there is more.
-func (a *announcement) since(n int) (acks []routing.Ack, r routing.Receipt, over bool, more <-chan struct{}) {
+// progress is how far an announcement is.
+type progress struct {
+	acks    []routing.Ack // since the last look
+	receipt routing.Receipt
+	rivals  []*ipns.Record
+	yields  bool            // the record has to give way: what there is of acks is not enough
+	over    bool            // nothing more comes
+	more    <-chan struct{} // closes when there is more
+}
+
+// since returns how far the announcement of the record is, with the acks after the
+// first n. If it is of another record by now, nothing is said of this one but that
+// there is more.
+func (a *announcement) since(rec *ipns.Record, n int) progress {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.acks[n:len(a.acks):len(a.acks)], a.receipt, a.over, a.more
+	if rec != a.rec {
+		over := make(chan struct{})
+		close(over)
+		return progress{yields: true, more: over}
+	}
+	return progress{a.acks[n:len(a.acks):len(a.acks)], a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
+}
+
+// record returns what is announced now.
+func (a *announcement) record() *ipns.Record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rec
+}
+
+// rivals returns what was met so far, rival the newest of that.
+func (a *announcement) rivals() []*ipns.Record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.others)
+}
+
+func (a *announcement) rival() *ipns.Record { return slices.MaxFunc(a.rivals(), ipns.Compare) }
+
+// met notes a rival, and whether the record has to give way to it. It reports
+// whether it was met for the first time.
+func (a *announcement) met(theirs *ipns.Record, yields bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.yields = a.yields || yields
+	if slices.ContainsFunc(a.others, func(r *ipns.Record) bool { return r.DataHash() == theirs.DataHash() }) {
+		return false
+	}
+	if len(a.others) == maxRivals {
+		a.others = a.others[1:]
+	}
+	a.others = append(a.others, theirs)
+	return true
+}
+
+// replace goes on with a record that was signed above the rivals.
+func (a *announcement) replace(rec *ipns.Record) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rec, a.acks, a.receipt, a.yields = rec, nil, routing.Receipt{}, false
+	a.wake()
 }

@@ -37,6 +37,9 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 		}
 	}
 	known, err := p.Book.Known(ctx, e)
+	if err == nil && known && req.OnRival == RivalStop {
+		e, err = p.look(ctx, e, req)
+	}
 	if err != nil || known {
 		return e, "", err
 	}
@@ -75,21 +78,30 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 // search asks the network for the newest record of the name and takes what it
 // finds. Without an error, there is none newer.
 func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err error) {
+	best, err := p.find(ctx, name)
+	if err2 := p.takeOwn(ctx, best); err2 != nil {
+		err = errors.Join(err, err2)
+	}
+	return best != nil, err
+}
+
+// find returns the newest record of the name that the network has; nil: none.
+// Without an error, there is none newer.
+func (p *Publisher) find(ctx context.Context, name ipns.Name) (best *ipns.Record, err error) {
 	if p.Router == nil {
-		return false, routing.ErrNoTargets
+		return nil, routing.ErrNoTargets
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchLimit)
 	defer cancel()
-	var best *ipns.Record
 	for a, err := range p.Router.Search(ctx, name) {
 		if err != nil {
-			return best != nil, errors.Join(err, p.takeOwn(ctx, best))
+			return best, err
 		}
 		if a.Record != nil && (best == nil || ipns.Compare(a.Record, best) > 0) {
 			best = a.Record
 		}
 	}
-	return best != nil, p.takeOwn(ctx, best)
+	return best, nil
 }
 
 func (p *Publisher) takeOwn(ctx context.Context, rec *ipns.Record) error {

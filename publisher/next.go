@@ -20,6 +20,9 @@ var earliest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 // shortLifetime is one that may be over before the record has arrived.
 const shortLifetime = time.Minute
 
+// longestLife is the most that a Publisher with a MaxLifetime signs for.
+const longestLife = 366 * 24 * time.Hour
+
 // RemoteSigner is implemented by signers that may sign and fail to answer. What
 // they are to sign is reserved before.
 type RemoteSigner interface {
@@ -56,8 +59,9 @@ func (p *Publisher) pass(s step) error {
 	return p.at(s)
 }
 
-// enter signs the next record of the name and puts it into the Book.
-func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signer, req Request) (Result, error) {
+// enter signs the next record of the name and puts it into the Book. If the one
+// before is being announced and has met rivals, above is that announcement.
+func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signer, req Request, above *announcement) (Result, error) {
 	now := p.now()
 	fields, warnings, err := p.check(now, req)
 	if err != nil {
@@ -71,6 +75,11 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 	for range enterTries {
 		e, warning, err := p.last(ctx, name, req)
 		if err != nil {
+			return Result{}, err
+		}
+		if above == nil {
+			e.Rival = nil // this publish settles what was before it
+		} else if err := above.overtaken(e); err != nil {
 			return Result{}, err
 		}
 		res, err := p.make(ctx, e, signer, fields, req)
@@ -142,7 +151,11 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	if err := p.pass(stepEntered); err != nil {
 		return Result{}, err
 	}
-	return Result{Record: rec, Previous: e.Record, Outcome: outcome, NewSequence: fresh}, nil
+	res := Result{Record: rec, Previous: e.Record, Outcome: outcome, NewSequence: fresh}
+	if outcome == names.New {
+		res.making = &making{signer: signer, req: req, base: e, made: []*ipns.Record{rec}}
+	}
+	return res, nil
 }
 
 // check refuses what should not be signed, before anything is asked or written.
@@ -150,10 +163,8 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	if now.Before(earliest) {
 		return f, nil, fmt.Errorf("%w: it says %v, which is over", ErrClock, now.UTC().Format(time.RFC3339))
 	}
-	if p.Skew != nil {
-		if off, ok := p.Skew(); ok && off.Abs() > MaxSkew {
-			return f, nil, fmt.Errorf("%w: it is off by %v, as others see it", ErrClock, off.Round(time.Second))
-		}
+	if err := p.checkSkew(req); err != nil {
+		return f, nil, err
 	}
 	lifetime := p.lifetime(req)
 	ttl := min(firstSet(p.TTL, ipns.DefaultTTL), lifetime)
@@ -167,14 +178,17 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	switch {
 	case lifetime < 0 || !eol.After(now):
 		return f, nil, fmt.Errorf("%w: the record would have ended at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
-	case p.MaxLifetime > 0 && lifetime > p.MaxLifetime:
-		return f, nil, fmt.Errorf("%w: %v is longer than %v", ErrLifetime, lifetime, p.MaxLifetime)
+	case p.MaxLifetime > 0 && lifetime > longestLife && !req.Force:
+		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if that is meant", ErrLifetime, lifetime, longestLife)
 	case eol.Year() > 9999:
 		return f, nil, fmt.Errorf("%w: it ends after the year 9999", ErrLifetime)
 	case ttl < 0:
 		return f, nil, fmt.Errorf("%w: ttl %v is negative", ErrLifetime, ttl)
 	case ttl > lifetime:
 		return f, nil, fmt.Errorf("%w: ttl %v is longer than the lifetime %v", ErrLifetime, ttl, lifetime)
+	}
+	if p.MaxLifetime > 0 && lifetime > p.MaxLifetime {
+		warnings = append(warnings, fmt.Sprintf("lifetime %v is longer than %v: whoever keeps this record can bring it back until then, where no newer one is left", lifetime, p.MaxLifetime))
 	}
 	if lifetime < shortLifetime {
 		warnings = append(warnings, fmt.Sprintf("lifetime %v is so short that the record may end before it is found", lifetime))

@@ -60,8 +60,8 @@ type Publisher struct {
 	Expected func() string
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
-	// Skew tells how far the clock is off, as others see it; ok is false if
-	// nobody knows. More than MaxSkew refuses to sign. Nil: nobody knows.
+	// Skew tells how far the clock is behind that of others; ok is false if nobody
+	// knows. More than MaxSkew refuses to sign. Nil: as servers say that take records.
 	Skew func() (off time.Duration, ok bool)
 	// Log gets what no caller is told; nil: nothing.
 	Log *slog.Logger
@@ -69,7 +69,8 @@ type Publisher struct {
 	// Lifetime and TTL are those of requests without another wish; 0:
 	// ipns.DefaultLifetime and ipns.DefaultTTL.
 	Lifetime, TTL time.Duration
-	// MaxLifetime refuses longer ones; 0: any is fine.
+	// MaxLifetime warns of longer ones, and refuses those above a year unless they
+	// are forced; 0: any is fine.
 	MaxLifetime time.Duration
 	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
 	// network that has fewer, all.
@@ -83,6 +84,7 @@ type Publisher struct {
 	stop    context.CancelFunc
 	slots   chan struct{} // has an element for each announcement that is going on
 	running sync.WaitGroup
+	clocks  clocks // of others
 
 	mu       sync.Mutex // guards all below
 	closed   bool
@@ -92,9 +94,6 @@ type Publisher struct {
 
 	at func(step) error // tests stop here; nil: go on
 }
-
-// MaxSkew is how far off the clock may be.
-const MaxSkew = 5 * time.Minute
 
 // NoTTL in a Request asks for a record that forbids caching.
 const NoTTL time.Duration = -1
@@ -115,13 +114,19 @@ type Request struct {
 	// IfSequence publishes only if the last sequence is this one; nil: whatever
 	// it is. If not, the error is an *IfSequenceError.
 	IfSequence *uint64
-	// Force publishes also if the last sequence is unknown, and above 2^63-1.
+	// Force publishes also if the last sequence is unknown, above 2^63-1, and with a
+	// clock that others say is wrong.
 	Force bool
+	// OnRival says what to do if another holder of the key publishes too.
+	OnRival OnRival
 	// Wait says when Publish returns.
 	Wait Wait
 	// Timeout bounds the waiting; 0: DefaultTimeout. Announcing goes on after it.
 	Timeout time.Duration
-	// OnStored, unless nil, is called once the record is durable.
+	// Linger is for how long WaitDefault collects more acks once there are enough.
+	Linger time.Duration
+	// OnStored, unless nil, is called once the record is durable, and once more with
+	// each that is signed above a rival: acks are of the last one.
 	OnStored func(*ipns.Record)
 	// OnAck, unless nil, is called with each Ack that arrives while Publish waits.
 	OnAck func(routing.Ack)
@@ -136,12 +141,17 @@ type Result struct {
 	Outcome names.Outcome
 	// NewSequence says that the sequence is not that of Previous.
 	NewSequence bool
+	// Rivals are records that another holder of the key has signed and that servers
+	// held, as they were met; Record is above them, unless an error says otherwise.
+	Rivals []*ipns.Record
 	// Receipt is who took the record, until Publish returned.
 	Receipt routing.Receipt
 	// Complete says that the announcement is over; else it goes on.
 	Complete bool
 	// Warnings are for the user to see.
 	Warnings []string
+
+	making *making // nil: it was not signed just now
 }
 
 // Errors that callers branch on.
@@ -240,18 +250,20 @@ func (p *Publisher) log() *slog.Logger {
 
 // Publish makes, enters and announces the next record of the signer's name. If
 // the error is a *NotAnnouncedError, the record is stored and will be announced;
-// with every other error nothing has changed, unless the store failed in doubt.
+// if it is a *RivalError, the name has another value than was asked for, whether
+// or not a record was signed; with every other error nothing has changed, unless the store failed in doubt.
 func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request) (Result, error) {
 	p.init()
 	name, err := ipns.NameOf(signer.Public())
 	if err != nil {
 		return Result{}, fmt.Errorf("publish: %w", err)
 	}
-	res, err := p.enter(ctx, name, signer, req)
+	res, err := p.enter(ctx, name, signer, req, nil)
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}
-	return p.tell(ctx, res, waiting{req.Wait, req.Timeout, req.OnStored, req.OnAck})
+	res, err = p.tell(ctx, res, waiting{req.Wait, req.Timeout, req.Linger, req.OnStored, req.OnAck})
+	return p.warnClock(res), err
 }
 
 // PutRequest says how to put a record that somebody else has signed.
@@ -289,7 +301,7 @@ func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (
 	}
 	res := Result{Record: rec, Previous: before.Record, Outcome: outcome}
 	res.NewSequence = before.Record == nil || before.Record.Sequence() != rec.Sequence()
-	return p.tell(ctx, res, waiting{req.Wait, req.Timeout, req.OnStored, req.OnAck})
+	return p.tell(ctx, res, waiting{req.Wait, req.Timeout, 0, req.OnStored, req.OnAck})
 }
 
 // Close waits for the announcements that are going on until ctx ends, then stops

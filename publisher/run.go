@@ -80,7 +80,7 @@ func (p *Publisher) resume(ctx context.Context) error {
 		case err != nil:
 			return err
 		case current:
-			p.start(e.Record) // when too many wait, it stays for retryDue
+			p.start(e.Record, nil) // when too many wait, it stays for retryDue
 		case asks < resumeAsks:
 			asks++
 			p.ask(ctx, e.Name)
@@ -126,7 +126,7 @@ func (p *Publisher) again(ctx context.Context, name ipns.Name) error {
 	}
 	current, err := p.Book.Current(ctx, e)
 	if err == nil && current {
-		_, err = p.start(e.Record)
+		_, err = p.start(e.Record, nil)
 	} else if err == nil {
 		p.ask(ctx, name)
 	}
@@ -148,7 +148,7 @@ func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 		delete(p.asking, name)
 		p.mu.Unlock()
 		if err == nil {
-			_, err = p.start(rec)
+			_, err = p.start(rec, nil)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log().Info("asking whether others have a newer record", "name", name.String(), "error", err)

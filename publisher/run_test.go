@@ -115,6 +115,7 @@ func TestNewerElsewhere(t *testing.T) {
 		s, stop := running(t, 20)
 		defer stop()
 		s.publish(t, "/ipfs/bafkqaaa/mine")
+		time.Sleep(time.Minute) // until the announcement, which would rise above it, is over
 		theirs := s.key.Record(t, 5, "/ipfs/bafkqaaa/theirs", s.Now().Add(100*time.Hour))
 		hold(s, theirs, 20)
 		time.Sleep(5 * time.Hour)

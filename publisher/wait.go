@@ -87,6 +87,7 @@ func (w Wait) happened(r routing.Receipt, complete bool, expected string) bool {
 type waiting struct {
 	wait     Wait
 	timeout  time.Duration
+	linger   time.Duration
 	onStored func(*ipns.Record)
 	onAck    func(routing.Ack)
 }
@@ -99,7 +100,7 @@ func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, er
 	if w.onStored != nil {
 		w.onStored(res.Record)
 	}
-	a, err := p.start(res.Record)
+	a, err := p.start(res.Record, res.making)
 	if err == nil && w.wait != WaitStored {
 		err = p.await(ctx, a, &res, w)
 	}
@@ -109,7 +110,10 @@ func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, er
 	if err2 := p.pass(stepAnswerAcks); err2 != nil {
 		err = err2
 	}
+	var rival *RivalError
 	switch {
+	case errors.As(err, &rival):
+		return res, err
 	case w.wait.happened(res.Receipt, res.Complete, p.expected()):
 		return res, nil
 	case w.wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
@@ -129,23 +133,39 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, w w
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no more acks within %v", timeout))
 	defer cancel()
+	var lingered <-chan time.Time // nil: there are not enough
 	for seen := 0; ; {
-		acks, receipt, over, more := a.since(seen)
-		for _, ack := range acks {
+		if rec := a.record(); rec != res.Record {
+			// Signed above a rival: nobody has taken it yet.
+			res.Record, seen, lingered = rec, 0, nil
+			if w.onStored != nil {
+				w.onStored(rec)
+			}
+		}
+		s := a.since(res.Record, seen)
+		for _, ack := range s.acks {
 			if w.onAck != nil {
 				w.onAck(ack)
 			}
 		}
-		seen += len(acks)
-		res.Receipt, res.Complete = receipt, over
-		if over {
+		seen += len(s.acks)
+		res.Receipt, res.Complete, res.Rivals = s.receipt, s.over, s.rivals
+		switch {
+		case s.over:
 			return a.err
-		}
-		if w.wait.enough(receipt, p.expected()) {
+		case s.yields || !w.wait.enough(s.receipt, p.expected()):
+			lingered = nil
+		case w.wait != WaitDefault || w.linger == 0:
 			return nil
+		case lingered == nil:
+			t := time.NewTimer(w.linger)
+			defer t.Stop() // there is one for each time that a rival was met
+			lingered = t.C
 		}
 		select {
-		case <-more:
+		case <-s.more:
+		case <-lingered:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -103,6 +103,9 @@ type Entry struct {
 	// Entered is the generation of the store in which Record came in, or others were
 	// asked and had nothing newer. If it is an earlier one, they may have by now.
 	Entered Generation
+	// Rival is the record of another holder of the key that came in last over one
+	// from here; nil: none has since the last publish here.
+	Rival *ipns.Record
 	// Span is the lifetime with which Record was signed here; 0: it was signed
 	// elsewhere, or by a version that did not keep that.
 	Span time.Duration

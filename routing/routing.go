@@ -81,9 +81,9 @@ type Ack struct {
 
 // Clock is what the clock of a target said.
 type Clock struct {
-	Time time.Time // as the target has it
-	At   time.Time // the same moment, about, as this node has it
-	// Past says that Time is of an earlier moment: at At the target's clock said
+	Time time.Time     // as the target had it
+	Ago  time.Duration // how long, about, before the Ack
+	// Past says that Time is of an earlier moment than that: the target's clock had
 	// Time or more.
 	Past bool
 	// Group is the part of the internet that the target is in. Whoever has many

@@ -16,7 +16,7 @@ import (
 // a time its Unix second and the nanoseconds after it. Records are stored as
 // they were signed.
 //
-// An entry of layout 1 lacks Entered and Span. The generation has layout 2 since
+// An entry of layout 1 lacks Entered, Span and Rival. The generation has layout 2 since
 // then: a version that does not know layout 2 reads it before anything else, and
 // refuses the store as a whole instead of leaving names out.
 const (
@@ -209,6 +209,7 @@ func encodeEntry(e recordstore.Entry) []byte {
 	w.b = append(w.b, e.Known[:]...)
 	w.b = append(w.b, e.Entered[:]...)
 	w.uint(uint64(e.Span))
+	w.record(e.Rival)
 	w.time(e.Changed)
 	w.record(e.Record)
 	w.records(e.Rivals)
@@ -231,6 +232,7 @@ func decodeEntry(b []byte, before recordstore.Generation) (recordstore.Entry, er
 	if e.Entered = before; d.layout > 1 {
 		copy(e.Entered[:], d.take(uint64(len(e.Entered))))
 		e.Span = time.Duration(d.uint())
+		e.Rival = d.record(e.Name)
 	}
 	e.Changed = d.time()
 	e.Record = d.record(e.Name)

@@ -58,6 +58,7 @@ func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 		t.Fatalf("an earlier version reads the generation: %v", err)
 	}
 	span := binary.AppendUvarint(bytes.Clone(e.Entered[:]), uint64(e.Span))
+	span = append(span, 0) // no rival
 	for key, value := range map[string][]byte{
 		string(s.key(kindGeneration)):        firstLayout(t, generation, s.before[:]),
 		string(s.nameKey(kindEntry, k.Name)): firstLayout(t, encodeEntry(e), span),

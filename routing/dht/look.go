@@ -204,7 +204,7 @@ func (o *offering) got(e *event, r result) bool {
 			return false
 		}
 		if !o.past.IsZero() {
-			e.clock = &routing.Clock{Time: o.past, At: time.Now(), Past: true, Group: o.node.group}
+			e.clock = &routing.Clock{Time: o.past, Past: true, Group: o.node.group}
 		}
 		return true
 	case tagValue:
@@ -217,7 +217,7 @@ func (o *offering) got(e *event, r result) bool {
 	if have := r.msg.GetRecord(); r.err == nil && bytes.Equal(have.GetValue(), o.put.value) {
 		if at := receivedAt(have); !at.IsZero() {
 			// It took the value half a round trip before the answer was here.
-			e.clock = &routing.Clock{Time: at, At: time.Now().Add(-r.rtt / 2), Group: o.node.group}
+			e.clock = &routing.Clock{Time: at, Ago: r.rtt / 2, Group: o.node.group}
 		}
 	}
 	return false

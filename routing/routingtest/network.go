@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,7 @@ type Server struct {
 	ID    string
 	Fault Fault
 	Delay time.Duration // from request to answer
+	Clock time.Duration // how far its clock is ahead of the network's
 
 	kad     keyspace.Key
 	mu      sync.Mutex
@@ -163,14 +165,21 @@ func (n *Network) Put(ctx context.Context, rec *ipns.Record, look routing.Look) 
 		var reached atomic.Bool
 		put := func(ctx context.Context, s *Server) routing.Ack {
 			start := time.Now()
-			newer, err := s.put(ctx, rec, n.Now())
+			before, newer, err := s.put(ctx, rec, n.Now())
 			if !errors.Is(err, ErrTimeout) {
 				reached.Store(true)
 			}
-			return routing.Ack{
+			ack := routing.Ack{
 				Name: rec.Name(), Target: s.ID, Network: n.Name, Of: len(targets),
 				Err: err, Newer: newer, RTT: time.Since(start),
 			}
+			if look.Before {
+				ack.Before = before
+			}
+			if look.Clock && err == nil {
+				ack.Clock = &routing.Clock{Time: n.Now().Add(s.Clock), Group: group(s)}
+			}
+			return ack
 		}
 		each(ctx, n, targets, put, yield, func() error {
 			if n.Expected && !reached.Load() {
@@ -319,29 +328,35 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 }
 
-func (s *Server) put(ctx context.Context, rec *ipns.Record, now time.Time) (newer *ipns.Record, err error) {
+// group gives each server an IP group of its own.
+func group(s *Server) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{s.kad[0], s.kad[1]}), 16)
+}
+
+// put returns also what the server held before, if that is another record.
+func (s *Server) put(ctx context.Context, rec *ipns.Record, now time.Time) (before, newer *ipns.Record, err error) {
 	if err := s.wait(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.mu.Lock() // held throughout: of two puts at once the newer must win
 	defer s.mu.Unlock()
 	held := s.records[rec.Name()]
+	if held != nil && !slices.Equal(held, rec.Raw()) {
+		before, _ = ipns.Open(rec.Name(), held, now)
+	}
 	switch {
 	case s.Fault == Refusing:
-		return nil, ErrRefused
+		return before, nil, ErrRefused
 	case s.Fault == Forgetful, s.Fault == Stuck && held != nil:
-		return nil, nil
+		return before, nil, nil
 	case rec.Expired(now):
-		return nil, ipns.ErrExpired
+		return before, nil, ipns.ErrExpired
 	}
-	if held != nil {
-		old, err := ipns.Open(rec.Name(), held, now)
-		if err == nil && ipns.Compare(old, rec) > 0 {
-			return old, ErrOlder
-		}
+	if before != nil && ipns.Compare(before, rec) > 0 {
+		return before, before, ErrOlder
 	}
 	s.hold(rec.Name(), rec.Raw())
-	return nil, nil
+	return before, nil, nil
 }
 
 func (s *Server) get(ctx context.Context, name ipns.Name) ([]byte, error) {
