@@ -126,7 +126,7 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	if !a.met(theirs, yields) {
 		return yields
 	}
-	p.log().Warn("another holder of the key has published this name", "name", ours.Name().String(),
+	p.log().Warn("a server held what another holder of the key has published", "name", ours.Name().String(),
 		"ours", ours.Sequence(), "theirs", theirs.Sequence(), "value", theirs.Value())
 	if _, err := p.Book.Take(ctx, theirs, names.Entrance{Origin: recordstore.Seen}); err != nil && ctx.Err() == nil {
 		p.log().Error("taking the record of another holder of the key", "name", ours.Name().String(), "error", err)

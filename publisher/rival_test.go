@@ -81,7 +81,7 @@ func TestPublishRisesAboveARival(t *testing.T) {
 				if len(stored) != 2 || stored[1] != tt.want || acks != 20 {
 					t.Errorf("told of %v, and of %d acks", stored, acks)
 				}
-				if n := s.net.Holders(res.Record); n != 20 || publisher.Acks(res.Receipt) != 20 {
+				if n := s.net.Holders(res.Record); n != 20 || res.Receipt.Took("wan") != 20 {
 					t.Errorf("%d hold it, %v", n, res.Receipt)
 				}
 				e := s.entry(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -27,6 +28,7 @@ type PublishRequest struct {
 	Sequence       *uint64        `opt:"sequence" help:"the sequence number; must be larger than the last one"`
 	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if the name's last sequence number is this"`
 	Force          bool           `opt:"force" help:"publish although the last sequence number is unknown"`
+	OnRival        string         `opt:"on-rival" help:"if another holder of the key publishes too: raise signs above it, stop looks first and gives way (default raise)"`
 	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default: 10 servers, or all that can be reached)"`
 	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 	Progress       bool           `opt:"progress,p" help:"report each server that answers"`
@@ -48,8 +50,17 @@ type Published struct {
 	Announcing bool `json:",omitempty"`
 	// Networks has the same for each network that was tried.
 	Networks []NetworkReceipt `json:",omitempty"`
+	// Rivals are records of another holder of the key that servers held. This one
+	// is above them.
+	Rivals []Rival `json:",omitempty"`
 	// Warnings are for the user to see.
 	Warnings []string `json:",omitempty"`
+}
+
+// Rival is a record that another holder of a key has signed.
+type Rival struct {
+	Value    string
+	Sequence uint64
 }
 
 // NetworkReceipt tells what one network did with a record.
@@ -304,6 +315,9 @@ type Status struct {
 	// somebody else signs with the key.
 	Rivals      int      `json:",omitempty"`
 	RivalValues []string `json:",omitempty"`
+	// LastRival is what another holder of the key has published over a record from
+	// here, since the last publish here.
+	LastRival *Rival `json:",omitempty"`
 }
 
 // MarshalJSON writes one object or a list of them.
@@ -372,10 +386,21 @@ func (StatusRequest) Text(s Statuses) string {
 				fmt.Fprintf(tw, "Rival:\t%s\n", printable(v))
 			}
 		}
+		if r := n.LastRival; r != nil && !slices.Contains(n.RivalValues, r.Value) {
+			fmt.Fprintf(tw, "Rival:\t%s (sequence %d): %s\n", printable(r.Value), r.Sequence, n.rivalWords())
+		}
 		if n.LastError != "" {
 			fmt.Fprintf(tw, "Last error:\t%s\n", n.LastError)
 		}
 	})
+}
+
+// rivalWords says what has become of the last rival, and what to do.
+func (s Status) rivalWords() string {
+	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
+		return "another holder of the key has published it, and the name has it now; publish again to replace it, and find out who has the key"
+	}
+	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
 }
 
 func (h *Held) words() string {

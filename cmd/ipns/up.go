@@ -29,6 +29,7 @@ type upOptions struct {
 	hidden    bool
 	replace   bool
 	once      bool
+	onRival   string
 	testnet   bool
 	throwAway bool // the repo is gone when the command ends
 	isDaemon  bool // the node is a daemon that stays
@@ -68,6 +69,7 @@ nothing is at the old place any more, the key is for the new one. If something i
 	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
 	f.BoolVar(&o.replace, "replace", false, "publish this folder under the key even if the key publishes another one")
 	f.BoolVar(&o.once, "once", false, "publish and exit")
+	f.StringVar(&o.onRival, "on-rival", "", "if another holder of the key publishes too: raise signs above it, stop looks first and gives way (default raise)")
 	f.BoolVar(&o.testnet, "testnet", false, "do it on a private network in this process, with a throw-away repo unless IPNS_PATH is set")
 	return cmd
 }
@@ -297,7 +299,7 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOp
 	bar := c.progress("announcing")
 	defer bar.end()
 	// Whether it is enough that the record is stored is decided at the end.
-	req := rpc.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", Progress: true}
+	req := rpc.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
 	var last rpc.Published
 	for p, err := range n.NamePublish(ctx, req) {
 		if err != nil {
@@ -339,6 +341,9 @@ func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 			return err
 		}
 	} else {
+		for _, w := range p.Warnings {
+			fmt.Fprintf(c.errOut, "warning: %s\n", w)
+		}
 		fmt.Fprintln(c.out, p.Receipt())
 	}
 	if o.throwAway {

@@ -170,12 +170,17 @@ func (n *Node) openNames() error {
 	if n.dht != nil {
 		n.router = joining{routing.Parallel{n.dht.WAN, n.dht.LAN}, n}
 	}
+	n.onClose(func() func() error {
+		stop := n.book.Subscribe(n.logRival)
+		return func() error { stop(); return nil }
+	}())
 	n.publisher = &publisher.Publisher{
 		Book:            n.book,
 		Router:          n.router,
 		Expected:        n.expected,
 		Log:             n.log,
 		Lifetime:        time.Duration(n.config.Ipns.RecordLifetime),
+		MaxLifetime:     longLife,
 		RepublishPeriod: time.Duration(n.config.Ipns.RepublishPeriod),
 	}
 	n.republisher = &republisher.Republisher{
@@ -209,6 +214,19 @@ func (n *Node) openNames() error {
 	n.onClose(n.resolver.Close)
 	return nil
 }
+
+// logRival tells of records that another holder of a key has published over one
+// from here, however they came in.
+func (n *Node) logRival(c names.Change) {
+	if c.Rival == nil {
+		return
+	}
+	n.log.Warn("another holder of this key has published: publish again to replace it, and find out who has the key",
+		"name", c.Rival.Name().String(), "sequence", c.Rival.Sequence(), "value", c.Rival.Value())
+}
+
+// longLife is the lifetime above which a publish warns.
+const longLife = 30 * 24 * time.Hour
 
 // maxCacheTTL is the config's bound in the form of resolver and gateway: 0 for
 // none, negative to keep nothing.

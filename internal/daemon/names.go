@@ -60,14 +60,17 @@ func (n *Node) NamePut(ctx context.Context, req rpc.NamePutRequest) (rpc.Put, er
 	switch {
 	case errors.As(err, &few) && req.AllowOffline:
 	case errors.As(err, &few):
-		return rpc.Put{}, notAnnounced(few)
+		return rpc.Put{}, n.notAnnounced(ctx, few)
 	case errors.Is(err, publisher.ErrOlder):
 		return rpc.Put{}, n.olderError(ctx, rec)
 	case err != nil:
 		return rpc.Put{}, err
 	}
 	p := published(name.String(), rec, res.Receipt)
-	return rpc.Put(p), nil
+	return rpc.Put{
+		Name: p.Name, Value: p.Value, Sequence: p.Sequence, Stored: p.Stored,
+		Announced: p.Announced, Of: p.Of, Announcing: p.Announcing, Networks: p.Networks, Warnings: p.Warnings,
+	}, nil
 }
 
 // olderError says what a record lost against.
@@ -292,6 +295,9 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 	for _, r := range e.Rivals {
 		s.RivalValues = append(s.RivalValues, r.Value())
 	}
+	if e.Rival != nil {
+		s.LastRival = &rpc.Rival{Value: e.Rival.Value(), Sequence: e.Rival.Sequence()}
+	}
 	if key, err := n.keys.Of(e.Name); err == nil {
 		s.Key = key.Label
 	}
@@ -356,7 +362,7 @@ func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 	seq := best.Sequence()
 	h.Sequence = &seq
 	if ipns.Compare(best, e.Record) > 0 {
-		if _, err := n.book.Take(ctx, best, names.Entrance{Origin: e.Origin}); err != nil {
+		if _, err := n.book.Take(ctx, best, names.Entrance{Origin: recordstore.Seen}); err != nil {
 			n.log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
 		}
 	}

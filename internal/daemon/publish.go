@@ -115,6 +115,9 @@ func (n *Node) publishFields(req rpc.PublishRequest) (publisher.Request, error) 
 		out.Form = ipns.V2Only
 	}
 	var err error
+	if out.OnRival, err = publisher.ParseOnRival(req.OnRival); err != nil {
+		return out, err
+	}
 	out.Wait, err = publisher.ParseWait(req.Wait)
 	return out, err
 }
@@ -189,19 +192,17 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	}
 	var rec *ipns.Record
 	req := p.request
-	req.OnStored = func(r *ipns.Record) { rec = r; tell(r) }
+	req.Linger = linger
+	req.OnStored = func(r *ipns.Record) {
+		rec, receipt = r, routing.Receipt{} // also when it is signed again, above a rival
+		tell(r)
+	}
 	req.OnAck = func(a routing.Ack) {
 		receipt.Add(a)
 		tell(rec)
-		if p.request.Wait == publisher.WaitDefault && receipt.Took(n.expected()) == publisher.DefaultAcks {
-			time.AfterFunc(linger, cancel)
-		}
 	}
-	switch {
-	case n.host == nil:
+	if n.host == nil {
 		req.Wait = publisher.WaitStored
-	case req.Wait == publisher.WaitDefault:
-		req.Wait = publisher.WaitAll // cut short by OnAck
 	}
 	begin := time.Now()
 	res, err := n.publisher.Publish(ctx, p.signer, req)
@@ -211,13 +212,17 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	}
 	var few *publisher.NotAnnouncedError
 	var lost *publisher.IfSequenceError
+	var rival *publisher.RivalError
 	switch {
 	case errors.As(err, &few) && p.allowOffline:
-	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && few.Result.Receipt.Took(n.expected()) > 0:
-	case errors.As(err, &few) && p.request.Wait == publisher.WaitDefault && errors.Is(err, routing.ErrNoTargets):
-		res.Warnings = append(res.Warnings, publisher.NobodyExpected) // it was asked to wait for more than it was told to
 	case errors.As(err, &few):
-		yield(rpc.Published{}, notAnnounced(few))
+		yield(rpc.Published{}, n.notAnnounced(ctx, few))
+		return
+	case errors.As(err, &rival):
+		yield(rpc.Published{}, fmt.Errorf("%w; %s", err, rivalHint(rival, p.request)))
+		return
+	case errors.Is(err, publisher.ErrSkew):
+		yield(rpc.Published{}, fmt.Errorf("%w (--force)", err))
 		return
 	case errors.Is(err, publisher.ErrSequenceLow):
 		yield(rpc.Published{}, publisher.ErrSequenceLow)
@@ -238,12 +243,40 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 	out := published(p.name, res.Record, res.Receipt)
 	out.Announcing = n.host != nil && !res.Complete
 	out.Warnings = res.Warnings
+	for _, r := range res.Rivals {
+		out.Rivals = append(out.Rivals, rpc.Rival{Value: r.Value(), Sequence: r.Sequence()})
+		out.Warnings = append(out.Warnings, fmt.Sprintf("another holder of this key had published %s with sequence %d; sequence %d replaces it: find out who has the key, or publish under a new one", r.Value(), r.Sequence(), res.Record.Sequence()))
+	}
+	if res.Receipt.Took("") == 0 && res.Complete || n.host == nil {
+		out.Warnings = append(out.Warnings, nobodyAsked)
+	}
 	yield(out, nil)
 }
 
+// nobodyAsked is said where no server was reached, so that none was looked at.
+const nobodyAsked = "no server could be asked whether another holder of the key has published: if one has, the next announcement shows it"
+
+// rivalHint says what to do after a publish that gave way to a rival.
+func rivalHint(e *publisher.RivalError, req publisher.Request) string {
+	switch {
+	case errors.Is(e.Err, publisher.ErrSkew):
+		return "set the clock, or --force"
+	case req.OnRival == publisher.RivalStop:
+		return "publish without --on-rival stop to replace it"
+	case req.Sequence != nil, req.IfSequence != nil:
+		return fmt.Sprintf("the next sequence is %d, which a publish that names none has", e.Rival.Sequence()+1)
+	}
+	return "find out who has the key: as long as both publish, the last one wins"
+}
+
 // notAnnounced is the error of a publish that is stored and not announced as
-// was asked for.
-func notAnnounced(e *publisher.NotAnnouncedError) error {
+// was asked for, or not what the name has, if servers had something newer.
+func (n *Node) notAnnounced(ctx context.Context, e *publisher.NotAnnouncedError) error {
+	ours := e.Result.Record
+	if now, err := n.book.Get(ctx, ours.Name()); err == nil && now.Record != nil && ipns.Compare(now.Record, ours) > 0 {
+		return fmt.Errorf("%s with sequence %d is not what %s has: a newer record, with sequence %d, says %s",
+			ours.Value(), ours.Sequence(), ours.Name(), now.Record.Sequence(), now.Record.Value())
+	}
 	k, of := e.Result.Receipt.Announced()
 	who := fmt.Sprintf("to %d of %d servers", k, of)
 	if k == 0 {
