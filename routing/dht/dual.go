@@ -141,7 +141,7 @@ func New(h host.Host, c Config) (*DHT, error) {
 	}
 	d, err := dual.New(h,
 		dual.DHTOption(kaddht.Mode(c.Mode), kaddht.Datastore(store), kaddht.ValueDatastore(values),
-			kaddht.ProviderDatastore(providers), kaddht.OnRequestHook(values.request)),
+			kaddht.ProviderDatastore(providers), kaddht.OnRequestHook((&door{values: values, providers: providers}).request)),
 		dual.WanDHTOption(append(wan, kaddht.Validator(Validator(c.Opener)))...),
 		dual.LanDHTOption(lan...))
 	if err != nil {

@@ -63,6 +63,21 @@ func providedKey(key string) ds.Key {
 	return ds.RawKey(records.ProvidersKeyPrefix + base32Keys.EncodeToString([]byte(content)) + "/" + base32Keys.EncodeToString([]byte(provider)))
 }
 
+// providedSize is how many bytes a record takes in the store beside its name.
+func providedSize(key, name string) int {
+	const timeBytes = 9
+	return len(key) + timeBytes - len(name)
+}
+
+// room reports whether there is room for a record of a peer.
+func (s *providerStore) room(content []byte, who peer.ID) bool {
+	if len(content) == 0 || len(content) > 255 {
+		return true // kad-dht refuses that
+	}
+	name := string(byte(len(content))) + string(content) + string(who)
+	return !s.scarce() && s.budget.room(name, providedSize(providedKey(name).String(), name), whoIs(who))
+}
+
 // Put stores a record as a batch does.
 func (s *providerStore) Put(ctx context.Context, key ds.Key, value []byte) error {
 	b, err := s.Batch(ctx)
@@ -119,7 +134,7 @@ func (b *providerBatch) Put(ctx context.Context, key ds.Key, value []byte) error
 	if s.scarce() {
 		return nil
 	}
-	gone, ok := s.budget.admit(name, len(key.String())+len(value)-len(name), whoIs(peer.ID(provider)), false)
+	gone, ok := s.budget.admit(name, providedSize(key.String(), name), whoIs(peer.ID(provider)), false)
 	if !ok {
 		return nil
 	}
@@ -139,7 +154,7 @@ func (b *providerBatch) Delete(ctx context.Context, key ds.Key) error {
 // load counts what an earlier process left, and deletes what is above the budget.
 func (s *providerStore) load(ctx context.Context) {
 	defer close(s.loaded)
-	err := eachKey(ctx, s.Batching, records.ProvidersKeyPrefix, func(key string, size int) error {
+	err := eachKey(ctx, s.Batching, records.ProvidersKeyPrefix, func(key string, _ int) error {
 		name, ok := provided(key)
 		if !ok {
 			return s.Batching.Delete(ctx, ds.RawKey(key))
@@ -148,7 +163,7 @@ func (s *providerStore) load(ctx context.Context) {
 		if provider == string(s.self) {
 			return nil
 		}
-		for _, k := range s.budget.count(name, len(key)+size-len(name), whoIs(peer.ID(provider)), false) {
+		for _, k := range s.budget.count(name, providedSize(key, name), whoIs(peer.ID(provider)), false) {
 			if err := s.Batching.Delete(ctx, providedKey(k.key)); err != nil {
 				return err
 			}

@@ -13,10 +13,8 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p-kad-dht/amino"
-	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p-kad-dht/records"
 	recpb "github.com/libp2p/go-libp2p-record/pb"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
@@ -80,21 +78,6 @@ func newValueStore(store ds.Batching, self peer.ID, c Config) (theirs *valueStor
 	quiet := *theirs
 	quiet.own, quiet.heard = true, nil
 	return theirs, records.NewValueStore(&quiet, Validator(c.Opener), amino.DefaultMaxRecordAge)
-}
-
-// request sees each request before kad-dht handles it. It remembers who puts a
-// value, and refuses one for which there is no room before work is done on it.
-func (s *valueStore) request(_ context.Context, from network.Stream, req *pb.Message) {
-	rec := req.GetRecord()
-	if req.GetType() != pb.Message_PUT_VALUE || rec == nil {
-		return
-	}
-	who := whoIs(from.Conn().RemotePeer())
-	if len(rec.GetValue()) > maxStored || s.scarce() || !s.budget.room(string(rec.GetKey()), storedSize(rec), who) {
-		req.Record = nil // kad-dht refuses that
-		return
-	}
-	s.senders.note(rec.GetKey(), rec.GetValue(), who)
 }
 
 // storedSize is how many bytes a record takes in the store beside its key.

@@ -1,0 +1,84 @@
+package dht
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// refusalEvery is the time between two refusals: whoever brings what there is no
+	// room for gets no more of this machine than that.
+	refusalEvery = time.Millisecond
+
+	// refusalWait is the longest that one waits for its refusal.
+	refusalWait = time.Second
+)
+
+// A door sees each request to this node's server before kad-dht handles it. It
+// remembers who puts a value, and turns away what there is no room for before work
+// is done on it.
+type door struct {
+	values    *valueStore
+	providers *providerStore
+	pace      pace
+}
+
+func (d *door) request(ctx context.Context, from network.Stream, req *pb.Message) {
+	who := from.Conn().RemotePeer()
+	switch req.GetType() {
+	case pb.Message_PUT_VALUE:
+		rec := req.GetRecord()
+		if rec == nil {
+			return
+		}
+		if d.values.room(rec, who) {
+			d.values.senders.note(rec.GetKey(), rec.GetValue(), whoIs(who))
+			return
+		}
+		d.pace.wait(ctx)
+		req.Record = nil // kad-dht refuses that
+	case pb.Message_ADD_PROVIDER:
+		if !d.providers.room(req.GetKey(), who) {
+			d.pace.wait(ctx) // it is dropped later, without a word
+		}
+	}
+}
+
+// room reports whether there is room for a value of a peer.
+func (s *valueStore) room(rec *recpb.Record, who peer.ID) bool {
+	return len(rec.GetValue()) <= maxStored && !s.scarce() &&
+		s.budget.room(string(rec.GetKey()), storedSize(rec), whoIs(who))
+}
+
+// pace lets one through at a time.
+type pace struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+// wait returns when it is the caller's turn, or it has waited long enough.
+func (p *pace) wait(ctx context.Context) {
+	p.mu.Lock()
+	now := time.Now()
+	if p.next.Before(now) {
+		p.next = now
+	}
+	wait := min(p.next.Sub(now), refusalWait)
+	p.next = now.Add(wait + refusalEvery)
+	p.mu.Unlock()
+	if wait == 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
