@@ -193,7 +193,7 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 		u.LastErr += ": " + j.err.Error()
 	}
 	u.Due = now.Add(r.retryAfter(name))
-	if errors.Is(j.err, routing.ErrNoTargets) {
+	if held == 0 && (errors.Is(j.err, routing.ErrNoTargets) || errors.Is(j.err, routing.ErrAway)) {
 		u.Due = now.Add(-grace) // it is the network that is away: due when that is back
 	}
 	return u

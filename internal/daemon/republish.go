@@ -6,23 +6,33 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/republisher"
+	"github.com/goipns/ipns/routing/dht"
 	"github.com/goipns/ipns/rpc"
 )
 
 // watchEvery is how often a status that is watched is told.
 const watchEvery = time.Second
 
-// joinLook is how often it is looked whether the networks were joined, or left.
-const joinLook = 250 * time.Millisecond
+const (
+	joinLook = 250 * time.Millisecond // how often it is looked whether a network is joined
+	joinLost = 5 * time.Second        // for how long it was not, to be joined again
+)
 
-// tellJoined tells the republisher each time that the node, which knew nobody, knows
-// somebody.
+// tellJoined tells the republisher each time that a network was joined of which the
+// node had nobody.
 func (n *Node) tellJoined(ctx context.Context, joined chan<- struct{}) {
 	look := time.NewTicker(joinLook)
 	defer look.Stop()
-	for known := false; ; {
-		was := known
-		if known = n.knowsPeers(); known && !was {
+	last := make([]time.Time, 2) // when each was seen to be joined
+	for {
+		now, news := time.Now(), false
+		for i, r := range []*dht.Router{n.dht.LAN, n.dht.WAN} {
+			if r.Joined() {
+				news = news || now.Sub(last[i]) > joinLost
+				last[i] = now
+			}
+		}
+		if news {
 			select {
 			case joined <- struct{}{}:
 			default: // it has not looked since it was told last
