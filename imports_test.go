@@ -42,6 +42,7 @@ cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/fo
 internal/daemon     -> *
 internal/folder     ->
 internal/repo       ->
+internal/door       ->
 internal/simnet     -> *
 internal/testnet    -> *
 bench/...           -> *

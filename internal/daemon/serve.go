@@ -6,34 +6,69 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
-	"golang.org/x/net/netutil"
 
 	"github.com/goipns/ipns/gateway"
+	"github.com/goipns/ipns/internal/door"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
 
-// Limits of the HTTP servers.
-const (
-	readHeaderTimeout = 5 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-	maxAPIConns       = 256
-	maxGatewayConns   = 2048
-	maxMetricsConns   = 16
+// dialTimeout bounds how long it takes to see that a Unix socket is in use.
+const dialTimeout = time.Second
 
-	// dialTimeout bounds how long it takes to see that a Unix socket is in use.
-	dialTimeout = time.Second
+// The doors of a node, with their limits. The gateway's handler limits its
+// requests itself.
+var (
+	apiDoor = door.Options{
+		Conns: 2048, PerAddress: 128, Requests: 256, Reserve: 64,
+		Class: classOf, Unhurried: unhurried,
+	}
+	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
+	metricsDoor = door.Options{Conns: 16, NoBodies: true}
 )
+
+// classOf says which commands of the API are answered while others crowd it.
+func classOf(r *http.Request) door.Class {
+	command, _ := strings.CutPrefix(r.URL.Path, rpc.Prefix)
+	switch command {
+	case "version", "shutdown", "config", "config/show", "key/list", "key/ls",
+		"swarm/peers", "swarm/addrs", "swarm/addrs/local", "swarm/addrs/listen":
+		return door.Instant
+	case "republish/status": // --watch lasts
+		return door.Ordinary
+	case "id":
+		if r.URL.RawQuery == "" {
+			return door.Instant
+		}
+		return door.Control // it may ask another peer
+	}
+	group, _, _ := strings.Cut(command, "/")
+	switch group {
+	case "name", "key", "swarm":
+		return door.Control
+	}
+	return door.Ordinary
+}
+
+// unhurried tells which commands read files as the client makes them.
+func unhurried(r *http.Request) bool {
+	command, _ := strings.CutPrefix(r.URL.Path, rpc.Prefix)
+	switch command {
+	case "add", "dag/import", "block/put", "dag/put":
+		return true
+	}
+	return false
+}
 
 // Servers are the HTTP servers of a node.
 type Servers struct {
@@ -41,9 +76,9 @@ type Servers struct {
 	Gateway ma.Multiaddr // nil: none
 	Metrics ma.Multiaddr // nil: none
 
-	repo    repo.Repo
-	servers []*http.Server
-	node    *Node
+	repo  repo.Repo
+	doors []*door.Door
+	node  *Node
 }
 
 // Serve opens the API, the gateway and the metrics and tells other processes where they are.
@@ -77,6 +112,10 @@ func (n *Node) Serve() (s *Servers, err error) {
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := n.config.HTTP.Proxies()
+	if err != nil {
+		return nil, err
+	}
 	var apiHandler, gatewayHandler http.Handler
 	if api != nil {
 		if err := n.mayOpenAPI(api.Multiaddr()); err != nil {
@@ -94,15 +133,15 @@ func (n *Node) Serve() (s *Servers, err error) {
 	open = nil // the servers close them
 	if gw != nil {
 		s.Gateway = gw.Multiaddr()
-		s.serve(gw, gatewayHandler, maxGatewayConns)
+		s.serve(gw, gatewayHandler, gatewayDoor, trusted)
 	}
 	if figures != nil {
 		s.Metrics = figures.Multiaddr()
-		s.serve(figures, n.metricsHandler(), maxMetricsConns)
+		s.serve(figures, n.metricsHandler(), metricsDoor, trusted)
 	}
 	if api != nil {
 		s.API = api.Multiaddr()
-		s.serve(api, apiHandler, maxAPIConns)
+		s.serve(api, apiHandler, apiDoor, trusted)
 	}
 	if err := n.repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -160,24 +199,17 @@ func (s *Servers) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout/2)
 	defer cancel()
 	var errs []error
-	for _, srv := range s.servers {
-		if err := srv.Shutdown(ctx); err != nil {
-			errs = append(errs, srv.Close())
-		}
+	for _, d := range s.doors {
+		errs = append(errs, d.Close(ctx))
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Servers) serve(l manet.Listener, h http.Handler, maxConns int) {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.node.log.Handler(), slog.LevelWarn),
-	}
-	s.servers = append(s.servers, srv)
-	s.node.background(func() { _ = srv.Serve(netutil.LimitListener(manet.NetListener(l), maxConns)) })
+func (s *Servers) serve(l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) {
+	o.Log = s.node.log
+	d := door.New(o, h, trusted)
+	s.doors = append(s.doors, d)
+	s.node.background(func() { _ = d.Serve(manet.NetListener(l)) }) // it ends by Close
 }
 
 // listen takes a port. what is the config key under Addresses.
