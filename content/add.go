@@ -76,7 +76,7 @@ func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddO
 		a, err := s.newImport(ctx, o, yield)
 		if err == nil {
 			err = a.run(entries)
-			err = errors.Join(err, a.links.reset(), a.earlier.close())
+			err = errors.Join(err, a.links.reset(), a.earlier.reset())
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(Added{}, fmt.Errorf("add: %w", err))
@@ -102,7 +102,7 @@ type importer struct {
 	links linkSorter // of the current tree
 
 	// What is needed to tell a tree again: the links of finished trees, and which of these were entered again.
-	earlier  *linkFile
+	earlier  linkFile
 	finished map[string]bool // false: not entered again
 
 	open []*openDir // while directories are built: one inside the other

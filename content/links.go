@@ -2,6 +2,7 @@ package content
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"container/heap"
 	"encoding/binary"
@@ -15,7 +16,7 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// linksInMemory is how many links an import holds before it writes them to a temporary file.
+// linksInMemory is how many links of a tree an import holds before it puts them into a linkFile.
 const linksInMemory = 1 << 16
 
 // treeLink is what stands at a path of a tree. Without a CID it is a directory that has yet to be built.
@@ -51,10 +52,10 @@ func compareLinks(a, b treeLink) int {
 	return 1
 }
 
-// linkSorter sorts links, in a temporary file if there are more than linksInMemory. The zero value is ready.
+// linkSorter sorts links, in a linkFile if there are more than linksInMemory. The zero value is ready.
 type linkSorter struct {
 	held []treeLink
-	file *linkFile
+	file linkFile
 	runs []int64 // where each sorted run ends in the file
 }
 
@@ -62,12 +63,6 @@ func (s *linkSorter) add(l treeLink) error {
 	s.held = append(s.held, l)
 	if len(s.held) < linksInMemory {
 		return nil
-	}
-	if s.file == nil {
-		var err error
-		if s.file, err = newLinkFile(); err != nil {
-			return err
-		}
 	}
 	slices.SortFunc(s.held, compareLinks)
 	for _, l := range s.held {
@@ -119,9 +114,7 @@ func (s *linkSorter) sorted() iter.Seq2[treeLink, error] {
 func (s *linkSorter) reset() error {
 	s.forget()
 	s.runs = nil
-	f := s.file
-	s.file = nil
-	return f.close()
+	return s.file.reset()
 }
 
 // merge is a heap of sorted sequences, that with the lowest head first.
@@ -182,55 +175,75 @@ func (m *merge) Pop() any {
 	return s
 }
 
-// linkFile is a temporary file of links, which the file system forgets with the process.
+// linkFile holds links one after the other: the last of them, up to spillAt bytes, in memory, those before in a temporary
+// file, which the file system forgets with the process. After an error it is of no more use. The zero value is ready.
 type linkFile struct {
-	f    *os.File
-	w    *bufio.Writer
+	f    *os.File // nil: all is in memory
+	tail []byte
 	size int64
-	buf  []byte
 }
 
-func newLinkFile() (*linkFile, error) {
-	f, err := os.CreateTemp("", "ipns-add-*")
-	if err != nil {
-		return nil, fmt.Errorf("keep the links of a large tree: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &linkFile{f: f, w: bufio.NewWriter(f)}, nil
-}
+// spillAt is how many bytes of links are written to the file at a time.
+const spillAt = 4 << 20
 
 func (lf *linkFile) write(l treeLink) error {
-	b := binary.AppendUvarint(lf.buf[:0], uint64(len(l.path)))
-	b = append(b, l.path...)
+	before := len(lf.tail)
+	lf.tail = binary.AppendUvarint(lf.tail, uint64(len(l.path)))
+	lf.tail = append(lf.tail, l.path...)
 	c := l.cid.Bytes()
-	b = binary.AppendUvarint(b, uint64(len(c)))
-	b = append(b, c...)
-	b = binary.AppendUvarint(b, l.size)
-	lf.buf = b
-	lf.size += int64(len(b))
-	if _, err := lf.w.Write(b); err != nil {
+	lf.tail = binary.AppendUvarint(lf.tail, uint64(len(c)))
+	lf.tail = append(lf.tail, c...)
+	lf.tail = binary.AppendUvarint(lf.tail, l.size)
+	lf.size += int64(len(lf.tail) - before)
+	if len(lf.tail) < spillAt {
+		return nil
+	}
+	return lf.spill()
+}
+
+func (lf *linkFile) spill() error {
+	if lf.f == nil {
+		f, err := os.CreateTemp("", "ipns-add-*")
+		if err != nil {
+			return fmt.Errorf("keep the links of a large tree: %w", err)
+		}
+		lf.f = f
+		if err := os.Remove(f.Name()); err != nil {
+			return err
+		}
+	}
+	if _, err := lf.f.Write(lf.tail); err != nil {
 		return fmt.Errorf("keep the links of a large tree: %w", err)
 	}
+	lf.tail = lf.tail[:0]
 	return nil
 }
 
-// read yields the links between two offsets.
+// read yields the links between two offsets. Nothing may be written meanwhile.
 func (lf *linkFile) read(start, end int64) iter.Seq2[treeLink, error] {
 	return func(yield func(treeLink, error) bool) {
-		err := lf.w.Flush()
-		r := bufio.NewReader(io.NewSectionReader(lf.f, start, end-start))
-		for err == nil {
-			if _, e := r.Peek(1); e == io.EOF {
+		inFile := lf.size - int64(len(lf.tail))
+		var parts []io.Reader
+		if start < inFile {
+			parts = append(parts, io.NewSectionReader(lf.f, start, min(end, inFile)-start))
+		}
+		if end > inFile {
+			parts = append(parts, bytes.NewReader(lf.tail[max(0, start-inFile):end-inFile]))
+		}
+		r := bufio.NewReader(io.MultiReader(parts...))
+		for {
+			if _, err := r.Peek(1); err == io.EOF {
 				return
 			}
-			var l treeLink
-			if l, err = readLink(r); err == nil && !yield(l, nil) {
+			l, err := readLink(r)
+			if err != nil {
+				yield(treeLink{}, fmt.Errorf("read back the links of a large tree: %w", err))
+				return
+			}
+			if !yield(l, nil) {
 				return
 			}
 		}
-		yield(treeLink{}, fmt.Errorf("read back the links of a large tree: %w", err))
 	}
 }
 
@@ -257,10 +270,12 @@ func readLink(r *bufio.Reader) (l treeLink, err error) {
 	return l, err
 }
 
-// close gives the space back. A nil file has none.
-func (lf *linkFile) close() error {
-	if lf == nil {
+// reset forgets all links and gives the space back.
+func (lf *linkFile) reset() error {
+	f := lf.f
+	*lf = linkFile{}
+	if f == nil {
 		return nil
 	}
-	return lf.f.Close()
+	return f.Close()
 }

@@ -115,9 +115,6 @@ func (a *importer) leave(more bool) error {
 func (a *importer) noting(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, error] {
 	return func(yield func(treeLink, error) bool) {
 		for l, err := range links {
-			if err == nil && a.earlier == nil {
-				a.earlier, err = newLinkFile()
-			}
 			if err == nil {
 				err = a.earlier.write(l)
 			}
@@ -130,9 +127,6 @@ func (a *importer) noting(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, 
 
 // tellAgain finishes the trees that were entered again.
 func (a *importer) tellAgain() error {
-	if a.earlier == nil {
-		return nil
-	}
 	for l, err := range a.earlier.read(0, a.earlier.size) {
 		if err != nil {
 			return err
