@@ -7,8 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -87,13 +90,19 @@ type runningDaemon struct {
 	lock    *repo.Lock
 	node    *daemon.Node
 	servers *daemon.Servers
+	log     *slog.Logger
+
+	reload     <-chan os.Signal // has an element when the config is to be read again
+	stopReload func()
 }
 
 // startDaemon starts the node of a repo and its servers, and prints on out what
 // they are. The lock is given back if that fails.
 func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, out io.Writer) (d *runningDaemon, err error) {
 	d = &runningDaemon{lock: lock}
-	o.Log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d.reload, d.stopReload = reloads()
+	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.Log = d.log
 	v := daemon.Version()
 	unused, err := r.Unused()
 	if err != nil {
@@ -174,12 +183,34 @@ func swarmLines(addrs []string) []string {
 
 // wait returns when the daemon is to stop. A second signal ends the process.
 func (d *runningDaemon) wait(ctx context.Context, out io.Writer, restoreSignals func()) {
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(out, "Received interrupt signal, shutting down...")
-		fmt.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
-		restoreSignals()
-	case <-d.node.Stopping():
+	d.tell("READY=1")
+	for {
+		select {
+		case <-d.reload:
+			d.tell("RELOADING=1")
+			if err := d.servers.Reload(); err != nil {
+				d.log.Error("the config is not read again, all stays as it was", "err", err)
+			}
+			d.tell("READY=1")
+			continue
+		case <-ctx.Done():
+			// A terminal that closes may tell it twice, and takes with it whoever
+			// reads what is printed.
+			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+			fmt.Fprintln(out, "Received interrupt signal, shutting down...")
+			fmt.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
+			restoreSignals()
+		case <-d.node.Stopping():
+		}
+		d.tell("STOPPING=1")
+		return
+	}
+}
+
+// tell tells systemd, if this is one of its services, how it is.
+func (d *runningDaemon) tell(state string) {
+	if err := notify(state); err != nil {
+		d.log.Warn("systemd does not know how the daemon is", "err", err)
 	}
 }
 
@@ -192,5 +223,6 @@ func (d *runningDaemon) close() error {
 	if d.node != nil {
 		errs = append(errs, d.node.Close())
 	}
+	d.stopReload()
 	return errors.Join(append(errs, d.lock.Unlock())...)
 }

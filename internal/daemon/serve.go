@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,50 +25,6 @@ import (
 // dialTimeout bounds how long it takes to see that a Unix socket is in use.
 const dialTimeout = time.Second
 
-// The doors of a node, with their limits. The gateway's handler limits its
-// requests itself.
-var (
-	apiDoor = door.Options{
-		Conns: 2048, PerAddress: 128, Requests: 256, Reserve: 64,
-		Class: classOf, Unhurried: unhurried,
-	}
-	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
-	metricsDoor = door.Options{Conns: 16, NoBodies: true}
-)
-
-// classOf says which commands of the API are answered while others crowd it.
-func classOf(r *http.Request) door.Class {
-	command, _ := strings.CutPrefix(r.URL.Path, rpc.Prefix)
-	switch command {
-	case "version", "shutdown", "config", "config/show", "key/list", "key/ls",
-		"swarm/peers", "swarm/addrs", "swarm/addrs/local", "swarm/addrs/listen":
-		return door.Instant
-	case "republish/status": // --watch lasts
-		return door.Ordinary
-	case "id":
-		if r.URL.RawQuery == "" {
-			return door.Instant
-		}
-		return door.Control // it may ask another peer
-	}
-	group, _, _ := strings.Cut(command, "/")
-	switch group {
-	case "name", "key", "swarm":
-		return door.Control
-	}
-	return door.Ordinary
-}
-
-// unhurried tells which commands read files as the client makes them.
-func unhurried(r *http.Request) bool {
-	command, _ := strings.CutPrefix(r.URL.Path, rpc.Prefix)
-	switch command {
-	case "add", "dag/import", "block/put", "dag/put":
-		return true
-	}
-	return false
-}
-
 // Servers are the HTTP servers of a node.
 type Servers struct {
 	API     ma.Multiaddr // nil: none
@@ -79,6 +34,8 @@ type Servers struct {
 	repo  repo.Repo
 	doors []*door.Door
 	node  *Node
+
+	api, gateway *door.Door // nil: none
 }
 
 // Serve opens the API, the gateway and the metrics and tells other processes where they are.
@@ -116,32 +73,26 @@ func (n *Node) Serve() (s *Servers, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var apiHandler, gatewayHandler http.Handler
 	if api != nil {
-		if err := n.mayOpenAPI(api.Multiaddr()); err != nil {
-			return nil, err
-		}
-		if apiHandler, err = n.apiHandler(); err != nil {
-			return nil, err
-		}
+		s.API = api.Multiaddr()
 	}
 	if gw != nil {
-		if gatewayHandler, err = n.gatewayHandler(); err != nil {
-			return nil, err
-		}
+		s.Gateway = gw.Multiaddr()
+	}
+	apiHandler, gatewayHandler, err := s.handlers(&n.config)
+	if err != nil {
+		return nil, err
 	}
 	open = nil // the servers close them
 	if gw != nil {
-		s.Gateway = gw.Multiaddr()
-		s.serve(gw, gatewayHandler, gatewayDoor, trusted)
+		s.gateway = s.serve(gw, gatewayHandler, gatewayDoor, trusted)
 	}
 	if figures != nil {
 		s.Metrics = figures.Multiaddr()
 		s.serve(figures, n.metricsHandler(), metricsDoor, trusted)
 	}
 	if api != nil {
-		s.API = api.Multiaddr()
-		s.serve(api, apiHandler, apiDoor, trusted)
+		s.api = s.serve(api, apiHandler, apiDoor, trusted)
 	}
 	if err := n.repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -149,28 +100,45 @@ func (n *Node) Serve() (s *Servers, err error) {
 	return s, nil
 }
 
-// mayOpenAPI refuses an API that others than this machine's users reach and
-// that asks for no secret, unless the config wants that.
-func (n *Node) mayOpenAPI(m ma.Multiaddr) error {
-	if isLocal(m) || len(n.config.API.Authorizations) > 0 {
-		return nil
+// handlers are what the addresses of s serve by a config; nil where it has none.
+func (s *Servers) handlers(c *repo.Config) (api, gateway http.Handler, err error) {
+	if s.API != nil {
+		if err := s.node.mayOpenAPI(c, s.API); err != nil {
+			return nil, nil, err
+		}
+		if api, err = s.node.apiHandler(c); err != nil {
+			return nil, nil, err
+		}
 	}
-	if !n.config.API.AllowUnauthenticated {
-		return fmt.Errorf("the API on %s would obey everybody who reaches that address, and publish with every key. Choose one: "+
-			"keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), "+
-			"or leave it open behind a firewall ('ipns config --json API.AllowUnauthenticated true')", m)
+	if s.Gateway != nil {
+		gateway, err = s.node.gatewayHandler(c)
 	}
-	n.log.Warn("the API obeys everybody who reaches its address, as API.AllowUnauthenticated in the config wants", "address", m)
-	return nil
+	return api, gateway, err
 }
 
-// isLocal tells whether only this machine reaches an address.
-func isLocal(m ma.Multiaddr) bool {
-	if _, err := m.ValueForProtocol(ma.P_UNIX); err == nil {
-		return true
+// Reload reads the config again and takes from it who may use the API, what the
+// gateway offers, and HTTP. All else waits for the next start. On an error
+// everything stays as it was.
+func (s *Servers) Reload() error {
+	c, err := s.repo.Config()
+	if err != nil {
+		return err
 	}
-	ip, err := manet.ToIP(m)
-	return err == nil && ip.IsLoopback()
+	trusted, err := c.HTTP.Proxies()
+	if err != nil {
+		return err
+	}
+	api, gateway, err := s.handlers(&c)
+	if err != nil {
+		return err
+	}
+	if s.api != nil {
+		s.api.Set(api, trusted)
+	}
+	if s.gateway != nil {
+		s.gateway.Set(gateway, trusted)
+	}
+	return nil
 }
 
 func text(m ma.Multiaddr) string {
@@ -205,11 +173,12 @@ func (s *Servers) Close() error {
 	return errors.Join(errs...)
 }
 
-func (s *Servers) serve(l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) {
+func (s *Servers) serve(l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) *door.Door {
 	o.Log = s.node.log
 	d := door.New(o, h, trusted)
 	s.doors = append(s.doors, d)
 	s.node.background(func() { _ = d.Serve(manet.NetListener(l)) }) // it ends by Close
+	return d
 }
 
 // listen takes a port. what is the config key under Addresses.
@@ -281,19 +250,19 @@ func listenUnix(what, path string) (manet.Listener, error) {
 	return wrapped, nil
 }
 
-func (n *Node) gatewayHandler() (http.Handler, error) {
+func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 	return gateway.New(gateway.Options{
 		Content:   n.content,
 		Names:     n.resolver,
-		NoFetch:   n.config.Gateway.NoFetch,
-		NoDNSLink: n.config.Gateway.NoDNSLink,
-		Headers:   n.config.Gateway.HTTPHeaders,
-		Hosts:     gatewayHosts(n.config.Gateway.PublicGateways),
+		NoFetch:   c.Gateway.NoFetch,
+		NoDNSLink: c.Gateway.NoDNSLink,
+		Headers:   c.Gateway.HTTPHeaders,
+		Hosts:     gatewayHosts(c.Gateway.PublicGateways),
 
-		TrustlessOnly:         !enabled(n.config.Gateway.DeserializedResponses),
-		RetrievalTimeout:      (*time.Duration)(n.config.Gateway.RetrievalTimeout),
-		MaxRequestDuration:    orZero(n.config.Gateway.MaxRequestDuration),
-		MaxConcurrentRequests: n.config.Gateway.MaxConcurrentRequests,
+		TrustlessOnly:         !enabled(c.Gateway.DeserializedResponses),
+		RetrievalTimeout:      (*time.Duration)(c.Gateway.RetrievalTimeout),
+		MaxRequestDuration:    orZero(c.Gateway.MaxRequestDuration),
+		MaxConcurrentRequests: c.Gateway.MaxConcurrentRequests,
 	})
 }
 
@@ -327,12 +296,12 @@ func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host 
 }
 
 // apiHandler serves the API behind its guard.
-func (n *Node) apiHandler() (http.Handler, error) {
+func (n *Node) apiHandler(c *repo.Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle(rpc.Prefix, &rpc.Handler{Node: n, Offline: n.host == nil})
 	guard := &rpc.Guard{Next: mux}
-	guard.SetHeaders(n.config.API.HTTPHeaders)
-	for name, a := range n.config.API.Authorizations {
+	guard.SetHeaders(c.API.HTTPHeaders)
+	for name, a := range c.API.Authorizations {
 		authorization, err := rpc.NewAuthorization(a.AuthSecret, a.AllowedPaths)
 		if err != nil {
 			return nil, fmt.Errorf("config setting API.Authorizations.%s: %w", name, err)

@@ -32,8 +32,8 @@ func TestAPIBeyondLoopbackNeedsAuthorizationOrConsent(t *testing.T) {
 		{"/ip4/0.0.0.0/tcp/5001", open, true},
 		{"/ip6/::/tcp/5001", secret, true},
 	} {
-		n := &Node{config: repo.Config{API: c.api}, log: slog.New(slog.DiscardHandler)}
-		err := n.mayOpenAPI(ma.StringCast(c.addr))
+		n := &Node{log: slog.New(slog.DiscardHandler)}
+		err := n.mayOpenAPI(&repo.Config{API: c.api}, ma.StringCast(c.addr))
 		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "API.AllowUnauthenticated") {
 			t.Errorf("%s with %+v: %v", c.addr, c.api, err)
 		}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// interrupted makes a context that ends with a signal to stop; a second one ends
+// the process. The end of the terminal is such a signal, unless nohup has said
+// otherwise, or the process is a service of systemd, to which it means reload.
+func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) && notifySocket() == "" {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signal.NotifyContext(ctx, signals...)
+}
+
+// reloads has an element when a service is to read its config again. stop ends
+// that.
+func reloads() (asked <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	if notifySocket() != "" && !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(c, syscall.SIGHUP)
+	}
+	return c, func() { signal.Stop(c) }
+}
+
+// notifySocket is where systemd listens to the services that it has started.
+func notifySocket() string { return os.Getenv("NOTIFY_SOCKET") }
+
+// notify tells systemd how this service is: READY=1, RELOADING=1, STOPPING=1.
+// Without systemd it does nothing.
+func notify(state string) error {
+	path := notifySocket()
+	if path == "" {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(path, "@"); ok {
+		path = "\x00" + name
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("tell systemd %s: %w", state, err)
+	}
+	err = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	if err == nil {
+		_, err = conn.Write([]byte(state))
+	}
+	return errors.Join(err, conn.Close())
+}

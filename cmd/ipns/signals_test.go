@@ -1,0 +1,118 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ended waits for the end of a daemon and returns what it printed.
+func (d *daemonProcess) ended() string {
+	d.t.Helper()
+	end := make(chan error, 1)
+	go func() { end <- d.cmd.Wait() }()
+	select {
+	case err := <-end:
+		if err != nil {
+			d.t.Errorf("the daemon ended with %v", err)
+		}
+	case <-time.After(stopTimeout):
+		d.t.Errorf("the daemon still runs after %v", stopTimeout)
+		_ = d.cmd.Process.Kill() // it may have ended
+		<-end
+	}
+	return d.log.String()
+}
+
+func (d *daemonProcess) signal(sig os.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func TestEndOfTheTerminalStopsTheDaemonInOrder(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "repo")
+	runIpns(t, repo, "init", "--profile", "test")
+	d := startDaemon(t, repo)
+	d.signal(syscall.SIGHUP)
+	d.signal(syscall.SIGHUP) // kernel and shell both tell
+	if log := d.ended(); !strings.Contains(log, "shutting down") {
+		t.Errorf("not in order:\n%s", log)
+	}
+	if _, err := os.Stat(filepath.Join(repo, "api")); err == nil {
+		t.Error("the file api is left")
+	}
+}
+
+func TestDaemonUnderNohupOutlivesTheTerminal(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "repo")
+	runIpns(t, repo, "init", "--profile", "test")
+	signal.Ignore(syscall.SIGHUP) // a child inherits it
+	d := startDaemon(t, repo)
+	signal.Reset(syscall.SIGHUP)
+	d.signal(syscall.SIGHUP)
+	time.Sleep(100 * time.Millisecond) // long enough to die of it
+	if err := d.call(&struct{}{}, "version", nil); err != nil {
+		t.Error(err)
+	}
+	d.signal(syscall.SIGTERM)
+	d.ended()
+}
+
+func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "repo")
+	runIpns(t, repo, "init", "--profile", "test")
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	told := func(want string) {
+		t.Helper()
+		if err := l.SetReadDeadline(time.Now().Add(stopTimeout)); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 64)
+		n, err := l.Read(b)
+		if err != nil || string(b[:n]) != want {
+			t.Fatalf("systemd was told %q, %v, want %s", b[:n], err, want)
+		}
+	}
+	t.Setenv("NOTIFY_SOCKET", path)
+	d := startDaemon(t, repo)
+	told("READY=1")
+	reload := func() {
+		t.Helper()
+		d.signal(syscall.SIGHUP)
+		told("RELOADING=1")
+		told("READY=1")
+	}
+	secret := `{"ann": {"AuthSecret": "bearer:x", "AllowedPaths": ["/api/v0"]}}`
+	runIpns(t, repo, "config", "--json", "API.Authorizations", secret)
+	if err := d.call(&struct{}{}, "version", nil); err != nil {
+		t.Errorf("before: %v", err)
+	}
+	reload()
+	if err := d.call(&struct{}{}, "version", nil); err == nil {
+		t.Error("the new config is not in force")
+	}
+	// What can't be read changes nothing.
+	if err := os.WriteFile(filepath.Join(repo, "config"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	if err := d.call(&struct{}{}, "key/list", url.Values{}); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("after a bad config: %v", err)
+	}
+	d.signal(syscall.SIGTERM)
+	told("STOPPING=1")
+	d.ended()
+}
