@@ -97,6 +97,7 @@ func (r *Republisher) touch(name ipns.Name) {
 // nothing, so that what is done later looks at each name again.
 func (r *Republisher) scan(ctx context.Context) error {
 	r.init()
+	begin := time.Now()
 	for sector := range sectors {
 		r.mu.Lock()
 		stale := r.views[sector].stale(r.now())
@@ -121,6 +122,7 @@ func (r *Republisher) scan(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.scannedAt = r.now()
+	r.rested = time.Now().Add(scanShare * time.Since(begin))
 	return nil
 }
 

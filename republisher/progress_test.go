@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -302,5 +303,35 @@ func TestPace(t *testing.T) {
 		if list := paces(); slices.Max(list) != 0 {
 			t.Errorf("late names at paces of %v", list)
 		}
+	})
+}
+
+// A name that nobody holds is shown as at risk as soon as its announcement has ended,
+// and one of which nobody has told when that had its time.
+func TestANameThatNobodyHoldsIsAtRisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		told := s.add(t, recordstoretest.KeyFromSeed(t, 1), ipns.Fields{Value: "/ipfs/bafkqaaa"}, ipns.V2Only, recordstore.Own)
+		s.add(t, recordstoretest.KeyFromSeed(t, 2), ipns.Fields{Value: "/ipfs/bafkqaaa"}, ipns.V2Only, recordstore.Own)
+		look := func(when string, want int) {
+			t.Helper()
+			st, err := s.Look(t.Context())
+			if err != nil || st.AtRiskCount != want {
+				t.Errorf("%s: %d at risk, %v, want %d", when, st.AtRiskCount, err, want)
+			}
+			for _, a := range st.AtRisk {
+				if !strings.HasPrefix(a.Reason, "nobody holds it") {
+					t.Errorf("%s: because %s", when, a.Reason)
+				}
+			}
+		}
+		look("while they are announced", 0)
+		if err := s.Book.Note(t.Context(), recordstore.Upkeep{Name: told.Name(), Announced: told.Hash(), LastErr: "announced to nobody: wan is away", Due: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		look("when one was announced to nobody", 1)
+		time.Sleep(5 * time.Minute)
+		look("when nobody has told of the other", 2)
 	})
 }

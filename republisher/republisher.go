@@ -124,6 +124,7 @@ type Republisher struct {
 	began     time.Time  // when Run did
 	views     [sectors]view
 	scannedAt time.Time // when all of them were up to date
+	rested    time.Time // before then another scan would take too much of the time
 	counts    counts
 	survival  [sectors]survival
 	short     map[ipns.Name]struct{}  // names that too few took last time

@@ -112,10 +112,15 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 		why = "less than a quarter of its life is left"
 	case strings.HasPrefix(w.Upkeep.LastErr, unsure):
 		why = "it is not announced"
-	case fewHold(w) && now.Sub(e.Changed) >= r.grace(e):
-		why = "too few servers hold it"
-	default:
+	case !fewHold(w):
 		return
+	case now.Sub(e.Changed) < r.grace(e) && !fellShort(w):
+		v.wake(now.Add(1)) // its announcement goes on
+		return
+	case holders(w) == 0:
+		why = "nobody holds it"
+	default:
+		why = "too few servers hold it"
 	}
 	if w.Upkeep.LastErr != "" {
 		why += ": " + w.Upkeep.LastErr
@@ -131,6 +136,12 @@ func holders(w recordstore.Work) int {
 		return 0 // they took another one
 	}
 	return w.Upkeep.Holders
+}
+
+// fellShort reports whether the record that the entry now has was announced to fewer
+// than should hold it.
+func fellShort(w recordstore.Work) bool {
+	return w.Upkeep.LastErr != "" && w.Upkeep.Announced == w.Entry.Record.Hash()
 }
 
 // fewHold reports whether fewer than AtRiskHolders took the record, though there
@@ -210,10 +221,15 @@ func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome name
 	}
 }
 
-// Look returns the Status, after a scan if Run has done none.
+// Look returns the Status, after a scan unless the last one was so long that this
+// would take more than its share of the time.
 func (r *Republisher) Look(ctx context.Context) (Status, error) {
-	if s := r.Status(); !s.ScannedAt.IsZero() {
-		return s, nil
+	r.init()
+	r.mu.Lock()
+	rests := time.Now().Before(r.rested)
+	r.mu.Unlock()
+	if rests {
+		return r.Status(), nil
 	}
 	if err := r.scan(ctx); err != nil {
 		return Status{}, err

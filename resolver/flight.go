@@ -28,6 +28,7 @@ type flight struct {
 	sources   map[string]bool  // who answered, and whether with best; at most maxSources
 	wanted    Confidence       // the highest that anybody asked for
 	taking    *ipns.Record     // what the Book is taking from this flight
+	heard     bool             // a record was put on this node's server since the search began
 	done      bool
 	err       error         // why there is no answer; only when done
 	changed   chan struct{} // closed at the next change
@@ -269,17 +270,52 @@ func (r *Resolver) search(f *flight) {
 		f.best.replace(held) // better than nothing, should the search come to nothing
 	}
 	r.mu.Unlock()
+	landed, err := r.searchOnce(ctx, f)
+	if !landed && r.missed(f) {
+		landed, err = r.searchOnce(ctx, f)
+	}
+	if !landed {
+		r.land(f, err)
+	}
+}
+
+// searchOnce searches and returns the error that ended it; landed says that the flight
+// was over before.
+func (r *Resolver) searchOnce(ctx context.Context, f *flight) (landed bool, err error) {
 	for a, err := range r.Router.Search(ctx, f.name) {
 		if err != nil {
-			r.land(f, err)
-			return
+			return false, err
 		}
 		r.hear(ctx, f, a)
 		if r.landEarly(f) {
-			return
+			return true, nil
 		}
 	}
-	r.land(f, nil)
+	return false, nil
+}
+
+// missed reports whether a search found nothing though a record was put on this node's
+// server while it went on.
+func (r *Resolver) missed(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	missed := f.heard && f.best.rec == nil
+	f.heard = false
+	return missed
+}
+
+// Heard says that a record of the name was put on this node's own server: that nobody
+// has one is remembered no longer.
+func (r *Resolver) Heard(name ipns.Name) {
+	r.start()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.flights[name]; f != nil {
+		f.heard = true
+	}
+	if known, ok := r.cache.get(name); ok && known.rec == nil {
+		r.cache.drop(name)
+	}
 }
 
 // landEarly ends a flight that is settled, and reports whether it did.
@@ -333,7 +369,9 @@ func (r *Resolver) bookView(e recordstore.Entry, own bool) view {
 func (r *Resolver) hear(ctx context.Context, f *flight, a routing.Answer) {
 	now := r.now()
 	r.mu.Lock()
-	f.answered(a.Source)
+	if !a.Own { // nobody else has said so
+		f.answered(a.Source)
+	}
 	mark, best := f.mark, f.best
 	r.mu.Unlock()
 	if a.Record == nil || a.Record.Expired(now) {
@@ -423,7 +461,9 @@ func (r *Resolver) landed(f *flight, err error, complete bool) {
 		if errors.Is(f.err, ErrNotFound) || errors.Is(f.err, ErrExpired) {
 			pause = notFoundPause
 		}
-		r.cache.put(f.name, view{err: f.err, until: now.Add(pause)})
+		if !f.heard { // or else somebody has a record by now
+			r.cache.put(f.name, view{err: f.err, until: now.Add(pause)})
+		}
 	}
 	r.stats.landed(f)
 	delete(r.flights, f.name)

@@ -24,6 +24,13 @@ func (l *lru[K, V]) get(key K) (V, bool) {
 	return at.Value.(pair[K, V]).value, true
 }
 
+func (l *lru[K, V]) drop(key K) {
+	if at, ok := l.values[key]; ok {
+		l.recent.Remove(at)
+		delete(l.values, key)
+	}
+}
+
 func (l *lru[K, V]) put(key K, value V) {
 	if at, ok := l.values[key]; ok {
 		at.Value = pair[K, V]{key, value}

@@ -135,7 +135,7 @@ type IncompleteError struct {
 func (e *IncompleteError) Error() string {
 	text := fmt.Sprintf("only %d of %d servers answered", e.Answered, e.Asked)
 	if e.Asked <= e.Answered { // a whole network did not, and nobody knows its size
-		text = fmt.Sprintf("%d servers answered, but not all networks", e.Answered)
+		text = fmt.Sprintf("not all networks answered, though %d servers did", e.Answered)
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()

@@ -192,3 +192,18 @@ func (c *Client) PubsubSubs(ctx context.Context, req PubsubSubsRequest) (PubsubS
 func (c *Client) PubsubCancel(ctx context.Context, req PubsubCancelRequest) (PubsubCanceled, error) {
 	return call[PubsubCanceled](ctx, c, "name/pubsub/cancel", req)
 }
+
+// BootstrapList implements [Node].
+func (c *Client) BootstrapList(ctx context.Context, req BootstrapListRequest) (BootstrapPeers, error) {
+	return call[BootstrapPeers](ctx, c, "bootstrap/list", req)
+}
+
+// BootstrapAdd implements [Node].
+func (c *Client) BootstrapAdd(ctx context.Context, req BootstrapAddRequest) (BootstrapPeers, error) {
+	return call[BootstrapPeers](ctx, c, "bootstrap/add", req)
+}
+
+// BootstrapRemove implements [Node].
+func (c *Client) BootstrapRemove(ctx context.Context, req BootstrapRemoveRequest) (BootstrapPeers, error) {
+	return call[BootstrapPeers](ctx, c, "bootstrap/rm", req)
+}

@@ -92,6 +92,8 @@ func (p Published) Receipt() string {
 	switch {
 	case p.Announced == 0 && p.Announcing:
 		b.WriteString("stored here; it is being announced")
+	case p.away() != "":
+		fmt.Fprintf(&b, "stored here; announced to %s: %s is away", p.others(), p.away())
 	case p.Of == 0:
 		b.WriteString("stored here; announced to nobody: no servers are known")
 	case p.Announced == 0:
@@ -101,6 +103,29 @@ func (p Published) Receipt() string {
 	}
 	fmt.Fprintf(&b, " (sequence %d)", p.Sequence)
 	return b.String()
+}
+
+// away names the networks that should have servers, and of which none was reached.
+func (p Published) away() string {
+	var away []string
+	for _, n := range p.Networks {
+		if n.Away {
+			away = append(away, n.Network)
+		}
+	}
+	return strings.Join(away, ", ")
+}
+
+// others says in words how many took the record on networks that are not away.
+func (p Published) others() string {
+	took := 0
+	for _, n := range p.Networks {
+		took += n.Announced
+	}
+	if took == 0 {
+		return "nobody"
+	}
+	return fmt.Sprintf("%d servers of other networks", took)
 }
 
 // NameGetRequest asks for the record of a name.
@@ -370,6 +395,9 @@ func (StatusRequest) Text(s Statuses) string {
 			fmt.Fprintf(tw, "Announced:\tnever\n")
 		}
 		for _, net := range n.Networks {
+			if net.Away {
+				fmt.Fprintf(tw, "Away:\t%s: none of its servers was reached\n", net.Network)
+			}
 			for _, r := range net.Refused {
 				fmt.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, printable(r.Reason))
 			}

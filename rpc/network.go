@@ -106,3 +106,41 @@ type SwarmAddrsListenRequest struct{}
 
 // Text is one address a line.
 func (SwarmAddrsListenRequest) Text(s Strings) string { return s.lines() }
+
+// BootstrapListRequest asks for the peers by which the node joins the networks.
+type BootstrapListRequest struct {
+	ExpandAuto bool `opt:"expand-auto" help:"print the peers that auto stands for"`
+}
+
+// BootstrapPeers are bootstrap peers: multiaddrs with a peer id, or auto for those of
+// the public network.
+type BootstrapPeers struct{ Peers []string }
+
+// Text is one peer a line.
+func (BootstrapListRequest) Text(p BootstrapPeers) string { return Strings{p.Peers}.lines() }
+
+// BootstrapAddRequest adds bootstrap peers.
+type BootstrapAddRequest struct {
+	Peers   []string `arg:"peer,optional"`
+	Default bool     `opt:"default" help:"add those of the public network"`
+}
+
+// Text is one line a peer that was not there yet.
+func (BootstrapAddRequest) Text(p BootstrapPeers) string { return p.lines("added ") }
+
+// BootstrapRemoveRequest removes bootstrap peers.
+type BootstrapRemoveRequest struct {
+	Peers []string `arg:"peer,optional"`
+	All   bool     `opt:"all" help:"remove all: this node need not be on a network"`
+}
+
+// Text is one line a peer that was removed.
+func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return p.lines("removed ") }
+
+func (p BootstrapPeers) lines(done string) string {
+	var s Strings
+	for _, peer := range p.Peers {
+		s.Strings = append(s.Strings, done+peer)
+	}
+	return s.lines()
+}

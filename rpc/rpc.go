@@ -103,6 +103,9 @@ type Network interface {
 	SwarmAddrs(context.Context, SwarmAddrsRequest) (AddrMap, error)
 	SwarmAddrsLocal(context.Context, SwarmAddrsLocalRequest) (Strings, error)
 	SwarmAddrsListen(context.Context, SwarmAddrsListenRequest) (Strings, error)
+	BootstrapList(context.Context, BootstrapListRequest) (BootstrapPeers, error)
+	BootstrapAdd(context.Context, BootstrapAddRequest) (BootstrapPeers, error)
+	BootstrapRemove(context.Context, BootstrapRemoveRequest) (BootstrapPeers, error)
 }
 
 // Nothing is the response of a command that has none.

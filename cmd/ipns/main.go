@@ -105,7 +105,7 @@ func (c *cli) root() *cobra.Command {
 		c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(),
 		c.nameCmd(), c.republishCmd(), c.keyCmd(), c.contenthashCmd(),
 		c.addCmd(), c.catCmd(), c.pinCmd(),
-		c.idCmd(), c.configCmd(), c.swarmCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
+		c.idCmd(), c.configCmd(), c.swarmCmd(), c.bootstrapCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -84,6 +85,22 @@ func (c *cli) swarmCmd() *cobra.Command {
 		single(c, "peers", "List the connected peers", rpc.Node.SwarmPeers),
 		addrs,
 	)
+	return cmd
+}
+
+func (c *cli) bootstrapCmd() *cobra.Command {
+	cmd := single(c, "bootstrap", "List and change the peers by which this node joins the networks", rpc.Node.BootstrapList)
+	add := single(c, "add [<peer>]...", "Add bootstrap peers", rpc.Node.BootstrapAdd)
+	add.AddCommand(single(c, "default", "Add those of the public network", func(n rpc.Node, ctx context.Context, req rpc.BootstrapAddRequest) (rpc.BootstrapPeers, error) {
+		req.Default = true
+		return n.BootstrapAdd(ctx, req)
+	}))
+	remove := single(c, "rm [<peer>]...", "Remove bootstrap peers", rpc.Node.BootstrapRemove)
+	remove.AddCommand(single(c, "all", "Remove all of them", func(n rpc.Node, ctx context.Context, req rpc.BootstrapRemoveRequest) (rpc.BootstrapPeers, error) {
+		req.All = true
+		return n.BootstrapRemove(ctx, req)
+	}))
+	cmd.AddCommand(single(c, "list", "List the bootstrap peers", rpc.Node.BootstrapList), add, remove)
 	return cmd
 }
 

@@ -32,6 +32,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IPNS_PATH", filepath.Join(e.WorkDir, "repo"))
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("NOBODY", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWQK1wnefoLrcVHbbnf5tLzbopUd3K3bFAoJpA7YJgL5pV")
+			e.Setenv("STRANGER", "k51qzi5uqu5dkna9kqbg1ratyu45c9vua5aucc3y3i8r9duuhqfwjsfjv2d7u0")
 			e.Values[processes{}] = map[string]*process{}
 			return nil
 		},

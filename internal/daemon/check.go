@@ -180,6 +180,7 @@ func askDHT(ctx context.Context, r routing.Router, network string, name ipns.Nam
 			all = append(all, CheckedSource{Network: network, Source: "the others", Error: err.Error()})
 		case err != nil:
 			return []CheckedSource{{Network: network, Source: network, Error: err.Error()}}
+		case a.Own:
 		default:
 			all = append(all, CheckedSource{Network: network, Source: a.Source, Took: a.At.Sub(start), rec: a.Record})
 		}

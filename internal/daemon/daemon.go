@@ -16,12 +16,12 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
@@ -77,15 +77,17 @@ type Node struct {
 	publisher   *publisher.Publisher
 	republisher *republisher.Republisher // runs unless offline
 	resolver    *resolver.Resolver
+	hearer      atomic.Pointer[resolver.Resolver] // the same, for the DHT, which runs before there is one
 
 	metrics metrics
 
 	// nil offline
-	host      host.Host
-	reach     *reachability
-	dht       *dht.DHT
-	bootstrap []peer.AddrInfo
-	started   time.Time
+	host    host.Host
+	reach   *reachability
+	dht     *dht.DHT
+	boot    bootstrap
+	besides []string // bootstrap peers beside those of the config; guarded by boot.mu
+	started time.Time
 
 	hearing  chan struct{} // has an element for each record that is being heard
 	stopping chan struct{} // closed by Shutdown
@@ -108,7 +110,7 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{repo: r, config: config, log: o.Log, hearing: make(chan struct{}, hearAtOnce), stopping: make(chan struct{})}
+	n := &Node{repo: r, config: config, log: o.Log, boot: bootstrap{changed: make(chan struct{}, 1)}, hearing: make(chan struct{}, hearAtOnce), stopping: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -142,8 +144,9 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 	n.openMetrics()
 	n.background(func() { _ = n.book.Run(life) })
 	if !o.Offline {
-		n.started = time.Now()
+		n.boot.since = time.Now()
 		n.openMaps(life)
+		n.recallAnswered()
 		n.background(func() { n.join(life) })
 		joined := make(chan struct{}, 1)
 		n.republisher.Joined = joined
@@ -212,6 +215,7 @@ func (n *Node) openNames() error {
 		CacheSize:   or(n.config.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
 	}
 	n.onClose(n.resolver.Close)
+	n.hearer.Store(n.resolver)
 	return nil
 }
 
@@ -329,7 +333,8 @@ func (n *Node) openDatabase() error {
 
 func (n *Node) openNetwork(ctx context.Context, o Options) error {
 	var err error
-	if n.bootstrap, err = bootstrapPeers(n.config.Bootstrap, o.Bootstrap); err != nil {
+	n.besides = o.Bootstrap
+	if n.boot.peers, err = bootstrapPeers(n.config.Bootstrap, n.besides); err != nil {
 		return err
 	}
 	relays := &relaySource{}
@@ -364,7 +369,8 @@ func (n *Node) openDHT(ctx context.Context) error {
 		Values:        dht.Limit{Count: n.config.Routing.MaxValues, Bytes: n.config.Routing.MaxValueBytes},
 		Providers:     dht.Limit{Count: n.config.Routing.MaxProviders, Bytes: n.config.Routing.MaxProviderBytes},
 		Scarce:        n.disk.Scarce,
-		Bootstrap:     func() []peer.AddrInfo { return n.bootstrap },
+		Bootstrap:     n.boot.list,
+		Signs:         n.boot.signs,
 		LoopbackOnLAN: n.config.Routing.LoopbackAddressesOnLanDHT,
 		Opener:        &n.opener,
 		Visits:        n.config.Ipns.SweepVisits,
@@ -381,6 +387,9 @@ func (n *Node) openDHT(ctx context.Context) error {
 // heard is told of records that others put on this node's DHT server. Those of
 // names that are held here enter the Book; the others rest with the server.
 func (n *Node) heard(name ipns.Name, raw []byte) {
+	if r := n.hearer.Load(); r != nil {
+		r.Heard(name)
+	}
 	select {
 	case n.hearing <- struct{}{}:
 	default:

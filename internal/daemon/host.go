@@ -222,29 +222,6 @@ func (n *announcer) addrs(found []ma.Multiaddr) []ma.Multiaddr {
 	return out
 }
 
-// bootstrapPeers reads the config's Bootstrap and what was given besides.
-func bootstrapPeers(lists ...[]string) ([]peer.AddrInfo, error) {
-	var addrs []ma.Multiaddr
-	for _, list := range lists {
-		for _, text := range list {
-			if text == "auto" {
-				addrs = append(addrs, kaddht.DefaultBootstrapPeers...)
-				continue
-			}
-			m, err := ma.NewMultiaddr(text)
-			if err != nil {
-				return nil, fmt.Errorf("bootstrap peer %q: %w", text, err)
-			}
-			addrs = append(addrs, m)
-		}
-	}
-	peers, err := peer.AddrInfosFromP2pAddrs(addrs...)
-	if err != nil {
-		return nil, fmt.Errorf("bootstrap peers: %w; an address ends with /p2p/ and a peer id", err)
-	}
-	return peers, nil
-}
-
 // relaySource finds relays among the peers of the DHT, which joins after the
 // host has started.
 type relaySource struct {

@@ -26,6 +26,7 @@ func (n *Node) openMaps(life context.Context) {
 	n.background(func() { n.keepMaps(life) })
 	n.onClose(func() error {
 		n.saveMaps()
+		n.noteAnswered(n.dht.WAN.Answered())
 		return nil
 	})
 }

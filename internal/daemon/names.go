@@ -337,7 +337,7 @@ func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 			h.Error = err.Error()
 			break
 		}
-		if a.Source == n.host.ID().String() {
+		if a.Own {
 			continue // what this node's own server has says nothing of the others
 		}
 		h.Answered++

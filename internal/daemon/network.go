@@ -3,21 +3,15 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	corerouting "github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -83,104 +77,6 @@ func (n *Node) settle(ctx context.Context, p peer.ID) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// Limits of joining the networks.
-const (
-	joinAtOnce  = 4                // bootstrap peers that are dialled at once
-	joinTimeout = 10 * time.Second // for one of them, and for a publish to wait
-	joinAgain   = 30 * time.Second // after nobody could be reached; doubles
-	joinSlowest = 10 * time.Minute
-)
-
-// join connects to the bootstrap peers, and does so again for as long as the
-// node knows nobody. The DHTs do the rest.
-func (n *Node) join(ctx context.Context) {
-	for wait := joinAgain; ; wait = min(2*wait, joinSlowest) {
-		if !n.knowsPeers() {
-			n.dialBootstrap(ctx)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (n *Node) dialBootstrap(ctx context.Context) {
-	var g errgroup.Group
-	g.SetLimit(joinAtOnce)
-	for _, p := range n.bootstrap {
-		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-			defer cancel()
-			if err := n.host.Connect(ctx, p); err != nil {
-				n.log.Info("bootstrap peer not reached", "peer", p.ID, "err", err)
-				return nil
-			}
-			n.settle(ctx, p.ID)
-			return nil
-		})
-	}
-	_ = g.Wait() // who was not reached is in the log
-	if n.knowsPeers() {
-		n.dht.Dual.LAN.RefreshRoutingTable()
-		n.dht.Dual.WAN.RefreshRoutingTable()
-	}
-}
-
-// knowsPeers reports whether one of the DHTs has anybody.
-func (n *Node) knowsPeers() bool {
-	return n.dht.Dual.LAN.RoutingTable().Size()+n.dht.Dual.WAN.RoutingTable().Size() > 0
-}
-
-// joining is the networks of a node that has just been started: puts and
-// searches wait until it has joined one, instead of telling that there is nobody.
-type joining struct {
-	routing.Parallel
-	node *Node
-}
-
-func (j joining) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
-	return func(yield func(routing.Ack, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Put(ctx, rec, look)(yield)
-	}
-}
-
-func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
-	return func(yield func(routing.Answer, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Search(ctx, name)(yield)
-	}
-}
-
-// joiningContent is the same for announcements of content.
-type joiningContent struct {
-	corerouting.ContentRouting
-	node *Node
-}
-
-func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
-	j.node.waitForPeers(ctx)
-	return j.ContentRouting.Provide(ctx, c, announce)
-}
-
-// waitForPeers waits, in the first seconds of a node, until it knows peers. It
-// reports whether there are any.
-func (n *Node) waitForPeers(ctx context.Context) bool {
-	for !n.knowsPeers() {
-		if len(n.bootstrap) == 0 || time.Since(n.started) > joinTimeout {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return true
 }
 
 // SwarmPeers implements [rpc.Network].

@@ -234,7 +234,7 @@ func (n *Node) publish(ctx context.Context, p *publication, yield func(rpc.Publi
 		yield(rpc.Published{}, fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64)))
 		return
 	case errors.Is(err, publisher.ErrUnknownSequence):
-		yield(rpc.Published{}, fmt.Errorf("%w (--sequence N or --force)", err))
+		yield(rpc.Published{}, wayOut(fmt.Errorf("%w (--sequence N or --force)", err)))
 		return
 	case err != nil:
 		yield(rpc.Published{}, err)
@@ -279,14 +279,21 @@ func (n *Node) notAnnounced(ctx context.Context, e *publisher.NotAnnouncedError)
 	}
 	k, of := e.Result.Receipt.Announced()
 	who := fmt.Sprintf("to %d of %d servers", k, of)
-	if k == 0 {
+	switch took := e.Result.Receipt.Took(""); {
+	case k == 0 && took > 0:
+		who = fmt.Sprintf("only to %d on other networks", took)
+	case k == 0:
 		who = "to nobody"
 	}
 	text := fmt.Sprintf("%s is stored here as sequence %d of %s, but announced %s", e.Result.Record.Value(), e.Result.Record.Sequence(), e.Result.Record.Name(), who)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	return errors.New(text + "; this node keeps trying (--allow-offline makes this a success)")
+	text += "; this node keeps trying (--allow-offline makes this a success)"
+	if errors.Is(e.Err, routing.ErrAway) {
+		text += "; " + ifNotMeant
+	}
+	return errors.New(text)
 }
 
 func published(name string, rec *ipns.Record, r routing.Receipt) rpc.Published {

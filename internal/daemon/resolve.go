@@ -25,7 +25,7 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 		if !req.Stream {
 			res, err := n.resolver.Resolve(ctx, path, o)
 			observe(n.metrics.resolve, begin, err)
-			yield(resolved(res, req.Verbose), err)
+			yield(resolved(res, req.Verbose), wayOut(err))
 			return
 		}
 		shown := ""
@@ -37,7 +37,7 @@ func (n *Node) NameResolve(ctx context.Context, req rpc.ResolveRequest) iter.Seq
 				continue // confirmed, nothing new to print
 			}
 			shown = res.Path
-			if !yield(resolved(res, req.Verbose), err) {
+			if !yield(resolved(res, req.Verbose), wayOut(err)) {
 				return
 			}
 		}
@@ -124,7 +124,7 @@ func (n *Node) record(ctx context.Context, name ipns.Name) (*ipns.Record, error)
 	if errors.Is(err, resolver.ErrNotFound) {
 		return nil, errors.New("routing: not found")
 	}
-	return hop.Record, err
+	return hop.Record, wayOut(err)
 }
 
 // parseName parses a name, given with or without ipns:// before it.

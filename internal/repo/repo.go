@@ -5,6 +5,8 @@
 //	version           the layout of this folder, a number
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
+//	servers-*         what is known of the servers of each network: a cache
+//	wan-answered      when the public network last answered
 //	sites.json        which folder each key publishes; only the command up writes it
 //	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
@@ -88,6 +90,10 @@ func (r Repo) Database() string { return r.path(databaseDir) }
 // ServerMap is the file of what is known of the servers of a network. It is a
 // cache: it may be missing, and taken away.
 func (r Repo) ServerMap(network string) string { return r.path("servers-" + network) }
+
+// Answered is the file of when the public network last answered; without it, and
+// without bootstrap peers, that network is not expected to be there.
+func (r Repo) Answered() string { return r.path("wan-answered") }
 
 // Exists reports whether the folder holds a repo.
 func (r Repo) Exists() bool {
