@@ -299,7 +299,9 @@ type StatusRequest struct {
 // Held is what a network has of a name.
 type Held struct {
 	Sequence *uint64 // of the newest record found; nil: nobody has any
-	Holders  int     // servers that have it
+	Value    string  `json:",omitempty"` // of that record
+	Holders  int     // servers that have this value under this sequence
+	Other    int     `json:",omitempty"` // servers that have another value under it
 	Older    int     // servers that have an older one
 	Answered int     // servers that answered
 	Error    string  `json:",omitempty"` // why it may be more
@@ -324,10 +326,11 @@ type Status struct {
 	ValidFor int64
 	Expired  bool
 	Origin   string
-	// The last time the record was announced, and the next; nil if never.
+	// The last time this record was announced, and the next time the name is; nil if
+	// never. What was noted of another record of the name is not shown.
 	LastAnnounced *time.Time `json:",omitempty"`
 	NextAnnounce  *time.Time `json:",omitempty"`
-	// Holders is how many servers took it last time; Announced, Of and Networks
+	// Holders is how many servers took this record last time; Announced, Of and Networks
 	// are its receipt, as in Published.
 	Holders   int
 	Announced int
@@ -406,7 +409,7 @@ func (StatusRequest) Text(s Statuses) string {
 			fmt.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
 		}
 		if h := n.Network; h != nil {
-			fmt.Fprintf(tw, "Network:\t%s\n", h.words())
+			fmt.Fprintf(tw, "Network:\t%s\n", h.words(n.Sequence))
 		}
 		if n.Rivals > 0 {
 			fmt.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
@@ -431,10 +434,18 @@ func (s Status) rivalWords() string {
 	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
 }
 
-func (h *Held) words() string {
+// words says it of a record with the given sequence.
+func (h *Held) words(sequence uint64) string {
 	text := fmt.Sprintf("none of %d servers has it", h.Answered)
-	if h.Sequence != nil {
+	switch {
+	case h.Sequence == nil:
+	case *h.Sequence < sequence:
+		text += fmt.Sprintf(", %d have sequence %d", h.Holders, *h.Sequence)
+	default:
 		text = fmt.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
+	}
+	if h.Other > 0 {
+		text += fmt.Sprintf(", %d another value under it", h.Other)
 	}
 	if h.Older > 0 {
 		text += fmt.Sprintf(", %d an older one", h.Older)

@@ -269,7 +269,7 @@ func judge(name ipns.Name, sources []CheckedSource) CheckReport {
 
 // weigh counts who has the newest record.
 func weigh(newest *ipns.Record, sources []CheckedSource) (ok bool, verdict string) {
-	type count struct{ of, have, older int }
+	type count struct{ of, have, other, older int }
 	dhts, web := map[string]*count{}, count{}
 	for _, s := range sources {
 		c := &web
@@ -280,10 +280,14 @@ func weigh(newest *ipns.Record, sources []CheckedSource) (ok bool, verdict strin
 			c = dhts[s.Network]
 		}
 		c.of++
-		switch {
-		case s.rec == nil:
-		case ipns.Compare(s.rec, newest) == 0:
+		if s.rec == nil {
+			continue
+		}
+		switch versionOf(s.rec, newest) {
+		case sameVersion:
 			c.have++
+		case otherValue:
+			c.other++
 		default:
 			c.older++
 		}
@@ -296,6 +300,9 @@ func weigh(newest *ipns.Record, sources []CheckedSource) (ok bool, verdict strin
 			continue
 		}
 		part := fmt.Sprintf("%d of the %d closest servers (%s) hold sequence %d", c.have, c.of, network, newest.Sequence())
+		if c.other > 0 {
+			part += fmt.Sprintf(", %d another value under it", c.other)
+		}
 		if c.older > 0 {
 			part += fmt.Sprintf(", %d an older record", c.older)
 		}

@@ -256,10 +256,15 @@ func (n *Node) NameStatus(ctx context.Context, req rpc.StatusRequest) (rpc.Statu
 		if err != nil {
 			return rpc.Statuses{}, err
 		}
-		s, err := n.status(ctx, e)
-		if err == nil && n.router != nil && !req.Local && !n.offline(ctx) {
-			s.Network = n.held(ctx, e)
+		var held *rpc.Held
+		if n.router != nil && !req.Local && !n.offline(ctx) {
+			held = n.held(ctx, e)
+			if e, err = n.book.Get(ctx, e.Name); err != nil { // it may have found a newer one
+				return rpc.Statuses{}, err
+			}
 		}
+		s, err := n.status(ctx, e)
+		s.Network = held
 		return rpc.Statuses{One: &s}, err
 	}
 	out := rpc.Statuses{Names: []rpc.Status{}}
@@ -308,11 +313,19 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 	if err != nil {
 		return s, err
 	}
-	if !u.LastPut.IsZero() {
-		s.LastAnnounced = &u.LastPut
-	}
 	if !u.Due.IsZero() {
 		s.NextAnnounce = &u.Due
+	}
+	if u.Announced != e.Record.Hash() {
+		// What was noted is another record's. Only that it could not be announced yet
+		// is this one's.
+		if u.Announced == [32]byte{} {
+			s.LastError = u.LastErr
+		}
+		return s, nil
+	}
+	if !u.LastPut.IsZero() {
+		s.LastAnnounced = &u.LastPut
 	}
 	s.Holders, s.LastError = u.Holders, u.LastErr
 	if r, err := publisher.Receipt(u); err == nil {
@@ -325,13 +338,13 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 // askLimit bounds how long a status asks the network.
 const askLimit = 10 * time.Second
 
-// held asks the other servers of the network what they have of a name. What is newer than what is known
-// here enters the Book.
+// held asks the other servers of the network what they have of a name. What is newer
+// than what is known here enters the Book.
 func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	h := &rpc.Held{}
-	var best *ipns.Record
+	var found []*ipns.Record
 	for a, err := range n.router.Search(ctx, e.Name) {
 		if err != nil {
 			h.Error = err.Error()
@@ -341,32 +354,51 @@ func (n *Node) held(ctx context.Context, e recordstore.Entry) *rpc.Held {
 			continue // what this node's own server has says nothing of the others
 		}
 		h.Answered++
-		if a.Record == nil {
-			continue
+		if a.Record != nil {
+			found = append(found, a.Record)
 		}
-		switch {
-		case best == nil || ipns.Compare(a.Record, best) > 0:
-			if best != nil {
-				h.Older += h.Holders
-			}
-			best, h.Holders = a.Record, 1
-		case ipns.Compare(a.Record, best) == 0:
+	}
+	if len(found) == 0 {
+		return h
+	}
+	best := slices.MaxFunc(found, ipns.Compare)
+	for _, rec := range found {
+		switch versionOf(rec, best) {
+		case sameVersion:
 			h.Holders++
+		case otherValue:
+			h.Other++
 		default:
 			h.Older++
 		}
 	}
-	if best == nil {
-		return h
-	}
 	seq := best.Sequence()
-	h.Sequence = &seq
+	h.Sequence, h.Value = &seq, best.Value()
 	if ipns.Compare(best, e.Record) > 0 {
 		if _, err := n.book.Take(ctx, best, names.Entrance{Origin: recordstore.Seen}); err != nil {
 			n.log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
 		}
 	}
 	return h
+}
+
+// version is what a record is to the newest one.
+type version int
+
+const (
+	olderVersion version = iota // of a lower sequence
+	otherValue                  // of the same, with another value: somebody else signs with the key
+	sameVersion                 // it says the same, if not for as long
+)
+
+func versionOf(rec, newest *ipns.Record) version {
+	switch {
+	case rec.Sequence() != newest.Sequence():
+		return olderVersion
+	case rec.Value() != newest.Value():
+		return otherValue
+	}
+	return sameVersion
 }
 
 // routingName reads the key of a raw value: only those of names are served.

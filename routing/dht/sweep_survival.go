@@ -39,7 +39,14 @@ type keeps struct {
 type sample struct {
 	name     ipns.Name
 	sequence uint64
+	value    string
 	at       time.Time
+}
+
+// in reports whether an answer has the record, renewed or not, or a newer one. One
+// with another value under the same sequence is neither.
+func (s sample) in(rec *ipns.Record) bool {
+	return rec != nil && (rec.Sequence() > s.sequence || rec.Sequence() == s.sequence && rec.Value() == s.value)
 }
 
 // sample remembers a record that a server has taken, to ask for it later, unless

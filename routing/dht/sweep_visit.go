@@ -124,7 +124,7 @@ func (r *Router) questions(p peer.ID) []question {
 	}
 	return []question{{pb.NewMessage(pb.Message_GET_VALUE, s.name.RoutingKey(), 0), func(a answer) {
 		rec := r.recordIn(a.msg, s.name)
-		r.keeps.note(s, rec != nil && rec.Sequence() >= s.sequence, time.Now())
+		r.keeps.note(s, s.in(rec), time.Now())
 	}}, neighbours}
 }
 
@@ -158,7 +158,7 @@ func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) 
 		}
 	}
 	if taken != nil {
-		r.keeps.sample(p, sample{taken.Name(), taken.Sequence(), now})
+		r.keeps.sample(p, sample{taken.Name(), taken.Sequence(), taken.Value(), now})
 	}
 	if first := v.outcomes[0]; first.told && err == nil {
 		r.servers.answer(p, first.rtt, now)
