@@ -81,7 +81,7 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	fmt.Fprintln(c.out, "Daemon is ready")
-	d.wait(ctx, c.out, c.restoreSignals)
+	d.wait(ctx, c.out)
 	return nil
 }
 
@@ -182,7 +182,7 @@ func swarmLines(addrs []string) []string {
 }
 
 // wait returns when the daemon is to stop. A second signal ends the process.
-func (d *runningDaemon) wait(ctx context.Context, out io.Writer, restoreSignals func()) {
+func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 	d.tell("READY=1")
 	for {
 		select {
@@ -199,7 +199,6 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer, restoreSignals 
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			fmt.Fprintln(out, "Received interrupt signal, shutting down...")
 			fmt.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
-			restoreSignals()
 		case <-d.node.Stopping():
 		}
 		d.tell("STOPPING=1")

@@ -46,7 +46,6 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	ctx, stop := interrupted(context.Background())
 	defer stop()
-	c.restoreSignals = stop
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -61,9 +60,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 // cli is one run of the program: its input and output and the global flags.
 type cli struct {
-	in             io.Reader
-	out, errOut    io.Writer
-	restoreSignals func() // a signal from now on ends the process
+	in          io.Reader
+	out, errOut io.Writer
 
 	enc      string
 	json     bool
@@ -199,7 +197,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Node) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	n, err := daemon.New(ctx, r, daemon.Options{Offline: true})
+	n, err := daemon.New(ctx, r, daemon.Options{Offline: true, ReadOnFull: true})
 	if err != nil {
 		return err
 	}

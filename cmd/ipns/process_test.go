@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,4 +171,53 @@ func inline(t *testing.T, content string) string {
 		t.Fatal(err)
 	}
 	return "/ipfs/" + cid.NewCidV1(cid.Raw, hash).String()
+}
+
+// TestSecondInterruptEndsAnything interrupts a command that cannot see its context
+// end: it waits for its input.
+func TestSecondInterruptEndsAnything(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "repo")
+	runIpns(t, repo, "init", "--profile", "test")
+	cmd := ipnsCommand(t, repo, "add")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	// The lock says that the command has begun, and so hears signals.
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		lock, err := os.OpenFile(filepath.Join(repo, "repo.lock"), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		lock.Close()
+		if err != nil {
+			break
+		}
+		if time.Since(begin) > readyTimeout {
+			t.Fatal("the command does not begin")
+		}
+	}
+	for range 2 {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // or the kernel makes one of two
+	}
+	select {
+	case <-done:
+		if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(readyTimeout):
+		_ = cmd.Process.Kill()
+		<-done
+		t.Fatal("two interrupts did not end it")
+	}
 }

@@ -8,19 +8,48 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
+// exitSignal and the number of the signal is the exit code of a process that was
+// told twice to stop, as shells count.
+const exitSignal = 128
+
 // interrupted makes a context that ends with a signal to stop; a second one ends
-// the process. The end of the terminal is such a signal, unless nohup has said
+// the process, whatever it waits for. The end of the terminal is such a signal, unless nohup has said
 // otherwise, or the process is a service of systemd, to which it means reload.
 func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) && notifySocket() == "" {
 		signals = append(signals, syscall.SIGHUP)
 	}
-	return signal.NotifyContext(ctx, signals...)
+	ctx, cancel := context.WithCancel(ctx)
+	came := make(chan os.Signal, 2)
+	signal.Notify(came, signals...)
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for told := false; ; told = true {
+			select {
+			case s := <-came:
+				// A terminal that closes may tell it twice.
+				if told && s != syscall.SIGHUP {
+					os.Exit(exitSignal + int(s.(syscall.Signal)))
+				}
+				cancel()
+			case <-over:
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		signal.Stop(came)
+		close(over)
+		watching.Wait()
+		cancel()
+	}
 }
 
 // reloads has an element when a service is to read its config again. stop ends

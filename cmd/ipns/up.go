@@ -163,7 +163,7 @@ func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon
 		fmt.Fprintf(c.errOut, "Reachability: %s\n", d.node.Reachability())
 	}
 	fmt.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
-	d.wait(ctx, c.errOut, c.restoreSignals)
+	d.wait(ctx, c.errOut)
 	return nil
 }
 
