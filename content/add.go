@@ -148,7 +148,7 @@ func (a *importer) finishRoot(root Added) error {
 				return fmt.Errorf("pin %s: %w", root.CID, err)
 			}
 		}
-		if err := a.store.Sync(); err != nil {
+		if err := a.store.Sync(a.ctx); err != nil {
 			return err
 		}
 		if a.opts.Pin {

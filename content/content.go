@@ -49,6 +49,8 @@ const (
 type Options struct {
 	// DB holds blocks and pins. The Store does not close it. Required.
 	DB *pebble.DB
+	// Writes is what all writes to DB pass through. nil: nothing.
+	Writes Writes
 	// Host connects the Store with other nodes. nil: the Store is offline.
 	Host host.Host
 	// Router finds who has a block and announces that we have it; it may also be an [Announcer].
@@ -63,7 +65,6 @@ type Options struct {
 
 // Store holds blocks and pins. Its methods may be called from several goroutines at once, none after [Store.Close].
 type Store struct {
-	db       *pebble.DB
 	router   routing.ContentRouting // nil: offline or no router
 	log      *slog.Logger
 	blocks   blockservice.BlockService
@@ -80,11 +81,11 @@ type Store struct {
 
 // Open makes a Store over o.DB and, with a host, connects it with other nodes.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	ds, err := Datastore(o.DB)
+	ds, err := Datastore(o.DB, o.Writes)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: o.DB, ds: ds, log: o.Log}
+	s := &Store{ds: ds, log: o.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -135,17 +136,22 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 
 // Sync returns when all that was written to the Store before is on disk. [Store.Add] and the pin methods call it
 // themselves.
-func (s *Store) Sync() error {
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+func (s *Store) Sync(ctx context.Context) error {
+	if err := s.ds.Sync(ctx, datastore.NewKey("/")); err != nil {
 		return fmt.Errorf("write blocks to disk: %w", err)
 	}
 	return nil
 }
+
+// closeTimeout bounds how long Close waits for a disk that does not answer.
+const closeTimeout = 5 * time.Second
 
 // Close ends announcements, exchange and pinner, in this order, and makes all durable. Host, router and database stay
 // open and are to be closed after it.
 func (s *Store) Close() error {
 	s.stop()
 	s.announcing.Wait()
-	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(), s.ds.Close())
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(ctx), s.ds.Close())
 }

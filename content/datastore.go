@@ -14,13 +14,20 @@ import (
 // Datastore shows db as a datastore, for a [Store] and for others that need one, such as a DHT. Its keys begin with
 // '/'. Writes are durable only after a Sync. Its Close leaves db open, since it belongs to the caller: it waits for
 // the reads and writes that are going on, and fails those that come later. Queries must be ended before.
-func Datastore(db *pebble.DB) (datastore.Batching, error) {
+//
+// What it writes passes through w; nil: it is written as it comes.
+func Datastore(db *pebble.DB, w Writes) (datastore.Batching, error) {
 	d, err := pebbleds.NewDatastore("", pebbleds.WithPebbleDB(db))
 	if err != nil {
 		return nil, fmt.Errorf("datastore over pebble: %w", err)
 	}
-	return &shared{Datastore: d}, nil
+	return &shared{Datastore: d, writes: w}, nil
 }
+
+// Writes runs a write to the database. It may refuse it, and it may return before
+// the write is over, with an error: what the write uses then belongs to it.
+// Whoever closes the database waits for it.
+type Writes func(ctx context.Context, write func() error) error
 
 var errClosed = errors.New("datastore is closed")
 
@@ -29,6 +36,7 @@ var errClosed = errors.New("datastore is closed")
 // files fetches ahead, and does not wait for that when it is closed itself.
 type shared struct {
 	*pebbleds.Datastore
+	writes Writes // nil: none
 
 	mu     sync.RWMutex // held for reading by all that goes on; guards closed
 	closed bool
@@ -78,20 +86,53 @@ func (s *shared) GetSize(ctx context.Context, key datastore.Key) (int, error) {
 	return s.Datastore.GetSize(ctx, key)
 }
 
-func (s *shared) Put(ctx context.Context, key datastore.Key, value []byte) error {
-	leave, err := s.enter()
-	if err != nil {
-		return err
+// write runs what writes to the database. Close waits for it only if nobody else
+// does: it must not wait for a disk that is full.
+func (s *shared) write(ctx context.Context, f func() error) error {
+	if s.writes == nil {
+		leave, err := s.enter()
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return f()
 	}
-	defer leave()
-	return s.Datastore.Put(ctx, key, value)
+	return s.writes(ctx, func() error {
+		leave, err := s.enter()
+		if err != nil {
+			return err
+		}
+		leave()
+		return f()
+	})
+}
+
+func (s *shared) Put(ctx context.Context, key datastore.Key, value []byte) error {
+	return s.write(ctx, func() error { return s.Datastore.Put(ctx, key, value) })
 }
 
 func (s *shared) Delete(ctx context.Context, key datastore.Key) error {
-	leave, err := s.enter()
+	return s.write(ctx, func() error { return s.Datastore.Delete(ctx, key) })
+}
+
+func (s *shared) Sync(ctx context.Context, prefix datastore.Key) error {
+	return s.write(ctx, func() error { return s.Datastore.Sync(ctx, prefix) })
+}
+
+func (s *shared) Batch(ctx context.Context) (datastore.Batch, error) {
+	b, err := s.Datastore.Batch(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer leave()
-	return s.Datastore.Delete(ctx, key)
+	return batch{b, s}, nil
+}
+
+// batch is written when it is committed.
+type batch struct {
+	datastore.Batch
+	to *shared
+}
+
+func (b batch) Commit(ctx context.Context) error {
+	return b.to.write(ctx, func() error { return b.Batch.Commit(ctx) })
 }

@@ -67,7 +67,7 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 	if err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	if err := s.Sync(); err != nil {
+	if err := s.Sync(ctx); err != nil {
 		return err
 	}
 	s.pinned(c)
@@ -96,7 +96,7 @@ func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
 		}
 		return fmt.Errorf("unpin: %w", err)
 	}
-	return s.Sync()
+	return s.Sync(ctx)
 }
 
 // PinOf tells how c is pinned, if it is pinned as t: [ErrNotPinned] otherwise. To answer for indirect pins it reads

@@ -41,7 +41,7 @@ var (
 	// ErrFull says that the store has no room to write. Reading goes on, nothing
 	// that was acknowledged is lost, and writing resumes by itself once there is
 	// room again.
-	ErrFull = errors.New("no space left for records")
+	ErrFull = errors.New("no space left on disk")
 
 	// ErrDoubt says that a write may yet become durable: the outcome is known when
 	// the entry can be swapped again.

@@ -129,7 +129,7 @@ func (d *daemon) fill(ctx context.Context, count int, turn time.Duration) (err e
 		}
 	}
 	disk := &store.Disk{Dir: d.repo.Database()}
-	db, err := store.OpenDB(disk, nil)
+	db, err := store.OpenDB(ctx, disk, nil)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func value(n int) string {
 func ours(t testing.TB) contender {
 	dir := t.TempDir()
 	disk := &store.Disk{Dir: filepath.Join(dir, "db")}
-	db, err := store.OpenDB(disk, nil)
+	db, err := store.OpenDB(t.Context(), disk, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func openStore() (*store, error) {
 		return nil, err
 	}
 	disk := &pebble.Disk{Dir: filepath.Join(dir, "db")}
-	db, err := pebble.OpenDB(disk, nil)
+	db, err := pebble.OpenDB(context.Background(), disk, nil)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -70,7 +71,11 @@ func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOption
 		return err
 	}
 	fmt.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
-	return daemon.Init(ctx, r, config)
+	err = daemon.Init(ctx, r, config)
+	if errors.Is(err, fs.ErrExist) {
+		return errRepoExists
+	}
+	return err
 }
 
 // newIdentity makes the key of a node.

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -42,6 +43,9 @@ import (
 type Options struct {
 	// Offline makes a node without a host.
 	Offline bool
+	// ReadOnFull makes a node that reads on a disk that is full, and refuses to
+	// write, instead of none: for a single command.
+	ReadOnFull bool
 	// Bootstrap are more peers to join the networks by, as multiaddrs.
 	Bootstrap []string
 	// Routing replaces the config's Routing.Type, unless it is empty.
@@ -93,6 +97,7 @@ type Node struct {
 	stopping chan struct{} // closed by Shutdown
 	stopOnce sync.Once
 	stop     context.CancelFunc // ends what runs in the background
+	silence  context.CancelFunc // ends the announcements, which get some time after stop
 	running  sync.WaitGroup
 	closers  []func() error // in the order of opening
 }
@@ -116,18 +121,21 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
-	if err := n.open(ctx, life, o); err != nil {
+	announcing, silence := context.WithCancel(context.WithoutCancel(ctx))
+	n.silence = silence
+	if err := n.open(ctx, life, announcing, o); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-// open opens the parts, each upon those before it. life ends with Close.
-func (n *Node) open(ctx, life context.Context, o Options) error {
+// open opens the parts, each upon those before it. life ends when Close begins,
+// announcing when Close has waited for the announcements.
+func (n *Node) open(ctx, life, announcing context.Context, o Options) error {
 	if err := n.openKeys(); err != nil {
 		return err
 	}
-	if err := n.openDatabase(); err != nil {
+	if err := n.openDatabase(ctx, life, o); err != nil {
 		return err
 	}
 	if !o.Offline {
@@ -151,7 +159,7 @@ func (n *Node) open(ctx, life context.Context, o Options) error {
 		joined := make(chan struct{}, 1)
 		n.republisher.Joined = joined
 		n.background(func() { n.tellJoined(life, joined) })
-		n.background(func() { n.ended("announcing names", n.publisher.Run(life)) })
+		n.background(func() { n.ended("announcing names", n.publisher.Run(announcing)) })
 		n.background(func() { n.ended("republishing", n.republisher.Run(life)) })
 	}
 	return nil
@@ -195,6 +203,7 @@ func (n *Node) openNames() error {
 		Lifetime:  time.Duration(n.config.Ipns.RecordLifetime),
 	}
 	n.onClose(func() error {
+		defer n.silence()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		// What could not be announced in this time is announced after the next
@@ -265,15 +274,45 @@ func (n *Node) background(f func()) { n.running.Go(f) }
 // onClose adds what Close closes: what was opened last is closed first.
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
-// Close stops the node and waits until it has stopped.
+// errStuck says that what runs in the background does not end.
+var errStuck = errors.New("something in the background does not end: the database stays open until the process ends, and nothing that was stored is lost")
+
+// Close stops the node and waits until it has stopped. What a full disk holds up
+// it leaves to the end of the process: the next start reads the log.
 func (n *Node) Close() error {
 	n.stop()
+	defer n.silence()
 	var errs []error
 	for i := len(n.closers) - 1; i >= 0; i-- {
-		errs = append(errs, n.closers[i]())
+		err := n.closers[i]()
+		if errors.Is(err, recordstore.ErrFull) {
+			n.log.Warn("closing on a full disk", "err", err)
+			continue
+		}
+		errs = append(errs, err)
+		if errors.Is(err, errStuck) {
+			break
+		}
 	}
 	n.closers = nil
 	return errors.Join(errs...)
+}
+
+// waitForBackground returns when all that runs in the background has ended.
+func (n *Node) waitForBackground() error {
+	over := make(chan struct{})
+	go func() { // ends with the last of it
+		n.running.Wait()
+		close(over)
+	}()
+	limit := time.NewTimer(closeTimeout)
+	defer limit.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-limit.C:
+		return errStuck
+	}
 }
 
 // Stopping is closed when somebody has asked the node to stop.
@@ -311,24 +350,51 @@ func (n *Node) openKeys() error {
 	return nil
 }
 
-func (n *Node) openDatabase() error {
+func (n *Node) openDatabase(ctx, life context.Context, o Options) (err error) {
 	n.disk = &store.Disk{Dir: n.repo.Database()}
-	db, err := store.OpenDB(n.disk, n.log)
-	if err != nil {
+	if n.db, err = openDB(ctx, n.disk, n.log, o.ReadOnFull); err != nil {
 		return err
 	}
-	n.db = db
-	n.onClose(db.Close)
-	n.records, err = store.New(db, store.Options{Disk: n.disk, Log: n.log, Witness: n.repo.Database() + ".witness", Outside: witnessPlaces()})
+	n.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return store.CloseDB(ctx, n.disk, n.db)
+	})
+	n.records, err = store.New(n.db, store.Options{Disk: n.disk, Log: n.log, Witness: witness(n.repo), Outside: witnessPlaces()})
 	if err != nil {
 		return err
 	}
 	n.onClose(n.records.Close)
 	// Above this, what runs in the background may still use the records; the
 	// networks that start more of it are closed before.
-	n.onClose(func() error { n.running.Wait(); return nil })
+	n.onClose(n.waitForBackground)
+	n.background(func() { n.stopWithDatabase(life) })
 	n.book = &names.Book{Store: n.records}
 	return nil
+}
+
+func openDB(ctx context.Context, disk *store.Disk, log *slog.Logger, readOnFull bool) (*pebble.DB, error) {
+	db, err := store.OpenDB(ctx, disk, log)
+	if !readOnFull || !errors.Is(err, recordstore.ErrFull) {
+		return db, err
+	}
+	db, rerr := store.ReadDB(disk, log)
+	if rerr != nil {
+		return nil, errors.Join(err, rerr)
+	}
+	return db, nil
+}
+
+func witness(r repo.Repo) string { return r.Database() + ".witness" }
+
+// stopWithDatabase stops the node when the database cannot be written any more:
+// only the next start can tell what is on disk.
+func (n *Node) stopWithDatabase(life context.Context) {
+	select {
+	case <-n.disk.Failed():
+		n.stopOnce.Do(func() { close(n.stopping) })
+	case <-life.Done():
+	}
 }
 
 func (n *Node) openNetwork(ctx context.Context, o Options) error {
@@ -358,7 +424,7 @@ func (n *Node) openDHT(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	datastore, err := content.Datastore(n.db)
+	datastore, err := content.Datastore(n.db, n.disk.Spare)
 	if err != nil {
 		return err
 	}
@@ -414,7 +480,7 @@ func (n *Node) heard(name ipns.Name, raw []byte) {
 }
 
 func (n *Node) openContent(ctx context.Context) error {
-	o := content.Options{DB: n.db, Host: n.host, Log: n.log}
+	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.host, Log: n.log}
 	if n.dht != nil {
 		o.Router = joiningContent{n.dht.Dual, n}
 	}
@@ -427,19 +493,49 @@ func (n *Node) openContent(ctx context.Context) error {
 }
 
 // Init makes a repo with the given config, whose key has never been published
-// under.
-func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
-	if err := r.Create(c); err != nil {
+// under. It fails with [fs.ErrExist] if there is one already.
+//
+// The entry of the name comes first and the config last: a crash before that
+// leaves no repo but an entry that nobody uses, and the next Init makes the rest.
+func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
+	name, err := ipns.ParseName(c.Identity.PeerID)
+	if err != nil {
+		return fmt.Errorf("make a repo: %w", err)
+	}
+	if err := r.Make(); err != nil {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, _, err := r.LockOrAPI(ctx)
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	n, err := New(ctx, r, Options{Offline: true})
+	if lock == nil || r.Exists() {
+		return errors.Join(&fs.PathError{Op: "make repo", Path: string(r), Err: fs.ErrExist}, lock.Unlock())
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if err := createEntry(ctx, r, name); err != nil {
+		return fmt.Errorf("make a repo in %s: %w", string(r), err)
+	}
+	return r.Create(c)
+}
+
+// createEntry notes that nothing was ever published under the name.
+func createEntry(ctx context.Context, r repo.Repo, name ipns.Name) (err error) {
+	disk := &store.Disk{Dir: r.Database()}
+	log := slog.New(slog.DiscardHandler)
+	db, err := store.OpenDB(ctx, disk, log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(n.book.Create(ctx, n.name), n.Close())
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, store.CloseDB(ctx, disk, db))
+	}()
+	records, err := store.New(db, store.Options{Disk: disk, Log: log, Witness: witness(r), Outside: witnessPlaces()})
+	if err != nil {
+		return err
+	}
+	book := &names.Book{Store: records}
+	return errors.Join(book.Create(ctx, name), records.Close())
 }

@@ -19,7 +19,11 @@ type Lock struct{ f *os.File }
 func (r Repo) Lock() (*Lock, error) {
 	f, err := os.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the repo: %w", err)
+		// Locking needs no space and no right to write, if the file is there.
+		var rerr error
+		if f, rerr = os.Open(r.path(lockFile)); rerr != nil {
+			return nil, fmt.Errorf("lock the repo: %w", err)
+		}
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
@@ -32,8 +36,13 @@ func (r Repo) Lock() (*Lock, error) {
 	return &Lock{f: f}, nil
 }
 
-// Unlock gives the repo back.
-func (l *Lock) Unlock() error { return l.f.Close() }
+// Unlock gives the repo back; a nil Lock has none.
+func (l *Lock) Unlock() error {
+	if l == nil {
+		return nil
+	}
+	return l.f.Close()
+}
 
 // lockWait bounds how long a command waits for another one to finish with the
 // repo. A daemon that holds it longer than this has written its api file.

@@ -117,18 +117,26 @@ func (r Repo) Check() error {
 	return nil
 }
 
-// Create makes the folder a repo with the given config. It fails with
-// [fs.ErrExist] if there is one already, and then has changed nothing. The
-// config is written last: without it there is no repo.
-func (r Repo) Create(c Config) error {
-	if r.Exists() {
-		return &fs.PathError{Op: "create repo", Path: string(r), Err: fs.ErrExist}
-	}
+// Make makes the folders of a repo: without a config they hold none yet.
+func (r Repo) Make() error {
 	if err := os.MkdirAll(string(r), 0o755); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
 	if err := os.MkdirAll(r.Keystore(), 0o700); err != nil {
 		return fmt.Errorf("create repo: %w", err)
+	}
+	return nil
+}
+
+// Create makes the folder a repo with the given config. It fails with
+// [fs.ErrExist] if there is one already, whose config it never replaces. The
+// config is written last: without it there is no repo.
+func (r Repo) Create(c Config) error {
+	if r.Exists() {
+		return &fs.PathError{Op: "create repo", Path: string(r), Err: fs.ErrExist}
+	}
+	if err := r.Make(); err != nil {
+		return err
 	}
 	if err := WriteFile(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
 		return fmt.Errorf("create repo: %w", err)
@@ -137,7 +145,8 @@ func (r Repo) Create(c Config) error {
 	if err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
-	if err := WriteFile(r.path(configFile), b, 0o600); err != nil {
+	// A link, unlike a rename, never replaces a file.
+	if err := placeFile(r.path(configFile), b, 0o600, os.Link); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
 	return nil
@@ -167,6 +176,12 @@ func (r Repo) Clean() error {
 // WriteFile replaces the file as a whole: after a crash there is the old
 // content or the new one. It is on disk when WriteFile returns.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return placeFile(path, data, perm, os.Rename)
+}
+
+// placeFile writes a file under another name and has place put it where it
+// belongs.
+func placeFile(path string, data []byte, perm fs.FileMode, place func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, tempPrefix+filepath.Base(path)+"-*")
 	if err != nil {
@@ -184,7 +199,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = place(f.Name(), path)
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package pebble_test
 
 import (
+	"context"
 	"flag"
 	"log/slog"
 	"math/rand/v2"
@@ -30,7 +31,7 @@ type machine struct {
 
 func start(mem *vfs.MemFS, fs vfs.FS) (*machine, error) {
 	disk := &ours.Disk{Dir: "db", FS: fs, Reserve: -1}
-	db, err := ours.OpenDB(disk, silent)
+	db, err := ours.OpenDB(context.Background(), disk, silent)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,16 +12,23 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/goipns/ipns/recordstore"
 )
 
 // DefaultReserve is the free space, in bytes, below which a Store refuses to
-// write.
+// write, on a disk that is not small.
 const DefaultReserve = 64 << 20
 
 const (
+	reserveShare = 10      // a small disk keeps one part in so many free
+	openCost     = 2 << 20 // bytes that opening writes, besides what is in the log
+
 	fullPoll  = 50 * time.Millisecond  // how often a full disk is looked at
 	cacheSize = 64 << 20               // bytes of blocks that a database keeps in memory
 	usageKeep = 100 * time.Millisecond // how long a figure of free space is believed
+
+	logSuffix = ".log"
 )
 
 // Disk is where a database lives, and what keeps a full disk from being the end
@@ -29,44 +37,111 @@ const (
 // refuses new writes with recordstore.ErrFull meanwhile, and goes on reading.
 // Nothing has to be restarted when there is space again.
 //
+// Nobody waits with it: whoever writes through Do, opens with OpenDB or closes
+// with CloseDB is told ErrFull, and what has begun goes on behind. The process
+// may end meanwhile.
+//
 // A failed fsync is never tried again: what the kernel did with the data is then
-// unknown, so the process must end and read what is on disk.
+// unknown. Failed tells of it; the process must end and read what is on disk.
 type Disk struct {
 	// Dir is the directory of the database.
 	Dir string
 	// FS holds it; nil: the file system of the machine.
 	FS vfs.FS
 	// Reserve is the free space, in bytes, below which a Store refuses to write;
-	// 0: DefaultReserve, negative: none.
+	// 0: DefaultReserve, or a tenth of a disk that is smaller than ten times that;
+	// negative: none.
 	Reserve int64
 
-	log *slog.Logger // set by OpenDB
+	log      *slog.Logger // set by OpenDB and ReadDB
+	readOnly bool         // set by ReadDB
 
 	mu      sync.Mutex // guards all below
 	waiting int        // writes that found no space
 	full    chan struct{}
-	free    int64     // when it was last asked
-	asked   time.Time // when that was
+	going   int           // writes that have begun and are not over
+	quiet   chan struct{} // closed when there are none; nil: nobody waits for that
+	space   vfs.DiskUsage // when it was last asked
+	gone    error         // what was wrong with the files then
+	asked   time.Time     // when that was
+	logName string        // of the log that is written to
+	logFile uint64        // its identity; 0: unknown
+	dead    chan struct{}
+	died    error // why
 }
 
 // OpenDB opens the database of a disk, making it if there is none, with the
-// options that a record store needs. It logs to log, nil: slog.Default(). On a
-// full disk it waits, as every write does. The caller closes the database.
-func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
+// options that a record store needs. It logs to log, nil: slog.Default(). Where
+// there is too little space it returns recordstore.ErrFull and has changed
+// nothing. The caller closes the database with CloseDB.
+func OpenDB(ctx context.Context, d *Disk, log *slog.Logger) (*pebble.DB, error) {
+	d.use(log)
+	db, err := d.openInTime(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
+	}
+	return db, nil
+}
+
+// ReadDB opens the database of a disk for reading alone. That writes nothing and
+// needs no space; every write is refused with recordstore.ErrFull.
+func ReadDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
+	d.use(log)
+	d.readOnly = true
+	db, err := d.open()
+	if err != nil {
+		return nil, fmt.Errorf("read the database %s: %w", d.Dir, err)
+	}
+	return db, nil
+}
+
+func (d *Disk) use(log *slog.Logger) {
 	if log == nil {
 		log = slog.Default()
 	}
 	d.log = log
-	if err := d.setAside(); err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
+}
+
+// openInTime opens the database unless there is too little space. On a disk that
+// fills up meanwhile it is given up, and closed when it is open after all.
+func (d *Disk) openInTime(ctx context.Context) (*pebble.DB, error) {
+	if err := d.roomToOpen(); err != nil {
+		return nil, err
 	}
+	if err := d.setAside(); err != nil {
+		return nil, err
+	}
+	var db *pebble.DB
+	done := d.start(func() (err error) { db, err = d.open(); return err })
+	err := d.await(ctx, done)
+	if !errors.Is(err, recordstore.ErrDoubt) {
+		return db, err
+	}
+	d.start(func() error {
+		if <-done == nil {
+			return db.Close()
+		}
+		return nil
+	})
+	switch {
+	case d.cause() != nil:
+		return nil, d.cause()
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, d.fullError()
+}
+
+func (d *Disk) open() (*pebble.DB, error) {
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the database holds it
+	log := d.log
 	o := &pebble.Options{
 		Cache:              cache,
 		FS:                 diskFS{FS: d.fs(), disk: d},
+		ReadOnly:           d.readOnly,
 		FormatMajorVersion: pebble.FormatNewest,
-		Logger:             logger{log},
+		Logger:             logger{d},
 		EventListener: &pebble.EventListener{
 			// By default one bad block ends the process; here the names in it are
 			// reported and left out, and the others go on.
@@ -80,25 +155,37 @@ func OpenDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 		// Most names that are asked for are not here.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	db, err := pebble.Open(d.Dir, o)
-	if err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
+	return pebble.Open(d.Dir, o)
+}
+
+// CloseDB closes the database of a disk, after the writes that are going on. If
+// they find no space it returns recordstore.ErrFull and leaves the database to the
+// end of the process: what was acknowledged is in the log, which the next start
+// reads.
+func CloseDB(ctx context.Context, d *Disk, db *pebble.DB) error {
+	err := d.settle(ctx)
+	if err == nil {
+		err = d.await(ctx, d.start(db.Close))
 	}
-	return db, nil
+	if err != nil {
+		return fmt.Errorf("close the database %s: %w", d.Dir, err)
+	}
+	return nil
 }
 
 // logger passes on what an operator should see. Pebble goes on after Fatalf as if
 // the write had succeeded, so it must not return.
-type logger struct{ log *slog.Logger }
+type logger struct{ disk *Disk }
 
 func (logger) Infof(string, ...any) {}
 
 func (l logger) Errorf(format string, args ...any) {
-	l.log.Error("database: " + fmt.Sprintf(format, args...))
+	l.disk.log.Error("database: " + fmt.Sprintf(format, args...))
 }
 
-func (logger) Fatalf(format string, args ...any) {
-	panic("database: " + fmt.Sprintf(format, args...))
+func (l logger) Fatalf(format string, args ...any) {
+	l.disk.fail(fmt.Errorf("the database cannot go on: "+format, args...))
+	select {} // until the process ends
 }
 
 func (d *Disk) fs() vfs.FS {
@@ -108,159 +195,61 @@ func (d *Disk) fs() vfs.FS {
 	return d.FS
 }
 
-// Full reports whether there is too little space to write.
-func (d *Disk) Full() bool {
-	return d.lacks(1)
-}
-
-// Scarce reports whether less is free than twice the reserve: what strangers send
-// is not worth the space then, which is left to the Store.
-func (d *Disk) Scarce() bool {
-	return d.lacks(2)
-}
-
-// lacks reports whether less is free than so many reserves.
-func (d *Disk) lacks(reserves int64) bool {
+// Failed returns a channel that is closed when the database can write no more,
+// for another reason than a full disk.
+func (d *Disk) Failed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.waiting > 0 {
-		return true
+	if d.dead == nil {
+		d.dead = make(chan struct{})
 	}
-	reserve := d.Reserve
-	if reserve == 0 {
-		reserve = DefaultReserve
-	}
-	return reserve > 0 && d.available() < reserves*reserve
+	return d.dead
 }
 
-// available returns the free space in bytes. Call with mu held.
-func (d *Disk) available() int64 {
-	if now := time.Now(); now.Sub(d.asked) > usageKeep || now.Before(d.asked) {
-		d.asked = now
-		d.free = 1<<63 - 1
-		if u, err := d.fs().GetDiskUsage(d.Dir); err == nil {
-			d.free = int64(min(u.AvailBytes, 1<<63-1))
-		}
-	}
-	return d.free
-}
-
-// filling returns a channel that is closed when a write finds no space.
-func (d *Disk) filling() <-chan struct{} {
+func (d *Disk) fail(err error) {
+	failed := d.Failed()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.full == nil {
-		d.full = make(chan struct{})
-		if d.waiting > 0 {
-			close(d.full)
-		}
+	select {
+	case <-failed:
+	default:
+		d.died = err
+		d.log.Error("database: nothing can be written any more; end the process, the next one reads what is on disk", "error", err)
+		close(d.dead)
 	}
-	return d.full
 }
 
-// retry does f until it finds space. It is told how it ended.
-func (d *Disk) retry(f func() error) error {
-	err := f()
-	if !vfs.IsNoSpaceError(err) {
-		return err
-	}
+// setLog notes to which file the database writes its log.
+func (d *Disk) setLog(name string, id uint64) {
 	d.mu.Lock()
-	if d.waiting++; d.waiting == 1 {
-		d.log.Error("no space left on disk: nothing is written until there is some", "dir", d.Dir)
-		if d.full != nil {
-			close(d.full)
-		}
-	}
-	d.mu.Unlock()
-	for vfs.IsNoSpaceError(err) {
-		time.Sleep(fullPoll)
-		err = f()
-	}
+	defer d.mu.Unlock()
+	d.logName, d.logFile = name, id
+}
+
+// present returns an error if the log is no longer where it was made: somebody
+// has deleted or moved the database, and what is written is lost with the process.
+func (d *Disk) present() error {
 	d.mu.Lock()
-	if d.waiting--; d.waiting == 0 {
-		d.full, d.asked = nil, time.Time{}
-		d.log.Info("there is space on disk again", "dir", d.Dir)
+	defer d.mu.Unlock()
+	d.gone = d.check()
+	return d.gone
+}
+
+// check is present for who holds mu. A log is deleted only after setLog was told
+// of the next one.
+func (d *Disk) check() error {
+	if d.logFile == 0 {
+		return nil
 	}
-	d.mu.Unlock()
-	return err
-}
-
-// diskFS is a file system on which writes wait for space.
-type diskFS struct {
-	vfs.FS
-	disk *Disk
-}
-
-func (f diskFS) Unwrap() vfs.FS { return f.FS }
-
-func (f diskFS) file(open func() (vfs.File, error)) (file vfs.File, err error) {
-	err = f.disk.retry(func() error { file, err = open(); return err })
-	if err != nil {
-		return nil, err
+	f, err := d.fs().Open(d.logName)
+	switch {
+	case err == nil:
+		defer f.Close()
+		if now := identity(f); now == 0 || now == d.logFile {
+			return nil
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil // too many open files say nothing of this one
 	}
-	return diskFile{File: file, disk: f.disk}, nil
-}
-
-func (f diskFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.file(func() (vfs.File, error) { return f.FS.Create(name, c) })
-}
-
-func (f diskFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return f.file(func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
-}
-
-// ReuseForWrite writes over an old log, which saves the file system from growing
-// a file at every sync. If there is no space for that, it makes a new one.
-func (f diskFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	file, err := f.FS.ReuseForWrite(oldname, newname, c)
-	if err == nil {
-		return diskFile{File: file, disk: f.disk}, nil
-	}
-	if !vfs.IsNoSpaceError(err) {
-		return nil, err
-	}
-	if err := f.FS.Remove(oldname); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	return f.Create(newname, c)
-}
-
-func (f diskFS) Link(oldname, newname string) error {
-	return f.disk.retry(func() error { return f.FS.Link(oldname, newname) })
-}
-
-func (f diskFS) Rename(oldname, newname string) error {
-	return f.disk.retry(func() error { return f.FS.Rename(oldname, newname) })
-}
-
-func (f diskFS) MkdirAll(dir string, perm os.FileMode) error {
-	return f.disk.retry(func() error { return f.FS.MkdirAll(dir, perm) })
-}
-
-// diskFile is a file whose writes wait for space.
-type diskFile struct {
-	vfs.File
-	disk *Disk
-}
-
-func (f diskFile) Write(p []byte) (n int, err error) {
-	err = f.disk.retry(func() error {
-		m, err := f.File.Write(p[n:]) // what fitted stays written
-		n += m
-		return err
-	})
-	return n, err
-}
-
-func (f diskFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.disk.retry(func() error {
-		m, err := f.File.WriteAt(p[n:], off+int64(n))
-		n += m
-		return err
-	})
-	return n, err
-}
-
-func (f diskFile) Preallocate(offset, length int64) error {
-	return f.disk.retry(func() error { return f.File.Preallocate(offset, length) })
+	return fmt.Errorf("the database %s was deleted or moved away: stop this process and restore it", d.Dir)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestR13RealFullDisk(t *testing.T) {
 	}
 	defer syscall.Unmount(dir, syscall.MNT_DETACH)
 	disk := &ours.Disk{Dir: filepath.Join(dir, "db"), Reserve: 4 << 20}
-	db, err := ours.OpenDB(disk, silent)
+	db, err := ours.OpenDB(t.Context(), disk, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,4 +81,68 @@ func fill(path string) error {
 		}
 	}
 	return nil
+}
+
+// TestFullDiskIsReadWithoutSpace opens the store of a process that was killed, on
+// a disk on which nothing can be written.
+func TestFullDiskIsReadWithoutSpace(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Skipf("cannot mount a small file system: %v", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	path, l := filepath.Join(dir, "db"), newLedger(t, 3)
+	disk := &ours.Disk{Dir: path}
+	db, err := ours.OpenDB(t.Context(), disk, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ours.New(db, ours.Options{Disk: disk, Log: silent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.again(t, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil { // and not the store: all is in the log
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	if err := fill(ballast); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if _, err := ours.OpenDB(t.Context(), &ours.Disk{Dir: path}, silent); !errors.Is(err, recordstore.ErrFull) || !strings.Contains(err.Error(), "bytes") {
+		t.Fatalf("opening on a full disk: %v", err)
+	}
+	disk = &ours.Disk{Dir: path}
+	if db, err = ours.ReadDB(disk, silent); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = ours.New(db, ours.Options{Disk: disk, Log: silent, Witness: path + ".witness"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(s); err != nil {
+		t.Error(err)
+	}
+	if err := l.swap(t, s, 0); !errors.Is(err, recordstore.ErrFull) {
+		t.Errorf("writing: %v", err)
+	}
+	if err := errors.Join(s.Close(), ours.CloseDB(t.Context(), disk, db)); err != nil {
+		t.Error(err)
+	}
+	t.Logf("refused, read and closed on a full disk in %v", time.Since(begin).Round(time.Millisecond))
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	disk = &ours.Disk{Dir: path}
+	if db, err = ours.OpenDB(t.Context(), disk, silent); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = ours.New(db, ours.Options{Disk: disk, Log: silent}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.again(t, s), s.Close(), db.Close()); err != nil {
+		t.Error(err)
+	}
 }

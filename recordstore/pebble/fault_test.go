@@ -141,7 +141,7 @@ func TestR14ErrorAtEachCall(t *testing.T) {
 		}
 		runs++
 		disk := &ours.Disk{Dir: dir, Reserve: -1}
-		db, err := ours.OpenDB(disk, silent)
+		db, err := ours.OpenDB(t.Context(), disk, silent)
 		if err != nil {
 			t.Fatalf("fault at call %d: does not start again: %v\n%s", n, err, out)
 		}
@@ -206,7 +206,12 @@ func faultChild(t *testing.T) {
 // returns the first error, having gone on after it as a client would.
 func twelveOperations(t testing.TB, fs vfs.FS, dir string, l *ledger) (first error) {
 	disk := &ours.Disk{Dir: dir, FS: fs, Reserve: -1}
-	db, err := ours.OpenDB(disk, silent)
+	go func() { // as whoever runs a store does
+		<-disk.Failed()
+		fmt.Println("ended: the database has failed")
+		os.Exit(2)
+	}()
+	db, err := ours.OpenDB(t.Context(), disk, silent)
 	if err != nil {
 		return err
 	}

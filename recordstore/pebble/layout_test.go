@@ -36,12 +36,12 @@ func readAsBefore(b []byte) error { return newDecoder(b).err }
 // version out from then on.
 func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 	disk := &Disk{Dir: filepath.Join(t.TempDir(), "db"), Reserve: -1}
-	db, err := OpenDB(disk, slog.New(slog.DiscardHandler))
+	db, err := OpenDB(t.Context(), disk, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s := &Store{db: db, prefix: []byte(DefaultPrefix)}
+	s := &Store{db: db, disk: disk, prefix: []byte(DefaultPrefix)}
 	gen := recordstore.Generation{1, 2, 3, 15: 4}
 	s.before = recordstore.Generation{5, 6, 7}
 	k := recordstoretest.KeyFromSeed(t, 1)

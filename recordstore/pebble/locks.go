@@ -22,7 +22,8 @@ type nameLock struct {
 	old     recordstore.Entry
 }
 
-func (n *nameLocks) lock(ctx context.Context, name ipns.Name) (*nameLock, error) {
+// lock waits for its turn until ctx ends or the disk is full.
+func (n *nameLocks) lock(ctx context.Context, name ipns.Name, full <-chan struct{}) (*nameLock, error) {
 	n.mu.Lock()
 	l := n.held[name]
 	if l == nil {
@@ -40,6 +41,9 @@ func (n *nameLocks) lock(ctx context.Context, name ipns.Name) (*nameLock, error)
 	case <-ctx.Done():
 		n.leave(name, l)
 		return nil, ctx.Err()
+	case <-full:
+		n.leave(name, l)
+		return nil, recordstore.ErrFull
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -49,8 +50,8 @@ type Options struct {
 	// Prefix is what all keys of the store begin with; empty: DefaultPrefix. It
 	// must not begin with '/', where a datastore of content has its keys.
 	Prefix string
-	// Disk is where the database lives, if OpenDB opened it: with it, a full disk
-	// is an error and not the end. Nil: unknown.
+	// Disk is where the database lives, if OpenDB or ReadDB opened it: with it, a
+	// full disk is an error and not the end. Nil: unknown.
 	Disk *Disk
 	// Witness is a file outside of the database's directory that notices when the
 	// store was restored from a copy; it is made if there is none. Backups should
@@ -70,7 +71,7 @@ type Options struct {
 // value at a time.
 type Store struct {
 	db      *pebble.DB
-	disk    *Disk // nil: unknown
+	disk    *Disk
 	log     *slog.Logger
 	prefix  []byte
 	witness string
@@ -107,6 +108,9 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.Disk == nil {
+		o.Disk = &Disk{Reserve: -1, log: o.Log}
+	}
 	s := &Store{db: db, disk: o.Disk, log: o.Log, witness: o.Witness, prefix: []byte(o.Prefix)}
 	if o.Witness != "" && o.Disk != nil {
 		s.outside = newOutside(o.Outside, o.Disk.Dir)
@@ -130,12 +134,26 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// beginWrite is begin for an operation that writes.
-func (s *Store) beginWrite(ctx context.Context) error {
-	if s.disk != nil && s.disk.Full() {
-		return recordstore.ErrFull
+// write does f, which writes to the database and belongs to the write from then
+// on: it may go on when write has returned in doubt.
+func (s *Store) write(ctx context.Context, f func() error) error {
+	if err := s.disk.Room(); err != nil {
+		return err
 	}
-	return s.begin(ctx)
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	done := s.disk.start(f)
+	s.use.RUnlock() // a reader must not wait behind a Close that waits for the disk
+	return s.disk.await(ctx, done)
+}
+
+// commit is what most writes are: a batch, which is gone afterwards.
+func commit(b *pebble.Batch, o *pebble.WriteOptions) error {
+	if err := b.Commit(o); err != nil {
+		return err
+	}
+	return b.Close()
 }
 
 func (s *Store) key(kind byte, parts ...[]byte) []byte {
@@ -203,71 +221,75 @@ func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 
 // Swap implements recordstore.Store.
 func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
-	if err := s.beginWrite(ctx); err != nil {
-		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
-	}
-	l, err := s.locks.lock(ctx, e.Name)
-	if err != nil {
-		s.use.RUnlock()
-		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
-	}
-	old, next, b, err := s.prepare(e)
-	if err != nil {
-		s.locks.unlock(e.Name, l)
-		s.use.RUnlock()
-		return recordstore.Entry{}, err
-	}
-	s.locks.hold(l, old)
-	// A crash up to here leaves the old entry, one during the commit leaves either,
-	// one after it the new. Nobody is shown the new one before the commit is over.
-	committed := make(chan error, 1)
-	go func() {
-		defer s.use.RUnlock()
-		err := b.Commit(pebble.Sync)
-		if err == nil {
-			s.tellOutside(uint64(b.SeqNum()))
-			s.locks.release(l)
-			s.feed.Tell(next)
-			err = b.Close()
-		}
-		s.locks.unlock(e.Name, l)
-		committed <- err
-		s.testifyNow()
-	}()
-	select {
-	case err = <-committed:
-	case <-s.filling():
-		// The commit goes on when there is space; who asked need not wait for that.
-		err = errors.Join(recordstore.ErrFull, recordstore.ErrDoubt)
-	}
+	next, err := s.swap(ctx, e)
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
 	return next, nil
 }
 
-// prepare makes the batch that replaces the stored entry by e.
-func (s *Store) prepare(e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, err error) {
+func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
+	if err := s.disk.Room(); err != nil {
+		return recordstore.Entry{}, err
+	}
+	l, err := s.locks.lock(ctx, e.Name, s.disk.filling())
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	old, next, b, err := s.prepare(ctx, e)
+	if err != nil {
+		s.locks.unlock(e.Name, l)
+		return recordstore.Entry{}, err
+	}
+	s.locks.hold(l, old)
+	// A crash up to here leaves the old entry, one during the commit leaves either,
+	// one after it the new. Nobody is shown the new one before the commit is over.
+	// Where it can't be told whether it is on disk, readers get the old one for as
+	// long as the process lives.
+	done := s.disk.start(func() error {
+		defer s.locks.unlock(e.Name, l)
+		if err := b.Commit(pebble.Sync); err != nil {
+			return err
+		}
+		if err := s.disk.present(); err != nil {
+			return err
+		}
+		s.tellOutside(uint64(b.SeqNum()))
+		s.locks.release(l)
+		s.feed.Tell(next)
+		return b.Close()
+	})
+	s.use.RUnlock()
+	if err := s.disk.await(ctx, done); err != nil {
+		return recordstore.Entry{}, err
+	}
+	s.testifyNow()
+	return next, nil
+}
+
+// prepare makes the batch that replaces the stored entry by e. Unless it fails,
+// the caller calls use.RUnlock.
+func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, err error) {
+	if err := s.begin(ctx); err != nil {
+		return old, next, nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.use.RUnlock()
+		}
+	}()
 	old, err = s.read(e.Name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-		return old, next, nil, fmt.Errorf("swap %s: %w", e.Name, err)
+		return old, next, nil, err
 	}
 	if next, err = recordstore.Settle(old, e); err != nil {
 		return old, next, nil, err
 	}
 	b = s.db.NewBatch()
 	if err := s.fill(b, old, next); err != nil {
-		return old, next, nil, errors.Join(fmt.Errorf("swap %s: %w", e.Name, err), b.Close())
+		return old, next, nil, errors.Join(err, b.Close())
 	}
 	return old, next, b, nil
-}
-
-// filling returns a channel that is closed when the disk is full.
-func (s *Store) filling() <-chan struct{} {
-	if s.disk == nil {
-		return nil
-	}
-	return s.disk.filling()
 }
 
 // fill puts an entry and its history into a batch.
@@ -283,34 +305,45 @@ func (s *Store) fill(b *pebble.Batch, old, next recordstore.Entry) error {
 
 // Sync implements recordstore.Store.
 func (s *Store) Sync(ctx context.Context) error {
-	if err := s.beginWrite(ctx); err != nil {
-		return err
-	}
-	defer s.use.RUnlock()
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+	err := s.write(ctx, func() error {
+		if err := s.db.LogData(nil, pebble.Sync); err != nil {
+			return err
+		}
+		return s.disk.present()
+	})
+	if err != nil {
 		return fmt.Errorf("sync record store: %w", err)
 	}
 	return nil
 }
 
-// Close implements recordstore.Store. It waits for operations that are going on
-// and leaves the database open.
+// closeTimeout bounds how long Close waits for a disk that does not answer.
+const closeTimeout = 5 * time.Second
+
+// Close implements recordstore.Store. It waits for operations that are going on,
+// except for those that a full disk holds up, and leaves the database open: see
+// CloseDB.
 //
 // It moves what is in the log into tables. A bit that flips in a table is always
 // noticed; at the end of a log it looks like a write that a power cut has torn.
 func (s *Store) Close() error {
 	s.use.Lock()
-	defer s.use.Unlock()
-	if s.closed {
+	closed := s.closed
+	s.closed = true
+	s.use.Unlock()
+	if closed {
 		return nil
 	}
-	s.closed = true
 	s.feed.Close()
 	defer s.closeOutside()
-	if s.disk != nil && s.disk.Full() {
-		return nil
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.disk.settle(ctx)
+	if err == nil {
+		err = s.disk.Do(ctx, func() error { return errors.Join(s.testify(), s.db.Flush()) })
 	}
-	if err := errors.Join(s.testify(), s.db.Flush()); err != nil {
+	// What a full disk does not take is in the log.
+	if err != nil && !errors.Is(err, recordstore.ErrFull) {
 		return fmt.Errorf("close record store: %w", err)
 	}
 	return nil

@@ -229,12 +229,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 
 // SetUpkeep implements recordstore.Store.
 func (s *Store) SetUpkeep(ctx context.Context, notes ...recordstore.Upkeep) error {
-	if err := s.beginWrite(ctx); err != nil {
-		return err
-	}
-	defer s.use.RUnlock()
 	b := s.db.NewBatch()
-	defer b.Close()
 	for _, u := range notes {
 		if len(u.Receipt) > recordstore.MaxReceipt {
 			return fmt.Errorf("upkeep of %s: receipt has %d bytes, the limit is %d", u.Name, len(u.Receipt), recordstore.MaxReceipt)
@@ -243,7 +238,7 @@ func (s *Store) SetUpkeep(ctx context.Context, notes ...recordstore.Upkeep) erro
 			return fmt.Errorf("upkeep of %s: %w", u.Name, err)
 		}
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := s.write(ctx, func() error { return commit(b, pebble.NoSync) }); err != nil {
 		return fmt.Errorf("write upkeep: %w", err)
 	}
 	return nil

@@ -36,21 +36,21 @@ func (s *Store) readSeen(name ipns.Name) (m recordstore.SeenMark, err error) {
 
 // SetSeen implements recordstore.Store.
 func (s *Store) SetSeen(ctx context.Context, marks ...recordstore.SeenMark) error {
-	if err := s.beginWrite(ctx); err != nil {
-		return err
-	}
-	defer s.use.RUnlock()
-	s.seenMu.Lock()
-	defer s.seenMu.Unlock()
-	b := s.db.NewBatch()
-	defer b.Close()
 	highest := make(map[ipns.Name]recordstore.SeenMark, len(marks))
 	for _, m := range marks {
 		if h, ok := highest[m.Name]; !ok || h.Mark.Compare(m.Mark) <= 0 {
 			highest[m.Name] = m
 		}
 	}
-	for _, m := range highest {
+	return s.write(ctx, func() error { return s.raiseSeen(highest) })
+}
+
+// raiseSeen writes those marks that are above the stored ones.
+func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	b := s.db.NewBatch()
+	for _, m := range marks {
 		old, err := s.readSeen(m.Name)
 		switch {
 		case err == nil && old.Mark.Compare(m.Mark) > 0:
@@ -62,7 +62,7 @@ func (s *Store) SetSeen(ctx context.Context, marks ...recordstore.SeenMark) erro
 			return fmt.Errorf("seen mark of %s: %w", m.Name, err)
 		}
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := commit(b, pebble.NoSync); err != nil {
 		return fmt.Errorf("write seen marks: %w", err)
 	}
 	return nil
@@ -122,18 +122,13 @@ func (s *Store) deleteAll(ctx context.Context, keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := s.beginWrite(ctx); err != nil {
-		return err
-	}
-	defer s.use.RUnlock()
 	b := s.db.NewBatch()
-	defer b.Close()
 	for _, k := range keys {
 		if err := b.Delete(k, nil); err != nil {
 			return fmt.Errorf("prune seen marks: %w", err)
 		}
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := s.write(ctx, func() error { return commit(b, pebble.NoSync) }); err != nil {
 		return fmt.Errorf("prune seen marks: %w", err)
 	}
 	return nil

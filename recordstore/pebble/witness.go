@@ -51,6 +51,9 @@ func (s *Store) attest() error {
 	case err != nil:
 		return err
 	}
+	if s.disk.readOnly {
+		return nil
+	}
 	if !found {
 		s.before = recordstore.Generation{}
 		return s.Renew()
@@ -118,7 +121,8 @@ func (s *Store) Renew() error {
 func (s *Store) writeGeneration(gen recordstore.Generation) error {
 	w := newEncoderOf(generationLayout, 64)
 	w.b = append(append(w.b, gen[:]...), s.before[:]...)
-	return s.db.Set(s.key(kindGeneration), w.sum(), pebble.Sync)
+	key, value := s.key(kindGeneration), w.sum()
+	return s.disk.Do(context.Background(), func() error { return s.db.Set(key, value, pebble.Sync) })
 }
 
 // Generation implements recordstore.Store.
@@ -131,14 +135,21 @@ func (s *Store) Generation(ctx context.Context) (recordstore.Generation, error) 
 // position returns how far the database's log has come.
 func (s *Store) position() (uint64, error) {
 	b := s.db.NewBatch()
-	defer b.Close()
 	if err := b.Set(s.key(kindOpened), nil, nil); err != nil {
 		return 0, err
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
+	var at uint64
+	err := s.disk.Do(context.Background(), func() error {
+		if err := b.Commit(pebble.Sync); err != nil {
+			return err
+		}
+		at = uint64(b.SeqNum())
+		return b.Close()
+	})
+	if err != nil {
 		return 0, fmt.Errorf("position in the log: %w", err)
 	}
-	return uint64(b.SeqNum()), nil
+	return at, nil
 }
 
 // testifyNow has the witness see how far the store is, if it is time.
@@ -148,9 +159,12 @@ func (s *Store) testifyNow() {
 	if s.witness == "" || now-last < int64(testifyEvery) || !s.testified.CompareAndSwap(last, now) {
 		return
 	}
-	if err := s.testify(); err != nil {
-		s.log.Error("record store", "error", err)
-	}
+	s.disk.start(func() error {
+		if err := s.testify(); err != nil {
+			s.log.Error("record store", "error", err)
+		}
+		return nil
+	})
 }
 
 // testify has the witness see how far the store is.
@@ -219,7 +233,7 @@ func (s *Store) readWitness() (w witnessed, err error) {
 
 // dirIdentity returns the identity of the database's directory.
 func (s *Store) dirIdentity() uint64 {
-	if s.disk == nil {
+	if s.disk.Dir == "" {
 		return 0
 	}
 	dir, err := s.fs().OpenDir(s.disk.Dir)
@@ -230,12 +244,7 @@ func (s *Store) dirIdentity() uint64 {
 	return identity(dir)
 }
 
-func (s *Store) fs() vfs.FS {
-	if s.disk == nil {
-		return vfs.Default
-	}
-	return s.disk.fs()
-}
+func (s *Store) fs() vfs.FS { return s.disk.fs() }
 
 // setAside keeps the files of a database whose manifest does not end as it
 // should, by a second name in a directory beside them. Pebble takes the end of

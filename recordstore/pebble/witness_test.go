@@ -14,7 +14,7 @@ import (
 func life(t *testing.T, dir string, l *ledger, n int) recordstore.Generation {
 	t.Helper()
 	disk := &ours.Disk{Dir: filepath.Join(dir, "db"), Reserve: -1}
-	db, err := ours.OpenDB(disk, silent)
+	db, err := ours.OpenDB(t.Context(), disk, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
