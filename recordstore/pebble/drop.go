@@ -14,18 +14,21 @@ import (
 // Drop implements recordstore.Store. It is one batch: a crash leaves all of the name
 // or its mark alone.
 func (s *Store) Drop(ctx context.Context, e recordstore.Entry, until time.Time) error {
-	if err := s.beginWrite(ctx); err != nil {
+	if err := s.write(ctx, func() error { return s.drop(ctx, e, until) }); err != nil {
 		return fmt.Errorf("drop %s: %w", e.Name, err)
 	}
-	defer s.use.RUnlock()
-	l, err := s.locks.lock(ctx, e.Name)
+	return nil
+}
+
+func (s *Store) drop(ctx context.Context, e recordstore.Entry, until time.Time) error {
+	l, err := s.locks.lock(ctx, e.Name, s.disk.filling())
 	if err != nil {
-		return fmt.Errorf("drop %s: %w", e.Name, err)
+		return err
 	}
 	defer s.locks.unlock(e.Name, l)
 	old, err := s.read(e.Name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-		return fmt.Errorf("drop %s: %w", e.Name, err)
+		return err
 	}
 	mark, err := recordstore.SettleDrop(old, e, until)
 	if err != nil {
@@ -37,19 +40,14 @@ func (s *Store) Drop(ctx context.Context, e recordstore.Entry, until time.Time) 
 	case err == nil && seen.Mark.Compare(mark.Mark) > 0:
 		mark = seen
 	case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !errors.Is(err, errDamaged):
-		return fmt.Errorf("drop %s: %w", e.Name, err)
+		return err
 	}
 	b := s.db.NewBatch()
-	defer b.Close()
 	from, to := s.historyBounds(e.Name)
-	err = errors.Join(
+	return errors.Join(
 		b.Delete(s.nameKey(kindEntry, e.Name), nil),
 		b.DeleteRange(from, to, nil),
 		b.Delete(s.nameKey(kindUpkeep, e.Name), nil),
 		b.Set(s.nameKey(kindSeen, e.Name), encodeSeen(mark), nil),
-		b.Commit(pebble.NoSync))
-	if err != nil {
-		return fmt.Errorf("drop %s: %w", e.Name, err)
-	}
-	return nil
+		commit(b, pebble.NoSync))
 }
