@@ -82,7 +82,7 @@ func start(ctx context.Context, c config, dir string) (n *node, err error) {
 	}()
 	quiet := slog.New(slog.DiscardHandler)
 	disk := &store.Disk{Dir: n.dir}
-	if n.db, err = store.OpenDB(disk, quiet); err != nil {
+	if n.db, err = store.OpenDB(ctx, disk, quiet); err != nil {
 		return n, err
 	}
 	n.end = append(n.end, n.db.Close)
@@ -92,7 +92,7 @@ func start(ctx context.Context, c config, dir string) (n *node, err error) {
 	}
 	n.end = append(n.end, records.Close)
 	n.book = &names.Book{Store: records}
-	if n.data, err = content.Datastore(n.db); err != nil {
+	if n.data, err = content.Datastore(n.db, disk.Spare); err != nil {
 		return n, err
 	}
 	if n.host, err = libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay()); err != nil {

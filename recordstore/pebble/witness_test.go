@@ -115,7 +115,7 @@ func newVolume(t *testing.T) *volume {
 func (v *volume) open(t *testing.T) (s *ours.Store, stop func()) {
 	t.Helper()
 	disk := &ours.Disk{Dir: filepath.Join(v.dir, "db"), Reserve: -1}
-	db, err := ours.OpenDB(disk, silent)
+	db, err := ours.OpenDB(t.Context(), disk, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
