@@ -81,7 +81,13 @@ func startDaemon(t *testing.T, repo string) *daemonProcess {
 // startDaemonWith is startDaemon with other flags.
 func startDaemonWith(t *testing.T, repo string, flags ...string) *daemonProcess {
 	t.Helper()
-	d := &daemonProcess{t: t, repo: repo, cmd: ipnsCommand(t, repo, append([]string{"daemon"}, flags...)...)}
+	return startDaemonBy(t, repo, ipnsCommand(t, repo, append([]string{"daemon"}, flags...)...))
+}
+
+// startDaemonBy is startDaemon by a command of the test's own.
+func startDaemonBy(t *testing.T, repo string, cmd *exec.Cmd) *daemonProcess {
+	t.Helper()
+	d := &daemonProcess{t: t, repo: repo, cmd: cmd}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

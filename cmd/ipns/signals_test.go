@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/signal"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -54,9 +54,14 @@ func TestEndOfTheTerminalStopsTheDaemonInOrder(t *testing.T) {
 func TestDaemonUnderNohupOutlivesTheTerminal(t *testing.T) {
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
-	signal.Ignore(syscall.SIGHUP) // a child inherits it
-	d := startDaemon(t, repo)
-	signal.Reset(syscall.SIGHUP)
+	cmd := ipnsCommand(t, repo)
+	self := filepath.Join(t.TempDir(), "ipns") // by this name it is the command
+	if err := os.Symlink(cmd.Path, self); err != nil {
+		t.Fatal(err)
+	}
+	nohup := exec.Command("nohup", self, "daemon", "--offline")
+	nohup.Env = cmd.Env
+	d := startDaemonBy(t, repo, nohup)
 	d.signal(syscall.SIGHUP)
 	time.Sleep(100 * time.Millisecond) // long enough to die of it
 	if err := d.call(&struct{}{}, "version", nil); err != nil {
