@@ -37,9 +37,10 @@ resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 content             -> internal/folder
 gateway             -> ipns resolver content
-rpc                 -> ipns routing
-cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/folder internal/repo internal/testnet
+rpc                 -> ipns routing internal/display
+cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/display internal/folder internal/repo internal/testnet
 internal/daemon     -> *
+internal/display    ->
 internal/folder     ->
 internal/repo       ->
 internal/door       ->

@@ -1,11 +1,12 @@
 package rpc
 
 import (
-	"fmt"
 	"io"
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // AddRequest adds files and folders.
@@ -61,9 +62,9 @@ func (req AddRequest) Text(a Added) string {
 	case a.Hash == "" || req.Silent:
 		return ""
 	case req.Quiet || req.Quieter:
-		return a.Hash + "\n"
+		return display.Sprintf("%s\n", a.Hash)
 	}
-	return fmt.Sprintf("added %s %s\n", a.Hash, printable(a.Name))
+	return display.Sprintf("added %s %s\n", a.Hash, a.Name)
 }
 
 // CatRequest reads a file.
@@ -96,7 +97,7 @@ func (req PinAddRequest) Text(p Pins) string {
 	}
 	var b strings.Builder
 	for _, c := range p.Pins {
-		fmt.Fprintf(&b, "pinned %s %s\n", c, how)
+		display.Fprintf(&b, "pinned %s %s\n", c, how)
 	}
 	return b.String()
 }
@@ -113,7 +114,7 @@ type PinRemoveRequest struct {
 func (PinRemoveRequest) Text(p Pins) string {
 	var b strings.Builder
 	for _, c := range p.Pins {
-		fmt.Fprintf(&b, "unpinned %s\n", c)
+		display.Fprintf(&b, "unpinned %s\n", c)
 	}
 	return b.String()
 }
@@ -157,11 +158,11 @@ func (req PinListRequest) Text(l PinList) string {
 func (req PinListRequest) line(cid, kind, name string) string {
 	switch {
 	case req.Quiet:
-		return cid + "\n"
+		return display.Sprintf("%s\n", cid)
 	case name == "":
-		return cid + " " + kind + "\n"
+		return display.Sprintf("%s %s\n", cid, kind)
 	}
-	return cid + " " + kind + " " + printable(name) + "\n"
+	return display.Sprintf("%s %s %s\n", cid, kind, name)
 }
 
 // ProvideRequest announces content.

@@ -3,8 +3,9 @@ package rpc
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strings"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // VersionRequest asks for the version.
@@ -24,18 +25,18 @@ type Version struct {
 func (req VersionRequest) Text(v Version) string {
 	switch {
 	case req.All:
-		return fmt.Sprintf("ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+		return display.Sprintf("ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
 	case req.Repo:
-		return v.Repo + "\n"
+		return display.Sprintf("%s\n", v.Repo)
 	}
 	number := v.Version
 	if req.Commit && v.Commit != "" {
 		number += "-" + v.Commit
 	}
 	if req.Number {
-		return number + "\n"
+		return display.Sprintf("%s\n", number)
 	}
-	return "ipns version " + number + "\n"
+	return display.Sprintf("ipns version %s\n", number)
 }
 
 // IDRequest asks who a peer is.
@@ -67,12 +68,22 @@ func (req IDRequest) Text(id ID) string {
 		}
 		return string(b) + "\n"
 	}
+	lines := func(list []string) string {
+		var b strings.Builder
+		for i, s := range list {
+			if i > 0 {
+				b.WriteString("\n")
+			}
+			display.Fprint(&b, s)
+		}
+		return b.String()
+	}
 	return strings.NewReplacer(
-		"<id>", id.ID,
-		"<aver>", id.AgentVersion,
-		"<pubkey>", id.PublicKey,
-		"<addrs>", strings.Join(id.Addresses, "\n"),
-		"<protocols>", strings.Join(id.Protocols, "\n"),
+		"<id>", display.Escape(id.ID),
+		"<aver>", display.Escape(id.AgentVersion),
+		"<pubkey>", display.Escape(id.PublicKey),
+		"<addrs>", lines(id.Addresses),
+		"<protocols>", lines(id.Protocols),
 		`\n`, "\n",
 		`\t`, "\t",
 	).Replace(req.Format)
@@ -121,7 +132,7 @@ func (ConfigShowRequest) Text(t ConfigTree) string { return configText(t) }
 // configText prints strings as they are and everything else as JSON.
 func configText(v any) string {
 	if s, ok := v.(string); ok {
-		return s + "\n"
+		return display.Sprintf("%s\n", s)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

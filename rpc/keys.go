@@ -1,10 +1,11 @@
 package rpc
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // KeyGenRequest makes a key.
@@ -22,7 +23,7 @@ type Key struct {
 }
 
 // Text is the IPNS name.
-func (KeyGenRequest) Text(k Key) string { return k.Id + "\n" }
+func (KeyGenRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
 
 // KeyListRequest asks for all keys.
 type KeyListRequest struct {
@@ -41,9 +42,9 @@ func keysText(keys []Key, long bool) string {
 	tw := tabwriter.NewWriter(&b, 1, 2, 1, ' ', 0)
 	for _, k := range keys {
 		if long {
-			fmt.Fprintf(tw, "%s\t%s\t\n", k.Id, printable(k.Name))
+			display.Fprintf(tw, "%s\t%s\t\n", k.Id, k.Name)
 		} else {
-			fmt.Fprintf(tw, "%s\n", printable(k.Name))
+			display.Fprintf(tw, "%s\n", k.Name)
 		}
 	}
 	tw.Flush()
@@ -66,7 +67,7 @@ type KeyImportRequest struct {
 }
 
 // Text is the IPNS name.
-func (KeyImportRequest) Text(k Key) string { return k.Id + "\n" }
+func (KeyImportRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
 
 // KeyRenameRequest gives a key another name.
 type KeyRenameRequest struct {
@@ -87,9 +88,9 @@ type KeyRenamed struct {
 // Text is Kubo's line.
 func (KeyRenameRequest) Text(r KeyRenamed) string {
 	if r.Overwrite {
-		return fmt.Sprintf("Key %s renamed to %s with overwriting\n", r.Id, printable(r.Now))
+		return display.Sprintf("Key %s renamed to %s with overwriting\n", r.Id, r.Now)
 	}
-	return fmt.Sprintf("Key %s renamed to %s\n", r.Id, printable(r.Now))
+	return display.Sprintf("Key %s renamed to %s\n", r.Id, r.Now)
 }
 
 // KeyRemoveRequest deletes keys. It stops at the first error.

@@ -3,13 +3,14 @@ package rpc
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // PublishRequest points a name to a path.
@@ -81,9 +82,9 @@ type Refusal struct {
 // Text is Kubo's line.
 func (req PublishRequest) Text(p Published) string {
 	if req.Quieter {
-		return p.Name + "\n"
+		return display.Sprintf("%s\n", p.Name)
 	}
-	return fmt.Sprintf("Published to %s: %s\n", p.Name, printable(p.Value))
+	return display.Sprintf("Published to %s: %s\n", p.Name, p.Value)
 }
 
 // Receipt says in words who has the record.
@@ -93,15 +94,15 @@ func (p Published) Receipt() string {
 	case p.Announced == 0 && p.Announcing:
 		b.WriteString("stored here; it is being announced")
 	case p.away() != "":
-		fmt.Fprintf(&b, "stored here; announced to %s: %s is away", p.others(), p.away())
+		display.Fprintf(&b, "stored here; announced to %s: %s is away", p.others(), p.away())
 	case p.Of == 0:
 		b.WriteString("stored here; announced to nobody: no servers are known")
 	case p.Announced == 0:
-		fmt.Fprintf(&b, "stored here; announced to 0 of %d servers", p.Of)
+		display.Fprintf(&b, "stored here; announced to 0 of %d servers", p.Of)
 	default:
-		fmt.Fprintf(&b, "announced to %d of %d servers", p.Announced, p.Of)
+		display.Fprintf(&b, "announced to %d of %d servers", p.Announced, p.Of)
 	}
-	fmt.Fprintf(&b, " (sequence %d)", p.Sequence)
+	display.Fprintf(&b, " (sequence %d)", p.Sequence)
 	return b.String()
 }
 
@@ -125,7 +126,7 @@ func (p Published) others() string {
 	if took == 0 {
 		return "nobody"
 	}
-	return fmt.Sprintf("%d servers of other networks", took)
+	return display.Sprintf("%d servers of other networks", took)
 }
 
 // NameGetRequest asks for the record of a name.
@@ -166,7 +167,7 @@ func (req NamePutRequest) Text(p Put) string {
 	if req.Quiet {
 		return ""
 	}
-	return p.Name + "\n"
+	return display.Sprintf("%s\n", p.Name)
 }
 
 // InspectRequest looks into a record.
@@ -201,11 +202,14 @@ type InspectedValidation struct {
 	Name   string
 }
 
+// isDump is what the lines of a hex dump look like.
+var isDump = regexp.MustCompile(`^[0-9a-f]{8}  [0-9a-f ]+\|[ -~]{1,16}\|\n$`)
+
 // Text prints one field a line, aligned.
 func (InspectRequest) Text(in Inspected) string {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
-	line := func(label, format string, v any) { fmt.Fprintf(tw, "%s:\t"+format+"\n", label, v) }
+	line := func(label, format string, v any) { display.Fprintf(tw, "%s:\t"+format+"\n", label, v) }
 	e := in.Entry
 	line("Value", "%q", e.Value)
 	if e.ValidityType != nil {
@@ -226,7 +230,7 @@ func (InspectRequest) Text(in Inspected) string {
 		tw.Flush()
 		b.WriteString("\nThis record was not verified. Pass '--verify k51...' to verify.\n")
 	} else {
-		fmt.Fprintf(tw, "\nValidation results:\n")
+		display.Fprintf(tw, "\nValidation results:\n")
 		line(" Valid", "%v", v.Valid)
 		if v.Reason != "" {
 			line(" Reason", "%s", v.Reason)
@@ -235,7 +239,14 @@ func (InspectRequest) Text(in Inspected) string {
 		tw.Flush()
 	}
 	if in.HexDump != "" {
-		fmt.Fprintf(&b, "\nHex Dump:\n%s", in.HexDump)
+		b.WriteString("\nHex Dump:\n")
+		for line := range strings.Lines(in.HexDump) {
+			if !isDump.MatchString(line) {
+				display.Fprintln(&b, in.HexDump) // no dump of this program
+				break
+			}
+			b.WriteString(line)
+		}
 	}
 	return b.String()
 }
@@ -268,7 +279,7 @@ func (LogRequest) Text(l Log) string {
 			if e.Current {
 				note = " (current)"
 			}
-			fmt.Fprintf(tw, "%d\t%s\t%s%s\n", e.Sequence, e.At.UTC().Format(time.RFC3339), printable(e.Value), note)
+			display.Fprintf(tw, "%d\t%s\t%s%s\n", e.Sequence, e.At.UTC().Format(time.RFC3339), e.Value, note)
 		}
 	})
 }
@@ -375,53 +386,53 @@ func (StatusRequest) Text(s Statuses) string {
 	if s.One == nil {
 		return table(func(tw io.Writer) {
 			for _, n := range s.Names {
-				fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", n.Name, n.Key, n.Sequence, n.lifeText(), printable(n.Value))
+				display.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", n.Name, n.Key, n.Sequence, n.lifeText(), n.Value)
 			}
 		})
 	}
 	n := *s.One
 	return table(func(tw io.Writer) {
-		fmt.Fprintf(tw, "Name:\t%s\n", n.Name)
+		display.Fprintf(tw, "Name:\t%s\n", n.Name)
 		if n.Key != "" {
-			fmt.Fprintf(tw, "Key:\t%s\n", n.Key)
+			display.Fprintf(tw, "Key:\t%s\n", n.Key)
 		}
-		fmt.Fprintf(tw, "Value:\t%s\n", printable(n.Value))
-		fmt.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
-		fmt.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
-		fmt.Fprintf(tw, "TTL:\t%s\n", n.TTL)
+		display.Fprintf(tw, "Value:\t%s\n", n.Value)
+		display.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
+		display.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
+		display.Fprintf(tw, "TTL:\t%s\n", n.TTL)
 		switch {
 		case n.LastAnnounced != nil && n.Announced == 0:
-			fmt.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
+			display.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
 		case n.LastAnnounced != nil:
-			fmt.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
+			display.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
 		default:
-			fmt.Fprintf(tw, "Announced:\tnever\n")
+			display.Fprintf(tw, "Announced:\tnever\n")
 		}
 		for _, net := range n.Networks {
 			if net.Away {
-				fmt.Fprintf(tw, "Away:\t%s: none of its servers was reached\n", net.Network)
+				display.Fprintf(tw, "Away:\t%s: none of its servers was reached\n", net.Network)
 			}
 			for _, r := range net.Refused {
-				fmt.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, printable(r.Reason))
+				display.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, r.Reason)
 			}
 		}
 		if n.NextAnnounce != nil {
-			fmt.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
+			display.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
 		}
 		if h := n.Network; h != nil {
-			fmt.Fprintf(tw, "Network:\t%s\n", h.words(n.Sequence))
+			display.Fprintf(tw, "Network:\t%s\n", h.words(n.Sequence))
 		}
 		if n.Rivals > 0 {
-			fmt.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
+			display.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
 			for _, v := range n.RivalValues {
-				fmt.Fprintf(tw, "Rival:\t%s\n", printable(v))
+				display.Fprintf(tw, "Rival:\t%s\n", v)
 			}
 		}
 		if r := n.LastRival; r != nil && !slices.Contains(n.RivalValues, r.Value) {
-			fmt.Fprintf(tw, "Rival:\t%s (sequence %d): %s\n", printable(r.Value), r.Sequence, n.rivalWords())
+			display.Fprintf(tw, "Rival:\t%s (sequence %d): %s\n", r.Value, r.Sequence, n.rivalWords())
 		}
 		if n.LastError != "" {
-			fmt.Fprintf(tw, "Last error:\t%s\n", n.LastError)
+			display.Fprintf(tw, "Last error:\t%s\n", n.LastError)
 		}
 	})
 }
@@ -436,19 +447,19 @@ func (s Status) rivalWords() string {
 
 // words says it of a record with the given sequence.
 func (h *Held) words(sequence uint64) string {
-	text := fmt.Sprintf("none of %d servers has it", h.Answered)
+	text := display.Sprintf("none of %d servers has it", h.Answered)
 	switch {
 	case h.Sequence == nil:
 	case *h.Sequence < sequence:
-		text += fmt.Sprintf(", %d have sequence %d", h.Holders, *h.Sequence)
+		text += display.Sprintf(", %d have sequence %d", h.Holders, *h.Sequence)
 	default:
-		text = fmt.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
+		text = display.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
 	}
 	if h.Other > 0 {
-		text += fmt.Sprintf(", %d another value under it", h.Other)
+		text += display.Sprintf(", %d another value under it", h.Other)
 	}
 	if h.Older > 0 {
-		text += fmt.Sprintf(", %d an older one", h.Older)
+		text += display.Sprintf(", %d an older one", h.Older)
 	}
 	if h.Error != "" {
 		text += " (" + h.Error + ")"
@@ -488,6 +499,9 @@ type RoutingValue struct {
 	Type      int
 }
 
+// Exact says that Text is for programs, and not to be escaped.
+func (RoutingGetRequest) Exact() {}
+
 // Text is the value, byte for byte.
 func (RoutingGetRequest) Text(v RoutingValue) string {
 	b, err := base64.StdEncoding.DecodeString(v.Extra)
@@ -503,25 +517,5 @@ func table(fill func(io.Writer)) string {
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fill(tw)
 	tw.Flush()
-	return b.String()
-}
-
-// printable escapes what a terminal would obey in text that others wrote.
-func printable(s string) string {
-	quoted := strconv.Quote(s)
-	if quoted == `"`+s+`"` {
-		return s
-	}
-	clean := func(r rune) string {
-		if strconv.IsPrint(r) {
-			return string(r)
-		}
-		q := strconv.QuoteRune(r)
-		return q[1 : len(q)-1]
-	}
-	var b strings.Builder
-	for _, r := range s {
-		b.WriteString(clean(r))
-	}
 	return b.String()
 }

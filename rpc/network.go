@@ -1,10 +1,11 @@
 package rpc
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // Strings is a list of lines.
@@ -13,8 +14,7 @@ type Strings struct{ Strings []string }
 func (s Strings) lines() string {
 	var b strings.Builder
 	for _, line := range s.Strings {
-		b.WriteString(printable(line))
-		b.WriteByte('\n')
+		display.Fprintln(&b, line)
 	}
 	return b.String()
 }
@@ -58,9 +58,9 @@ type PeerStream struct{ Protocol string }
 func (SwarmPeersRequest) Text(p Peers) string {
 	var b strings.Builder
 	for _, c := range p.Peers {
-		fmt.Fprintf(&b, "%s/p2p/%s", c.Addr, c.Peer)
+		display.Fprintf(&b, "%s/p2p/%s", c.Addr, c.Peer)
 		if c.Latency != "" {
-			b.WriteString(" " + c.Latency)
+			display.Fprintf(&b, " %s", c.Latency)
 		}
 		if c.Direction == 1 {
 			b.WriteString(" inbound")
@@ -69,7 +69,7 @@ func (SwarmPeersRequest) Text(p Peers) string {
 		}
 		b.WriteByte('\n')
 		for _, s := range c.Streams {
-			fmt.Fprintf(&b, "  %s\n", printable(s.Protocol))
+			display.Fprintf(&b, "  %s\n", s.Protocol)
 		}
 	}
 	return b.String()
@@ -85,9 +85,9 @@ type AddrMap struct{ Addrs map[string][]string }
 func (SwarmAddrsRequest) Text(m AddrMap) string {
 	var b strings.Builder
 	for _, p := range slices.Sorted(maps.Keys(m.Addrs)) {
-		fmt.Fprintf(&b, "%s (%d)\n", p, len(m.Addrs[p]))
+		display.Fprintf(&b, "%s (%d)\n", p, len(m.Addrs[p]))
 		for _, a := range m.Addrs[p] {
-			fmt.Fprintf(&b, "\t%s\n", a)
+			display.Fprintf(&b, "\t%s\n", a)
 		}
 	}
 	return b.String()

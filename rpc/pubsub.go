@@ -1,7 +1,5 @@
 package rpc
 
-import "strings"
-
 // PubsubStateRequest asks whether names travel by pubsub here.
 type PubsubStateRequest struct{}
 
@@ -26,10 +24,7 @@ type PubsubSubs struct{ Strings []string }
 
 // Text is one name a line.
 func (PubsubSubsRequest) Text(s PubsubSubs) string {
-	if len(s.Strings) == 0 {
-		return ""
-	}
-	return strings.Join(s.Strings, "\n") + "\n"
+	return Strings(s).lines()
 }
 
 // PubsubCancelRequest stops listening for a name.

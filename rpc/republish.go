@@ -1,12 +1,13 @@
 package rpc
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // RepublishStatusRequest asks how the names of the node are kept alive.
@@ -64,34 +65,34 @@ const shownAtRisk = 20
 // Text is a few lines.
 func (RepublishStatusRequest) Text(r Republishing) string {
 	return table(func(tw io.Writer) {
-		fmt.Fprintf(tw, "Names:\t%d own, %d hosted, %d expired\n", r.Own, r.Hosted, r.Expired)
-		fmt.Fprintf(tw, "Regions:\t%d of %d done\n", r.RegionsDone, r.Regions)
-		fmt.Fprintf(tw, "Due:\t%d, late %d\n", r.Due, r.Late)
+		display.Fprintf(tw, "Names:\t%d own, %d hosted, %d expired\n", r.Own, r.Hosted, r.Expired)
+		display.Fprintf(tw, "Regions:\t%d of %d done\n", r.RegionsDone, r.Regions)
+		display.Fprintf(tw, "Due:\t%d, late %d\n", r.Due, r.Late)
 		if r.NamesPerSecond > 0 {
-			fmt.Fprintf(tw, "Rate:\t%.1f names/s", r.NamesPerSecond)
+			display.Fprintf(tw, "Rate:\t%.1f names/s", r.NamesPerSecond)
 			if r.ETA > 0 {
-				fmt.Fprintf(tw, ", done in %s", r.ETA)
+				display.Fprintf(tw, ", done in %s", r.ETA)
 			}
-			fmt.Fprintln(tw)
+			display.Fprintln(tw)
 		}
 		if r.PausedUntil != nil {
-			fmt.Fprintf(tw, "Paused:\tuntil %s, because no server answers\n", r.PausedUntil.UTC().Format(time.RFC3339))
+			display.Fprintf(tw, "Paused:\tuntil %s, because no server answers\n", r.PausedUntil.UTC().Format(time.RFC3339))
 		}
-		fmt.Fprintf(tw, "Announced:\t%d names since the start, %d of %d records taken\n", r.Puts, r.Acks, r.Acks+r.FailedAcks)
-		fmt.Fprintf(tw, "Renewed:\t%d, failed %d\n", r.Renewed, r.RenewalsFailed)
+		display.Fprintf(tw, "Announced:\t%d names since the start, %d of %d records taken\n", r.Puts, r.Acks, r.Acks+r.FailedAcks)
+		display.Fprintf(tw, "Renewed:\t%d, failed %d\n", r.Renewed, r.RenewalsFailed)
 		if r.Survival > 0 {
-			fmt.Fprintf(tw, "Survival:\t%.0f %% of the servers keep a record until it comes again\n", 100*r.Survival)
+			display.Fprintf(tw, "Survival:\t%.0f %% of the servers keep a record until it comes again\n", 100*r.Survival)
 		}
-		fmt.Fprintf(tw, "At risk:\t%d\n", r.AtRiskCount)
+		display.Fprintf(tw, "At risk:\t%d\n", r.AtRiskCount)
 		for i, a := range r.AtRisk {
 			if i == shownAtRisk {
-				fmt.Fprintf(tw, "\tand %d more: see --json\n", r.AtRiskCount-shownAtRisk)
+				display.Fprintf(tw, "\tand %d more: see --json\n", r.AtRiskCount-shownAtRisk)
 				break
 			}
-			fmt.Fprintf(tw, "\t%s: %s; ends %s, %d holders\n", a.Name, printable(a.Reason), a.EOL.UTC().Format(time.RFC3339), a.Holders)
+			display.Fprintf(tw, "\t%s: %s; ends %s, %d holders\n", a.Name, a.Reason, a.EOL.UTC().Format(time.RFC3339), a.Holders)
 		}
 		for _, name := range r.OtherWriters {
-			fmt.Fprintf(tw, "Other writer:\t%s\n", name)
+			display.Fprintf(tw, "Other writer:\t%s\n", name)
 		}
 		for _, reason := range slices.SortedFunc(maps.Keys(r.Failures), func(a, b string) int {
 			if n := int(r.Failures[b]) - int(r.Failures[a]); n != 0 {
@@ -99,7 +100,7 @@ func (RepublishStatusRequest) Text(r Republishing) string {
 			}
 			return strings.Compare(a, b)
 		}) {
-			fmt.Fprintf(tw, "Failed:\t%d times: %s\n", r.Failures[reason], printable(reason))
+			display.Fprintf(tw, "Failed:\t%d times: %s\n", r.Failures[reason], reason)
 		}
 	})
 }

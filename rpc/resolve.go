@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/goipns/ipns/internal/display"
 )
 
 // ResolveRequest asks where a name leads.
@@ -39,18 +41,27 @@ type ResolvedHop struct {
 	Agree, Answered int
 }
 
+// Check returns an error if the path cannot be printed as it is, for scripts that
+// read it: JSON can.
+func (ResolveRequest) Check(r Resolved) error {
+	if display.IsPlain(r.Path) {
+		return nil
+	}
+	return fmt.Errorf("the value %q has characters that cannot be printed; --json has it as it is", r.Path)
+}
+
 // Text is the path, and a line for each step if they were asked for.
 func (ResolveRequest) Text(r Resolved) string {
 	var b strings.Builder
-	fmt.Fprintln(&b, r.Path)
+	display.Fprintln(&b, r.Path)
 	for _, h := range r.Hops {
-		fmt.Fprintf(&b, "  %s leads to %s: ", h.Root, h.Value)
+		display.Fprintf(&b, "  %s leads to %s: ", h.Root, h.Value)
 		if h.Sequence != nil {
-			fmt.Fprintf(&b, "sequence %d until %s, ", *h.Sequence, h.EOL.Format(time.RFC3339))
+			display.Fprintf(&b, "sequence %d until %s, ", *h.Sequence, h.EOL.Format(time.RFC3339))
 		}
-		fmt.Fprintf(&b, "for another %s, by %s", h.TTL.Round(time.Second), h.Source)
+		display.Fprintf(&b, "for another %s, by %s", h.TTL.Round(time.Second), h.Source)
 		if h.Answered > 0 {
-			fmt.Fprintf(&b, ", %d of %d who answered agree", h.Agree, h.Answered)
+			display.Fprintf(&b, ", %d of %d who answered agree", h.Agree, h.Answered)
 		}
 		if h.Stale {
 			b.WriteString(", not confirmed since its TTL was over")

@@ -94,6 +94,10 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 		flush := http.NewResponseController(w).Flush
 		started := false
 		for v, err := range call(n, r.Context(), req) {
+			text := ""
+			if err == nil && asText {
+				text, err = TextOf(req, v)
+			}
 			if err != nil {
 				if !started {
 					return err
@@ -106,7 +110,7 @@ func stream[Req printer[Resp], Resp any](call func(Node, context.Context, Req) i
 				started = true
 			}
 			if asText {
-				_, err = io.WriteString(w, req.Text(v))
+				_, err = io.WriteString(w, text)
 			} else if reflect.TypeFor[Resp]() != reflect.TypeFor[Nothing]() {
 				err = json.NewEncoder(w).Encode(v)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -41,7 +42,7 @@ func stream[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call
 				if err != nil {
 					return err
 				}
-				if err := c.print(v, P(req).Text(v)); err != nil {
+				if err := printResponse(c, P(req), v); err != nil {
 					return err
 				}
 				c.printNotes(v)
@@ -52,11 +53,27 @@ func stream[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call
 	return cmd
 }
 
+// printResponse prints a response as the request says.
+func printResponse[Req interface{ Text(Resp) string }, Resp any](c *cli, req Req, v Resp) error {
+	if c.asJSON() {
+		return c.print(v, "")
+	}
+	text, err := rpc.TextOf(req, v)
+	if err != nil {
+		return err
+	}
+	if _, ok := any(req).(interface{ Exact() }); ok {
+		_, err := io.WriteString(c.raw, text)
+		return err
+	}
+	return c.print(v, text)
+}
+
 // printNotes prints what a response says beside its text.
 func (c *cli) printNotes(v any) {
 	if n, ok := v.(interface{ Notes() []string }); ok {
 		for _, note := range n.Notes() {
-			fmt.Fprintf(c.errOut, "warning: %s\n", note)
+			display.Fprintf(c.errOut, "warning: %s\n", note)
 		}
 	}
 }
@@ -201,7 +218,7 @@ func (c *cli) readArguments(many bool) ([]string, error) {
 // noteStdin tells somebody at a terminal why nothing happens.
 func (c *cli) noteStdin() {
 	if isTerminal(c.in) {
-		fmt.Fprintln(c.errOut, "ipns: Reading from /dev/stdin; send Ctrl-d to stop.")
+		display.Fprintln(c.errOut, "ipns: Reading from /dev/stdin; send Ctrl-d to stop.")
 	}
 }
 

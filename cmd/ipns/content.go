@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/rpc"
 )
@@ -65,7 +66,7 @@ func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
 			return nil, missing(a, err)
 		}
 		if info.IsDir() && !o.recursive {
-			fmt.Fprintf(c.errOut, "note: %s is a folder: adding all that it contains, as with -r\n", a)
+			display.Fprintf(c.errOut, "note: %s is a folder: adding all that it contains, as with -r\n", a)
 		}
 		abs, err := filepath.Abs(a)
 		if err != nil {
@@ -177,6 +178,6 @@ func (c *cli) printStream(s rpc.Stream, err error) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(c.out, s)
+	_, err = io.Copy(c.raw, s)
 	return errors.Join(err, s.Close())
 }

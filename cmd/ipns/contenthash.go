@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/contenthash"
+	"github.com/goipns/ipns/internal/display"
 )
 
 // contenthashOutput is what both directions print as JSON.
@@ -25,7 +25,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 				return err
 			}
 			if strings.HasPrefix(args[0], "Qm") {
-				fmt.Fprintf(c.errOut, "note: this is taken for the name of an RSA key; if it is the CID of content, write ipfs://%s\n", args[0])
+				display.Fprintf(c.errOut, "note: this is taken for the name of an RSA key; if it is the CID of content, write ipfs://%s\n", args[0])
 			}
 			d, err := contenthash.Decode(b)
 			if err != nil {
@@ -46,7 +46,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 				return err
 			}
 			if d.Domain != "" {
-				fmt.Fprintln(c.errOut, "note: this is the old form for a domain, which nobody should write any more")
+				display.Fprintln(c.errOut, "note: this is the old form for a domain, which nobody should write any more")
 			}
 			return c.print(contenthashOutput{contenthash.Hex(b), d.URI()}, d.URI()+"\n")
 		},

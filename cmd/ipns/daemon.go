@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
@@ -36,10 +37,10 @@ func (c *cli) daemonCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(c.out, "Initializing daemon...")
+			display.Fprintln(c.out, "Initializing daemon...")
 			switch {
 			case init && r.Exists() && profile != "":
-				fmt.Fprintln(c.errOut, "note: --init-profile does nothing: the repo is there already")
+				display.Fprintln(c.errOut, "note: --init-profile does nothing: the repo is there already")
 			case !init && profile != "":
 				return &usageError{"--init-profile is for --init", commandPath(cmd)}
 			case init && !r.Exists():
@@ -48,10 +49,10 @@ func (c *cli) daemonCmd() *cobra.Command {
 				}
 			}
 			if migrate {
-				fmt.Fprintln(c.errOut, "note: --migrate does nothing: there is only one version of the repo")
+				display.Fprintln(c.errOut, "note: --migrate does nothing: there is only one version of the repo")
 			}
 			if gc {
-				fmt.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
+				display.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
 			}
 			return c.runDaemon(cmd.Context(), r, daemon.Options{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
 		},
@@ -80,7 +81,7 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	fmt.Fprintln(c.out, "Daemon is ready")
+	display.Fprintln(c.out, "Daemon is ready")
 	d.wait(ctx, c.out)
 	return nil
 }
@@ -109,9 +110,9 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o d
 		return nil, errors.Join(err, d.close())
 	}
 	for _, w := range unused {
-		fmt.Fprintf(c.errOut, "warning: %s\n", w)
+		display.Fprintf(c.errOut, "warning: %s\n", w)
 	}
-	fmt.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+	display.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
 	if d.node, err = daemon.New(ctx, r, o); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -130,27 +131,27 @@ func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "PeerID: %s\n", id.ID)
+	display.Fprintf(out, "PeerID: %s\n", id.ID)
 	listen, err := d.node.SwarmAddrsListen(ctx, rpc.SwarmAddrsListenRequest{})
 	if errors.Is(err, rpc.ErrOffline) {
-		fmt.Fprintln(out, "Swarm not listening, running in offline mode.")
+		display.Fprintln(out, "Swarm not listening, running in offline mode.")
 	} else if err != nil {
 		return err
 	} else {
 		for _, line := range swarmLines(listen.Strings) {
-			fmt.Fprintf(out, "Swarm listening on %s\n", line)
+			display.Fprintf(out, "Swarm listening on %s\n", line)
 		}
-		fmt.Fprintln(out, "Run 'ipns id' to inspect announced and discovered multiaddrs of this node.")
-		fmt.Fprintf(out, "Reachability: %s\n", id.Reachability)
+		display.Fprintln(out, "Run 'ipns id' to inspect announced and discovered multiaddrs of this node.")
+		display.Fprintf(out, "Reachability: %s\n", id.Reachability)
 	}
 	if d.servers.API != nil {
-		fmt.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)
+		display.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)
 	}
 	if d.servers.Gateway != nil {
-		fmt.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)
+		display.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)
 	}
 	if d.servers.Metrics != nil {
-		fmt.Fprintf(out, "Metrics server listening on %s\n", d.servers.Metrics)
+		display.Fprintf(out, "Metrics server listening on %s\n", d.servers.Metrics)
 	}
 	return nil
 }
@@ -197,8 +198,8 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 			// A terminal that closes may tell it twice, and takes with it whoever
 			// reads what is printed.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-			fmt.Fprintln(out, "Received interrupt signal, shutting down...")
-			fmt.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
+			display.Fprintln(out, "Received interrupt signal, shutting down...")
+			display.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
 		case <-d.node.Stopping():
 		}
 		d.tell("STOPPING=1")

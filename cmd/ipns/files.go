@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
@@ -124,12 +125,12 @@ func (l *leftOut) print(w io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, line := range l.lines {
-		fmt.Fprintln(w, line)
+		display.Fprintln(w, line)
 	}
 	if l.more > 0 {
-		fmt.Fprintf(w, "left out: %d more\n", l.more)
+		display.Fprintf(w, "left out: %d more\n", l.more)
 	}
 	if l.hidden {
-		fmt.Fprintln(w, "With --hidden, names that begin with a dot come along.")
+		display.Fprintln(w, "With --hidden, names that begin with a dot come along.")
 	}
 }

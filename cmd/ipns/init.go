@@ -14,6 +14,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
 )
 
@@ -45,7 +46,10 @@ type initOptions struct {
 	bits      int
 }
 
-var errRepoExists = errors.New("ipns configuration file already exists!\nReinitializing would overwrite your keys")
+var errRepoExists = errors.Join(
+	errors.New("ipns configuration file already exists!"),
+	errors.New("Reinitializing would overwrite your keys"),
+)
 
 // initRepo makes a repo and tells on out. Nothing changes if there is one.
 func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) error {
@@ -70,7 +74,7 @@ func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOption
 	if config.Identity, err = identity(key); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
+	display.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
 	err = daemon.Init(ctx, r, config)
 	if errors.Is(err, fs.ErrExist) {
 		return errRepoExists
@@ -85,15 +89,15 @@ func newIdentity(o initOptions, out io.Writer) (crypto.PrivKey, error) {
 		if o.bits != 0 {
 			return nil, errors.New("number of key bits cannot be set with ed25519")
 		}
-		fmt.Fprint(out, "generating ED25519 keypair...")
-		defer fmt.Fprintln(out, "done")
+		display.Fprint(out, "generating ED25519 keypair...")
+		defer display.Fprintln(out, "done")
 		return ipns.GenerateKey(ipns.Ed25519, 0)
 	case "rsa":
 		if o.bits == 0 {
 			o.bits = ipns.MinRSABits
 		}
-		fmt.Fprintf(out, "generating %d-bit RSA keypair...", o.bits)
-		defer fmt.Fprintln(out, "done")
+		display.Fprintf(out, "generating %d-bit RSA keypair...", o.bits)
+		defer display.Fprintln(out, "done")
 		return ipns.GenerateKey(ipns.RSA, o.bits)
 	}
 	return nil, fmt.Errorf("unrecognized key type: %s", o.algorithm)

@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
@@ -38,22 +39,22 @@ func main() {
 
 // run runs one command line and returns its exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	c := &cli{in: in, out: out, errOut: errOut}
+	c := &cli{in: in, out: display.Writer{W: out}, errOut: display.Writer{W: errOut}, raw: out, terminal: errOut}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
+	root.SetOut(c.out)
+	root.SetErr(c.errOut)
 	ctx, stop := interrupted(context.Background())
 	defer stop()
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errOut, "Error: %s\n", err)
+	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+"\n") // there is nowhere else to say it
 	var use *usageError
 	if errors.As(err, &use) {
-		fmt.Fprintf(errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
+		display.Fprintf(c.errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
 	}
 	return 1
 }
@@ -61,7 +62,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 // cli is one run of the program: its input and output and the global flags.
 type cli struct {
 	in          io.Reader
-	out, errOut io.Writer
+	out, errOut io.Writer // for people
+	// For bytes as they are, and for what draws on a terminal.
+	raw, terminal io.Writer
 
 	enc      string
 	json     bool

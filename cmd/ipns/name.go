@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -94,13 +94,13 @@ func (c *cli) publish(run func(progress bool) iter.Seq2[rpc.Published, error]) (
 // printPublished prints Kubo's line, and on standard error who has the record.
 func (c *cli) printPublished(p rpc.Published, line string) error {
 	for _, w := range p.Warnings {
-		fmt.Fprintf(c.errOut, "warning: %s\n", w)
+		display.Fprintf(c.errOut, "warning: %s\n", w)
 	}
 	if err := c.print(p, line); err != nil {
 		return err
 	}
 	if !c.asJSON() {
-		fmt.Fprintln(c.errOut, p.Receipt())
+		display.Fprintln(c.errOut, p.Receipt())
 	}
 	return nil
 }

@@ -26,12 +26,12 @@ func (c *cli) adding() *progress {
 
 // progress begins to show how far something is.
 func (c *cli) progress(what string, options ...progressbar.Option) *progress {
-	if !isTerminal(c.errOut) {
+	if !isTerminal(c.terminal) {
 		return &progress{}
 	}
 	options = append(options,
 		progressbar.OptionSetDescription(what),
-		progressbar.OptionSetWriter(c.errOut),
+		progressbar.OptionSetWriter(c.terminal),
 		progressbar.OptionThrottle(redraw),
 		progressbar.OptionClearOnFinish())
 	return &progress{bar: progressbar.NewOptions64(-1, options...)}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/testnet"
 )
 
@@ -26,10 +26,10 @@ func (c *cli) testnetCmd() *cobra.Command {
 			}
 			defer func() { err = errors.Join(err, nw.Close()) }()
 			addr := nw.Server(0).Addr()
-			fmt.Fprintf(c.out, "%d DHT servers are running on this machine. To join them:\n\n", nw.Len())
-			fmt.Fprintf(c.out, "  ipns init --profile test && ipns daemon --bootstrap %s\n", addr)
-			fmt.Fprintf(c.out, "  ipfs swarm connect %s\n\n", addr)
-			fmt.Fprintln(c.out, "Testnet is ready")
+			display.Fprintf(c.out, "%d DHT servers are running on this machine. To join them:\n\n", nw.Len())
+			display.Fprintf(c.out, "  ipns init --profile test && ipns daemon --bootstrap %s\n", addr)
+			display.Fprintf(c.out, "  ipfs swarm connect %s\n\n", addr)
+			display.Fprintln(c.out, "Testnet is ready")
 			<-cmd.Context().Done()
 			return nil
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/contenthash"
 	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/testnet"
@@ -121,7 +122,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, nw.Close()) }()
-		fmt.Fprintf(c.errOut, "a private network of %d servers runs in this process\n", nw.Len())
+		display.Fprintf(c.errOut, "a private network of %d servers runs in this process\n", nw.Len())
 		d.Bootstrap = nw.Addrs()[:1]
 	}
 	if err := apart(r, o); err != nil {
@@ -160,9 +161,9 @@ func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon
 		return err
 	}
 	if !up.testnet && !o.Offline {
-		fmt.Fprintf(c.errOut, "Reachability: %s\n", d.node.Reachability())
+		display.Fprintf(c.errOut, "Reachability: %s\n", d.node.Reachability())
 	}
-	fmt.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
+	display.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
 	d.wait(ctx, c.errOut)
 	return nil
 }
@@ -180,7 +181,7 @@ func (c *cli) initForUp(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 		return err
 	}
 	for _, m := range moved {
-		fmt.Fprintf(c.errOut, "%s is taken: Addresses.%s is %s in the config\n", m.From, m.What, m.To)
+		display.Fprintf(c.errOut, "%s is taken: Addresses.%s is %s in the config\n", m.From, m.What, m.To)
 	}
 	return makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
 }
@@ -209,7 +210,7 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	case !ok:
 		return keyTaken(o.key, before)
 	case before != "" && before != o.dir:
-		fmt.Fprintf(c.errOut, "the key %q published %s so far\n", o.key, before)
+		display.Fprintf(c.errOut, "the key %q published %s so far\n", o.key, before)
 	}
 	provided := make(chan error, 1)
 	go func() { // ends with ctx; waited for below
@@ -218,7 +219,7 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	}()
 	p, err := c.publishFolder(ctx, n, r, o, root)
 	if perr := <-provided; perr != nil && err == nil {
-		fmt.Fprintf(c.errOut, "note: the content was not announced (%v); the node tries again later\n", perr)
+		display.Fprintf(c.errOut, "note: the content was not announced (%v); the node tries again later\n", perr)
 	}
 	if err != nil {
 		return err
@@ -265,7 +266,7 @@ func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
 	}
 	_, err = n.KeyGen(ctx, rpc.KeyGenRequest{Name: key, Type: "ed25519", Size: -1})
 	if err == nil {
-		fmt.Fprintf(c.errOut, "made the key %s\n", key)
+		display.Fprintf(c.errOut, "made the key %s\n", key)
 	}
 	return err
 }
@@ -323,12 +324,12 @@ func (c *cli) describeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "name         %s\n", p.Name)
-	fmt.Fprintf(c.out, "URI          ipns://%s\n", p.Name)
-	fmt.Fprintf(c.out, "contenthash  %s\n", contenthash.Hex(contenthash.Encode(name)))
-	fmt.Fprintf(c.out, "content      %s\n", strings.TrimPrefix(p.Value, "/ipfs/"))
+	display.Fprintf(c.out, "name         %s\n", p.Name)
+	display.Fprintf(c.out, "URI          ipns://%s\n", p.Name)
+	display.Fprintf(c.out, "contenthash  %s\n", contenthash.Hex(contenthash.Encode(name)))
+	display.Fprintf(c.out, "content      %s\n", strings.TrimPrefix(p.Value, "/ipfs/"))
 	if gw, err := r.Gateway(); err == nil && o.stays() {
-		fmt.Fprintf(c.out, "gateway      %s/ipns/%s/\n", gw, p.Name)
+		display.Fprintf(c.out, "gateway      %s/ipns/%s/\n", gw, p.Name)
 	}
 	return nil
 }
@@ -342,14 +343,14 @@ func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 		}
 	} else {
 		for _, w := range p.Warnings {
-			fmt.Fprintf(c.errOut, "warning: %s\n", w)
+			display.Fprintf(c.errOut, "warning: %s\n", w)
 		}
-		fmt.Fprintln(c.out, p.Receipt())
+		display.Fprintln(c.out, p.Receipt())
 	}
 	if o.throwAway {
-		fmt.Fprintln(c.errOut, "This was a trial: repo, key and network are gone when it ends. Without --testnet they stay.")
+		display.Fprintln(c.errOut, "This was a trial: repo, key and network are gone when it ends. Without --testnet they stay.")
 	} else {
-		fmt.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
+		display.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
 	}
 	switch {
 	case p.Announced == 0 && o.isDaemon:
@@ -357,9 +358,9 @@ func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 	case p.Announced == 0 && o.once:
 		return errors.New("nothing was announced; run 'ipns daemon', which does it as soon as there is a network")
 	case p.Announced == 0:
-		fmt.Fprintln(c.errOut, "Nobody else can see it yet: it is announced as soon as there is a network.")
+		display.Fprintln(c.errOut, "Nobody else can see it yet: it is announced as soon as there is a network.")
 	case !o.stays() && !o.throwAway:
-		fmt.Fprintln(c.errOut, "Nobody serves the content now, and the record ends in 48 hours: run 'ipns daemon' to keep both alive.")
+		display.Fprintln(c.errOut, "Nobody serves the content now, and the record ends in 48 hours: run 'ipns daemon' to keep both alive.")
 	}
 	return nil
 }

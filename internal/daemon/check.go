@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
@@ -326,8 +327,8 @@ func (r CheckReport) Text() string {
 		case s.Record != nil:
 			what = fmt.Sprintf("sequence %d until %s", s.Record.Sequence, s.Record.EOL.Format(time.RFC3339))
 		}
-		fmt.Fprintf(&b, "%-7s %-52s %8s  %s\n", s.Network, s.Source, s.Took.Round(time.Millisecond), what)
+		display.Fprintf(&b, "%-7s %-52s %8s  %s\n", s.Network, s.Source, s.Took.Round(time.Millisecond), what)
 	}
-	fmt.Fprintf(&b, "%s\n", r.Verdict)
+	display.Fprintf(&b, "%s\n", r.Verdict)
 	return b.String()
 }
