@@ -53,6 +53,13 @@ var kubosOptions = map[string]string{
 	"pin/rm":  "recursive=true",
 	"pin/ls":  "type=all quiet= name= stream= names=",
 
+	"bootstrap":             "",
+	"bootstrap/list":        "expand-auto=",
+	"bootstrap/add":         "",
+	"bootstrap/add/default": "",
+	"bootstrap/rm":          "all=",
+	"bootstrap/rm/all":      "",
+
 	"swarm/connect":      "",
 	"swarm/peers":        "verbose= streams= latency= direction= identify=",
 	"swarm/addrs":        "",
@@ -73,7 +80,7 @@ var harmless = []string{
 func requests(t *testing.T) map[string]any {
 	byMethod := map[string]string{
 		"Version": "version", "ID": "id", "Config": "config", "ConfigShow": "config/show", "Shutdown": "shutdown",
-		"Cat": "cat", "Add": "add", "Provide": "routing/provide", "PinList": "pin/ls", "PinRemove": "pin/rm", "KeyRemove": "key/rm",
+		"Cat": "cat", "Add": "add", "Provide": "routing/provide", "PinList": "pin/ls", "PinRemove": "pin/rm", "KeyRemove": "key/rm", "BootstrapRemove": "bootstrap/rm",
 		"PubsubState": "name/pubsub/state", "PubsubSubs": "name/pubsub/subs", "PubsubCancel": "name/pubsub/cancel",
 		"SwarmAddrsLocal": "swarm/addrs/local", "SwarmAddrsListen": "swarm/addrs/listen",
 	}
@@ -89,7 +96,9 @@ func requests(t *testing.T) map[string]any {
 		}
 		all[path] = reflect.New(method.Type.In(1)).Interface()
 	}
-	all["key/ls"] = all["key/list"]
+	for second, first := range secondNames {
+		all[second] = all[first]
+	}
 	return all
 }
 
