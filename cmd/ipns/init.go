@@ -29,6 +29,9 @@ func (c *cli) initCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !o.empty {
+				display.Fprintln(c.errOut, "note: --empty-repo=false does nothing: a new repo has no files in it")
+			}
 			return initRepo(cmd, r, o, c.out)
 		},
 	}
@@ -36,11 +39,12 @@ func (c *cli) initCmd() *cobra.Command {
 	f.StringVarP(&o.profiles, "profile", "p", "", "change the config for a purpose: server (a machine in a data centre), test (several nodes on one machine)")
 	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519 or rsa")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
-	f.BoolP("empty-repo", "e", true, "accepted for compatibility")
+	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")
 	return cmd
 }
 
 type initOptions struct {
+	empty     bool // without Kubo's files of help
 	profiles  string
 	algorithm string
 	bits      int

@@ -120,6 +120,9 @@ func (c *cli) checkGlobal(cmd *cobra.Command) error {
 	if c.api != "" && slices.Contains(localCommands, path) {
 		return &usageError{fmt.Sprintf("--api is not for 'ipns %s': it works on the repo of this machine", strings.TrimSpace(path)), path}
 	}
+	if c.timeout > 0 && (path == "daemon " || path == "testnet ") {
+		return &usageError{fmt.Sprintf("--timeout is not for 'ipns %s': it runs until it is interrupted", strings.TrimSpace(path)), path}
+	}
 	if c.enc != "" && c.enc != "text" && c.enc != "json" {
 		return &usageError{fmt.Sprintf("cannot print as %q: use text or json", c.enc), path}
 	}
