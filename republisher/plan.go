@@ -146,8 +146,9 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 			v.wake(again)
 			renew = false
 		}
-		// What waits for an answer of others is asked for and nothing else.
-		if l != laneNone && !r.mayPut(ctx, w.Entry) {
+		// What waits for an answer of others is asked for and nothing else: own names
+		// at once, since this node's own doors say that they are so.
+		if (l != laneNone || w.Entry.Origin == recordstore.Own) && !r.mayPut(ctx, w.Entry) {
 			v.asked(r, w.Entry)
 			l, renew = laneNone, false
 		}

@@ -250,5 +250,12 @@ func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.
 		}
 		return
 	}
+	if !r.mayRenew(ctx, e) {
+		// It may be of this node, and forgotten.
+		if outcome == names.New && e.Record != nil {
+			r.log().Info("others have a newer record than this store knew", "name", e.Name.String(), "ours", e.Record.Sequence(), "theirs", rec.Sequence(), "value", rec.Value())
+		}
+		return
+	}
 	r.report(e, rec, outcome)
 }

@@ -88,6 +88,7 @@ func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 						before[rec.Hash()] = true
 					}
 				}
+				time.Sleep(time.Second)
 				defer s.run(t)()
 				time.Sleep(11 * time.Hour)
 				_, put := net.seen()
@@ -116,6 +117,35 @@ func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRestoredOwnNamesAreAskedForAtOnce does not wait until they are due: what the
+// node itself says of them may be old.
+func TestRestoredOwnNamesAreAskedForAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 0)
+		net := newCloud(t, s)
+		k := recordstoretest.KeyFromSeed(t, 1)
+		s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 5}, ipns.V2Only, recordstore.Own)
+		stop := s.run(t)
+		time.Sleep(10 * time.Minute)
+		stop()
+		newer, err := ipns.Sign(t.Context(), k.Signer, ipns.Fields{Value: "/ipfs/bafkqaaa/newer", Sequence: 6, EOL: s.Now().Add(48 * time.Hour)}, ipns.V2Only)
+		if err != nil {
+			t.Fatal(err)
+		}
+		net.offer(newer, 3)
+		s.store.Renew()
+		s.Touch()
+		defer s.run(t)()
+		time.Sleep(10 * time.Second)
+		if e := s.entry(t, k.Name); e.Record.Value() != newer.Value() {
+			t.Fatalf("10 s after the start: %v", e.Record)
+		}
+		if st := s.Status(); len(st.OtherWriters) > 0 {
+			t.Errorf("what may be this node's own counts as another writer's: %v", st.OtherWriters)
+		}
+	})
 }
 
 // TestUnknownNamesAreNeitherPutNorRenewed holds for as long as too few servers
