@@ -117,7 +117,7 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	case now.Sub(e.Changed) < r.grace(e) && !fellShort(w):
 		v.wake(now.Add(1)) // its announcement goes on
 		return
-	case holders(w) == 0:
+	case holders(w) == 0 && receiptOf(w).Took("") == 0:
 		why = "nobody holds it"
 	default:
 		why = "too few servers hold it"
@@ -150,12 +150,17 @@ func fewHold(w recordstore.Work) bool {
 	if holders(w) >= AtRiskHolders {
 		return false
 	}
-	var receipt routing.Receipt
+	held, of := receiptOf(w).Announced()
+	return held == 0 || held < of // or nobody has told of it
+}
+
+// receiptOf is the receipt of the record that the entry now has, without its targets;
+// the zero Receipt if nobody has told of it.
+func receiptOf(w recordstore.Work) (receipt routing.Receipt) {
 	if w.Upkeep.Announced != w.Entry.Record.Hash() || json.Unmarshal(w.Upkeep.Receipt, &receipt) != nil {
-		return true // nobody has told of it
+		return routing.Receipt{}
 	}
-	held, of := receipt.Announced()
-	return held == 0 || held < of
+	return receipt
 }
 
 // counts are the counters of a Republisher.

@@ -21,7 +21,7 @@ func (c *cli) nameCmd() *cobra.Command {
 		single(c, "log [<name>]", "List what a name has meant so far", rpc.Node.NameLog),
 		c.nameRollbackCmd(),
 		c.nameGetCmd(),
-		single(c, "put <name> <file>", "Put a record that was signed elsewhere on the network", rpc.Node.NamePut),
+		c.namePutCmd(),
 		c.nameInspectCmd(),
 		c.namePubsubCmd(),
 	)
@@ -55,6 +55,16 @@ func (c *cli) namePublishCmd() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+func (c *cli) namePutCmd() *cobra.Command {
+	return single(c, "put <name> <file>", "Put a record that was signed elsewhere on the network", func(n rpc.Node, ctx context.Context, req rpc.NamePutRequest) (rpc.Put, error) {
+		p, err := n.NamePut(ctx, req)
+		for _, w := range p.Warnings {
+			display.Fprintf(c.errOut, "warning: %s\n", w)
+		}
+		return p, err
+	})
 }
 
 func (c *cli) nameRollbackCmd() *cobra.Command {

@@ -353,7 +353,7 @@ func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 		display.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
 	}
 	switch {
-	case p.Announced == 0 && o.isDaemon:
+	case p.Announced == 0 && o.isDaemon && len(p.Networks) > 0:
 		return errors.New("nothing was announced; the daemon keeps trying")
 	case p.Announced == 0 && o.once:
 		return errors.New("nothing was announced; run 'ipns daemon', which does it as soon as there is a network")

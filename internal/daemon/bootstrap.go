@@ -12,6 +12,8 @@ import (
 	"time"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -48,6 +50,14 @@ func (b *bootstrap) fresh() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return time.Since(b.since) <= joinTimeout
+}
+
+// cut reports whether there are bootstrap peers and none of them is connected.
+func (b *bootstrap) cut(h host.Host) bool {
+	peers := b.list()
+	return len(peers) > 0 && !slices.ContainsFunc(peers, func(p peer.AddrInfo) bool {
+		return h.Network().Connectedness(p.ID) == network.Connected
+	})
 }
 
 // signs tells what speaks for either network being there.

@@ -74,8 +74,10 @@ func (l *link) due(now time.Time, needed bool) bool {
 // the rest.
 type joiner struct {
 	wan, lan  link
+	next      time.Time             // when the bootstrap peers of a LAN are dialled again
 	expected  func() string         // the network that should have servers
 	bootstrap func(context.Context) // dials the bootstrap peers
+	cut       func() bool           // whether none of them is connected
 	looked    func()                // after each round
 	again     <-chan struct{}       // has an element when there are other bootstrap peers
 }
@@ -83,7 +85,7 @@ type joiner struct {
 func (n *Node) join(ctx context.Context) {
 	j := joiner{
 		wan: link{joinable: n.dht.WAN}, lan: link{joinable: n.dht.LAN},
-		expected: n.expected, bootstrap: n.dialBootstrap, again: n.boot.changed,
+		expected: n.expected, bootstrap: n.dialBootstrap, cut: func() bool { return n.boot.cut(n.host) }, again: n.boot.changed,
 		looked: func() { n.boot.look(n); n.noteAnswered(n.dht.WAN.Answered()) },
 	}
 	j.run(ctx)
@@ -105,7 +107,10 @@ func (j *joiner) run(ctx context.Context) {
 func (j *joiner) round(ctx context.Context) {
 	var dials sync.WaitGroup
 	needed := j.expected()
-	dial := false
+	now := time.Now()
+	// On a LAN a neighbour may be left of a network that is gone: who keeps it together
+	// are the bootstrap peers. The WAN does without them once it is joined.
+	dial := needed == dht.LAN && !now.Before(j.next) && j.cut()
 	for _, l := range []*link{&j.wan, &j.lan} {
 		l.look(time.Now())
 		if l.due(time.Now(), l.Network() == needed) {
@@ -116,6 +121,7 @@ func (j *joiner) round(ctx context.Context) {
 		}
 	}
 	if dial {
+		j.next = now.Add(joinAgain)
 		dials.Go(func() { j.bootstrap(ctx) })
 	}
 	dials.Wait()

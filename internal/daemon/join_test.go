@@ -33,10 +33,15 @@ func (f *fakeNetwork) fall() { f.up.Store(false); f.in.Store(false) }
 
 // startJoiner has two networks joined until the test is over.
 func startJoiner(t *testing.T, expected string) (wan, lan *fakeNetwork, dials *atomic.Int64) {
+	return startJoinerCut(t, expected, func() bool { return false })
+}
+
+// startJoinerCut is startJoiner where cut tells whether no bootstrap peer is connected.
+func startJoinerCut(t *testing.T, expected string, cut func() bool) (wan, lan *fakeNetwork, dials *atomic.Int64) {
 	wan, lan, dials = &fakeNetwork{name: dht.WAN}, &fakeNetwork{name: dht.LAN}, new(atomic.Int64)
 	j := joiner{
 		wan: link{joinable: wan}, lan: link{joinable: lan},
-		expected: func() string { return expected }, looked: func() {},
+		expected: func() string { return expected }, looked: func() {}, cut: cut,
 		// What cannot be reached takes its time.
 		bootstrap: func(ctx context.Context) {
 			dials.Add(1)
@@ -97,6 +102,22 @@ func TestAnExpectedNetworkIsJoinedWhenItComes(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !wan.Joined() {
 			t.Error("not joined a minute after it came")
+		}
+	})
+}
+
+// A neighbour that is left does not keep the bootstrap peers of a LAN from being dialled.
+func TestTheBootstrapPeersOfALANAreDialledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cut atomic.Bool
+		_, lan, dials := startJoinerCut(t, dht.LAN, cut.Load)
+		lan.up.Store(true)
+		time.Sleep(5 * time.Hour)
+		before := dials.Load()
+		cut.Store(true)
+		time.Sleep(time.Minute)
+		if n := dials.Load() - before; n < 2 || !lan.Joined() {
+			t.Errorf("dialled %d times in the minute after they were lost", n)
 		}
 	})
 }

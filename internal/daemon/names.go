@@ -67,6 +67,7 @@ func (n *Node) NamePut(ctx context.Context, req rpc.NamePutRequest) (rpc.Put, er
 		return rpc.Put{}, err
 	}
 	p := published(name.String(), rec, res.Receipt)
+	p.Warnings = res.Warnings
 	return rpc.Put{
 		Name: p.Name, Value: p.Value, Sequence: p.Sequence, Stored: p.Stored,
 		Announced: p.Announced, Of: p.Of, Announcing: p.Announcing, Networks: p.Networks, Warnings: p.Warnings,
