@@ -94,56 +94,6 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// TestEnterAsksWhetherTheLastSequenceIsKnown refuses what was made from an entry of
-// another life of the store, unless the user vouches for it, and stores Known as
-// the caller says.
-func TestEnterAsksWhetherTheLastSequenceIsKnown(t *testing.T) {
-	b, k := newBook(), recordstoretest.NewKey(t)
-	if err := b.Create(t.Context(), k.Name); err != nil {
-		t.Fatal(err)
-	}
-	e, _ := b.Get(t.Context(), k.Name)
-	e.Known[0]++
-	rec := k.Record(t, 0, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
-	if _, err := b.Enter(t.Context(), e, rec, names.Entrance{Origin: recordstore.Own}); !errors.Is(err, names.ErrUnknownSequence) {
-		t.Fatalf("from another generation: %v", err)
-	}
-	if got, _ := b.Get(t.Context(), k.Name); got.Record != nil {
-		t.Fatal("a refused record was stored")
-	}
-	if outcome, err := b.Enter(t.Context(), e, rec, names.Entrance{Vouched: true}); err != nil || outcome != names.New {
-		t.Fatalf("vouched: %v, %v", outcome, err)
-	}
-	if got, _ := b.Get(t.Context(), k.Name); got.Known != e.Known || got.Origin != recordstore.Own {
-		t.Fatalf("stored as %+v", got)
-	}
-}
-
-// TestTenantComesWithTheOrigin keeps who asked for a name until somebody with more
-// right to it does.
-func TestTenantComesWithTheOrigin(t *testing.T) {
-	b, k := newBook(), recordstoretest.NewKey(t)
-	for i, step := range []struct {
-		in     names.Entrance
-		origin recordstore.Origin
-		tenant string
-	}{
-		{names.Entrance{Origin: recordstore.Hosted, Tenant: "a"}, recordstore.Hosted, "a"},
-		{names.Entrance{Origin: recordstore.Hosted, Tenant: "b"}, recordstore.Hosted, "a"},
-		{names.Entrance{}, recordstore.Hosted, "a"},
-		{names.Entrance{Origin: recordstore.Own}, recordstore.Own, ""},
-		{names.Entrance{Origin: recordstore.Hosted, Tenant: "b"}, recordstore.Own, ""},
-	} {
-		rec := k.Record(t, uint64(i), "/ipfs/bafkqaaa", epoch.Add(time.Hour))
-		if _, err := b.Take(t.Context(), rec, step.in); err != nil {
-			t.Fatal(err)
-		}
-		if e, _ := b.Get(t.Context(), k.Name); e.Origin != step.origin || e.Tenant != step.tenant {
-			t.Fatalf("after step %d: %v of tenant %q", i, e.Origin, e.Tenant)
-		}
-	}
-}
-
 // TestManyRivals keeps the greatest of more rivals than it can keep.
 func TestManyRivals(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
