@@ -137,6 +137,14 @@ func (b *budget) room(key string, size int, who uint64) bool {
 	return ok
 }
 
+// crowded reports whether others have about half of the limit, where one of them may
+// stop, or more.
+func (b *budget) crowded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(len(b.theirs.items))*20 > int64(b.limit.Count)*9 || b.theirs.bytes*20 > b.limit.Bytes*9
+}
+
 // count takes in what was kept by an earlier process, and returns what must go for
 // it, which may be itself. What has been put since is not touched.
 func (b *budget) count(key string, size int, who uint64, own bool) (gone []*kept) {

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// refusalEvery is the time between two refusals: whoever brings what there is no
-	// room for gets no more of this machine than that.
-	refusalEvery = time.Millisecond
+	// paceEvery is the time between two things that others put while more than half
+	// of the room is taken, refused or not: a flood gets no more of this machine.
+	paceEvery = time.Millisecond
 
-	// refusalWait is the longest that one waits for its refusal.
-	refusalWait = time.Second
+	// paceWait is the longest that one waits.
+	paceWait = time.Second
 )
 
 // A door sees each request to this node's server before kad-dht handles it. It
@@ -37,15 +37,18 @@ func (d *door) request(ctx context.Context, from network.Stream, req *pb.Message
 		if rec == nil {
 			return
 		}
-		if d.values.room(rec, who) {
-			d.values.senders.note(rec.GetKey(), rec.GetValue(), whoIs(who))
+		room := d.values.room(rec, who)
+		if !room || d.values.budget.crowded() {
+			d.pace.wait(ctx)
+		}
+		if !room {
+			req.Record = nil // kad-dht refuses that
 			return
 		}
-		d.pace.wait(ctx)
-		req.Record = nil // kad-dht refuses that
+		d.values.senders.note(rec.GetKey(), rec.GetValue(), whoIs(who))
 	case pb.Message_ADD_PROVIDER:
-		if !d.providers.room(req.GetKey(), who) {
-			d.pace.wait(ctx) // it is dropped later, without a word
+		if d.providers.budget.crowded() {
+			d.pace.wait(ctx) // what there is no room for is dropped later, without a word
 		}
 	}
 }
@@ -69,8 +72,8 @@ func (p *pace) wait(ctx context.Context) {
 	if p.next.Before(now) {
 		p.next = now
 	}
-	wait := min(p.next.Sub(now), refusalWait)
-	p.next = now.Add(wait + refusalEvery)
+	wait := min(p.next.Sub(now), paceWait)
+	p.next = now.Add(wait + paceEvery)
 	p.mu.Unlock()
 	if wait == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Those who are refused share the pace, and none waits for long.
-func TestRefusalsHaveAPace(t *testing.T) {
+// Those who wait share the pace, and none waits for long.
+func TestFloodHasAPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
 		var wg sync.WaitGroup
@@ -22,15 +22,15 @@ func TestRefusalsHaveAPace(t *testing.T) {
 				for range 20 {
 					at := time.Now()
 					p.wait(t.Context())
-					if took := time.Since(at); took > refusalWait {
+					if took := time.Since(at); took > paceWait {
 						t.Errorf("one waited %v", took)
 					}
 				}
 			})
 		}
 		wg.Wait()
-		if took := time.Since(begin); took != 2000*refusalEvery {
-			t.Errorf("2000 took %v, want %v", took, 2000*refusalEvery)
+		if took := time.Since(begin); took != 2000*paceEvery {
+			t.Errorf("2000 took %v, want %v", took, 2000*paceEvery)
 		}
 	})
 }

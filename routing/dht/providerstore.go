@@ -69,15 +69,6 @@ func providedSize(key, name string) int {
 	return len(key) + timeBytes - len(name)
 }
 
-// room reports whether there is room for a record of a peer.
-func (s *providerStore) room(content []byte, who peer.ID) bool {
-	if len(content) == 0 || len(content) > 255 {
-		return true // kad-dht refuses that
-	}
-	name := string(byte(len(content))) + string(content) + string(who)
-	return !s.scarce() && s.budget.room(name, providedSize(providedKey(name).String(), name), whoIs(who))
-}
-
 // Put stores a record as a batch does.
 func (s *providerStore) Put(ctx context.Context, key ds.Key, value []byte) error {
 	b, err := s.Batch(ctx)
