@@ -1,6 +1,7 @@
 package ipns_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -25,8 +26,8 @@ internal/wire       ->
 internal/keyspace   ->
 contenthash         -> ipns
 keystore            -> ipns
-recordstore         -> ipns internal/keyspace
-recordstore/...     -> ipns recordstore internal/keyspace
+recordstore         -> ipns routing internal/keyspace
+recordstore/...     -> ipns recordstore routing internal/keyspace
 names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
@@ -115,6 +116,28 @@ func TestArchitectureShowsTheImportTable(t *testing.T) {
 		if !strings.Contains(string(doc), strings.TrimSpace(table)) {
 			t.Errorf("ARCHITECTURE.md does not show this part of the table:\n%s", table)
 		}
+	}
+}
+
+// TestRecordstoreUsesOnlyReceiptOfRouting keeps the networks out of what a store is.
+func TestRecordstoreUsesOnlyReceiptOfRouting(t *testing.T) {
+	files, err := filepath.Glob("recordstore/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "routing" && s.Sel.Name != "Receipt" {
+					t.Errorf("%s uses routing.%s", file, s.Sel.Name)
+				}
+			}
+			return true
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -157,7 +156,7 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	name, receipt := rec.Name(), a.since(rec, 0).receipt
 	held, of := receipt.Announced()
 	u := recordstore.Upkeep{
-		Name: name, LastPut: now, Announced: rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: encodeReceipt(receipt),
+		Name: name, LastPut: now, Announced: rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: receipt,
 	}
 	if held == 0 || held < min(p.wanted(), of) {
 		u.LastErr = receipt.String()
@@ -210,30 +209,6 @@ func (p *Publisher) forgetRetry(name ipns.Name) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.retries, name)
-}
-
-// encodeReceipt keeps the figures if the targets are too many to keep.
-func encodeReceipt(r routing.Receipt) []byte {
-	b, err := json.Marshal(r)
-	if err == nil && len(b) <= recordstore.MaxReceipt {
-		return b
-	}
-	b, err = json.Marshal(r.Figures())
-	if err != nil || len(b) > recordstore.MaxReceipt {
-		return nil
-	}
-	return b
-}
-
-// Receipt decodes the receipt of the last announcement that was noted; the zero
-// Receipt if there was none.
-func Receipt(u recordstore.Upkeep) (routing.Receipt, error) {
-	var r routing.Receipt
-	if len(u.Receipt) == 0 {
-		return r, nil
-	}
-	err := json.Unmarshal(u.Receipt, &r)
-	return r, err
 }
 
 // wake tells those who wait. Call with mu held.

@@ -4,14 +4,15 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 )
 
 // Bounds of what is kept of one name.
 const (
-	HostedHistory = 16 // versions of a hosted name
-	MaxRivals     = 4  // records beside Entry.Record under the same sequence
-	MaxStaged     = 64 // records signed in advance
-	MaxReceipt    = 64 << 10
+	HostedHistory = 16       // versions of a hosted name
+	MaxRivals     = 4        // records beside Entry.Record under the same sequence
+	MaxStaged     = 64       // records signed in advance
+	MaxReceipt    = 64 << 10 // bytes of a receipt
 )
 
 // Origin says why the node keeps a name. Higher ones promise more.
@@ -123,7 +124,9 @@ type Upkeep struct {
 	Announced [32]byte  // the Hash of the record that was announced then
 	Holders   int       // how many targets took it then
 	LastErr   string    // why it did not go as wanted; empty: it did
-	Receipt   []byte    // of that announcement, as its writer encodes it; at most MaxReceipt
+	// Receipt is that of that announcement. Its targets are not kept if it would
+	// have more than MaxReceipt bytes.
+	Receipt routing.Receipt
 }
 
 // Work is an entry together with its bookkeeping.

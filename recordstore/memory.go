@@ -294,11 +294,14 @@ func (m *Memory) Upkeep(ctx context.Context, name ipns.Name) (u Upkeep, err erro
 // SetUpkeep implements Store.
 func (m *Memory) SetUpkeep(ctx context.Context, notes ...Upkeep) error {
 	for _, u := range notes {
-		if len(u.Receipt) > MaxReceipt {
-			return fmt.Errorf("upkeep of %s: receipt has %d bytes, the limit is %d", u.Name, len(u.Receipt), MaxReceipt)
+		receipt, err := EncodeReceipt(u.Receipt)
+		if err == nil {
+			u.Receipt, err = DecodeReceipt(receipt) // as it comes back from a disk
 		}
-		u.Receipt = bytes.Clone(u.Receipt)
-		err := m.do(ctx, OpSetUpkeep, u.Name, func() error { m.of(u.Name).upkeep = u; return nil })
+		if err != nil {
+			return fmt.Errorf("upkeep of %s: %w", u.Name, err)
+		}
+		err = m.do(ctx, OpSetUpkeep, u.Name, func() error { m.of(u.Name).upkeep = u; return nil })
 		if err != nil {
 			return err
 		}

@@ -171,7 +171,7 @@ func (r *Republisher) unanswered(ctx context.Context, e recordstore.Entry, cause
 		return err
 	}
 	if kept.Announced != e.Record.Hash() {
-		kept.Announced, kept.Holders, kept.Receipt = [32]byte{}, 0, nil // that was another record's
+		kept.Announced, kept.Holders, kept.Receipt = [32]byte{}, 0, routing.Receipt{} // that was another record's
 	}
 	kept.LastErr, kept.Due = unsure+cause.Error(), r.now().Add(-grace) // due when there is an answer
 	return r.Book.Note(ctx, kept)

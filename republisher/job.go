@@ -2,7 +2,6 @@ package republisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"slices"
@@ -173,7 +172,8 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 	u.Name = name
 	held, of := j.receipt.Announced()
 	if j.answered() {
-		u.Announced, u.Holders, u.Receipt = j.rec.Hash(), held, encodeReceipt(j.receipt)
+		// The targets of every name would be most of the store.
+		u.Announced, u.Holders, u.Receipt = j.rec.Hash(), held, j.receipt.Figures()
 		if held > 0 {
 			u.LastPut = now
 		}
@@ -208,14 +208,4 @@ func (r *Republisher) retryAfter(name ipns.Name) time.Duration {
 		r.short[name] = struct{}{}
 	}
 	return min(max(firstRetry, time.Duration(len(r.short))*retryEvery), lastRetry)
-}
-
-// encodeReceipt keeps the figures of a receipt: the targets of every name would
-// be most of the store.
-func encodeReceipt(receipt routing.Receipt) []byte {
-	b, err := json.Marshal(receipt.Figures())
-	if err != nil || len(b) > recordstore.MaxReceipt {
-		return nil
-	}
-	return b
 }

@@ -2,7 +2,6 @@ package republisher
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"strings"
 	"time"
@@ -154,13 +153,13 @@ func fewHold(w recordstore.Work) bool {
 	return held == 0 || held < of // or nobody has told of it
 }
 
-// receiptOf is the receipt of the record that the entry now has, without its targets;
-// the zero Receipt if nobody has told of it.
-func receiptOf(w recordstore.Work) (receipt routing.Receipt) {
-	if w.Upkeep.Announced != w.Entry.Record.Hash() || json.Unmarshal(w.Upkeep.Receipt, &receipt) != nil {
+// receiptOf is the receipt of the record that the entry now has; the zero Receipt if
+// nobody has told of it.
+func receiptOf(w recordstore.Work) routing.Receipt {
+	if w.Upkeep.Announced != w.Entry.Record.Hash() {
 		return routing.Receipt{}
 	}
-	return receipt
+	return w.Upkeep.Receipt
 }
 
 // counts are the counters of a Republisher.

@@ -329,10 +329,8 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 		s.LastAnnounced = &u.LastPut
 	}
 	s.Holders, s.LastError = u.Holders, u.LastErr
-	if r, err := publisher.Receipt(u); err == nil {
-		s.Announced, s.Of = r.Announced()
-		s.Networks = networks(r)
-	}
+	s.Announced, s.Of = u.Receipt.Announced()
+	s.Networks = networks(u.Receipt)
 	return s, nil
 }
 

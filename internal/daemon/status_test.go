@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -45,11 +44,7 @@ func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
 	}
 	var receipt routing.Receipt
 	receipt.Add(routing.Ack{Name: n.name, Target: "a", Network: "wan", Of: 1})
-	raw, err := json.Marshal(receipt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := recordstore.Upkeep{Name: n.name, LastPut: time.Now(), Announced: first.Hash(), Holders: 1, LastErr: "1 of 1", Receipt: raw}
+	u := recordstore.Upkeep{Name: n.name, LastPut: time.Now(), Announced: first.Hash(), Holders: 1, LastErr: "1 of 1", Receipt: receipt}
 	note := func() {
 		t.Helper()
 		if err := n.book.Note(t.Context(), u); err != nil {
@@ -71,7 +66,7 @@ func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
 			t.Fatalf("%s has another record's receipt: %+v", what, s)
 		}
 	}
-	u.Announced, u.Holders, u.Receipt, u.LastErr = [32]byte{}, 0, nil, "it waits"
+	u.Announced, u.Holders, u.Receipt, u.LastErr = [32]byte{}, 0, routing.Receipt{}, "it waits"
 	note()
 	if s := status(t, n); s.LastError != "it waits" {
 		t.Fatalf("why it was not announced yet is not said: %+v", s)

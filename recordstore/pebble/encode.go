@@ -244,16 +244,20 @@ func decodeEntry(b []byte, before recordstore.Generation) (recordstore.Entry, er
 	return e, nil
 }
 
-func encodeUpkeep(u recordstore.Upkeep) []byte {
-	w := newEncoder(128 + len(u.Receipt))
+func encodeUpkeep(u recordstore.Upkeep) ([]byte, error) {
+	receipt, err := recordstore.EncodeReceipt(u.Receipt)
+	if err != nil {
+		return nil, err
+	}
+	w := newEncoder(128 + len(receipt))
 	w.bytes(u.Name.Binary())
 	w.time(u.Due)
 	w.time(u.LastPut)
 	w.b = append(w.b, u.Announced[:]...)
 	w.uint(uint64(max(u.Holders, 0)))
 	w.bytes([]byte(u.LastErr))
-	w.bytes(u.Receipt)
-	return w.sum()
+	w.bytes(receipt)
+	return w.sum(), nil
 }
 
 func decodeUpkeep(b []byte) (recordstore.Upkeep, error) {
@@ -262,10 +266,13 @@ func decodeUpkeep(b []byte) (recordstore.Upkeep, error) {
 	copy(u.Announced[:], d.take(uint64(len(u.Announced))))
 	u.Holders = int(d.uint())
 	u.LastErr = string(d.bytes())
-	u.Receipt = append([]byte(nil), d.bytes()...)
+	receipt := d.bytes()
 	if err := d.done(); err != nil {
 		return recordstore.Upkeep{}, err
 	}
+	// The sum says that it is what was written. One that cannot be read all the same
+	// is of no use, and no reason to lose the rest.
+	u.Receipt, _ = recordstore.DecodeReceipt(receipt)
 	return u, nil
 }
 

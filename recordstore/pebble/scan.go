@@ -231,10 +231,11 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 func (s *Store) SetUpkeep(ctx context.Context, notes ...recordstore.Upkeep) error {
 	b := s.db.NewBatch()
 	for _, u := range notes {
-		if len(u.Receipt) > recordstore.MaxReceipt {
-			return fmt.Errorf("upkeep of %s: receipt has %d bytes, the limit is %d", u.Name, len(u.Receipt), recordstore.MaxReceipt)
+		value, err := encodeUpkeep(u)
+		if err == nil {
+			err = b.Set(s.nameKey(kindUpkeep, u.Name), value, nil)
 		}
-		if err := b.Set(s.nameKey(kindUpkeep, u.Name), encodeUpkeep(u), nil); err != nil {
+		if err != nil {
 			return fmt.Errorf("upkeep of %s: %w", u.Name, err)
 		}
 	}

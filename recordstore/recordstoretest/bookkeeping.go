@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 )
 
 func testUpkeep(t *testing.T, s recordstore.Store) {
@@ -20,18 +22,37 @@ func testUpkeep(t *testing.T, s recordstore.Store) {
 	}
 	stored := mustSwap(t, s, k.Entry(t, 1, Value(1), recordstore.Own))
 	want := recordstore.Upkeep{
-		Name: k.Name, Due: Epoch, LastPut: Epoch.Add(-time.Hour), Announced: [32]byte{5}, Holders: 17, LastErr: "why", Receipt: []byte("{}"),
+		Name: k.Name, Due: Epoch, LastPut: Epoch.Add(-time.Hour), Announced: [32]byte{5}, Holders: 17, LastErr: "why", Receipt: receipt(3),
 	}
 	if err := s.SetUpkeep(ctx, recordstore.Upkeep{Name: k.Name, Holders: 3}, want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Upkeep(ctx, k.Name)
-	if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("upkeep %+v, want %+v, %v", got, want, err)
+	}
+	want.Receipt = receipt(recordstore.MaxReceipt / 50)
+	if err := s.SetUpkeep(ctx, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = s.Upkeep(ctx, k.Name); err != nil || !reflect.DeepEqual(got.Receipt, want.Receipt.Figures()) {
+		t.Fatalf("of a receipt that is too long, %v is kept, %v", got.Receipt, err)
 	}
 	next := k.Entry(t, 2, Value(2), recordstore.Own)
 	next.Version = stored.Version
 	mustSwap(t, s, next) // bookkeeping in between is no conflict
+}
+
+// receipt is one of so many targets.
+func receipt(targets int) routing.Receipt {
+	n := routing.NetworkReceipt{Network: "wan", Announced: 1, Of: targets}
+	for i := range targets {
+		newer := uint64(i)
+		n.Targets = append(n.Targets, routing.TargetReceipt{
+			Target: fmt.Sprintf("peer %d", i), Reason: "has a newer one", Newer: &newer, RTT: time.Duration(i),
+		})
+	}
+	return routing.Receipt{Networks: []routing.NetworkReceipt{n}}
 }
 
 func history(t testing.TB, s recordstore.Store, name ipns.Name) (list []recordstore.Past) {

@@ -2,7 +2,6 @@ package contender
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -80,11 +79,7 @@ func (c *oursClient) putBatch(ctx context.Context, region keyspace.Region, list 
 		if err != nil {
 			return err
 		}
-		u, err := note(e, *receipts[e.Name])
-		if err != nil {
-			return err
-		}
-		notes = append(notes, u)
+		notes = append(notes, note(e, *receipts[e.Name]))
 	}
 	if err := c.store.SetUpkeep(ctx, notes...); err != nil {
 		return err
@@ -93,10 +88,10 @@ func (c *oursClient) putBatch(ctx context.Context, region keyspace.Region, list 
 }
 
 // note is what is kept of a put: of the receipt, the figures.
-func note(e recordstore.Entry, receipt routing.Receipt) (u recordstore.Upkeep, err error) {
+func note(e recordstore.Entry, receipt routing.Receipt) recordstore.Upkeep {
 	now := time.Now()
-	u = recordstore.Upkeep{Name: e.Name, Due: now.Add(republisher.DefaultOwnPeriod), LastPut: now, Announced: e.Record.Hash()}
+	u := recordstore.Upkeep{Name: e.Name, Due: now.Add(republisher.DefaultOwnPeriod), LastPut: now, Announced: e.Record.Hash()}
 	u.Holders, _ = receipt.Announced()
-	u.Receipt, err = json.Marshal(receipt.Figures())
-	return u, err
+	u.Receipt = receipt.Figures()
+	return u
 }
