@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/goipns/ipns/internal/display"
@@ -389,13 +388,4 @@ func (s Status) lifeText() string {
 		return "expired"
 	}
 	return (time.Duration(s.ValidFor) * time.Second).String() + " left"
-}
-
-// table aligns the columns that fill writes, separated by tabs.
-func table(fill func(io.Writer)) string {
-	var b strings.Builder
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fill(tw)
-	tw.Flush()
-	return b.String()
 }

@@ -27,8 +27,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-
-	"github.com/goipns/ipns/internal/display"
 )
 
 // Node is a node that can be commanded: a running one in this process, or one
@@ -133,25 +131,6 @@ func Refuse(err error) error { return &Error{Message: err.Error(), Client: true}
 
 // ErrOffline is returned by commands that need the network of a running daemon.
 var ErrOffline = errors.New("this action must be run in online mode, try running 'ipns daemon' first")
-
-// printer is implemented by every request: what the command prints of a
-// response. It writes values by way of package display, or they are bytes that
-// were asked for.
-type printer[Resp any] interface{ Text(Resp) string }
-
-// TextOf is what the command prints of a response, or why it cannot print it.
-func TextOf[Req printer[Resp], Resp any](req Req, v Resp) (string, error) {
-	if c, ok := any(req).(interface{ Check(Resp) error }); ok {
-		if err := c.Check(v); err != nil {
-			return "", err
-		}
-	}
-	text := req.Text(v)
-	if _, ok := any(req).(interface{ Exact() }); ok {
-		return text, nil
-	}
-	return display.Clean(text), nil
-}
 
 // one makes a stream of a single result.
 func one[T any](v T, err error) iter.Seq2[T, error] {

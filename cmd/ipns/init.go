@@ -51,8 +51,8 @@ type initOptions struct {
 }
 
 var errRepoExists = errors.Join(
-	errors.New("ipns configuration file already exists!"),
-	errors.New("Reinitializing would overwrite your keys"),
+	errors.New("ipns configuration file already exists!"),  //lint:ignore ST1005 Kubo's words
+	errors.New("Reinitializing would overwrite your keys"), //lint:ignore ST1005 Kubo's words
 )
 
 // initRepo makes a repo and tells on out. Nothing changes if there is one.
