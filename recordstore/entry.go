@@ -114,6 +114,9 @@ type Entry struct {
 	Changed time.Time
 	// Version counts the swaps of the entry; 0 in an entry that is not stored.
 	Version uint64
+	// Damaged says that what is stored cannot be read, and that this is what is
+	// known from elsewhere. It is not stored: a Swap mends the entry.
+	Damaged bool
 }
 
 // Upkeep is bookkeeping about the announcements of a name.

@@ -28,6 +28,7 @@ func Settle(old, next Entry) (Entry, error) {
 	next.Staged = slices.Clone(next.Staged)
 	next.Changed = next.Changed.Round(0).UTC()
 	next.Version++
+	next.Damaged = false
 	return next, nil
 }
 

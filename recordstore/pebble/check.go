@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -12,6 +13,7 @@ import (
 // Damage is a value that cannot be trusted any more.
 type Damage struct {
 	Key  []byte    // in the database
+	To   []byte    // unless nil: nothing from Key to here, exclusive, can be read
 	Name ipns.Name // zero: not known, the key has only its Kademlia id
 	Err  error
 }
@@ -38,7 +40,11 @@ func (s *Store) Check(ctx context.Context) iter.Seq2[Damage, error] {
 func (s *Store) checkKind(ctx context.Context, kind byte, yield func(Damage, error) bool) bool {
 	ok := true
 	report := func(key []byte, err error) {
-		ok = ok && yield(Damage{Key: key, Err: err}, nil)
+		d := Damage{Key: key, Err: err}
+		if u := (*unreadable)(nil); errors.As(err, &u) {
+			d.To = u.to
+		}
+		ok = ok && yield(d, nil)
 	}
 	for p, err := range s.pairs(ctx, s.key(kind), s.key(kind+1), report) {
 		if err != nil {
@@ -62,7 +68,9 @@ func (s *Store) checkValue(kind byte, p pair) Damage {
 	case kindEntry:
 		var e recordstore.Entry
 		e, d.Err = decodeEntry(p.value, s.before)
-		d.Name = e.Name
+		if d.Name = e.Name; d.Err != nil {
+			d.Name, _ = s.nameAt(p.key, p.value)
+		}
 		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
 	case kindHistory:
 		// The value of a version does not repeat the name: only its sum is checked.

@@ -13,7 +13,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	ours "github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
@@ -134,6 +136,8 @@ type damageCounts struct {
 	harmless int // everything was there
 	refused  int // the store did not open
 	partial  int // some names could not be read, and were reported
+	whole    int // a table as a whole could not be read, nor mended
+	rebuilt  int // names that came back from their history
 	missing  int // the most names that could not be read because of one bit
 	renewed  int // the store noticed that it had lost something as a whole
 	torn     int // the end of the log was taken for torn
@@ -145,7 +149,10 @@ func (c damageCounts) String() string {
 	var b strings.Builder
 	b.WriteString(plural(c.flips, "bit") + ": ")
 	b.WriteString(plural(c.harmless, "harmless") + ", " + plural(c.refused, "refused at start") + ", ")
-	b.WriteString(plural(c.partial, "detected when read") + " (at most " + plural(c.missing, "name") + " lost to reading)")
+	b.WriteString(plural(c.partial, "detected when read") + " (at most " + plural(c.missing, "name") + " lost to reading), " + plural(c.rebuilt, "name") + " rebuilt")
+	if c.whole > 0 {
+		b.WriteString(", " + plural(c.whole, "table") + " as a whole")
+	}
 	if c.renewed > 0 {
 		b.WriteString(", " + plural(c.renewed, "noticed by the witness"))
 	}
@@ -161,6 +168,8 @@ func (c *damageCounts) add(o damageCounts) {
 	c.refused += o.refused
 	c.partial += o.partial
 	c.torn += o.torn
+	c.whole += o.whole
+	c.rebuilt += o.rebuilt
 	c.renewed += o.renewed
 	c.missing = max(c.missing, o.missing)
 }
@@ -175,20 +184,34 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 	}
 	defer m.Stop()
 	ctx := context.Background()
-	if gen, err := m.store.Generation(ctx); err != nil || gen != l.gen {
+	gen, err := m.store.Generation(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gen != l.gen {
 		c.renewed++ // what follows may be older than what was, and is known to be
-		if _, err := fs.Stat("db.aside"); err != nil {
-			t.Errorf("%s: the store has lost something and its files are gone", file)
+		if _, err := fs.Stat("db.aside"); err == nil {
+			return
 		}
-		return
 	}
 	missing, gone := make(map[int]bool), 0
 	for i, k := range l.keys {
 		e, err := m.store.Get(ctx, k.Name)
-		if err == nil && recordstoretest.Equal(e, l.acked[i]) != "" {
+		switch {
+		case err == nil && e.Damaged:
+			missing[i] = true
+			if e.Record != nil && e.Record.Hash() != l.acked[i].Record.Hash() {
+				t.Errorf("%s: name %d was rebuilt as nobody wrote it", file, i)
+			}
+			if e.Record != nil {
+				c.rebuilt++
+			}
+			if e.Known == gen {
+				t.Errorf("%s: name %d is called known", file, i)
+			}
+		case err == nil && recordstoretest.Equal(e, l.acked[i]) != "":
 			t.Errorf("%s: name %d came out as nobody wrote it", file, i)
-		}
-		if err != nil {
+		case err != nil:
 			missing[i] = true
 		}
 		if errors.Is(err, recordstore.ErrNotFound) {
@@ -212,16 +235,10 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 	}
 	// A scan steps over the range of the damaged block, and so also over names in
 	// it that lie elsewhere and can be read one by one.
-	if scanned < damageNames/2 {
+	if scanned < damageNames/2 && len(missing) < damageNames/2 {
 		t.Errorf("%s: scan has %d names, %d of %d can be read one by one", file, scanned, damageNames-len(missing), damageNames)
 	}
-	reported := 0
-	for _, err := range m.store.Check(ctx) {
-		if err != nil {
-			t.Errorf("%s: check ended: %v", file, err)
-		}
-		reported++
-	}
+	reported := c.mend(t, m.store, file, l, missing)
 	switch {
 	case len(missing) == 0 && reported == 0:
 		c.harmless++
@@ -231,6 +248,71 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 		c.partial++
 		c.missing = max(c.missing, len(missing))
 	}
+}
+
+// mend mends what Check finds, and returns how much that was. Afterwards there is
+// nothing to be found, and every name can be written.
+func (c *damageCounts) mend(t *testing.T, s *ours.Store, file string, l *ledger, missing map[int]bool) int {
+	t.Helper()
+	ctx := context.Background()
+	check := func() (found []ours.Damage) {
+		for d, err := range s.Check(ctx) {
+			if err != nil {
+				t.Errorf("%s: check ended: %v", file, err)
+				break
+			}
+			found = append(found, d)
+		}
+		return found
+	}
+	found := check()
+	if len(found) == 0 {
+		return 0
+	}
+	var names []ipns.Name
+	records := make(map[int]*ipns.Record)
+	for i, k := range l.keys {
+		names = append(names, k.Name)
+		if e, err := s.Get(ctx, k.Name); err == nil {
+			records[i] = e.Record
+		}
+	}
+	for _, d := range found {
+		if err := s.Mend(ctx, d, names); err != nil {
+			// The index of a table: nothing in it can be read, nor cut out.
+			if len(missing) < len(l.keys)/2 {
+				t.Errorf("%s: mending %v: %v", file, d, err)
+			}
+			c.whole++
+			return len(found)
+		}
+	}
+	if left := check(); len(left) > 0 {
+		t.Errorf("%s: after mending: %v", file, left)
+	}
+	scanned := make(map[ipns.Name]bool)
+	for e, err := range s.Scan(ctx, recordstore.Region{}) {
+		if err != nil {
+			t.Errorf("%s: scan after mending: %v", file, err)
+		}
+		scanned[e.Name] = true
+	}
+	for i, k := range l.keys {
+		e, err := s.Get(ctx, k.Name)
+		if err != nil || e.Damaged || !scanned[k.Name] {
+			t.Errorf("%s: name %d after mending: %v, damaged %t, scanned %t", file, i, err, e.Damaged, scanned[k.Name])
+			continue
+		}
+		if was := records[i]; was != nil && (e.Record == nil || e.Record.Hash() != was.Hash()) {
+			t.Errorf("%s: name %d lost its record by mending", file, i)
+		}
+		next := k.Entry(t, e.Mark.Sequence+1, recordstoretest.Value(99), recordstore.Own)
+		next.Version = e.Version
+		if _, err := s.Swap(ctx, next); err != nil {
+			t.Errorf("%s: name %d is not written after mending: %v", file, i, err)
+		}
+	}
+	return len(found)
 }
 
 func plural(n int, what string) string { return strconv.Itoa(n) + " " + what }

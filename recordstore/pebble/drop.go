@@ -39,7 +39,7 @@ func (s *Store) drop(ctx context.Context, e recordstore.Entry, until time.Time) 
 	switch seen, err := s.readSeen(e.Name); {
 	case err == nil && seen.Mark.Compare(mark.Mark) > 0:
 		mark = seen
-	case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !errors.Is(err, errDamaged):
+	case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !isDamage(err):
 		return err
 	}
 	b := s.db.NewBatch()

@@ -216,6 +216,9 @@ func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 		e, err = decodeEntry(b, s.before)
 		return err
 	})
+	if isDamage(err) {
+		return s.rebuild(name), nil
+	}
 	return e, err
 }
 
@@ -284,6 +287,9 @@ func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next rec
 	}
 	if next, err = recordstore.Settle(old, e); err != nil {
 		return old, next, nil, err
+	}
+	if old.Damaged {
+		s.log.Warn("record store: a damaged entry is replaced", "name", e.Name)
 	}
 	b = s.db.NewBatch()
 	if err := s.fill(b, old, next); err != nil {

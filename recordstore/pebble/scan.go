@@ -102,7 +102,7 @@ func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged 
 	bad, good := start, uint64(0)
 	for stride := uint64(skipStep); good == 0; stride *= 2 {
 		if stride == 0 || start+stride < start {
-			damaged(from, cause)
+			damaged(from, &unreadable{to, cause})
 			return nil, nil
 		}
 		ok, err := readable(start + stride)
@@ -127,9 +127,22 @@ func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged 
 			bad = middle
 		}
 	}
-	damaged(from, fmt.Errorf("keys up to %x: %w", key(good), cause))
-	return key(good), nil
+	end := key(good)
+	if bytes.Compare(end, to) > 0 {
+		end = to
+	}
+	damaged(from, &unreadable{end, cause})
+	return end, nil
 }
+
+// unreadable says that nothing up to a key can be read.
+type unreadable struct {
+	to    []byte
+	cause error
+}
+
+func (u *unreadable) Error() string { return fmt.Sprintf("keys up to %x: %v", u.to, u.cause) }
+func (u *unreadable) Unwrap() error { return u.cause }
 
 // probe reads the first key of a range.
 func (s *Store) probe(ctx context.Context, from, to []byte) (err error) {
@@ -163,7 +176,17 @@ func (s *Store) bounds(kind byte, region recordstore.Region) (from, to []byte) {
 func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[recordstore.Entry, error] {
 	return func(yield func(recordstore.Entry, error) bool) {
 		from, to := s.bounds(kindEntry, region)
-		for p, err := range s.pairs(ctx, from, to, s.damaged) {
+		more := true
+		skipped := func(key []byte, err error) {
+			s.damaged(key, err)
+			if u := (*unreadable)(nil); more && errors.As(err, &u) {
+				more = s.scanNoted(ctx, key, u.to, yield)
+			}
+		}
+		for p, err := range s.pairs(ctx, from, to, skipped) {
+			if !more {
+				return
+			}
 			if err != nil {
 				yield(recordstore.Entry{}, fmt.Errorf("scan of %v: %w", region, err))
 				return
@@ -171,7 +194,13 @@ func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[r
 			e, err := decodeEntry(p.value, s.before)
 			if err != nil {
 				s.damaged(p.key, err)
-				continue
+				name, ok := s.nameAt(p.key, p.value)
+				if !ok || !isDamage(err) {
+					continue
+				}
+				if e, err = s.Get(ctx, name); err != nil {
+					continue
+				}
 			}
 			if old, pending := s.locks.before(e.Name); pending {
 				if e = old; e.Version == 0 {
@@ -183,6 +212,25 @@ func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[r
 			}
 		}
 	}
+}
+
+// scanNoted yields the entries of a range that cannot be read, as far as the names
+// in it are known.
+func (s *Store) scanNoted(ctx context.Context, from, to []byte, yield func(recordstore.Entry, error) bool) bool {
+	names, err := s.notedIn(ctx, from, to)
+	if err != nil {
+		return yield(recordstore.Entry{}, err) && false
+	}
+	for _, name := range names {
+		e, err := s.Get(ctx, name)
+		if errors.Is(err, recordstore.ErrNotFound) {
+			continue
+		}
+		if !yield(e, err) || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Due implements recordstore.Store.
@@ -218,7 +266,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 		return err
 	})
 	// Bookkeeping may be lost; damaged, it counts as lost.
-	if errors.Is(err, recordstore.ErrNotFound) || errors.Is(err, errDamaged) {
+	if errors.Is(err, recordstore.ErrNotFound) || isDamage(err) {
 		return recordstore.Upkeep{Name: name}, nil
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
 		switch {
 		case err == nil && old.Mark.Compare(m.Mark) > 0:
 			continue
-		case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !errors.Is(err, errDamaged):
+		case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !isDamage(err):
 			return fmt.Errorf("seen mark of %s: %w", m.Name, err)
 		}
 		if err := b.Set(s.nameKey(kindSeen, m.Name), encodeSeen(m), nil); err != nil {

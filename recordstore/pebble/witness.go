@@ -46,7 +46,7 @@ func (s *Store) attest() error {
 		return d.done()
 	})
 	switch {
-	case errors.Is(err, recordstore.ErrNotFound), errors.Is(err, errDamaged):
+	case errors.Is(err, recordstore.ErrNotFound), isDamage(err):
 		found = false
 	case err != nil:
 		return err
