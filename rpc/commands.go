@@ -30,6 +30,11 @@ func (c *Client) Shutdown(ctx context.Context, req ShutdownRequest) (Nothing, er
 	return call[Nothing](ctx, c, "shutdown", req)
 }
 
+// RepoVerify implements [Node].
+func (c *Client) RepoVerify(ctx context.Context, req RepoVerifyRequest) iter.Seq2[Finding, error] {
+	return streamed[Finding](ctx, c, "repo/verify", req)
+}
+
 // NamePublish implements [Node].
 func (c *Client) NamePublish(ctx context.Context, req PublishRequest) iter.Seq2[Published, error] {
 	return streamed[Published](ctx, c, "name/publish", req)

@@ -149,3 +149,19 @@ type ShutdownRequest struct{}
 
 // Text is nothing.
 func (ShutdownRequest) Text(Nothing) string { return "" }
+
+// RepoVerifyRequest has all that is stored of names read and verified.
+type RepoVerifyRequest struct {
+	Repair bool     `opt:"repair" help:"mend what is damaged"`
+	_      struct{} `kubo:"drop=false heal=false heal-timeout=30s"`
+}
+
+// Finding is something that is damaged, or the end of the search for it.
+type Finding struct {
+	Msg    string
+	Name   string `json:",omitempty"` // whose entry it is, if it is that of a key here
+	Mended bool   `json:",omitempty"`
+}
+
+// Text is the message.
+func (RepoVerifyRequest) Text(f Finding) string { return display.Sprintf("%s\n", f.Msg) }

@@ -22,6 +22,7 @@ var kubosOptions = map[string]string{
 	"config":       "bool= json= expand-auto=",
 	"config/show":  "expand-auto=",
 	"shutdown":     "",
+	"repo/verify":  "drop= heal= heal-timeout=30s",
 	"name/publish": "key=self resolve=true lifetime= ttl= quieter= v1compat=true allow-offline= allow-delegated= sequence= ipns-base=base36",
 	"name/resolve": "recursive=true nocache= dht-record-count=16 dht-timeout=1m0s stream=",
 	"name/get":     "",

@@ -273,6 +273,9 @@ type Status struct {
 	// LastRival is what another holder of the key has published over a record from
 	// here, since the last publish here.
 	LastRival *Rival `json:",omitempty"`
+	// Damaged says that what was stored of the name cannot be read, and that this
+	// is what is known from elsewhere.
+	Damaged bool `json:",omitempty"`
 }
 
 // MarshalJSON writes one object or a list of them.
@@ -311,6 +314,9 @@ func (StatusRequest) Text(s Statuses) string {
 		display.Fprintf(tw, "Name:\t%s\n", n.Name)
 		if n.Key != "" {
 			display.Fprintf(tw, "Key:\t%s\n", n.Key)
+		}
+		if n.Damaged {
+			display.Fprintf(tw, "Damaged:\twhat was stored of it cannot be read, this is from its history; run 'ipns repo verify --repair'\n")
 		}
 		display.Fprintf(tw, "Value:\t%s\n", n.Value)
 		display.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
@@ -384,6 +390,9 @@ func (h *Held) words(sequence uint64) string {
 }
 
 func (s Status) lifeText() string {
+	if s.Damaged {
+		return "DAMAGED"
+	}
 	if s.Expired {
 		return "expired"
 	}

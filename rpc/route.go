@@ -22,6 +22,7 @@ var routes = map[string]route{
 	"config":                single(Node.Config),
 	"config/show":           single(Node.ConfigShow),
 	"shutdown":              single(Node.Shutdown),
+	"repo/verify":           stream(Node.RepoVerify),
 	"name/publish":          stream(Node.NamePublish),
 	"name/resolve":          stream(Node.NameResolve),
 	"name/get":              raw(Node.NameGet),

@@ -47,6 +47,9 @@ type Control interface {
 	ConfigShow(context.Context, ConfigShowRequest) (ConfigTree, error)
 	// Shutdown asks the node to stop and returns at once.
 	Shutdown(context.Context, ShutdownRequest) (Nothing, error)
+	// RepoVerify yields what is damaged in the store of names, and what became of
+	// it with Repair. It ends with an error if damage remains.
+	RepoVerify(context.Context, RepoVerifyRequest) iter.Seq2[Finding, error]
 }
 
 // Names publishes and resolves names.

@@ -104,7 +104,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(),
-		c.nameCmd(), c.republishCmd(), c.keyCmd(), c.contenthashCmd(),
+		c.nameCmd(), c.republishCmd(), c.repoCmd(), c.keyCmd(), c.contenthashCmd(),
 		c.addCmd(), c.catCmd(), c.pinCmd(),
 		c.idCmd(), c.configCmd(), c.swarmCmd(), c.bootstrapCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
 	)

@@ -73,6 +73,12 @@ func (c *cli) configCmd() *cobra.Command {
 	return cmd
 }
 
+func (c *cli) repoCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "repo", Short: "Look after what is stored", RunE: group(noArgs)}
+	cmd.AddCommand(stream(c, "verify", "Find what is damaged of names, and mend it", rpc.Node.RepoVerify))
+	return cmd
+}
+
 func (c *cli) swarmCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "swarm", Short: "Connect to peers and list them", RunE: group(noArgs)}
 	addrs := single(c, "addrs", "List the addresses of all known peers", rpc.Node.SwarmAddrs)

@@ -151,6 +151,9 @@ func (n *Node) entry(ctx context.Context, text string) (recordstore.Entry, error
 		return recordstore.Entry{}, err
 	}
 	e, err := n.book.Get(ctx, name)
+	if err == nil && e.Record == nil && e.Damaged {
+		return e, fmt.Errorf("what was stored of %s is damaged, and nothing of it is left here; run 'ipns repo verify --repair'", name)
+	}
 	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
 		return e, fmt.Errorf("nothing was published under %s here; 'ipns name status' lists what was", name)
 	}
@@ -282,7 +285,32 @@ func (n *Node) NameStatus(ctx context.Context, req rpc.StatusRequest) (rpc.Statu
 		}
 		out.Names = append(out.Names, s)
 	}
-	return out, nil
+	return out, n.addDamaged(ctx, &out)
+}
+
+// addDamaged adds the own names that a scan does not find because they are damaged.
+func (n *Node) addDamaged(ctx context.Context, to *rpc.Statuses) error {
+	_, damaged, err := n.ownNames(ctx)
+	for _, name := range damaged {
+		listed := func(s rpc.Status) bool { return s.Name == name.String() }
+		if slices.ContainsFunc(to.Names, listed) {
+			continue
+		}
+		e, err := n.book.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		s := rpc.Status{Name: name.String(), Origin: recordstore.Own.String(), Damaged: true}
+		if e.Record != nil {
+			if s, err = n.status(ctx, e); err != nil {
+				return err
+			}
+		} else if key, err := n.keys.Of(name); err == nil {
+			s.Key = key.Label
+		}
+		to.Names = append(to.Names, s)
+	}
+	return err
 }
 
 func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, error) {
@@ -297,6 +325,7 @@ func (n *Node) status(ctx context.Context, e recordstore.Entry) (rpc.Status, err
 		Expired:  e.Record.Expired(now),
 		Origin:   e.Origin.String(),
 		Rivals:   len(e.Rivals),
+		Damaged:  e.Damaged,
 	}
 	for _, r := range e.Rivals {
 		s.RivalValues = append(s.RivalValues, r.Value())

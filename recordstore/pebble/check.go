@@ -26,9 +26,20 @@ func (d Damage) String() string {
 }
 
 // Check reads everything in the store, verifies each signature, and yields what
-// is damaged. The store can go on being used meanwhile.
-func (s *Store) Check(ctx context.Context) iter.Seq2[Damage, error] {
-	return func(yield func(Damage, error) bool) {
+// is damaged. The store can go on being used meanwhile. An entry of which nothing
+// else is left can be told to be that of one of names.
+func (s *Store) Check(ctx context.Context, names ...ipns.Name) iter.Seq2[Damage, error] {
+	of := make(map[string]ipns.Name, len(names))
+	for _, name := range names {
+		of[string(s.nameKey(kindEntry, name))] = name
+	}
+	return func(found func(Damage, error) bool) {
+		yield := func(d Damage, err error) bool {
+			if d.Name.IsZero() && d.To == nil {
+				d.Name = of[string(d.Key)]
+			}
+			return found(d, err)
+		}
 		for _, kind := range []byte{kindEntry, kindHistory, kindUpkeep, kindSeen} {
 			if !s.checkKind(ctx, kind, yield) {
 				return
