@@ -37,7 +37,7 @@ publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 content             -> internal/folder
-gateway             -> ipns resolver content
+gateway             -> ipns recordstore resolver content
 rpc                 -> ipns routing internal/display
 cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/display internal/folder internal/repo internal/testnet
 internal/daemon     -> *

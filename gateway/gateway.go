@@ -13,17 +13,21 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/exchange/offline"
 	boxo "github.com/ipfs/boxo/gateway"
+	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/path"
 	"github.com/ipfs/go-cid"
+	format "github.com/ipfs/go-ipld-format"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/resolver"
 )
 
@@ -93,7 +97,7 @@ func New(o Options) (http.Handler, error) {
 	cfg := config(o)
 	inner := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: boxo.NewHandler(cfg, b)}
 	mux := http.NewServeMux()
-	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(inner)
+	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(pages(inner)))
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
 	return boxo.NewHostnameHandler(cfg, b, mux), nil
@@ -142,8 +146,11 @@ func config(o Options) boxo.Config {
 type backend struct {
 	*boxo.BlocksBackend
 	local *boxo.BlocksBackend // of what is here
-	names Resolver
-	now   func() time.Time
+	dag   format.DAGService   // of what is served
+
+	folders *folders
+	names   Resolver
+	now     func() time.Time
 }
 
 var _ boxo.IPFSBackend = (*backend)(nil)
@@ -154,10 +161,12 @@ func newBackend(o Options) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{BlocksBackend: local, local: local, names: o.Names, now: o.Now}
+	served := blockservice.New(bs, offline.Exchange(bs))
 	if !o.NoFetch {
-		b.BlocksBackend, err = boxo.NewBlocksBackend(o.Content.BlockService())
+		served = o.Content.BlockService()
 	}
+	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, now: o.Now, folders: newFolders()}
+	b.BlocksBackend, err = boxo.NewBlocksBackend(served)
 	return b, err
 }
 
@@ -176,7 +185,12 @@ func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) 
 	}
 	res, err := b.names.Resolve(ctx, p.String(), o)
 	if err != nil {
-		return path.ImmutablePath{}, 0, time.Time{}, statusOf(ctx, err)
+		if _, noName := ipns.ParseName(p.Segments()[1]); noName != nil && errors.Is(err, resolver.ErrNotFound) {
+			err = boxo.NewErrorStatusCode(err, http.StatusNotFound) // neither a name nor a domain with a DNSLink
+		} else {
+			err = statusOf(ctx, err)
+		}
+		return path.ImmutablePath{}, 0, time.Time{}, err
 	}
 	to, err := path.NewPath(res.Path)
 	if err != nil {
@@ -215,8 +229,29 @@ func statusOf(ctx context.Context, err error) error {
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, resolver.ErrRecursion) && dnslink:
 		status = http.StatusBadRequest // DNSLink gateway specification, Host
+	case errors.Is(err, resolver.ErrRecursion):
+		status = http.StatusLoopDetected
+	case errors.Is(err, resolver.ErrPath), errors.Is(err, ipns.ErrName):
+		status = http.StatusBadRequest
+	case errors.Is(err, recordstore.ErrConflict):
+		status = http.StatusConflict
+	case isFull(err):
+		status = http.StatusInsufficientStorage
 	}
 	return boxo.NewErrorStatusCode(err, status)
+}
+
+// storage adds to an error of the blocks the status that it is answered with,
+// where boxo would not know.
+func storage(err error) error {
+	if isFull(err) {
+		return boxo.NewErrorStatusCode(err, http.StatusInsufficientStorage)
+	}
+	return err
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, recordstore.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // GetIPNSRecord is reached only for requests that [recordHandler] leaves alone.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,12 +36,13 @@ var epoch = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 type world struct {
 	http.Handler
 	*resolver.Resolver
-	name ipns.Name
-	raw  []byte // its record: TTL 10 min, EOL an hour after epoch
-	root string // the site's CID
-	file string // the CID of its index.html, "<p>hi\n"
-	now  time.Time
-	fail error // of every question for a name
+	store *content.Store
+	name  ipns.Name
+	raw   []byte // its record: TTL 10 min, EOL an hour after epoch
+	root  string // the site's CID
+	file  string // the CID of its index.html, "<p>hi\n"
+	now   time.Time
+	fail  error // of every question for a name
 }
 
 func (w *world) Resolve(ctx context.Context, p string, o resolver.Options) (resolver.Resolution, error) {
@@ -67,7 +69,7 @@ func newWorld(t *testing.T, o Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{now: epoch}
+	w := &world{now: epoch, store: store}
 	now := func() time.Time { return w.now }
 	w.Resolver = &resolver.Resolver{
 		Book:      &names.Book{Store: recordstore.NewMemory(), Now: now},
@@ -235,9 +237,10 @@ func TestCacheEnds(t *testing.T) {
 
 func TestResolveFailures(t *testing.T) {
 	w := newWorld(t, Options{})
-	check(t, w.get(at+"/ipns/QmInvalid/x"), 500)
-	check(t, w.get(at+"/ipns/nowhere.example/"), 500)
-	check(t, w.get(at+"/ipns/loop.example/"), 500)
+	check(t, w.get(at+"/ipns/QmInvalid/x"), 404)
+	check(t, w.get(at+"/ipns/nowhere.example/"), 404)
+	check(t, w.get(at+"/ipns/"+w.file+"/"), 400) // a CID, but of no key
+	check(t, w.get(at+"/ipns/loop.example/"), 508)
 	check(t, w.get("http://loop.example/"), 400)
 	for _, tt := range []struct {
 		err    error
@@ -249,6 +252,12 @@ func TestResolveFailures(t *testing.T) {
 		{resolver.ErrNotFound, 500},
 		{resolver.ErrExpired, 500},
 		{resolver.ErrBusy, 503},
+		{fmt.Errorf("%q is %w", "x", resolver.ErrPath), 400},
+		{fmt.Errorf("parse: %w", ipns.ErrName), 400},
+		{resolver.ErrRecursion, 508},
+		{fmt.Errorf("take record: %w", recordstore.ErrFull), 507},
+		{fmt.Errorf("write: %w", syscall.ENOSPC), 507},
+		{fmt.Errorf("take record: %w", recordstore.ErrConflict), 409},
 	} {
 		w.fail = tt.err
 		for _, what := range []string{"/index.html", "?format=ipns-record"} {

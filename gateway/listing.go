@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	boxo "github.com/ipfs/boxo/gateway"
+	"github.com/ipfs/boxo/ipld/merkledag"
+	"github.com/ipfs/boxo/ipld/unixfs"
+	uio "github.com/ipfs/boxo/ipld/unixfs/io"
+	"github.com/ipfs/boxo/path"
+	"github.com/ipfs/go-cid"
+)
+
+// maxEntries are the entries on one page of a listing: a folder has as many as
+// somebody likes.
+const maxEntries = 1000
+
+// afterKey is the option of a URL that tells where a page of a listing begins:
+// after the entry of this name.
+const afterKey = "after"
+
+// listing is one page of a folder.
+type listing struct {
+	after string
+	next  atomic.Pointer[string] // where the next page begins; nil: there is none
+}
+
+// listingKey is the key of a request's *listing in its context.
+type listingKey struct{}
+
+// pages adds to the listing of a large folder the way to its next page.
+func pages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _, _ := strings.Cut(r.RequestURI, "?")
+		query := r.URL.Query()
+		if !strings.HasSuffix(asked, "/") && query.Get("go-get") != "1" {
+			next.ServeHTTP(w, r) // a folder is redirected
+			return
+		}
+		l := &listing{after: query.Get(afterKey)}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), listingKey{}, l)))
+		if after := l.next.Load(); after != nil && r.Method == http.MethodGet {
+			to := url.Values{afterKey: {*after}}.Encode()
+			fmt.Fprintf(w, "\n<p>This page shows %d entries, in the order of their names. <a href=\"?%s\">Next page</a></p>\n",
+				maxEntries, html.EscapeString(to))
+		}
+	})
+}
+
+// Get replaces boxo's listing of a folder, which holds all of it in memory, by
+// one page.
+func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.ByteRange) (boxo.ContentPathMetadata, *boxo.GetResponse, error) {
+	whole, stop := context.WithCancel(ctx)
+	context.AfterFunc(ctx, stop) // a file is read until then
+	md, resp, err := b.BlocksBackend.Get(whole, p, ranges...)
+	l, ok := ctx.Value(listingKey{}).(*listing)
+	if err != nil || !ok {
+		return md, resp, storage(err)
+	}
+	c := md.LastSegment.RootCid()
+	dir, size := b.folder(ctx, c)
+	if dir == nil || b.hasIndex(ctx, p) {
+		return md, resp, nil
+	}
+	stop()
+	_ = resp.Close() // nothing was read
+	return md, boxo.NewGetResponseFromDirectoryListing(size, b.page(ctx, c, dir, l), nil), nil
+}
+
+// hasIndex reports whether a folder shows a file of its own instead of a listing.
+func (b *backend) hasIndex(ctx context.Context, dir path.ImmutablePath) bool {
+	p, err := path.Join(dir, "index.html")
+	if err != nil {
+		return false
+	}
+	index, err := path.NewImmutablePath(p)
+	if err != nil {
+		return false
+	}
+	_, err = b.ResolvePath(ctx, index)
+	return err == nil
+}
+
+// folder returns the folder that a CID is, and the size of all that is in it; nil
+// if it is none.
+func (b *backend) folder(ctx context.Context, c cid.Cid) (uio.Directory, uint64) {
+	if c.Prefix().Codec != cid.DagProtobuf {
+		return nil, 0
+	}
+	nd, err := b.dag.Get(ctx, c)
+	if err != nil {
+		return nil, 0
+	}
+	pb, ok := nd.(*merkledag.ProtoNode)
+	if !ok {
+		return nil, 0
+	}
+	fs, err := unixfs.FSNodeFromBytes(pb.Data())
+	if err != nil || fs.Type() != unixfs.TDirectory && fs.Type() != unixfs.THAMTShard {
+		return nil, 0
+	}
+	dir, err := uio.NewDirectoryFromNode(b.dag, nd)
+	if err != nil {
+		return nil, 0
+	}
+	size, err := nd.Size()
+	if err != nil {
+		return nil, 0
+	}
+	return dir, size
+}
+
+// page yields the entries of one page, by their names. It ends with ctx.
+func (b *backend) page(ctx context.Context, c cid.Cid, dir uio.Directory, l *listing) <-chan unixfs.LinkResult {
+	out := make(chan unixfs.LinkResult)
+	send := func(r unixfs.LinkResult) bool {
+		select {
+		case out <- r:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	go func() {
+		defer close(out)
+		links, more, err := b.folders.page(ctx, c, dir, l.after)
+		if err != nil {
+			send(unixfs.LinkResult{Err: storage(err)})
+			return
+		}
+		if more {
+			l.next.Store(&links[len(links)-1].Name)
+		}
+		for _, link := range links {
+			if !send(unixfs.LinkResult{Link: link}) {
+				return
+			}
+		}
+	}()
+	return out
+}
