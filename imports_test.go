@@ -38,9 +38,11 @@ resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
-rpc                 -> ipns routing internal/display
-cmd/ipns            -> ipns contenthash keystore rpc internal/daemon internal/display internal/folder internal/repo internal/testnet
-internal/daemon     -> *
+rpc                 -> internal/display
+api                 -> ipns routing rpc internal/display
+cmd/ipns            -> ipns api contenthash keystore node rpc internal/display internal/folder internal/repo internal/testnet internal/verbs
+node                -> *
+internal/verbs      -> *
 internal/display    ->
 internal/folder     ->
 internal/repo       ->
@@ -55,8 +57,8 @@ examples/...        -> *
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
 github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
-github.com/cockroachdb/pebble       -> recordstore/pebble content internal/daemon bench/...
-github.com/libp2p/go-libp2p-kad-dht -> routing/dht internal/daemon internal/simnet internal/testnet bench/...
+github.com/cockroachdb/pebble       -> recordstore/pebble content node bench/...
+github.com/libp2p/go-libp2p-kad-dht -> routing/dht node internal/simnet internal/testnet bench/...
 github.com/spf13/cobra              -> cmd/ipns
 `
 

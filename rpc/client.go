@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +22,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// Client is a [Node] behind an HTTP API. Use [NewClient].
+// Client is a [Caller] that runs commands over HTTP. Use [NewClient].
 type Client struct {
 	// Offline asks for answers with what the node has, see [Offline].
 	Offline bool
@@ -30,8 +32,6 @@ type Client struct {
 	auth string // the header Authorization
 	http *http.Client
 }
-
-var _ Node = (*Client)(nil)
 
 // dialTimeout bounds how long the API may take to accept a connection.
 const dialTimeout = 5 * time.Second
@@ -93,13 +93,13 @@ func (c *Client) Close() error {
 }
 
 // post sends a request and returns the reply if it is a success.
-func (c *Client) post(ctx context.Context, command string, req any) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, path string, req any) (*http.Response, error) {
 	q := encode(req)
 	if c.Offline || IsOffline(ctx) {
 		q.Set(offlineOptions[0], "true")
 	}
 	body, contentType := upload(req) // its writer ends when the transport closes it
-	u := c.base + Prefix + command
+	u := c.base + Prefix + path
 	if len(q) > 0 {
 		u += "?" + q.Encode()
 	}
@@ -144,7 +144,7 @@ func replyError(resp *http.Response) error {
 	}
 	var e errorReply
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "application/json" && json.Unmarshal(b, &e) == nil {
-		return &Error{Message: e.Message, Client: e.Code == 1}
+		return &Error{Message: e.Message, Client: e.Code == 1, Reason: e.Reason}
 	}
 	return &Error{Message: strings.TrimSpace(string(b)), Client: resp.StatusCode == http.StatusBadRequest}
 }
@@ -152,18 +152,9 @@ func replyError(resp *http.Response) error {
 // upload starts writing what the request uploads; no body if that is nothing.
 // Closing the body ends the writer.
 func upload(req any) (body io.ReadCloser, contentType string) {
-	write := func(*multipart.Writer) error { return nil }
-	if add, ok := req.(*AddRequest); ok {
-		write = func(w *multipart.Writer) error { return writeFiles(w, add.Files) }
-	} else if u := UploadOf(req); u != nil {
-		write = func(w *multipart.Writer) error {
-			if err := writePart(w, u.Name, u.Name, fileType, u.reader()); err != nil {
-				return err
-			}
-			return w.Close()
-		}
-	} else {
-		return nil, fileType
+	write := writeBody(req)
+	if write == nil {
+		return nil, FileType
 	}
 	pr, pw := io.Pipe()
 	w := multipart.NewWriter(pw)
@@ -171,52 +162,70 @@ func upload(req any) (body io.ReadCloser, contentType string) {
 	return pr, w.FormDataContentType()
 }
 
-// call runs a command with one response.
-func call[Resp, Req any](ctx context.Context, c *Client, command string, req Req) (Resp, error) {
-	return Last(streamed[Resp](ctx, c, command, req))
-}
+// maxReply bounds the JSON of one reply, in bytes: a list of a million pins.
+const maxReply = 256 << 20
 
-// maxLine bounds one value of a stream, in bytes: a list of a million pins.
-const maxLine = 256 << 20
-
-// streamed runs a command with a stream of responses.
-func streamed[Resp, Req any](ctx context.Context, c *Client, command string, req Req) iter.Seq2[Resp, error] {
-	return func(yield func(Resp, error) bool) {
-		var zero Resp
+// call implements [Caller].
+func (c *Client) call(ctx context.Context, path string, req any, respType reflect.Type) iter.Seq2[any, error] {
+	if respType == reflect.TypeFor[Stream]() {
+		return func(yield func(any, error) bool) { yield(c.bytes(ctx, path, req)) }
+	}
+	return func(yield func(any, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		resp, err := c.post(ctx, command, &req)
+		resp, err := c.post(ctx, path, req)
 		if err != nil {
-			yield(zero, err)
+			yield(nil, err)
 			return
 		}
 		defer resp.Body.Close()
-		dec := json.NewDecoder(io.LimitReader(resp.Body, maxLine))
+		dec := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
 		for {
-			var v Resp
-			err := dec.Decode(&v)
+			v := reflect.New(respType)
+			failed, err := decodeValue(dec, req, v.Interface())
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			if err != nil {
-				yield(zero, fmt.Errorf("read the API's reply: %w", err))
+			if failed != "" {
+				yield(nil, &Error{Message: failed})
 				return
 			}
-			if !yield(v, nil) {
+			if err != nil {
+				yield(nil, fmt.Errorf("read the API's reply: %w", err))
+				return
+			}
+			if !yield(v.Elem().Interface(), nil) {
 				return
 			}
 		}
 		if msg := resp.Trailer.Get(streamError); msg != "" {
-			yield(zero, &Error{Message: msg})
+			yield(nil, &Error{Message: msg})
 		}
 	}
 }
 
-// bytes runs a command that answers with bytes.
-func (c *Client) bytes(ctx context.Context, command string, req any) (Stream, error) {
-	resp, err := c.post(ctx, command, req)
+// decodeValue decodes the next value of a reply. failed is what the last one says
+// that stands for an error: see [Failer].
+func decodeValue(dec *json.Decoder, req, v any) (failed string, err error) {
+	if _, ok := req.(Failer); !ok {
+		return "", dec.Decode(v)
+	}
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return "", err
+	}
+	var e errorReply
+	if json.Unmarshal(raw, &e) == nil && e.Type == "error" {
+		return cmp.Or(e.Message, "the command failed"), nil
+	}
+	return "", json.Unmarshal(raw, v)
+}
+
+// bytes runs a command that answers with bytes. The any is a [Stream].
+func (c *Client) bytes(ctx context.Context, path string, req any) (any, error) {
+	resp, err := c.post(ctx, path, req)
 	if err != nil {
-		return Stream{}, err
+		return nil, err
 	}
 	size := int64(-1)
 	if n, err := strconv.ParseInt(resp.Header.Get("X-Content-Length"), 10, 64); err == nil {

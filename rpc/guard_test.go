@@ -214,7 +214,12 @@ func TestAuthorizationCoversWholeSegments(t *testing.T) {
 }
 
 func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
-	n := &fake{keyGen: func(_ context.Context, req KeyGenRequest) (Key, error) { return Key{Name: req.Name}, nil }}
+	type request struct {
+		Name string `arg:"name"`
+	}
+	echo := Command[request, request]{Info: Info{Path: "echo"}}
+	m := new(Mux)
+	Handle(m, echo, One(func(_ context.Context, req request) (request, error) { return req, nil }))
 	auth, err := NewAuthorization("bearer:s", []string{"/api/v0"})
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +229,7 @@ func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(&Guard{Authorizations: []Authorization{auth}, Next: &Handler{Node: n}})
+	s := httptest.NewUnstartedServer(&Guard{Authorizations: []Authorization{auth}, Next: m})
 	s.Listener.Close()
 	s.Listener = l
 	s.Start()
@@ -235,13 +240,13 @@ func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.KeyGen(t.Context(), KeyGenRequest{Name: "x"}); err == nil || !strings.Contains(err.Error(), "--api-auth") {
+	if _, err := Do(t.Context(), c, echo, request{Name: "x"}); err == nil || !strings.Contains(err.Error(), "--api-auth") {
 		t.Errorf("without a secret: %v", err)
 	}
 	if err := c.Authorize("bearer:s"); err != nil {
 		t.Fatal(err)
 	}
-	if k, err := c.KeyGen(t.Context(), KeyGenRequest{Name: "x"}); err != nil || k.Name != "x" {
+	if k, err := Do(t.Context(), c, echo, request{Name: "x"}); err != nil || k.Name != "x" {
 		t.Errorf("with it: %v, %v", k, err)
 	}
 }

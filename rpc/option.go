@@ -22,6 +22,7 @@ type Option struct {
 	Many     bool // takes all arguments that are left, at least one
 	Optional bool // an argument that may be missing
 	Stdin    bool // an argument that a command line reads from its input if it is missing
+	Chunked  bool // an option that makes the reply a stream when it is set
 
 	field reflect.Value
 }
@@ -44,6 +45,7 @@ func Options(req any) []*Option {
 		} else if spec, ok := tag.Lookup("opt"); ok {
 			names := strings.Split(spec, ",")
 			o.Name, o.Aliases = names[0], names[1:]
+			o.Chunked = tag.Get("chunked") == "true"
 		} else {
 			continue
 		}
@@ -131,6 +133,11 @@ func (o *Option) String() string {
 		return strings.Join(f.Interface().([]string), " ")
 	}
 	return fmt.Sprint(f.Interface())
+}
+
+// chunked reports whether the options of a request make its reply a stream.
+func chunked(req any) bool {
+	return slices.ContainsFunc(Options(req), func(o *Option) bool { return o.Chunked && !o.field.IsZero() })
 }
 
 // Type names the type of the option for messages and help.

@@ -1,4 +1,4 @@
-package rpc
+package rpc_test
 
 import (
 	"net/url"
@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/rpc"
 )
 
 // A-2, A-10, A-20
@@ -16,12 +19,12 @@ func TestDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got PublishRequest
-	if err := decode(q, &got); err != nil {
+	var got api.PublishRequest
+	if err := rpc.Decode(q, &got); err != nil {
 		t.Fatal(err)
 	}
 	ttl, lifetime, sequence := 90*time.Second, 48*time.Hour, uint64(7)
-	want := PublishRequest{
+	want := api.PublishRequest{
 		Path: "/ipfs/x", Key: "blog", TTL: &ttl, Lifetime: &lifetime, Sequence: &sequence,
 		AllowOffline: true, V1Compat: true, IPNSBase: "base36",
 	}
@@ -41,11 +44,11 @@ func TestDecodeErrors(t *testing.T) {
 		{"arg=x&lifetime=1x", `error parsing lifetime option: time: unknown unit "x" in duration "1x"`, false},
 	} {
 		q, _ := url.ParseQuery(c.query)
-		err := decode(q, new(PublishRequest))
+		err := rpc.Decode(q, new(api.PublishRequest))
 		if err == nil || err.Error() != c.err {
 			t.Errorf("%s: %v, want %s", c.query, err, c.err)
 		}
-		if _, isOption := err.(*optionError); isOption != c.isOption {
+		if _, isOption := err.(*rpc.OptionError); isOption != c.isOption {
 			t.Errorf("%s: an option error: %v, want %v", c.query, isOption, c.isOption)
 		}
 	}
@@ -53,24 +56,23 @@ func TestDecodeErrors(t *testing.T) {
 
 // Every name of an option leads to the same field, and no two fields share one.
 func TestOptionNames(t *testing.T) {
-	for method := range reflect.TypeFor[Node]().Methods() {
-		req := reflect.New(method.Type.In(1))
+	for _, spec := range api.All {
+		path, req := spec.Describe().Path, spec.New()
 		seen := map[string]bool{}
-		for _, o := range Options(req.Interface()) {
+		for _, o := range rpc.Options(req) {
 			for _, name := range append([]string{o.Name}, o.Aliases...) {
 				if seen[name] && !o.Arg {
-					t.Errorf("%s: two options are called %q", method.Name, name)
+					t.Errorf("%s: two options are called %q", path, name)
 				}
 				seen[name] = true
 			}
 			if !o.Arg && o.Help == "" {
-				t.Errorf("%s: option %q has no help", method.Name, o.Name)
+				t.Errorf("%s: option %q has no help", path, o.Name)
 			}
 			if strings.Contains(o.Name, " ") && !o.Arg {
-				t.Errorf("%s: option %q", method.Name, o.Name)
+				t.Errorf("%s: option %q", path, o.Name)
 			}
 		}
-		SetDefaults(req.Interface()) // panics if a default does not fit
 	}
 }
 
@@ -79,12 +81,12 @@ func TestParseDuration(t *testing.T) {
 		"90s": 90 * time.Second, "2d": 48 * time.Hour, "1w": 168 * time.Hour,
 		"1w1d1h": 193 * time.Hour, "7d2h45m": 170*time.Hour + 45*time.Minute, "-1s": -time.Second,
 	} {
-		if got, err := parseDuration(text); got != want || err != nil {
+		if got, err := rpc.ParseDuration(text); got != want || err != nil {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "d", "1", "1d2w", "-1d", "9999999d", "1x"} {
-		if got, err := parseDuration(text); err == nil {
+		if got, err := rpc.ParseDuration(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
 	}
@@ -96,15 +98,15 @@ func TestEncodeDecode(t *testing.T) {
 		text := rapid.StringMatching(`[ -~]{1,20}`)
 		u := rapid.Ptr(rapid.Uint64(), true)
 		d := rapid.Map(rapid.Int64Range(0, 1<<50), func(n int64) time.Duration { return time.Duration(n) })
-		want := PublishRequest{
+		want := api.PublishRequest{
 			Path: text.Draw(t, "path"), Key: text.Draw(t, "key"), Resolve: rapid.Bool().Draw(t, "resolve"),
 			Lifetime: rapid.Ptr(d, true).Draw(t, "lifetime"), TTL: rapid.Ptr(d, true).Draw(t, "ttl"),
 			Quieter: rapid.Bool().Draw(t, "quieter"), V1Compat: rapid.Bool().Draw(t, "v1compat"),
 			Sequence: u.Draw(t, "sequence"), IfSequence: u.Draw(t, "if-sequence"),
 			Wait: text.Draw(t, "wait"), IPNSBase: text.Draw(t, "base"),
 		}
-		var got PublishRequest
-		if err := decode(encode(&want), &got); err != nil {
+		var got api.PublishRequest
+		if err := rpc.Decode(rpc.Encode(&want), &got); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, want) {

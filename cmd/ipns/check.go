@@ -8,13 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
 // nameCheckCmd looks at a name from outside. Its exit code is for CI.
 func (c *cli) nameCheckCmd() *cobra.Command {
-	var req daemon.CheckRequest
+	var req node.CheckRequest
 	cmd := &cobra.Command{
 		Use: "check <name or key>", Short: "Ask others, not this node, who holds which record of a name", Args: cobra.ExactArgs(1),
 	}
@@ -27,7 +28,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 		if err := c.completeCheck(ctx, args[0], &req); err != nil {
 			return err
 		}
-		report, err := daemon.Check(ctx, req)
+		report, err := node.Check(ctx, req)
 		if err != nil {
 			return fmt.Errorf("check %s: %w", req.Name, err)
 		}
@@ -44,7 +45,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 
 // completeCheck finds the name, which may be given as that of a key, and whom to
 // join by. A name and --bootstrap are all that a check needs: no repo.
-func (c *cli) completeCheck(ctx context.Context, arg string, req *daemon.CheckRequest) error {
+func (c *cli) completeCheck(ctx context.Context, arg string, req *node.CheckRequest) error {
 	var notName error
 	req.Name, notName = ipns.ParseName(arg)
 	if notName == nil && (len(req.Peers) > 0 || len(req.Routers)+len(req.Gateways) > 0) {
@@ -67,7 +68,7 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *daemon.CheckRe
 	if notName == nil && len(req.Peers) > 0 {
 		return nil
 	}
-	return c.withNode(ctx, func(n rpc.Node) error {
+	return c.withNode(ctx, func(n rpc.Caller) error {
 		if notName != nil {
 			if req.Name, err = nameOfKey(ctx, n, arg); err != nil {
 				return err
@@ -76,7 +77,7 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *daemon.CheckRe
 		if len(req.Peers) > 0 {
 			return nil
 		}
-		peers, err := n.SwarmPeers(ctx, rpc.SwarmPeersRequest{})
+		peers, err := rpc.Do(ctx, n, api.SwarmPeers, api.SwarmPeersRequest{})
 		for _, p := range peers.Peers {
 			req.Peers = append(req.Peers, p.Addr+"/p2p/"+p.Peer)
 		}
@@ -84,8 +85,8 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *daemon.CheckRe
 	})
 }
 
-func nameOfKey(ctx context.Context, n rpc.Node, key string) (ipns.Name, error) {
-	keys, err := n.KeyList(ctx, rpc.KeyListRequest{})
+func nameOfKey(ctx context.Context, n rpc.Caller, key string) (ipns.Name, error) {
+	keys, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
 	if err != nil {
 		return ipns.Name{}, err
 	}

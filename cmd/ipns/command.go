@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"strings"
 
@@ -17,56 +16,20 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// request is a pointer to a request: what a command's flags and arguments set,
-// and what prints the response.
-type request[Req, Resp any] interface {
-	*Req
-	Text(Resp) string
-}
-
-// single makes the command that sends a request and prints the one response.
-func single[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call func(rpc.Node, context.Context, Req) (Resp, error)) *cobra.Command {
-	return stream[Req, Resp, P](c, use, short, func(n rpc.Node, ctx context.Context, req Req) iter.Seq2[Resp, error] {
-		return func(yield func(Resp, error) bool) { yield(call(n, ctx, req)) }
-	})
-}
-
-// stream makes the command that sends a request and prints each response.
-func stream[Req, Resp any, P request[Req, Resp]](c *cli, use, short string, call func(rpc.Node, context.Context, Req) iter.Seq2[Resp, error]) *cobra.Command {
-	req := new(Req)
-	cmd := &cobra.Command{Use: use, Short: short}
-	bind(cmd, req)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return c.request(cmd, args, req, func(ctx context.Context, n rpc.Node) error {
-			for v, err := range call(n, ctx, *req) {
-				if err != nil {
-					return err
-				}
-				if err := printResponse(c, P(req), v); err != nil {
-					return err
-				}
-				c.printNotes(v)
-			}
-			return nil
-		})
-	}
-	return cmd
-}
-
-// printResponse prints a response as the request says.
-func printResponse[Req interface{ Text(Resp) string }, Resp any](c *cli, req Req, v Resp) error {
+// printResult prints one response.
+func (c *cli) printResult(res rpc.Result) error {
 	if c.asJSON() {
-		return c.print(v, "")
+		return c.print(res.Value, "")
 	}
-	text, err := rpc.TextOf(req, v)
+	text, err := res.Text()
 	if err != nil {
 		return err
 	}
-	if _, ok := any(req).(interface{ Exact() }); ok {
+	if res.Exact {
 		_, err := io.WriteString(c.raw, text)
 		return err
 	}
-	return c.print(v, text)
+	return c.print(res.Value, text)
 }
 
 // printNotes prints what a response says beside its text.
@@ -120,18 +83,6 @@ type absent struct{ rpc.Absent }
 func (a absent) Set(value string) error { return a.Check(value) }
 func (a absent) String() string         { return "" }
 func (a absent) Type() string           { return "string" }
-
-// request fills a request from the arguments and calls f with the node.
-func (c *cli) request(cmd *cobra.Command, args []string, req any, f func(context.Context, rpc.Node) error) error {
-	done, err := c.arguments(cmd, args, req)
-	if err != nil {
-		return err
-	}
-	defer done()
-	ctx, cancel := c.context(cmd)
-	defer cancel()
-	return c.withNode(ctx, func(n rpc.Node) error { return f(ctx, n) })
-}
 
 // context is that of the command, with the time limit of --timeout.
 func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -14,15 +12,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/rpc"
 )
 
 func (c *cli) addCmd() *cobra.Command {
-	var req rpc.AddRequest
+	req := rpc.New[api.AddRequest]()
 	var o addOptions
-	cmd := &cobra.Command{Use: "add <path>...", Short: "Add files and folders, and pin them"}
+	cmd := describe(api.Add)
 	bind(cmd, &req)
 	f := cmd.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "add folders with all that they contain")
@@ -39,7 +38,7 @@ func (c *cli) addCmd() *cobra.Command {
 		}
 		ctx, cancel := c.context(cmd)
 		defer cancel()
-		return c.withNode(ctx, func(n rpc.Node) error {
+		return c.withNode(ctx, func(n rpc.Caller) error {
 			var s source
 			req.Files = s.watch(c.files(paths, o))
 			return s.cause(c.add(ctx, n, req))
@@ -96,15 +95,15 @@ func baseName(path string) string {
 }
 
 // add runs an add and prints its results.
-func (c *cli) add(ctx context.Context, n rpc.Node, req rpc.AddRequest) error {
+func (c *cli) add(ctx context.Context, n rpc.Caller, req api.AddRequest) error {
 	bar := c.adding()
 	defer bar.end()
 	req.Progress = req.Progress || bar.visible()
 	if c.enc == "json" && !c.json {
 		c.enc = "" // Kubo prints text here, and scripts rely on it
 	}
-	last := rpc.Added{}
-	for a, err := range n.Add(ctx, req) {
+	last := api.Added{}
+	for a, err := range rpc.Call(ctx, n, api.Add, req) {
 		if err != nil {
 			return err
 		}
@@ -128,10 +127,10 @@ func (c *cli) add(ctx context.Context, n rpc.Node, req rpc.AddRequest) error {
 }
 
 // files yields what stands at the given paths; the input if there are none.
-func (c *cli) files(paths []string, o addOptions) iter.Seq2[rpc.File, error] {
-	return func(yield func(rpc.File, error) bool) {
+func (c *cli) files(paths []string, o addOptions) iter.Seq2[api.File, error] {
+	return func(yield func(api.File, error) bool) {
 		if len(paths) == 0 {
-			yield(rpc.File{Body: c.in}, nil)
+			yield(api.File{Body: c.in}, nil)
 			return
 		}
 		walk := folder.Options{Hidden: o.hidden}
@@ -149,35 +148,4 @@ func (c *cli) files(paths []string, o addOptions) iter.Seq2[rpc.File, error] {
 			}
 		}
 	}
-}
-
-func (c *cli) catCmd() *cobra.Command {
-	var req rpc.CatRequest
-	cmd := &cobra.Command{Use: "cat <path>", Short: "Print a file"}
-	bind(cmd, &req)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return c.request(cmd, args, &req, func(ctx context.Context, n rpc.Node) error {
-			return c.printStream(n.Cat(ctx, req))
-		})
-	}
-	return cmd
-}
-
-func (c *cli) pinCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "pin", Short: "Keep content", RunE: group(noArgs)}
-	cmd.AddCommand(
-		single(c, "add <path>...", "Keep content, fetching what is missing", rpc.Node.PinAdd),
-		stream(c, "ls [<path>...]", "List what is kept", rpc.Node.PinList),
-		single(c, "rm <path>...", "Stop keeping content", rpc.Node.PinRemove),
-	)
-	return cmd
-}
-
-// printStream copies a response of bytes.
-func (c *cli) printStream(s rpc.Stream, err error) error {
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(c.raw, s)
-	return errors.Join(err, s.Close())
 }

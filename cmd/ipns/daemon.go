@@ -17,9 +17,11 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/spf13/cobra"
 
-	"github.com/goipns/ipns/internal/daemon"
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/verbs"
+	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -54,7 +56,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 			if gc {
 				display.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
 			}
-			return c.runDaemon(cmd.Context(), r, daemon.Options{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
+			return c.runDaemon(cmd.Context(), r, node.Options{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
 		},
 	}
 	f := cmd.Flags()
@@ -68,7 +70,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 }
 
 // runDaemon runs the node of a repo until it is interrupted or told to stop.
-func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err error) {
+func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Options) (err error) {
 	if err := r.Check(); err != nil {
 		return err
 	}
@@ -89,8 +91,8 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o daemon.Options) (err
 // A runningDaemon is a node with its servers and the lock of its repo.
 type runningDaemon struct {
 	lock    *repo.Lock
-	node    *daemon.Node
-	servers *daemon.Servers
+	node    *node.Node
+	servers *node.Servers
 	log     *slog.Logger
 
 	reload     <-chan os.Signal // has an element when the config is to be read again
@@ -99,12 +101,15 @@ type runningDaemon struct {
 
 // startDaemon starts the node of a repo and its servers, and prints on out what
 // they are. The lock is given back if that fails.
-func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, out io.Writer) (d *runningDaemon, err error) {
+func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, out io.Writer) (d *runningDaemon, err error) {
 	d = &runningDaemon{lock: lock}
 	d.reload, d.stopReload = reloads()
 	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	o.Log = d.log
-	v := daemon.Version()
+	v, err := rpc.Do(ctx, verbs.Mux(nil), api.Version, api.VersionRequest{})
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	unused, err := r.Unused()
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -113,7 +118,8 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o d
 		display.Fprintf(c.errOut, "warning: %s\n", w)
 	}
 	display.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
-	if d.node, err = daemon.New(ctx, r, o); err != nil {
+	o.API = verbs.Mux
+	if d.node, err = node.New(ctx, r, o); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if d.servers, err = d.node.Serve(); err != nil {
@@ -127,13 +133,14 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o d
 
 // describe prints where the node listens, in the words that scripts wait for.
 func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
-	id, err := d.node.ID(ctx, rpc.IDRequest{})
+	n := verbs.Mux(d.node)
+	id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]())
 	if err != nil {
 		return err
 	}
 	display.Fprintf(out, "PeerID: %s\n", id.ID)
-	listen, err := d.node.SwarmAddrsListen(ctx, rpc.SwarmAddrsListenRequest{})
-	if errors.Is(err, rpc.ErrOffline) {
+	listen, err := rpc.Do(ctx, n, api.SwarmAddrsListen, api.SwarmAddrsListenRequest{})
+	if errors.Is(err, api.ErrOffline) {
 		display.Fprintln(out, "Swarm not listening, running in offline mode.")
 	} else if err != nil {
 		return err

@@ -8,22 +8,22 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
-	"github.com/goipns/ipns/rpc"
 )
 
 // tree yields what stands at path as the files of a request.
-func tree(path string, o folder.Options) iter.Seq2[rpc.File, error] {
-	return func(yield func(rpc.File, error) bool) {
+func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
+	return func(yield func(api.File, error) bool) {
 		for e, err := range folder.Walk(path, o) {
-			f := rpc.File{Path: e.Path, Body: e.Content}
+			f := api.File{Path: e.Path, Body: e.Content}
 			switch e.Mode.Type() {
 			case fs.ModeDir:
-				f.Kind = rpc.Folder
+				f.Kind = api.Folder
 			case fs.ModeSymlink:
-				f.Kind, f.Body = rpc.Symlink, strings.NewReader(e.Target)
+				f.Kind, f.Body = api.Symlink, strings.NewReader(e.Target)
 			}
 			if !yield(f, err) || err != nil {
 				return
@@ -60,8 +60,8 @@ func (s *source) failed(err error) {
 }
 
 // watch yields files, and notes what goes wrong with them.
-func (s *source) watch(files iter.Seq2[rpc.File, error]) iter.Seq2[rpc.File, error] {
-	return func(yield func(rpc.File, error) bool) {
+func (s *source) watch(files iter.Seq2[api.File, error]) iter.Seq2[api.File, error] {
+	return func(yield func(api.File, error) bool) {
 		for f, err := range files {
 			if err != nil {
 				s.failed(err)

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/internal/daemon"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/node"
 )
 
 func (c *cli) initCmd() *cobra.Command {
@@ -79,7 +79,7 @@ func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOption
 		return err
 	}
 	display.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
-	err = daemon.Init(ctx, r, config)
+	err = node.Init(ctx, r, config)
 	if errors.Is(err, fs.ErrExist) {
 		return errRepoExists
 	}

@@ -12,24 +12,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/keystore"
-	"github.com/goipns/ipns/rpc"
 )
-
-func (c *cli) keyCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Make and manage the keys of names", RunE: group(noArgs)}
-	list := single(c, "list", "", rpc.Node.KeyList) // Kubo's older word for ls
-	list.Hidden = true
-	cmd.AddCommand(
-		single(c, "gen <name>", "Make a key", rpc.Node.KeyGen),
-		single(c, "ls", "List all keys", rpc.Node.KeyList),
-		list,
-		single(c, "import <name> <file>", "Store a key that was exported", rpc.Node.KeyImport),
-		c.keyExportCmd(),
-		single(c, "rename <name> <new name>", "Give a key another name", rpc.Node.KeyRename),
-		single(c, "rm <name>...", "Delete keys for ever", rpc.Node.KeyRemove),
-	)
-	return cmd
-}
 
 // keyExportCmd reads the key from the repo itself: no private key ever travels
 // over the API.

@@ -25,9 +25,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/goipns/ipns/internal/daemon"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/verbs"
+	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -102,12 +103,15 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // it exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(
-		c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(),
-		c.nameCmd(), c.republishCmd(), c.repoCmd(), c.keyCmd(), c.contenthashCmd(),
-		c.addCmd(), c.catCmd(), c.pinCmd(),
-		c.idCmd(), c.configCmd(), c.swarmCmd(), c.bootstrapCmd(), c.routingCmd(), c.versionCmd(), c.shutdownCmd(),
-	)
+	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd())
+	c.tree(root, map[string]runner{
+		"name/publish":     c.publishing,
+		"name/rollback":    c.publishing,
+		"republish/status": c.republishStatus,
+	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd()})
+	c.at(root, "name").AddCommand(c.nameCheckCmd())
+	c.at(root, "key").AddCommand(c.keyExportCmd())
+	c.at(root, "config").AddCommand(kubosConfigCmds()...)
 	return root
 }
 
@@ -184,7 +188,7 @@ func (c *cli) repository() (repo.Repo, error) {
 
 // withNode calls f with the node to command: the running daemon, or else one
 // without a network in this process that ends with the call.
-func (c *cli) withNode(ctx context.Context, f func(rpc.Node) error) error {
+func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 	if c.api != "" {
 		return c.withClient(c.api, f)
 	}
@@ -203,14 +207,19 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Node) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	n, err := daemon.New(ctx, r, daemon.Options{Offline: true, ReadOnFull: true})
+	n, err := node.New(ctx, r, node.Options{Offline: true, ReadOnFull: true})
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(n), n.Close())
+	return errors.Join(f(verbs.Mux(n)), n.Close())
 }
 
-func (c *cli) withClient(addr string, f func(rpc.Node) error) error {
+// withoutNode calls f with what needs no node.
+func (c *cli) withoutNode(_ context.Context, f func(rpc.Caller) error) error {
+	return f(verbs.Mux(nil))
+}
+
+func (c *cli) withClient(addr string, f func(rpc.Caller) error) error {
 	client, err := rpc.NewClient(addr)
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/goipns/ipns/api"
 )
 
 // progress shows on a terminal how far something is. On anything else it shows
@@ -71,4 +73,14 @@ func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Finish()
 	}
+}
+
+// regions tells how far a turn of republishing is.
+func (p *progress) regions(s api.Republishing) {
+	if p.bar == nil {
+		return
+	}
+	p.bar.ChangeMax(s.Regions)
+	p.bar.Describe(fmt.Sprintf("%d of %d regions, %d names due, %.1f names/s", s.RegionsDone, s.Regions, s.Due, s.NamesPerSecond))
+	_ = p.bar.Set(s.RegionsDone) // it only draws
 }

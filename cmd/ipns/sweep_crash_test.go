@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/rpc"
 )
@@ -160,7 +161,7 @@ func (s *sweepSite) fill(t *testing.T, records []*ipns.Record) {
 	g.SetLimit(32)
 	for _, rec := range records {
 		g.Go(func() error {
-			_, err := c.NamePut(t.Context(), rpc.NamePutRequest{
+			_, err := rpc.Do(t.Context(), c, api.NamePut, api.NamePutRequest{
 				Name: rec.Name().String(), Record: bytes.NewReader(rec.Raw()), AllowOffline: true,
 			})
 			return err
@@ -259,13 +260,13 @@ func (s *sweepSite) restart(t *testing.T, records []*ipns.Record) {
 }
 
 // statuses asks the daemon what it knows of all names.
-func (s *sweepSite) statuses(t *testing.T) map[string]rpc.Status {
+func (s *sweepSite) statuses(t *testing.T) map[string]api.Status {
 	t.Helper()
-	list, err := s.api.NameStatus(t.Context(), rpc.StatusRequest{Local: true})
+	list, err := rpc.Do(t.Context(), s.api, api.NameStatus, api.StatusRequest{Local: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName := make(map[string]rpc.Status, len(list.Names))
+	byName := make(map[string]api.Status, len(list.Names))
 	for _, st := range list.Names {
 		byName[st.Name] = st
 	}
@@ -352,7 +353,7 @@ func (s *sweepSite) checkRepo(t *testing.T, records []*ipns.Record) {
 	c := apiClient(t, d)
 	lost := 0
 	for _, rec := range records {
-		stream, err := c.NameGet(t.Context(), rpc.NameGetRequest{Name: rec.Name().String()})
+		stream, err := rpc.Do(t.Context(), c, api.NameGet, api.NameGetRequest{Name: rec.Name().String()})
 		var raw []byte
 		if err == nil {
 			raw, err = io.ReadAll(stream)

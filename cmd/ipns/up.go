@@ -14,12 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/contenthash"
-	"github.com/goipns/ipns/internal/daemon"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/internal/verbs"
+	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -106,7 +108,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	d := daemon.Options{Offline: c.offline}
+	d := node.Options{Offline: c.offline}
 	if o.testnet {
 		if os.Getenv("IPNS_PATH") == "" && c.repoDir == "" {
 			dir, err := os.MkdirTemp("", "ipns-testnet-")
@@ -145,19 +147,19 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 			return fmt.Errorf("a daemon runs on %s, and is not on a private network: stop it, or unset IPNS_PATH", string(r))
 		}
 		o.isDaemon = true
-		return c.withClient(api, func(n rpc.Node) error { return c.putUp(ctx, n, r, o) })
+		return c.withClient(api, func(n rpc.Caller) error { return c.putUp(ctx, n, r, o) })
 	}
 	return c.upHere(ctx, r, lock, d, o)
 }
 
 // upHere makes this process the node.
-func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o daemon.Options, up upOptions) (err error) {
+func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, up upOptions) (err error) {
 	d, err := c.startDaemon(ctx, r, lock, o, io.Discard)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := c.putUp(ctx, d.node, r, up); err != nil || up.once {
+	if err := c.putUp(ctx, verbs.Mux(d.node), r, up); err != nil || up.once {
 		return err
 	}
 	if !up.testnet && !o.Offline {
@@ -187,7 +189,7 @@ func (c *cli) initForUp(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 }
 
 // putUp publishes the folder on a node.
-func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) error {
+func (c *cli) putUp(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
 	sites, err := r.Sites()
 	if err != nil {
 		return err
@@ -214,7 +216,7 @@ func (c *cli) putUp(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) e
 	}
 	provided := make(chan error, 1)
 	go func() { // ends with ctx; waited for below
-		_, err := n.Provide(ctx, rpc.ProvideRequest{CIDs: []string{root}})
+		_, err := rpc.Do(ctx, n, api.RoutingProvide, api.ProvideRequest{CIDs: []string{root}})
 		provided <- err
 	}()
 	p, err := c.publishFolder(ctx, n, r, o, root)
@@ -254,8 +256,8 @@ func apart(r repo.Repo, o upOptions) error {
 }
 
 // needKey makes the key unless it is there.
-func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
-	list, err := n.KeyList(ctx, rpc.KeyListRequest{})
+func (c *cli) needKey(ctx context.Context, n rpc.Caller, key string) error {
+	list, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
 	if err != nil {
 		return err
 	}
@@ -264,7 +266,7 @@ func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
 			return nil
 		}
 	}
-	_, err = n.KeyGen(ctx, rpc.KeyGenRequest{Name: key, Type: "ed25519", Size: -1})
+	_, err = rpc.Do(ctx, n, api.KeyGen, api.KeyGenRequest{Name: key, Type: "ed25519", Size: -1})
 	if err == nil {
 		display.Fprintf(c.errOut, "made the key %s\n", key)
 	}
@@ -272,7 +274,7 @@ func (c *cli) needKey(ctx context.Context, n rpc.Node, key string) error {
 }
 
 // addFolder adds and pins the folder, says what is not in it, and returns the CID of its root.
-func (c *cli) addFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions) (root string, err error) {
+func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) (root string, err error) {
 	bar := c.adding()
 	defer bar.end()
 	var left leftOut
@@ -281,8 +283,8 @@ func (c *cli) addFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOption
 	})
 	var s source
 	version := 1
-	req := rpc.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
-	for a, err := range n.Add(ctx, req) {
+	req := api.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
+	for a, err := range rpc.Call(ctx, n, api.Add, req) {
 		if err := s.cause(err); err != nil {
 			return "", err
 		}
@@ -296,13 +298,13 @@ func (c *cli) addFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOption
 
 // publishFolder publishes the root and prints what the name is as soon as the
 // record is stored, and who has it when the announcement is over.
-func (c *cli) publishFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOptions, root string) (rpc.Published, error) {
+func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions, root string) (api.Published, error) {
 	bar := c.progress("announcing")
 	defer bar.end()
 	// Whether it is enough that the record is stored is decided at the end.
-	req := rpc.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
-	var last rpc.Published
-	for p, err := range n.NamePublish(ctx, req) {
+	req := api.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
+	var last api.Published
+	for p, err := range rpc.Call(ctx, n, api.NamePublish, req) {
 		if err != nil {
 			return p, err
 		}
@@ -319,7 +321,7 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Node, r repo.Repo, o upOp
 }
 
 // describeUp prints what a user does with the name.
-func (c *cli) describeUp(r repo.Repo, o upOptions, p rpc.Published) error {
+func (c *cli) describeUp(r repo.Repo, o upOptions, p api.Published) error {
 	name, err := ipns.ParseName(p.Name)
 	if err != nil {
 		return err
@@ -336,7 +338,7 @@ func (c *cli) describeUp(r repo.Repo, o upOptions, p rpc.Published) error {
 
 // concludeUp prints who has the record and what is left to do. The error says
 // that nobody has it and nothing will change that.
-func (c *cli) concludeUp(r repo.Repo, o upOptions, p rpc.Published) error {
+func (c *cli) concludeUp(r repo.Repo, o upOptions, p api.Published) error {
 	if c.asJSON() {
 		if err := c.print(p, ""); err != nil {
 			return err

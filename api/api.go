@@ -1,0 +1,42 @@
+// Package api declares the commands of a node as values: the types of their
+// requests and responses, which are Kubo's JSON, and the words that people read.
+// What they do is in internal/verbs; how they travel, in rpc.
+//
+// A command stands here alone: its value, its types, and its place in the list
+// of its file. The command line, docs/cli.md and the tests are made from [All].
+package api
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// All are all commands, in the order in which help shows them.
+var All = slices.Concat(
+	nameCommands, pubsubCommands, republishCommands, keyCommands,
+	contentCommands, pinCommands, routingCommands,
+	nodeCommands, repoCommands, swarmCommands, bootstrapCommands,
+)
+
+// Groups are the first words of commands that have more than one.
+var Groups = map[string]string{
+	"name":        "Publish and resolve names",
+	"name/pubsub": "Show which names are listened for by pubsub",
+	"republish":   "Show how names are kept alive",
+	"key":         "Make and manage the keys of names",
+	"pin":         "Keep content",
+	"repo":        "Look after what is stored",
+	"routing":     "Get and put raw values, announce content",
+	"swarm":       "Connect to peers and list them",
+}
+
+// Reasons why a command failed, for programs that know what to do about it.
+const (
+	ReasonOffline = "offline" // it needs the network of a running daemon
+)
+
+// ErrOffline is the error of commands that need the network of a running daemon.
+// Its text is Kubo's.
+var ErrOffline = rpc.Because(ReasonOffline, errors.New("this action must be run in online mode, try running 'ipns daemon' first"))

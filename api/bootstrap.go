@@ -1,0 +1,103 @@
+package api
+
+import (
+	"github.com/goipns/ipns/rpc"
+)
+
+// bootstrapCommands are the commands of this file.
+var bootstrapCommands = []rpc.Spec{Bootstrap, BootstrapList, BootstrapAdd, BootstrapAddDefault, BootstrapRm, BootstrapRmAll}
+
+var (
+	// Bootstrap: list the peers by which this node joins the networks.
+	Bootstrap = rpc.Command[BootstrapListRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path:     "bootstrap",
+			Short:    "List and change the peers by which this node joins the networks",
+			Examples: []string{`ipns bootstrap`},
+		},
+		Text: BootstrapListRequest.Text,
+	}
+	// BootstrapList: list the peers by which this node joins the networks.
+	BootstrapList = rpc.Command[BootstrapListRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path:     "bootstrap/list",
+			Short:    "List the peers by which this node joins the networks",
+			Examples: []string{`ipns bootstrap list`, `ipns bootstrap list --expand-auto`},
+		},
+		Text: BootstrapListRequest.Text,
+	}
+	// BootstrapAdd: add bootstrap peers.
+	BootstrapAdd = rpc.Command[BootstrapAddRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path: "bootstrap/add", Args: "[<peer>...]",
+			Short:    "Add bootstrap peers",
+			Examples: []string{`ipns bootstrap add $PEER`, `ipns bootstrap add --default`},
+		},
+		Text: BootstrapAddRequest.Text,
+	}
+	// BootstrapAddDefault: add those of the public network.
+	BootstrapAddDefault = rpc.Command[BootstrapAddRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path:     "bootstrap/add/default",
+			Short:    "Add those of the public network",
+			Examples: []string{`ipns bootstrap add default`},
+		},
+		Text: BootstrapAddRequest.Text,
+	}
+	// BootstrapRm: remove bootstrap peers.
+	BootstrapRm = rpc.Command[BootstrapRemoveRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path: "bootstrap/rm", Args: "[<peer>...]",
+			Short:    "Remove bootstrap peers",
+			Examples: []string{`ipns bootstrap rm $PEER`, `ipns bootstrap rm --all`},
+		},
+		Text: BootstrapRemoveRequest.Text,
+	}
+	// BootstrapRmAll: remove all bootstrap peers.
+	BootstrapRmAll = rpc.Command[BootstrapRemoveRequest, BootstrapPeers]{
+		Info: rpc.Info{
+			Path:     "bootstrap/rm/all",
+			Short:    "Remove all bootstrap peers",
+			Examples: []string{`ipns bootstrap rm all`},
+		},
+		Text: BootstrapRemoveRequest.Text,
+	}
+)
+
+// BootstrapListRequest asks for the peers by which the node joins the networks.
+type BootstrapListRequest struct {
+	ExpandAuto bool `opt:"expand-auto" help:"print the peers that auto stands for"`
+}
+
+// BootstrapPeers are bootstrap peers: multiaddrs with a peer id, or auto for those of
+// the public network.
+type BootstrapPeers struct{ Peers []string }
+
+// Text is one peer a line.
+func (BootstrapListRequest) Text(p BootstrapPeers) string { return Strings{p.Peers}.lines() }
+
+// BootstrapAddRequest adds bootstrap peers.
+type BootstrapAddRequest struct {
+	Peers   []string `arg:"peer,optional"`
+	Default bool     `opt:"default" help:"add those of the public network"`
+}
+
+// Text is one line a peer that was not there yet.
+func (BootstrapAddRequest) Text(p BootstrapPeers) string { return p.lines("added ") }
+
+// BootstrapRemoveRequest removes bootstrap peers.
+type BootstrapRemoveRequest struct {
+	Peers []string `arg:"peer,optional"`
+	All   bool     `opt:"all" help:"remove all: this node need not be on a network"`
+}
+
+// Text is one line a peer that was removed.
+func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return p.lines("removed ") }
+
+func (p BootstrapPeers) lines(done string) string {
+	var s Strings
+	for _, peer := range p.Peers {
+		s.Strings = append(s.Strings, done+peer)
+	}
+	return s.lines()
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/goipns/ipns/internal/display"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// keyCommands are the commands of this file.
+var keyCommands = []rpc.Spec{KeyGen, KeyLs, KeyImport, KeyRename, KeyRm}
+
+var (
+	// KeyGen: make a key.
+	KeyGen = rpc.Command[KeyGenRequest, Key]{
+		Info: rpc.Info{
+			Path: "key/gen", Args: "<name>",
+			Short:    "Make a key",
+			Examples: []string{`ipns key gen blog`, `ipns key gen --type=rsa --size=2048 old`},
+		},
+		Text: KeyGenRequest.Text,
+	}
+	// KeyLs: list all keys.
+	KeyLs = rpc.Command[KeyListRequest, Keys]{
+		Info: rpc.Info{
+			Path:     "key/ls",
+			Short:    "List all keys",
+			Examples: []string{`ipns key ls`, `ipns key ls -l`},
+			Aliases:  []string{"key/list"},
+			Instant:  true,
+		},
+		Text: KeyListRequest.Text,
+	}
+	// KeyImport: store a key that was exported.
+	KeyImport = rpc.Command[KeyImportRequest, Key]{
+		Info: rpc.Info{
+			Path: "key/import", Args: "<name> <file>",
+			Short:    "Store a key that was exported",
+			Examples: []string{`ipns key import restored blog.key`},
+		},
+		Text: KeyImportRequest.Text,
+	}
+	// KeyRename: give a key another name.
+	KeyRename = rpc.Command[KeyRenameRequest, KeyRenamed]{
+		Info: rpc.Info{
+			Path: "key/rename", Args: "<name> <new name>",
+			Short:    "Give a key another name",
+			Examples: []string{`ipns key rename blog journal`},
+		},
+		Text: KeyRenameRequest.Text,
+	}
+	// KeyRm: delete keys for ever.
+	KeyRm = rpc.Command[KeyRemoveRequest, KeysRemoved]{
+		Info: rpc.Info{
+			Path: "key/rm", Args: "<name>...",
+			Short:    "Delete keys for ever",
+			Examples: []string{`ipns key rm old`},
+		},
+		Text: KeyRemoveRequest.Text,
+	}
+)
+
+// KeyGenRequest makes a key.
+type KeyGenRequest struct {
+	Name     string `arg:"name"`
+	Type     string `opt:"type,t" default:"ed25519" help:"ed25519, rsa or secp256k1"`
+	Size     int    `opt:"size,s" default:"-1" help:"bits of an RSA key"`
+	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+}
+
+// Key is a key: what it is called here, and the IPNS name it makes.
+type Key struct {
+	Name string
+	Id   string
+}
+
+// Text is the IPNS name.
+func (KeyGenRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
+
+// KeyListRequest asks for all keys.
+type KeyListRequest struct {
+	Long     bool   `opt:"l" help:"print the IPNS names too"`
+	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed names"`
+}
+
+// Keys lists keys: self first, the others by name.
+type Keys struct{ Keys []Key }
+
+// Text is one name a line.
+func (req KeyListRequest) Text(l Keys) string { return keysText(l.Keys, req.Long) }
+
+func keysText(keys []Key, long bool) string {
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 1, 2, 1, ' ', 0)
+	for _, k := range keys {
+		if long {
+			display.Fprintf(tw, "%s\t%s\t\n", k.Id, k.Name)
+		} else {
+			display.Fprintf(tw, "%s\n", k.Name)
+		}
+	}
+	tw.Flush()
+	return b.String()
+}
+
+// Formats of a key file.
+const (
+	FormatProtobuf = "libp2p-protobuf-cleartext"
+	FormatPEM      = "pem-pkcs8-cleartext"
+)
+
+// KeyImportRequest stores a key that was made elsewhere.
+type KeyImportRequest struct {
+	Name         string    `arg:"name"`
+	Key          io.Reader `file:"key"`
+	Format       string    `opt:"format,f" default:"libp2p-protobuf-cleartext" help:"libp2p-protobuf-cleartext or pem-pkcs8-cleartext"`
+	AllowAnyType bool      `opt:"allow-any-key-type" help:"also take ECDSA keys"`
+	IPNSBase     string    `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+}
+
+// Text is the IPNS name.
+func (KeyImportRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
+
+// KeyRenameRequest gives a key another name.
+type KeyRenameRequest struct {
+	Old      string `arg:"name"`
+	New      string `arg:"newName"`
+	Force    bool   `opt:"force,f" help:"replace a key that has the new name: it is lost"`
+	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+}
+
+// KeyRenamed is a renamed key.
+type KeyRenamed struct {
+	Was       string
+	Now       string
+	Id        string
+	Overwrite bool
+}
+
+// Text is Kubo's line.
+func (KeyRenameRequest) Text(r KeyRenamed) string {
+	if r.Overwrite {
+		return display.Sprintf("Key %s renamed to %s with overwriting\n", r.Id, r.Now)
+	}
+	return display.Sprintf("Key %s renamed to %s\n", r.Id, r.Now)
+}
+
+// KeyRemoveRequest deletes keys. It stops at the first error.
+type KeyRemoveRequest struct {
+	Names    []string `arg:"name,stdin"`
+	Long     bool     `opt:"l" help:"print the IPNS names too"`
+	IPNSBase string   `opt:"ipns-base" default:"base36" help:"encoding of the printed names"`
+}
+
+// KeysRemoved are the deleted keys.
+type KeysRemoved struct{ Keys []Key }
+
+// Text is one name a line.
+func (req KeyRemoveRequest) Text(r KeysRemoved) string { return keysText(r.Keys, req.Long) }

@@ -1,0 +1,470 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goipns/ipns/internal/display"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// nameCommands are the commands of this file.
+var nameCommands = []rpc.Spec{NamePublish, NameResolve, NameStatus, NameLog, NameRollback, NameGet, NamePut, NameInspect}
+
+var (
+	// NamePublish: point a name to content.
+	NamePublish = rpc.Command[PublishRequest, Published]{
+		Info: rpc.Info{
+			Path: "name/publish", Args: "<path>",
+			Short:    "Point a name to content",
+			Examples: []string{`ipns name publish --allow-offline /ipfs/$CID`, `ipns name publish --allow-offline --key=blog --ttl=1m --lifetime=7d /ipfs/$CID`},
+		},
+		Text: PublishRequest.Text,
+	}
+	// NameResolve: find where a name leads.
+	NameResolve = rpc.Command[ResolveRequest, Resolved]{
+		Info: rpc.Info{
+			Path: "name/resolve", Args: "[<name>]",
+			Short:    "Find where a name leads",
+			Examples: []string{`ipns name resolve $NAME`, `ipns name resolve --verbose $NAME`},
+		},
+		Text:  ResolveRequest.Text,
+		Check: ResolveRequest.Check,
+	}
+	// NameStatus: show how a name is doing, or all names of this node.
+	NameStatus = rpc.Command[StatusRequest, Statuses]{
+		Info: rpc.Info{
+			Path: "name/status", Args: "[<name>]",
+			Short:    "Show how a name is doing, or all names of this node",
+			Examples: []string{`ipns name status`, `ipns name status blog`},
+		},
+		Text: StatusRequest.Text,
+	}
+	// NameLog: list what a name has meant so far.
+	NameLog = rpc.Command[LogRequest, Log]{
+		Info: rpc.Info{
+			Path: "name/log", Args: "[<name>]",
+			Short:    "List what a name has meant so far",
+			Examples: []string{`ipns name log blog`},
+		},
+		Text: LogRequest.Text,
+	}
+	// NameRollback: publish an old value of a name again.
+	NameRollback = rpc.Command[RollbackRequest, Published]{
+		Info: rpc.Info{
+			Path: "name/rollback", Args: "<name> <sequence or cid>",
+			Short:    "Publish an old value of a name again",
+			Examples: []string{`ipns name rollback --allow-offline blog 0`},
+		},
+		Text: RollbackRequest.Text,
+	}
+	// NameGet: print the record of a name, byte for byte.
+	NameGet = rpc.Command[NameGetRequest, rpc.Stream]{
+		Info: rpc.Info{
+			Path: "name/get", Args: "<name>",
+			Short:    "Print the record of a name, byte for byte",
+			Examples: []string{`ipns name get $NAME > record.bin`},
+		},
+	}
+	// NamePut: put a record that was signed elsewhere on the network.
+	NamePut = rpc.Command[NamePutRequest, Published]{
+		Info: rpc.Info{
+			Path: "name/put", Args: "<name> <file>",
+			Short:    "Put a record that was signed elsewhere on the network",
+			Examples: []string{`ipns name put --allow-offline $NAME record.bin`},
+		},
+		Text: NamePutRequest.Text,
+	}
+	// NameInspect: show what a record says.
+	NameInspect = rpc.Command[InspectRequest, Inspected]{
+		Info: rpc.Info{
+			Path: "name/inspect", Args: "[<file>]",
+			Short:    "Show what a record says",
+			Examples: []string{`ipns name inspect record.bin`, `ipns name inspect --verify=$NAME record.bin`},
+			Local:    true,
+		},
+		Text: InspectRequest.Text,
+	}
+)
+
+// PublishRequest points a name to a path.
+type PublishRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
+	Path           string         `arg:"ipfs-path,stdin"`
+	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
+	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path leads somewhere before publishing"`
+	Lifetime       *time.Duration `opt:"lifetime,t" help:"how long the record is valid: 300s, 36h, 2d (default 48h)"`
+	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (5m, at most the lifetime)"`
+	Quieter        bool           `opt:"quieter,Q" help:"print only the name"`
+	V1Compat       bool           `opt:"v1compat" default:"true" help:"add the fields that clients older than 2023 need"`
+	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, whether or not anybody takes it"`
+	AllowDelegated bool           `opt:"allow-delegated" help:"publish by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
+	Sequence       *uint64        `opt:"sequence" help:"the sequence number; must be larger than the last one"`
+	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if the name's last sequence number is this"`
+	Force          bool           `opt:"force" help:"publish although the last sequence number is unknown"`
+	OnRival        string         `opt:"on-rival" help:"if another holder of the key publishes too: raise signs above it, stop looks first and gives way (default raise)"`
+	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default: 10 servers, or all that can be reached)"`
+	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+	Progress       bool           `opt:"progress,p" chunked:"true" help:"report each server that answers"`
+}
+
+// Published is a published name. Name and Value are as in Kubo.
+type Published struct {
+	Name  string
+	Value string
+	// Sequence is the record's sequence number, Stored that this node has it
+	// on disk.
+	Sequence uint64
+	Stored   bool
+	// Announced counts the servers that took the record, out of the Of that
+	// should hold it: the 20 closest, fewer if the network has fewer.
+	Announced int
+	Of        int
+	// Announcing says that more servers are still being asked.
+	Announcing bool `json:",omitempty"`
+	// Networks has the same for each network that was tried.
+	Networks []NetworkReceipt `json:",omitempty"`
+	// Rivals are records of another holder of the key that servers held. This one
+	// is above them.
+	Rivals []Rival `json:",omitempty"`
+	// Warnings are for the user to see.
+	Warnings []string `json:",omitempty"`
+}
+
+// Rival is a record that another holder of a key has signed.
+type Rival struct {
+	Value    string
+	Sequence uint64
+}
+
+// Notes are the warnings.
+func (p Published) Notes() []string { return p.Warnings }
+
+// NetworkReceipt tells what one network did with a record.
+type NetworkReceipt struct {
+	Network   string
+	Announced int
+	Of        int
+	Away      bool      `json:",omitempty"` // it should have servers, and none was reached
+	Refused   []Refusal `json:",omitempty"`
+}
+
+// Refusal is one server that did not take the record.
+type Refusal struct {
+	Target string
+	Reason string
+}
+
+// Text is Kubo's line.
+func (req PublishRequest) Text(p Published) string {
+	if req.Quieter {
+		return display.Sprintf("%s\n", p.Name)
+	}
+	return display.Sprintf("Published to %s: %s\n", p.Name, p.Value)
+}
+
+// Receipt says in words who has the record.
+func (p Published) Receipt() string {
+	var b strings.Builder
+	switch {
+	case p.Announced == 0 && p.Announcing:
+		b.WriteString("stored here; it is being announced")
+	case p.away() != "":
+		display.Fprintf(&b, "stored here; announced to %s: %s is away", p.others(), p.away())
+	case p.Of == 0:
+		b.WriteString("stored here; announced to nobody: no servers are known")
+	case p.Announced == 0:
+		display.Fprintf(&b, "stored here; announced to 0 of %d servers", p.Of)
+	default:
+		display.Fprintf(&b, "announced to %d of %d servers", p.Announced, p.Of)
+	}
+	display.Fprintf(&b, " (sequence %d)", p.Sequence)
+	return b.String()
+}
+
+// away names the networks that should have servers, and of which none was reached.
+func (p Published) away() string {
+	var away []string
+	for _, n := range p.Networks {
+		if n.Away {
+			away = append(away, n.Network)
+		}
+	}
+	return strings.Join(away, ", ")
+}
+
+// others says in words how many took the record on networks that are not away.
+func (p Published) others() string {
+	took := 0
+	for _, n := range p.Networks {
+		took += n.Announced
+	}
+	if took == 0 {
+		return "nobody"
+	}
+	return display.Sprintf("%d servers of other networks", took)
+}
+
+// NameGetRequest asks for the record of a name.
+type NameGetRequest struct {
+	Name string `arg:"name"`
+}
+
+// maxUpload bounds an uploaded record or key, in bytes.
+const maxUpload = 1 << 20
+
+// NamePutRequest puts a signed record on the network.
+type NamePutRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false force,f=false"`
+
+	Name           string    `arg:"name"`
+	Record         io.Reader `file:"record,stdin"`
+	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
+	AllowDelegated bool      `opt:"allow-delegated" help:"put it by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
+	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
+}
+
+// Text is the name.
+func (req NamePutRequest) Text(p Published) string {
+	if req.Quiet {
+		return ""
+	}
+	return display.Sprintf("%s\n", p.Name)
+}
+
+// LogRequest asks for the past values of a name.
+type LogRequest struct {
+	Name string `arg:"name,optional"`
+}
+
+// Log is the history of a name, newest first.
+type Log struct {
+	Name    string
+	Entries []LogEntry
+}
+
+// LogEntry is a value that a name had.
+type LogEntry struct {
+	Sequence uint64
+	Value    string
+	EOL      time.Time
+	At       time.Time // when this node entered it
+	Current  bool
+}
+
+// Text is one line an entry.
+func (LogRequest) Text(l Log) string {
+	return table(func(tw io.Writer) {
+		for _, e := range l.Entries {
+			note := ""
+			if e.Current {
+				note = " (current)"
+			}
+			display.Fprintf(tw, "%d\t%s\t%s%s\n", e.Sequence, e.At.UTC().Format(time.RFC3339), e.Value, note)
+		}
+	})
+}
+
+// RollbackRequest publishes an old value of a name again.
+type RollbackRequest struct {
+	_ struct{} `kubo:"offline=false local,L=false"`
+
+	Name         string `arg:"name"`
+	To           string `arg:"sequence or cid"`
+	AllowOffline bool   `opt:"allow-offline" help:"succeed once the record is stored"`
+	Quieter      bool   `opt:"quieter,Q" help:"print only the name"`
+	Wait         string `opt:"wait" help:"what to wait for, as in name publish"`
+	Progress     bool   `opt:"progress,p" chunked:"true" help:"report each server that answers"`
+}
+
+// Text is the line of a publish.
+func (req RollbackRequest) Text(p Published) string {
+	return PublishRequest{Quieter: req.Quieter}.Text(p)
+}
+
+// StatusRequest asks how a name is doing, or all names of this node.
+type StatusRequest struct {
+	Name  string `arg:"name,optional"`
+	Local bool   `opt:"local" help:"do not ask the network what it has"`
+}
+
+// Held is what a network has of a name.
+type Held struct {
+	Sequence *uint64 // of the newest record found; nil: nobody has any
+	Value    string  `json:",omitempty"` // of that record
+	Holders  int     // servers that have this value under this sequence
+	Other    int     `json:",omitempty"` // servers that have another value under it
+	Older    int     // servers that have an older one
+	Answered int     // servers that answered
+	Error    string  `json:",omitempty"` // why it may be more
+}
+
+// Statuses is the status of one name, or of several. As JSON the first is one
+// object, the second {"Names":[…]}.
+type Statuses struct {
+	One   *Status
+	Names []Status
+}
+
+// Status is what this node knows of a name.
+type Status struct {
+	Name     string
+	Key      string `json:",omitempty"` // its key, if it is here
+	Value    string
+	Sequence uint64
+	EOL      time.Time
+	TTL      time.Duration // nanoseconds, as signed
+	// ValidFor is the time until EOL in seconds, negative once it passed.
+	ValidFor int64
+	Expired  bool
+	Origin   string
+	// The last time this record was announced, and the next time the name is; nil if
+	// never. What was noted of another record of the name is not shown.
+	LastAnnounced *time.Time `json:",omitempty"`
+	NextAnnounce  *time.Time `json:",omitempty"`
+	// Holders is how many servers took this record last time; Announced, Of and Networks
+	// are its receipt, as in Published.
+	Holders   int
+	Announced int
+	Of        int
+	Networks  []NetworkReceipt `json:",omitempty"`
+	LastError string           `json:",omitempty"`
+	// Network is what the network has now, if it was asked.
+	Network *Held `json:",omitempty"`
+	// Rivals counts other values under the same sequence, RivalValues are they:
+	// somebody else signs with the key.
+	Rivals      int      `json:",omitempty"`
+	RivalValues []string `json:",omitempty"`
+	// LastRival is what another holder of the key has published over a record from
+	// here, since the last publish here.
+	LastRival *Rival `json:",omitempty"`
+	// Damaged says that what was stored of the name cannot be read, and that this
+	// is what is known from elsewhere.
+	Damaged bool `json:",omitempty"`
+}
+
+// MarshalJSON writes one object or a list of them.
+func (s Statuses) MarshalJSON() ([]byte, error) {
+	if s.One != nil {
+		return json.Marshal(s.One)
+	}
+	return json.Marshal(struct{ Names []Status }{s.Names})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Statuses) UnmarshalJSON(b []byte) error {
+	var list struct{ Names *[]Status }
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	if list.Names != nil {
+		*s = Statuses{Names: *list.Names}
+		return nil
+	}
+	s.One = new(Status)
+	return json.Unmarshal(b, s.One)
+}
+
+// Text is a few lines for one name, one line each for several.
+func (StatusRequest) Text(s Statuses) string {
+	if s.One == nil {
+		return table(func(tw io.Writer) {
+			for _, n := range s.Names {
+				display.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", n.Name, n.Key, n.Sequence, n.lifeText(), n.Value)
+			}
+		})
+	}
+	n := *s.One
+	return table(func(tw io.Writer) {
+		display.Fprintf(tw, "Name:\t%s\n", n.Name)
+		if n.Key != "" {
+			display.Fprintf(tw, "Key:\t%s\n", n.Key)
+		}
+		if n.Damaged {
+			display.Fprintf(tw, "Damaged:\twhat was stored of it cannot be read, this is from its history; run 'ipns repo verify --repair'\n")
+		}
+		display.Fprintf(tw, "Value:\t%s\n", n.Value)
+		display.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
+		display.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
+		display.Fprintf(tw, "TTL:\t%s\n", n.TTL)
+		switch {
+		case n.LastAnnounced != nil && n.Announced == 0:
+			display.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
+		case n.LastAnnounced != nil:
+			display.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
+		default:
+			display.Fprintf(tw, "Announced:\tnever\n")
+		}
+		for _, net := range n.Networks {
+			if net.Away {
+				display.Fprintf(tw, "Away:\t%s: none of its servers was reached\n", net.Network)
+			}
+			for _, r := range net.Refused {
+				display.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, r.Reason)
+			}
+		}
+		if n.NextAnnounce != nil {
+			display.Fprintf(tw, "Next:\t%s\n", n.NextAnnounce.UTC().Format(time.RFC3339))
+		}
+		if h := n.Network; h != nil {
+			display.Fprintf(tw, "Network:\t%s\n", h.words(n.Sequence))
+		}
+		if n.Rivals > 0 {
+			display.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
+			for _, v := range n.RivalValues {
+				display.Fprintf(tw, "Rival:\t%s\n", v)
+			}
+		}
+		if r := n.LastRival; r != nil && !slices.Contains(n.RivalValues, r.Value) {
+			display.Fprintf(tw, "Rival:\t%s (sequence %d): %s\n", r.Value, r.Sequence, n.rivalWords())
+		}
+		if n.LastError != "" {
+			display.Fprintf(tw, "Last error:\t%s\n", n.LastError)
+		}
+	})
+}
+
+// rivalWords says what has become of the last rival, and what to do.
+func (s Status) rivalWords() string {
+	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
+		return "another holder of the key has published it, and the name has it now; publish again to replace it, and find out who has the key"
+	}
+	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
+}
+
+// words says it of a record with the given sequence.
+func (h *Held) words(sequence uint64) string {
+	text := display.Sprintf("none of %d servers has it", h.Answered)
+	switch {
+	case h.Sequence == nil:
+	case *h.Sequence < sequence:
+		text += display.Sprintf(", %d have sequence %d", h.Holders, *h.Sequence)
+	default:
+		text = display.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
+	}
+	if h.Other > 0 {
+		text += display.Sprintf(", %d another value under it", h.Other)
+	}
+	if h.Older > 0 {
+		text += display.Sprintf(", %d an older one", h.Older)
+	}
+	if h.Error != "" {
+		text += " (" + h.Error + ")"
+	}
+	return text
+}
+
+func (s Status) lifeText() string {
+	if s.Damaged {
+		return "DAMAGED"
+	}
+	if s.Expired {
+		return "expired"
+	}
+	return (time.Duration(s.ValidFor) * time.Second).String() + " left"
+}

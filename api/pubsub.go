@@ -1,0 +1,81 @@
+package api
+
+import (
+	"github.com/goipns/ipns/rpc"
+)
+
+// pubsubCommands are the commands of this file.
+var pubsubCommands = []rpc.Spec{NamePubsubState, NamePubsubSubs, NamePubsubCancel}
+
+var (
+	// NamePubsubState: show whether names travel by pubsub.
+	NamePubsubState = rpc.Command[PubsubStateRequest, PubsubState]{
+		Info: rpc.Info{
+			Path:     "name/pubsub/state",
+			Short:    "Show whether names travel by pubsub",
+			Examples: []string{`ipns name pubsub state`},
+		},
+		Text: PubsubStateRequest.Text,
+	}
+	// NamePubsubSubs: list the names that are subscribed to.
+	NamePubsubSubs = rpc.Command[PubsubSubsRequest, PubsubSubs]{
+		Info: rpc.Info{
+			Path:     "name/pubsub/subs",
+			Short:    "List the names that are subscribed to",
+			Examples: []string{`ipns name pubsub subs`},
+		},
+		Text: PubsubSubsRequest.Text,
+	}
+	// NamePubsubCancel: cancel the subscription to a name.
+	NamePubsubCancel = rpc.Command[PubsubCancelRequest, PubsubCanceled]{
+		Info: rpc.Info{
+			Path: "name/pubsub/cancel", Args: "<name>",
+			Short:    "Cancel the subscription to a name",
+			Examples: []string{`ipns name pubsub cancel $NAME`},
+		},
+		Text: PubsubCancelRequest.Text,
+	}
+)
+
+// PubsubStateRequest asks whether names travel by pubsub here.
+type PubsubStateRequest struct{}
+
+// PubsubState says whether names travel by pubsub here.
+type PubsubState struct{ Enabled bool }
+
+// Text is one word.
+func (PubsubStateRequest) Text(s PubsubState) string {
+	if s.Enabled {
+		return "enabled\n"
+	}
+	return "disabled\n"
+}
+
+// PubsubSubsRequest asks which names are listened for.
+type PubsubSubsRequest struct {
+	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed names"`
+}
+
+// PubsubSubs are the names that are listened for, as paths; nil: none.
+type PubsubSubs struct{ Strings []string }
+
+// Text is one name a line.
+func (PubsubSubsRequest) Text(s PubsubSubs) string {
+	return Strings(s).lines()
+}
+
+// PubsubCancelRequest stops listening for a name.
+type PubsubCancelRequest struct {
+	Name string `arg:"name"`
+}
+
+// PubsubCanceled says whether the name was listened for.
+type PubsubCanceled struct{ Canceled bool }
+
+// Text is a few words.
+func (PubsubCancelRequest) Text(c PubsubCanceled) string {
+	if c.Canceled {
+		return "canceled\n"
+	}
+	return "no subscription\n"
+}

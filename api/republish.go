@@ -1,0 +1,121 @@
+package api
+
+import (
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goipns/ipns/internal/display"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// republishCommands are the commands of this file.
+var republishCommands = []rpc.Spec{RepublishStatus}
+
+// RepublishStatus: show which names are due, late and at risk.
+var RepublishStatus = rpc.Command[RepublishStatusRequest, Republishing]{
+	Info: rpc.Info{
+		Path:     "republish/status",
+		Short:    "Show which names are due, late and at risk",
+		Examples: []string{`ipns republish status`, `ipns republish status --watch`},
+	},
+	Text: RepublishStatusRequest.Text,
+}
+
+// RepublishStatusRequest asks how the names of the node are kept alive.
+type RepublishStatusRequest struct {
+	Watch bool `opt:"watch,w" chunked:"true" help:"go on until no name is due"`
+}
+
+// Republishing is how the names of the node are kept alive. What it says of names
+// is as of ScannedAt; counters begin at the start of the daemon.
+type Republishing struct {
+	ScannedAt time.Time
+	Own       int // names, with a key here
+	Hosted    int // names of others
+	Expired   int // of both
+	Holders   int // servers that took a record last time, of all names
+
+	// Regions of the key space, and those in which no name waits.
+	Regions, RegionsDone int
+	Due                  int // names that are to be announced now
+	Late                 int // of them, those that wait for more than five minutes
+	// NamesPerSecond is how fast names are announced while some are due.
+	NamesPerSecond float64
+	ETA            time.Duration // nanoseconds until no name is due; 0: none, or not known
+	// PausedUntil is there while nobody takes anything.
+	PausedUntil *time.Time `json:",omitempty"`
+	// Survival is the share of the servers that still had a record when it was
+	// announced again; 0: not known.
+	Survival float64
+
+	// AtRisk lists names with less than a quarter of their life left or with fewer
+	// than ten holders, at most 1000; AtRiskCount counts all.
+	AtRisk      []AtRisk
+	AtRiskCount int
+	// OtherWriters are own names of which somebody else published a newer record.
+	OtherWriters []string
+
+	Puts, Acks, FailedAcks, Bytes, Renewed, RenewalsFailed uint64
+	// What a name costs in a day.
+	RPCsPerNameDay, BytesPerNameDay float64
+	// Failures counts by reason why servers did not take and keys did not sign.
+	Failures map[string]uint64
+}
+
+// AtRisk is a name that may get lost.
+type AtRisk struct {
+	Name    string
+	EOL     time.Time
+	Holders int
+	Reason  string
+}
+
+// shownAtRisk is how many names at risk are printed.
+const shownAtRisk = 20
+
+// Text is a few lines.
+func (RepublishStatusRequest) Text(r Republishing) string {
+	return table(func(tw io.Writer) {
+		display.Fprintf(tw, "Names:\t%d own, %d hosted, %d expired\n", r.Own, r.Hosted, r.Expired)
+		display.Fprintf(tw, "Regions:\t%d of %d done\n", r.RegionsDone, r.Regions)
+		display.Fprintf(tw, "Due:\t%d, late %d\n", r.Due, r.Late)
+		if r.NamesPerSecond > 0 {
+			display.Fprintf(tw, "Rate:\t%.1f names/s", r.NamesPerSecond)
+			if r.ETA > 0 {
+				display.Fprintf(tw, ", done in %s", r.ETA)
+			}
+			display.Fprintln(tw)
+		}
+		if r.PausedUntil != nil {
+			display.Fprintf(tw, "Paused:\tuntil %s, because no server answers\n", r.PausedUntil.UTC().Format(time.RFC3339))
+		}
+		display.Fprintf(tw, "Announced:\t%d names since the start, %d of %d records taken\n", r.Puts, r.Acks, r.Acks+r.FailedAcks)
+		display.Fprintf(tw, "Renewed:\t%d, failed %d\n", r.Renewed, r.RenewalsFailed)
+		if r.Survival > 0 {
+			display.Fprintf(tw, "Survival:\t%.0f %% of the servers keep a record until it comes again\n", 100*r.Survival)
+		}
+		display.Fprintf(tw, "At risk:\t%d\n", r.AtRiskCount)
+		for i, a := range r.AtRisk {
+			if i == shownAtRisk {
+				display.Fprintf(tw, "\tand %d more: see --json\n", r.AtRiskCount-shownAtRisk)
+				break
+			}
+			display.Fprintf(tw, "\t%s: %s; ends %s, %d holders\n", a.Name, a.Reason, a.EOL.UTC().Format(time.RFC3339), a.Holders)
+		}
+		for _, name := range r.OtherWriters {
+			display.Fprintf(tw, "Other writer:\t%s\n", name)
+		}
+		for _, reason := range slices.SortedFunc(maps.Keys(r.Failures), func(a, b string) int {
+			if n := int(r.Failures[b]) - int(r.Failures[a]); n != 0 {
+				return n
+			}
+			return strings.Compare(a, b)
+		}) {
+			display.Fprintf(tw, "Failed:\t%d times: %s\n", r.Failures[reason], reason)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"path"
+
+	"github.com/goipns/ipns/rpc"
+)
+
+// Media types of the parts of an upload. A part of any other type is a file.
+const (
+	folderType  = "application/x-directory"
+	formType    = "multipart/form-data" // an older one for folders
+	symlinkType = "application/symlink"
+)
+
+// ReadBody implements [rpc.Body].
+func (req *AddRequest) ReadBody(r *multipart.Reader) error {
+	req.Files = readFiles(r)
+	return nil
+}
+
+// WriteBody implements [rpc.Body].
+func (req *AddRequest) WriteBody(w *multipart.Writer) error { return writeFiles(w, req.Files) }
+
+// failedAdd is the last line of an add that failed after its first. Clients in
+// JavaScript can't read trailers, nor do those behind some proxies;
+// kubo-rpc-client throws at a Hash that is there and empty.
+type failedAdd struct {
+	Name, Hash, Message string
+	Code                int
+	Type                string
+}
+
+// Failed implements [rpc.Failer].
+func (*AddRequest) Failed(err error) any {
+	return failedAdd{Message: err.Error(), Type: "error"}
+}
+
+// readFiles reads files and folders from an upload, in the order sent.
+func readFiles(mr *multipart.Reader) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		for {
+			part, err := mr.NextPart()
+			if err == io.EOF { // not errors.Is: an upload without its end is an error that wraps io.EOF
+				return
+			}
+			if err != nil {
+				yield(File{}, fmt.Errorf("read the upload: %w", err))
+				return
+			}
+			if !yield(fileOf(part)) {
+				return
+			}
+		}
+	}
+}
+
+func fileOf(part *multipart.Part) (File, error) {
+	// The part's own FileName drops the folders of the path.
+	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	if err != nil {
+		return File{}, rpc.Refuse(fmt.Errorf("read the upload: %w", err))
+	}
+	f := File{Path: filePath(params["filename"]), Body: part}
+	switch kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind {
+	case folderType, formType:
+		f.Kind = Folder
+	case symlinkType:
+		f.Kind = Symlink
+	}
+	return f, nil
+}
+
+// filePath reads the file name of a part as Kubo does. Its clients escape it, curl and browsers don't: what is no valid
+// escape is meant as it stands. The path that comes out is clean and leads nowhere above its root.
+func filePath(name string) string {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return path.Clean("/" + name)[1:]
+}
+
+// writeFiles writes files and folders as an upload.
+func writeFiles(w *multipart.Writer, files iter.Seq2[File, error]) error {
+	for f, err := range files {
+		if err != nil {
+			return err
+		}
+		kind := rpc.FileType
+		switch f.Kind {
+		case Folder:
+			kind = folderType
+		case Symlink:
+			kind = symlinkType
+		}
+		if err := rpc.WritePart(w, "file", f.Path, kind, f.Body); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}

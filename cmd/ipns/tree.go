@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/rpc"
+)
+
+// A runner sends a request to a node and prints what it answers.
+type runner func(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error
+
+// tree adds a command for each of [api.All] to root. Those in runners print in
+// their own way, the others each response as it comes; those in byHand are made.
+func (c *cli) tree(root *cobra.Command, runners map[string]runner, byHand map[string]*cobra.Command) {
+	for _, spec := range api.All {
+		where := spec.Describe().Path
+		cmd := byHand[where]
+		if cmd == nil {
+			run := runners[where]
+			if run == nil {
+				run = c.each
+			}
+			cmd = c.command(spec, run)
+		}
+		c.at(root, path.Dir(where)).AddCommand(cmd)
+	}
+}
+
+// describe makes a command without flags or action of a spec.
+func describe(spec rpc.Spec) *cobra.Command {
+	info := spec.Describe()
+	cmd := &cobra.Command{
+		Use:     strings.TrimSpace(path.Base(info.Path) + " " + info.Args),
+		Short:   info.Short,
+		Long:    info.Long,
+		Example: "  " + strings.Join(info.Examples, "\n  "),
+	}
+	for _, alias := range info.Aliases {
+		cmd.Aliases = append(cmd.Aliases, path.Base(alias))
+	}
+	return cmd
+}
+
+// at returns the command at a path, making the groups that lead to it.
+func (c *cli) at(root *cobra.Command, where string) *cobra.Command {
+	if where == "." {
+		return root
+	}
+	parent, word := c.at(root, path.Dir(where)), path.Base(where)
+	for _, sub := range parent.Commands() {
+		if sub.Name() == word {
+			return sub
+		}
+	}
+	group := &cobra.Command{Use: word, Short: api.Groups[where], RunE: group(noArgs)}
+	parent.AddCommand(group)
+	return group
+}
+
+// command makes the command of a spec, which run runs.
+func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
+	req := spec.New()
+	cmd := describe(spec)
+	bind(cmd, req)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		done, err := c.arguments(cmd, args, req)
+		if err != nil {
+			return err
+		}
+		defer done()
+		ctx, cancel := c.context(cmd)
+		defer cancel()
+		with := c.withNode
+		if spec.Describe().Local {
+			with = c.withoutNode
+		}
+		return with(ctx, func(n rpc.Caller) error { return run(ctx, n, spec, req) })
+	}
+	return cmd
+}
+
+// each prints each response as it comes.
+func (c *cli) each(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	for res, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		if s, ok := res.Value.(rpc.Stream); ok {
+			_, err = io.Copy(c.raw, s)
+			return errors.Join(err, s.Close())
+		}
+		if err := c.printResult(res); err != nil {
+			return err
+		}
+		c.printNotes(res.Value)
+	}
+	return nil
+}
+
+// publishing shows on a terminal how far a publish is, and prints the result.
+func (c *cli) publishing(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	bar := c.progress("announcing")
+	defer bar.end()
+	switch r := req.(type) {
+	case *api.PublishRequest:
+		r.Progress = bar.visible()
+	case *api.RollbackRequest:
+		r.Progress = bar.visible()
+	}
+	var last rpc.Result
+	for res, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		p := res.Value.(api.Published)
+		bar.servers(p.Announced, p.Of)
+		last = res
+	}
+	bar.end()
+	c.printNotes(last.Value)
+	if err := c.printResult(last); err != nil {
+		return err
+	}
+	if !c.asJSON() {
+		display.Fprintln(c.errOut, last.Value.(api.Published).Receipt())
+	}
+	return nil
+}
+
+// republishStatus prints the last status. While it is watched, a terminal shows
+// how far it is, and JSON has every one.
+func (c *cli) republishStatus(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	bar := c.progress("republishing")
+	defer bar.end()
+	var last rpc.Result
+	for res, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		bar.regions(res.Value.(api.Republishing))
+		if last = res; c.asJSON() {
+			if err := c.print(res.Value, ""); err != nil {
+				return err
+			}
+		}
+	}
+	bar.clear()
+	if c.asJSON() {
+		return nil
+	}
+	return c.printResult(last)
+}
+
+// shutdownCmd stops a running daemon: a node of this process is none.
+func (c *cli) shutdownCmd() *cobra.Command {
+	cmd := describe(api.Shutdown)
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, cancel := c.context(cmd)
+		defer cancel()
+		addr, err := c.daemonAPI(ctx)
+		if err != nil {
+			return err
+		}
+		return c.withClient(addr, func(n rpc.Caller) error {
+			_, err := rpc.Do(ctx, n, api.Shutdown, api.ShutdownRequest{})
+			return err
+		})
+	}
+	return cmd
+}
+
+// daemonAPI returns the address of the running daemon's API.
+func (c *cli) daemonAPI(ctx context.Context) (string, error) {
+	if c.api != "" {
+		return c.api, nil
+	}
+	r, err := c.repository()
+	if err != nil {
+		return "", err
+	}
+	if err := r.Check(); err != nil {
+		return "", err
+	}
+	lock, addr, err := r.LockOrAPI(ctx)
+	if err != nil {
+		return "", err
+	}
+	if addr == "" {
+		return "", errors.Join(fmt.Errorf("no daemon runs on %s", string(r)), lock.Unlock())
+	}
+	return addr, nil
+}

@@ -1,0 +1,204 @@
+package verbs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/multiformats/go-multibase"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleKeys(m *rpc.Mux) {
+	rpc.Handle(m, api.KeyGen, rpc.One(n.keyGen))
+	rpc.Handle(m, api.KeyLs, rpc.One(n.keyList))
+	rpc.Handle(m, api.KeyImport, rpc.One(n.keyImport))
+	rpc.Handle(m, api.KeyRename, rpc.One(n.keyRename))
+	rpc.Handle(m, api.KeyRm, rpc.One(n.keyRemove))
+}
+
+// edBits is the size of a key of the types that have only one.
+const edBits = 256
+
+// keyGen implements the command.
+func (n *verbs) keyGen(ctx context.Context, req api.KeyGenRequest) (api.Key, error) {
+	if req.Name == keystore.Self {
+		return api.Key{}, errors.New("cannot create key with name 'self'")
+	}
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return api.Key{}, err
+	}
+	kind, bits, err := keyType(req.Type, req.Size)
+	if err != nil {
+		return api.Key{}, err
+	}
+	key, err := n.Keys.Create(ctx, req.Name, kind, bits)
+	if err != nil {
+		return api.Key{}, takenKey(req.Name, err)
+	}
+	return api.Key{Name: key.Label, Id: encode(key.Name)}, nil
+}
+
+// takenKey puts [keystore.ErrExist] into Kubo's words.
+func takenKey(label string, err error) error {
+	if errors.Is(err, keystore.ErrExist) {
+		return fmt.Errorf("key with name '%s' already exists", label)
+	}
+	return err
+}
+
+// keyType reads type and size of a key that is to be made. A size of -1 stands
+// for none, as in Kubo.
+func keyType(kind string, size int) (t ipns.KeyType, bits int, err error) {
+	switch kind {
+	case "rsa":
+		return ipns.RSA, max(size, 0), nil
+	case "ed25519":
+		t = ipns.Ed25519
+	case "secp256k1":
+		t = ipns.Secp256k1
+	default:
+		return t, 0, fmt.Errorf("unrecognized key type: %s", kind)
+	}
+	if size != -1 && size != 0 && size != edBits {
+		return t, 0, fmt.Errorf("invalid key size %d: %s keys are always %d bits", size, kind, edBits)
+	}
+	return t, 0, nil
+}
+
+// keyList implements the command.
+func (n *verbs) keyList(_ context.Context, req api.KeyListRequest) (api.Keys, error) {
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return api.Keys{}, fmt.Errorf("cannot get key encoder: %w", err)
+	}
+	keys, err := n.Keys.List()
+	if err != nil {
+		return api.Keys{}, err
+	}
+	var list api.Keys
+	for _, key := range keys {
+		out := api.Key{Name: key.Label}
+		if key.Err != nil {
+			n.Log.Warn("this key can't be used", "key", key.Label, "err", key.Err)
+		} else {
+			out.Id = encode(key.Name)
+		}
+		list.Keys = append(list.Keys, out)
+	}
+	return list, nil
+}
+
+// keyImport implements the command.
+func (n *verbs) keyImport(_ context.Context, req api.KeyImportRequest) (api.Key, error) {
+	if req.Name == keystore.Self {
+		return api.Key{}, errors.New("cannot import key with name 'self'")
+	}
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return api.Key{}, err
+	}
+	b, err := io.ReadAll(req.Key)
+	if err != nil {
+		return api.Key{}, err
+	}
+	priv, err := ipns.ImportKey(b, req.Format)
+	if err != nil {
+		return api.Key{}, err
+	}
+	switch ipns.KeyType(priv.Type()) {
+	case ipns.RSA, ipns.Ed25519, ipns.Secp256k1:
+	default:
+		if !req.AllowAnyType {
+			return api.Key{}, fmt.Errorf("key type %T is not allowed to be imported, only RSA, Ed25519, or Secp256k1; use flag --allow-any-key-type if you are sure of what you're doing", priv)
+		}
+	}
+	key, err := n.Keys.Import(req.Name, priv)
+	if err != nil {
+		return api.Key{}, takenKey(req.Name, err)
+	}
+	return api.Key{Name: key.Label, Id: encode(key.Name)}, nil
+}
+
+// keyRename implements the command.
+func (n *verbs) keyRename(_ context.Context, req api.KeyRenameRequest) (api.KeyRenamed, error) {
+	if req.Old == keystore.Self {
+		return api.KeyRenamed{}, errors.New("cannot rename key with name 'self'")
+	}
+	if req.New == keystore.Self {
+		return api.KeyRenamed{}, errors.New("cannot overwrite key with name 'self'")
+	}
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return api.KeyRenamed{}, err
+	}
+	key, overwrote, err := n.Keys.Rename(req.Old, req.New, req.Force)
+	if err != nil {
+		return api.KeyRenamed{}, err
+	}
+	return api.KeyRenamed{Was: req.Old, Now: req.New, Id: encodeKey(key, encode), Overwrite: overwrote}, nil
+}
+
+// keyRemove implements the command. The record of the key stays, but is not
+// renewed any more.
+func (n *verbs) keyRemove(_ context.Context, req api.KeyRemoveRequest) (api.KeysRemoved, error) {
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return api.KeysRemoved{}, err
+	}
+	var removed api.KeysRemoved
+	for _, label := range req.Names {
+		if label == keystore.Self {
+			return removed, errors.New("cannot remove key with name 'self'")
+		}
+		key, err := n.Keys.Remove(label)
+		if err != nil {
+			return removed, err
+		}
+		removed.Keys = append(removed.Keys, api.Key{Name: label, Id: encodeKey(key, encode)})
+	}
+	return removed, nil
+}
+
+// encodeKey prints the name of a key, nothing if the key is damaged.
+func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
+	if key.Err != nil {
+		return ""
+	}
+	return encode(key.Name)
+}
+
+// listKeys is the next step for who named a key that does not exist.
+const listKeys = "'ipns key list' shows those there are"
+
+// findKey looks a key up by its label, or by the IPNS name or peer id it makes.
+func (n *verbs) findKey(text string) (keystore.Key, error) {
+	key, err := n.Keys.Find(text)
+	if errors.Is(err, keystore.ErrNotFound) {
+		err = fmt.Errorf("%w; %s", err, listKeys)
+	}
+	return key, err
+}
+
+// nameEncoder prints names in a base: b58mh for the bare multihash, the name or
+// letter of a multibase for a CID.
+func nameEncoder(base string) (func(ipns.Name) string, error) {
+	switch base {
+	case "", "base36", "k":
+		return ipns.Name.String, nil
+	case "b58mh", "v0":
+		return func(n ipns.Name) string { return n.PeerID().String() }, nil
+	}
+	enc, err := multibase.EncoderByName(base)
+	if err != nil {
+		return nil, errors.New(strings.ToLower(err.Error()[:1]) + err.Error()[1:])
+	}
+	return func(n ipns.Name) string { return enc.Encode(n.CID().Bytes()) }, nil
+}

@@ -1,0 +1,402 @@
+package verbs
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleNames(m *rpc.Mux) {
+	rpc.Handle(m, api.NamePublish, n.namePublish)
+	rpc.Handle(m, api.NameRollback, n.nameRollback)
+	rpc.Handle(m, api.NameResolve, n.nameResolve)
+	rpc.Handle(m, api.NameGet, rpc.One(n.nameGet))
+	rpc.Handle(m, api.NamePut, rpc.One(n.namePut))
+	rpc.Handle(m, api.NameInspect, rpc.One(n.nameInspect))
+	rpc.Handle(m, api.NameLog, rpc.One(n.nameLog))
+	rpc.Handle(m, api.NameStatus, rpc.One(n.nameStatus))
+}
+
+func bytesReader(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+// namePut implements the command.
+func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Published, error) {
+	if req.AllowOffline && req.AllowDelegated {
+		return api.Published{}, errBothFlags
+	}
+	if req.AllowDelegated {
+		return api.Published{}, errNoDelegates
+	}
+	name, err := parseName(req.Name)
+	if err != nil {
+		return api.Published{}, fmt.Errorf("invalid IPNS name: %w", err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
+	switch {
+	case err != nil:
+		return api.Published{}, err
+	case len(raw) == 0:
+		return api.Published{}, errors.New("record is empty")
+	case len(raw) > ipns.MaxRecordSize:
+		return api.Published{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
+	}
+	if n.Host == nil && !req.AllowOffline {
+		return api.Published{}, api.ErrOffline
+	}
+	rec, err := ipns.Open(name, raw, time.Now())
+	if err != nil {
+		return api.Published{}, fmt.Errorf("record validation failed: %w", err)
+	}
+	put := publisher.PutRequest{}
+	if n.Host == nil {
+		put.Wait = publisher.WaitStored
+	}
+	res, err := n.Publisher.Put(ctx, rec, put)
+	var few *publisher.NotAnnouncedError
+	switch {
+	case errors.As(err, &few) && req.AllowOffline:
+	case errors.As(err, &few):
+		return api.Published{}, n.notAnnounced(ctx, few)
+	case errors.Is(err, publisher.ErrOlder):
+		return api.Published{}, n.olderError(ctx, rec)
+	case err != nil:
+		return api.Published{}, err
+	}
+	p := published(name.String(), rec, res.Receipt)
+	p.Warnings = res.Warnings
+	return p, nil
+}
+
+// olderError says what a record lost against.
+func (n *verbs) olderError(ctx context.Context, rec *ipns.Record) error {
+	e, err := n.Book.Get(ctx, rec.Name())
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("existing IPNS record has sequence %d >= new record sequence %d; a record that is known is never replaced by an older one", e.Mark.Sequence, rec.Sequence())
+}
+
+// nameInspect implements the command.
+func (n *verbs) nameInspect(_ context.Context, req api.InspectRequest) (api.Inspected, error) {
+	return Inspect(req)
+}
+
+// Inspect looks into a record. It needs no node.
+func Inspect(req api.InspectRequest) (api.Inspected, error) {
+	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
+	if err != nil {
+		return api.Inspected{}, err
+	}
+	report, err := ipns.Inspect(raw)
+	if errors.Is(err, ipns.ErrSize) {
+		return api.Inspected{}, err
+	}
+	if err != nil || report.SignatureType == "Unknown" {
+		return api.Inspected{}, ipns.ErrMalformed
+	}
+	out := api.Inspected{PbSize: report.Size, SignatureType: report.SignatureType}
+	kind, sequence, ttl := int64(report.ValidityType), report.Sequence, time.Duration(report.TTL)
+	out.Entry = api.InspectedEntry{Value: string(report.Value), ValidityType: &kind, Sequence: &sequence, TTL: &ttl}
+	if !report.EOL.IsZero() {
+		out.Entry.Validity = &report.EOL
+	}
+	if req.Verify != "" {
+		name, err := parseName(req.Verify)
+		if err != nil {
+			return api.Inspected{}, err
+		}
+		v := api.InspectedValidation{Name: name.String()}
+		if _, err := ipns.Open(name, raw, time.Now()); err != nil {
+			v.Reason = err.Error()
+		} else {
+			v.Valid = true
+		}
+		out.Validation = &v
+	}
+	if req.Dump {
+		out.HexDump = hex.Dump(raw)
+	}
+	return out, nil
+}
+
+// entry finds what the Book has of a name, given as a name, or as a key.
+func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, error) {
+	name, err := n.nameArgument(text)
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	e, err := n.Book.Get(ctx, name)
+	if err == nil && e.Record == nil && e.Damaged {
+		return e, fmt.Errorf("what was stored of %s is damaged, and nothing of it is left here; run 'ipns repo verify --repair'", name)
+	}
+	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
+		return e, fmt.Errorf("nothing was published under %s here; 'ipns name status' lists what was", name)
+	}
+	return e, err
+}
+
+// nameArgument reads a name, or the name of a key; empty is the own name.
+func (n *verbs) nameArgument(text string) (ipns.Name, error) {
+	if text == "" || text == keystore.Self {
+		return n.Name, nil
+	}
+	name, err := parseName(text)
+	if err == nil {
+		return name, nil
+	}
+	if key, kerr := n.findKey(text); kerr == nil {
+		return key.Name, nil
+	}
+	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; %s", text, listKeys)
+}
+
+// nameLog implements the command.
+func (n *verbs) nameLog(ctx context.Context, req api.LogRequest) (api.Log, error) {
+	e, err := n.entry(ctx, req.Name)
+	if err != nil {
+		return api.Log{}, err
+	}
+	log := api.Log{Name: e.Name.String()}
+	for past, err := range n.Book.Store.History(ctx, e.Name) {
+		if err != nil {
+			return api.Log{}, err
+		}
+		log.Entries = append(log.Entries, api.LogEntry{
+			Sequence: past.Record.Sequence(),
+			Value:    past.Record.Value(),
+			EOL:      past.Record.EOL(),
+			At:       past.At,
+			Current:  past.Record.DataHash() == e.Record.DataHash(),
+		})
+	}
+	slices.SortStableFunc(log.Entries, func(a, b api.LogEntry) int {
+		switch {
+		case a.Sequence > b.Sequence:
+			return -1
+		case a.Sequence < b.Sequence:
+			return 1
+		}
+		return b.At.Compare(a.At)
+	})
+	return log, nil
+}
+
+// nameRollback implements the command: it publishes an old value under a new
+// sequence.
+func (n *verbs) nameRollback(ctx context.Context, req api.RollbackRequest) iter.Seq2[api.Published, error] {
+	return func(yield func(api.Published, error) bool) {
+		value, last, err := n.pastValue(ctx, req)
+		if err != nil {
+			yield(api.Published{}, err)
+			return
+		}
+		again := api.PublishRequest{
+			Path: value, Key: req.Name, V1Compat: true, IfSequence: &last,
+			AllowOffline: req.AllowOffline, Wait: req.Wait, Progress: req.Progress,
+		}
+		for p, err := range n.namePublish(ctx, again) {
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// pastValue finds the value to go back to, and the sequence that the name has
+// now: if another one is published meanwhile, that one stays.
+func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value string, last uint64, err error) {
+	e, err := n.entry(ctx, req.Name)
+	if err != nil {
+		return "", 0, err
+	}
+	wantSeq, seqErr := strconv.ParseUint(req.To, 10, 64)
+	wantPath, pathErr := parsePath(req.To)
+	if seqErr != nil && pathErr != nil {
+		return "", 0, fmt.Errorf("%q is neither a sequence nor a CID; 'ipns name log %s' lists them", req.To, req.Name)
+	}
+	for past, err := range n.Book.Store.History(ctx, e.Name) {
+		if err != nil {
+			return "", 0, err
+		}
+		if seqErr == nil && past.Record.Sequence() == wantSeq || seqErr != nil && past.Record.Value() == wantPath {
+			if past.Record.Value() == e.Record.Value() {
+				return "", 0, fmt.Errorf("%s has that value now: there is nothing to go back to", e.Name)
+			}
+			return past.Record.Value(), e.Record.Sequence(), nil
+		}
+	}
+	return "", 0, fmt.Errorf("%s never had %s here; 'ipns name log %s' lists what it had", e.Name, req.To, req.Name)
+}
+
+// nameStatus implements the command.
+func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Statuses, error) {
+	if req.Name != "" {
+		e, err := n.entry(ctx, req.Name)
+		if err != nil {
+			return api.Statuses{}, err
+		}
+		var held *api.Held
+		if n.Router != nil && !req.Local && !n.offline(ctx) {
+			held = n.held(ctx, e)
+			if e, err = n.Book.Get(ctx, e.Name); err != nil { // it may have found a newer one
+				return api.Statuses{}, err
+			}
+		}
+		s, err := n.status(ctx, e)
+		s.Network = held
+		return api.Statuses{One: &s}, err
+	}
+	out := api.Statuses{Names: []api.Status{}}
+	for e, err := range n.Book.Store.Scan(ctx, recordstore.Region{}) {
+		if err != nil {
+			return api.Statuses{}, err
+		}
+		if e.Record == nil {
+			continue
+		}
+		s, err := n.status(ctx, e)
+		if err != nil {
+			return api.Statuses{}, err
+		}
+		out.Names = append(out.Names, s)
+	}
+	return out, n.addDamaged(ctx, &out)
+}
+
+// addDamaged adds the own names that a scan does not find because they are damaged.
+func (n *verbs) addDamaged(ctx context.Context, to *api.Statuses) error {
+	_, damaged, err := n.OwnNames(ctx)
+	for _, name := range damaged {
+		listed := func(s api.Status) bool { return s.Name == name.String() }
+		if slices.ContainsFunc(to.Names, listed) {
+			continue
+		}
+		e, err := n.Book.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		s := api.Status{Name: name.String(), Origin: recordstore.Own.String(), Damaged: true}
+		if e.Record != nil {
+			if s, err = n.status(ctx, e); err != nil {
+				return err
+			}
+		} else if key, err := n.Keys.Of(name); err == nil {
+			s.Key = key.Label
+		}
+		to.Names = append(to.Names, s)
+	}
+	return err
+}
+
+func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, error) {
+	now := time.Now()
+	s := api.Status{
+		Name:     e.Name.String(),
+		Value:    e.Record.Value(),
+		Sequence: e.Record.Sequence(),
+		EOL:      e.Record.EOL(),
+		TTL:      e.Record.TTL(),
+		ValidFor: int64(e.Record.EOL().Sub(now).Seconds()),
+		Expired:  e.Record.Expired(now),
+		Origin:   e.Origin.String(),
+		Rivals:   len(e.Rivals),
+		Damaged:  e.Damaged,
+	}
+	for _, r := range e.Rivals {
+		s.RivalValues = append(s.RivalValues, r.Value())
+	}
+	if e.Rival != nil {
+		s.LastRival = &api.Rival{Value: e.Rival.Value(), Sequence: e.Rival.Sequence()}
+	}
+	if key, err := n.Keys.Of(e.Name); err == nil {
+		s.Key = key.Label
+	}
+	u, err := n.Book.Upkeep(ctx, e.Name)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if !u.Due.IsZero() {
+		s.NextAnnounce = &u.Due
+	}
+	if u.Announced != e.Record.Hash() {
+		// What was noted is another record's. Only that it could not be announced yet
+		// is this one's.
+		if u.Announced == [32]byte{} {
+			s.LastError = u.LastErr
+		}
+		return s, nil
+	}
+	if !u.LastPut.IsZero() {
+		s.LastAnnounced = &u.LastPut
+	}
+	s.Holders, s.LastError = u.Holders, u.LastErr
+	s.Announced, s.Of = u.Receipt.Announced()
+	s.Networks = networks(u.Receipt)
+	return s, nil
+}
+
+// askLimit bounds how long a status asks the network.
+const askLimit = 10 * time.Second
+
+// held asks the other servers of the network what they have of a name. What is newer
+// than what is known here enters the Book.
+func (n *verbs) held(ctx context.Context, e recordstore.Entry) *api.Held {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	h := &api.Held{}
+	var found []*ipns.Record
+	for a, err := range n.Router.Search(ctx, e.Name) {
+		if err != nil {
+			h.Error = err.Error()
+			break
+		}
+		if a.Own {
+			continue // what this node's own server has says nothing of the others
+		}
+		h.Answered++
+		if a.Record != nil {
+			found = append(found, a.Record)
+		}
+	}
+	if len(found) == 0 {
+		return h
+	}
+	best := slices.MaxFunc(found, ipns.Compare)
+	for _, rec := range found {
+		switch node.VersionOf(rec, best) {
+		case node.SameVersion:
+			h.Holders++
+		case node.OtherValue:
+			h.Other++
+		default:
+			h.Older++
+		}
+	}
+	seq := best.Sequence()
+	h.Sequence, h.Value = &seq, best.Value()
+	if ipns.Compare(best, e.Record) > 0 {
+		if _, err := n.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Seen}); err != nil {
+			n.Log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
+		}
+	}
+	return h
+}

@@ -1,0 +1,151 @@
+package verbs
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleNode(m *rpc.Mux) {
+	rpc.Handle(m, api.Version, rpc.One(n.version))
+	rpc.Handle(m, api.ID, rpc.One(n.id))
+	rpc.Handle(m, api.Config, rpc.One(n.config))
+	rpc.Handle(m, api.ConfigShow, rpc.One(n.configShow))
+	rpc.Handle(m, api.Shutdown, rpc.One(n.shutdown))
+}
+
+// version implements the command.
+func (n *verbs) version(context.Context, api.VersionRequest) (api.NodeVersion, error) {
+	return api.NodeVersion{
+		Version: node.Release,
+		Repo:    repo.Version,
+		System:  runtime.GOARCH + "/" + runtime.GOOS,
+		Golang:  runtime.Version(),
+	}, nil
+}
+
+// shutdown implements the command.
+func (n *verbs) shutdown(context.Context, api.ShutdownRequest) (rpc.Nothing, error) {
+	n.Stop()
+	return rpc.Nothing{}, nil
+}
+
+// config implements the command. A change takes effect at the next start.
+func (n *verbs) config(_ context.Context, req api.ConfigRequest) (api.ConfigValue, error) {
+	if req.Value == nil {
+		v, err := n.Repo.Get(req.Key)
+		return api.ConfigValue{Key: req.Key, Value: v}, err
+	}
+	var v any = *req.Value
+	switch {
+	case req.JSON:
+		if err := json.Unmarshal([]byte(*req.Value), &v); err != nil {
+			return api.ConfigValue{}, fmt.Errorf("failed to unmarshal json. %w", err)
+		}
+	case req.Bool:
+		v = *req.Value == "true"
+	}
+	warnings, err := n.Repo.Set(req.Key, v)
+	return api.ConfigValue{Key: req.Key, Value: v, Warnings: warnings}, err
+}
+
+// configShow implements the command.
+func (n *verbs) configShow(context.Context, api.ConfigShowRequest) (api.ConfigTree, error) {
+	return n.Repo.Show()
+}
+
+// id implements the command.
+func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error) {
+	encode, err := nameEncoder(cmp.Or(req.Base, "b58mh"))
+	if err != nil {
+		return api.Identity{}, err
+	}
+	if req.Peer != "" {
+		p, err := peer.Decode(req.Peer)
+		if err != nil {
+			return api.Identity{}, errors.New("invalid peer id")
+		}
+		if p != n.Name.PeerID() {
+			return n.otherID(ctx, p, encode)
+		}
+	}
+	pub, err := ipns.MarshalPublicKey(n.Key.GetPublic())
+	if err != nil {
+		return api.Identity{}, err
+	}
+	id := api.Identity{
+		ID:           encode(n.Name),
+		PublicKey:    base64.StdEncoding.EncodeToString(pub),
+		AgentVersion: node.Agent,
+	}
+	if n.Host != nil {
+		for _, a := range n.Host.Addrs() {
+			id.Addresses = append(id.Addresses, fmt.Sprintf("%s/p2p/%s", a, n.Host.ID()))
+		}
+		slices.Sort(id.Addresses)
+		for _, p := range n.Host.Mux().Protocols() {
+			id.Protocols = append(id.Protocols, string(p))
+		}
+		slices.Sort(id.Protocols)
+		id.Reachability = n.Reachability()
+	}
+	return id, nil
+}
+
+// otherID is what is known of another peer, after connecting to it.
+func (n *verbs) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) string) (api.Identity, error) {
+	if n.Host == nil {
+		return api.Identity{}, api.ErrOffline
+	}
+	info, err := n.DHT.Dual.FindPeer(ctx, p)
+	if err != nil {
+		return api.Identity{}, err
+	}
+	if err := n.Host.Connect(ctx, info); err != nil {
+		return api.Identity{}, err
+	}
+	name, err := ipns.NameFromPeerID(p)
+	if err != nil {
+		return api.Identity{}, err
+	}
+	id := api.Identity{ID: encode(name)}
+	fillFromPeerstore(&id, n.Host, p)
+	return id, nil
+}
+
+func fillFromPeerstore(id *api.Identity, h host.Host, p peer.ID) {
+	ps := h.Peerstore()
+	if key := ps.PubKey(p); key != nil {
+		if b, err := crypto.MarshalPublicKey(key); err == nil {
+			id.PublicKey = base64.StdEncoding.EncodeToString(b)
+		}
+	}
+	for _, a := range ps.Addrs(p) {
+		id.Addresses = append(id.Addresses, fmt.Sprintf("%s/p2p/%s", a, p))
+	}
+	slices.Sort(id.Addresses)
+	if protocols, err := ps.GetProtocols(p); err == nil {
+		for _, s := range protocols {
+			id.Protocols = append(id.Protocols, string(s))
+		}
+		slices.Sort(id.Protocols)
+	}
+	if v, err := ps.Get(p, "AgentVersion"); err == nil {
+		id.AgentVersion, _ = v.(string)
+	}
+}

@@ -1,0 +1,319 @@
+package verbs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/routing"
+)
+
+// findLimit bounds how long a publish looks for the value that it is to publish.
+const findLimit = time.Minute
+
+var (
+	errBothFlags   = errors.New("cannot use both --allow-offline and --allow-delegated flags")
+	errPublishOff  = errors.New("can't publish while offline: pass `--allow-offline` to override or `--allow-delegated` if Ipns.DelegatedPublishers are set up")
+	errNoDelegates = errors.New("no delegated publishers configured: add Ipns.DelegatedPublishers or use --allow-offline for local-only publishing")
+)
+
+// namePublish implements the command.
+func (n *verbs) namePublish(ctx context.Context, req api.PublishRequest) iter.Seq2[api.Published, error] {
+	return func(yield func(api.Published, error) bool) {
+		p, err := n.preparePublish(ctx, req)
+		if err != nil {
+			yield(api.Published{}, err)
+			return
+		}
+		n.publish(ctx, p, yield)
+	}
+}
+
+// A publication is a publish that was asked for, checked.
+type publication struct {
+	signer       ipns.Signer
+	request      publisher.Request
+	name         string // as it is to be printed
+	allowOffline bool
+	progress     bool
+}
+
+// preparePublish checks a request, in the order in which Kubo does.
+func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (*publication, error) {
+	if req.AllowOffline && req.AllowDelegated {
+		return nil, errBothFlags
+	}
+	p := &publication{allowOffline: req.AllowOffline, progress: req.Progress}
+	var err error
+	if p.request, err = n.publishFields(req); err != nil {
+		return nil, err
+	}
+	encode, err := nameEncoder(req.IPNSBase)
+	if err != nil {
+		return nil, err
+	}
+	if p.request.Value, err = parsePath(req.Path); err != nil {
+		return nil, err
+	}
+	if req.AllowDelegated {
+		return nil, errNoDelegates // there is nothing that would publish by HTTP
+	}
+	if n.Host == nil && !req.AllowOffline {
+		return nil, errPublishOff
+	}
+	key, err := n.findKey(req.Key)
+	if err != nil {
+		return nil, err
+	}
+	if p.signer, err = n.Keys.Signer(ctx, key.Name); err != nil {
+		return nil, err
+	}
+	p.name = encode(key.Name)
+	if req.Resolve {
+		if err := n.mustExist(ctx, p.request.Value, key.Name); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// publishFields reads lifetime, TTL, sequence and what to wait for.
+func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error) {
+	out := publisher.Request{Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force}
+	lifetime := cmp.Or(time.Duration(n.Config.Ipns.RecordLifetime), ipns.DefaultLifetime)
+	if req.Lifetime != nil {
+		lifetime = *req.Lifetime
+	}
+	if lifetime <= 0 {
+		return out, fmt.Errorf("lifetime must be greater than zero, got %s", lifetime)
+	}
+	out.Lifetime = lifetime
+	if req.TTL != nil {
+		switch ttl := *req.TTL; {
+		case ttl < 0:
+			return out, fmt.Errorf("ttl must not be negative, got %s", ttl)
+		case ttl > lifetime:
+			return out, fmt.Errorf("ttl (%s) must not be greater than lifetime (%s)", ttl, lifetime)
+		case ttl == 0:
+			out.TTL = publisher.NoTTL
+		default:
+			out.TTL = ttl
+		}
+	}
+	if !req.V1Compat {
+		out.Form = ipns.V2Only
+	}
+	var err error
+	if out.OnRival, err = publisher.ParseOnRival(req.OnRival); err != nil {
+		return out, err
+	}
+	out.Wait, err = publisher.ParseWait(req.Wait)
+	return out, err
+}
+
+// mustExist returns an error unless a path leads somewhere, and not by way of the
+// name that is to have it as its value: that name would then lead to itself.
+func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error {
+	ctx, cancel := context.WithTimeout(ctx, findLimit)
+	defer cancel()
+	immutable := path
+	if strings.HasPrefix(path, "/ipns/") {
+		res, err := n.Resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
+		if ownHop(res.Hops, own) || startsAt(path, own) {
+			return fmt.Errorf("%s would lead to itself: %s goes by way of it; name the content, or pass --resolve=false", own, path)
+		}
+		if err != nil {
+			return err
+		}
+		immutable = res.Path
+	}
+	if strings.HasPrefix(immutable, "/ipld/") {
+		return nil // what lies inside of blocks is not looked at
+	}
+	c, err := n.Content.Resolve(ctx, strings.TrimSuffix(immutable, "/"))
+	if err == nil {
+		err = n.has(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; pass --resolve=false to publish %s all the same", err, path)
+	}
+	return nil
+}
+
+// ownHop reports whether a name is among the steps of a resolution.
+func ownHop(hops []resolver.Hop, own ipns.Name) bool {
+	return slices.ContainsFunc(hops, func(h resolver.Hop) bool { return isName(h.Root, own) })
+}
+
+// startsAt reports whether a path begins with a name.
+func startsAt(path string, own ipns.Name) bool {
+	root, _, _ := strings.Cut(strings.TrimPrefix(path, "/ipns/"), "/")
+	return isName(root, own)
+}
+
+func isName(text string, own ipns.Name) bool {
+	name, err := ipns.ParseName(text)
+	return err == nil && name == own
+}
+
+func (n *verbs) has(ctx context.Context, c cid.Cid) error {
+	if _, err := n.Content.BlockService().GetBlock(ctx, c); err != nil {
+		return fmt.Errorf("find %s: %w", c, err)
+	}
+	return nil
+}
+
+// linger is for how long acks are collected after there are enough by default:
+// those that come soon still get into the receipt.
+const linger = 300 * time.Millisecond
+
+// publish runs a publication and yields how far it is, if that was asked for,
+// and what came of it.
+func (n *verbs) publish(ctx context.Context, p *publication, yield func(api.Published, error) bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var receipt routing.Receipt
+	more := true
+	tell := func(rec *ipns.Record) {
+		if p.progress && more {
+			more = yield(published(p.name, rec, receipt), nil)
+		}
+	}
+	var rec *ipns.Record
+	req := p.request
+	req.Linger = linger
+	req.OnStored = func(r *ipns.Record) {
+		rec, receipt = r, routing.Receipt{} // also when it is signed again, above a rival
+		tell(r)
+	}
+	req.OnAck = func(a routing.Ack) {
+		receipt.Add(a)
+		tell(rec)
+	}
+	if n.Host == nil {
+		req.Wait = publisher.WaitStored
+	}
+	begin := time.Now()
+	res, err := n.Publisher.Publish(ctx, p.signer, req)
+	n.ObservePublish(begin, err)
+	if !more {
+		return
+	}
+	var few *publisher.NotAnnouncedError
+	var lost *publisher.IfSequenceError
+	var rival *publisher.RivalError
+	switch {
+	case errors.As(err, &few) && p.allowOffline:
+	case errors.As(err, &few):
+		yield(api.Published{}, n.notAnnounced(ctx, few))
+		return
+	case errors.As(err, &rival):
+		yield(api.Published{}, fmt.Errorf("%w; %s", err, rivalHint(rival, p.request)))
+		return
+	case errors.Is(err, publisher.ErrSkew):
+		yield(api.Published{}, fmt.Errorf("%w (--force)", err))
+		return
+	case errors.Is(err, publisher.ErrSequenceLow):
+		yield(api.Published{}, publisher.ErrSequenceLow)
+		return
+	case errors.As(err, &lost) && lost.Current != nil:
+		yield(api.Published{}, fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence()))
+		return
+	case errors.Is(err, ipns.ErrSequence) && !req.Force:
+		yield(api.Published{}, fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64)))
+		return
+	case errors.Is(err, publisher.ErrUnknownSequence):
+		yield(api.Published{}, node.WayOut(fmt.Errorf("%w (--sequence N or --force)", err)))
+		return
+	case err != nil:
+		yield(api.Published{}, err)
+		return
+	}
+	out := published(p.name, res.Record, res.Receipt)
+	out.Announcing = n.Host != nil && !res.Complete
+	out.Warnings = res.Warnings
+	for _, r := range res.Rivals {
+		out.Rivals = append(out.Rivals, api.Rival{Value: r.Value(), Sequence: r.Sequence()})
+		out.Warnings = append(out.Warnings, fmt.Sprintf("another holder of this key had published %s with sequence %d; sequence %d replaces it: find out who has the key, or publish under a new one", r.Value(), r.Sequence(), res.Record.Sequence()))
+	}
+	if res.Receipt.Took("") == 0 && res.Complete || n.Host == nil {
+		out.Warnings = append(out.Warnings, nobodyAsked)
+	}
+	yield(out, nil)
+}
+
+// nobodyAsked is said where no server was reached, so that none was looked at.
+const nobodyAsked = "no server could be asked whether another holder of the key has published: if one has, the next announcement shows it"
+
+// rivalHint says what to do after a publish that gave way to a rival.
+func rivalHint(e *publisher.RivalError, req publisher.Request) string {
+	switch {
+	case errors.Is(e.Err, publisher.ErrSkew):
+		return "set the clock, or --force"
+	case req.OnRival == publisher.RivalStop:
+		return "publish without --on-rival stop to replace it"
+	case req.Sequence != nil, req.IfSequence != nil:
+		return fmt.Sprintf("the next sequence is %d, which a publish that names none has", e.Rival.Sequence()+1)
+	}
+	return "find out who has the key: as long as both publish, the last one wins"
+}
+
+// notAnnounced is the error of a publish that is stored and not announced as
+// was asked for, or not what the name has, if servers had something newer.
+func (n *verbs) notAnnounced(ctx context.Context, e *publisher.NotAnnouncedError) error {
+	ours := e.Result.Record
+	if now, err := n.Book.Get(ctx, ours.Name()); err == nil && now.Record != nil && ipns.Compare(now.Record, ours) > 0 {
+		return fmt.Errorf("%s with sequence %d is not what %s has: a newer record, with sequence %d, says %s",
+			ours.Value(), ours.Sequence(), ours.Name(), now.Record.Sequence(), now.Record.Value())
+	}
+	k, of := e.Result.Receipt.Announced()
+	who := fmt.Sprintf("to %d of %d servers", k, of)
+	switch took := e.Result.Receipt.Took(""); {
+	case k == 0 && took > 0:
+		who = fmt.Sprintf("only to %d on other networks", took)
+	case k == 0:
+		who = "to nobody"
+	}
+	text := fmt.Sprintf("%s is stored here as sequence %d of %s, but announced %s", e.Result.Record.Value(), e.Result.Record.Sequence(), e.Result.Record.Name(), who)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	text += "; this node keeps trying (--allow-offline makes this a success)"
+	if errors.Is(e.Err, routing.ErrAway) {
+		text += "; " + node.IfNotMeant
+	}
+	return errors.New(text)
+}
+
+func published(name string, rec *ipns.Record, r routing.Receipt) api.Published {
+	out := api.Published{Name: name, Value: rec.Value(), Sequence: rec.Sequence(), Stored: true, Networks: networks(r)}
+	out.Announced, out.Of = r.Announced()
+	return out
+}
+
+func networks(r routing.Receipt) []api.NetworkReceipt {
+	var out []api.NetworkReceipt
+	for _, net := range r.Networks {
+		nr := api.NetworkReceipt{Network: net.Network, Announced: net.Announced, Of: net.Of, Away: net.Away}
+		for _, t := range net.Targets {
+			if !t.Took() {
+				nr.Refused = append(nr.Refused, api.Refusal{Target: t.Target, Reason: t.Reason})
+			}
+		}
+		out = append(out, nr)
+	}
+	return out
+}

@@ -1,0 +1,37 @@
+package verbs
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleRepo(m *rpc.Mux) {
+	rpc.Handle(m, api.RepoVerify, n.repoVerify)
+}
+
+// repoVerify implements the command. It ends with an error if damage remains.
+func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.Seq2[api.Finding, error] {
+	return func(yield func(api.Finding, error) bool) {
+		more := true
+		left, err := n.Verify(ctx, req.Repair, func(f node.Finding) bool {
+			more = yield(api.Finding(f), nil)
+			return more
+		})
+		switch {
+		case !more:
+		case err != nil:
+			yield(api.Finding{}, err)
+		case left > 0 && !req.Repair:
+			yield(api.Finding{}, fmt.Errorf("%d damaged: 'ipns repo verify --repair' mends what can be mended", left))
+		case left > 0:
+			yield(api.Finding{}, fmt.Errorf("%d damaged and not mended: put a backup of the repo in its place", left))
+		default:
+			yield(api.Finding{Msg: "verify complete, all names are whole."}, nil)
+		}
+	}
+}

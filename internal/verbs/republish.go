@@ -1,0 +1,59 @@
+package verbs
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/republisher"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleRepublish(m *rpc.Mux) {
+	rpc.Handle(m, api.RepublishStatus, n.republishStatus)
+}
+
+// watchEvery is how often a status that is watched is told.
+const watchEvery = time.Second
+
+// republishStatus implements the command.
+func (n *verbs) republishStatus(ctx context.Context, req api.RepublishStatusRequest) iter.Seq2[api.Republishing, error] {
+	return func(yield func(api.Republishing, error) bool) {
+		for {
+			s, err := n.Republisher.Look(ctx)
+			if err != nil {
+				yield(api.Republishing{}, err)
+				return
+			}
+			if !yield(republishing(s), nil) || !req.Watch || s.Due == 0 {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				yield(api.Republishing{}, ctx.Err())
+				return
+			case <-time.After(watchEvery):
+			}
+		}
+	}
+}
+
+func republishing(s republisher.Status) api.Republishing {
+	out := api.Republishing{
+		ScannedAt: s.ScannedAt, Own: s.Own, Hosted: s.Hosted, Expired: s.Expired, Holders: s.Holders,
+		Regions: s.Regions, RegionsDone: s.RegionsDone, Due: s.Due, Late: s.Late,
+		NamesPerSecond: s.PerSecond, ETA: s.ETA, Survival: s.Survival,
+		AtRisk: []api.AtRisk{}, AtRiskCount: s.AtRiskCount, OtherWriters: s.OtherWriters,
+		Puts: s.Puts, Acks: s.Acks, FailedAcks: s.FailedAcks, Bytes: s.Bytes,
+		Renewed: s.Renewed, RenewalsFailed: s.RenewalsFailed,
+		RPCsPerNameDay: s.RPCsPerNameDay, BytesPerNameDay: s.BytesPerNameDay, Failures: s.Failures,
+	}
+	if !s.PausedUntil.IsZero() {
+		out.PausedUntil = &s.PausedUntil
+	}
+	for _, a := range s.AtRisk {
+		out.AtRisk = append(out.AtRisk, api.AtRisk{Name: a.Name.String(), EOL: a.EOL, Holders: a.Holders, Reason: a.Reason})
+	}
+	return out
+}

@@ -1,0 +1,102 @@
+package verbs
+
+import (
+	"encoding/base64"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/rpc"
+)
+
+// newRepo makes a repo of the profile test.
+func newRepo(t *testing.T) repo.Repo {
+	t.Helper()
+	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := ipns.NameOf(key.GetPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ipns.MarshalPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := repo.NewConfig(repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)})
+	if err := c.Apply("test"); err != nil {
+		t.Fatal(err)
+	}
+	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
+	if err := node.Init(t.Context(), r, c); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// start starts a node that ends with the test. Its API serves the commands.
+func start(t *testing.T, r repo.Repo, o node.Options) *node.Node {
+	t.Helper()
+	o.API = Mux
+	n, err := node.New(t.Context(), r, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return n
+}
+
+func servers(t *testing.T, n int) *testnet.Network {
+	t.Helper()
+	nw, err := testnet.Start(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nw.Close() })
+	return nw
+}
+
+// add adds a file and returns its CID.
+func add(t *testing.T, to rpc.Caller, text string) string {
+	t.Helper()
+	version := 1
+	a, err := rpc.Do(t.Context(), to, api.Add, api.AddRequest{
+		Pin: true, CIDVersion: &version,
+		Files: func(yield func(api.File, error) bool) { yield(api.File{Body: strings.NewReader(text)}, nil) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Hash
+}
+
+func publish(t *testing.T, to rpc.Caller, req api.PublishRequest) (api.Published, error) {
+	t.Helper()
+	full := rpc.New[api.PublishRequest]()
+	full.Path, full.AllowOffline, full.IfSequence, full.Progress = req.Path, req.AllowOffline, req.IfSequence, req.Progress
+	if req.Key != "" {
+		full.Key = req.Key
+	}
+	return rpc.Do(t.Context(), to, api.NamePublish, full)
+}
+
+func resolve(t *testing.T, to rpc.Caller, name string, nocache bool) string {
+	t.Helper()
+	req := rpc.New[api.ResolveRequest]()
+	req.Name, req.NoCache = name, nocache
+	got, err := rpc.Do(t.Context(), to, api.NameResolve, req)
+	if err != nil {
+		t.Fatalf("resolve %s: %v", name, err)
+	}
+	return got.Path
+}

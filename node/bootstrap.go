@@ -1,0 +1,274 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/dht"
+)
+
+// noteEvery is how much older what is noted of the WAN's last answer may be than the
+// answer: little, compared with the 30 days for which it counts.
+const noteEvery = time.Hour
+
+// bootstrap is whom the node joins the networks by, and what it knows of these.
+type bootstrap struct {
+	changed chan struct{} // has an element when peers were added
+
+	mu       sync.Mutex // guards all below, and changes of the config's Bootstrap
+	peers    []peer.AddrInfo
+	since    time.Time // when they were last other ones
+	wan, lan bool      // one of them was reached that serves it
+	answered time.Time // when a server of the WAN last answered, as it is noted
+}
+
+func (b *bootstrap) list() []peer.AddrInfo {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.peers)
+}
+
+// fresh reports whether the peers are so new that none may have been reached yet.
+func (b *bootstrap) fresh() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.since) <= joinTimeout
+}
+
+// cut reports whether there are bootstrap peers and none of them is connected.
+func (b *bootstrap) cut(h host.Host) bool {
+	peers := b.list()
+	return len(peers) > 0 && !slices.ContainsFunc(peers, func(p peer.AddrInfo) bool {
+		return h.Network().Connectedness(p.ID) == network.Connected
+	})
+}
+
+// signs tells what speaks for either network being there.
+func (b *bootstrap) signs() dht.Signs {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return dht.Signs{Bootstrap: len(b.peers) > 0, ReachedWAN: b.wan, ReachedLAN: b.lan, AnsweredWAN: b.answered}
+}
+
+// look notes which networks the bootstrap peers serve that are connected now. Over a
+// public address that is the WAN, over another one the LAN; who serves neither way has
+// not been reached, as far as names are concerned.
+func (b *bootstrap) look(n *Node) {
+	for _, p := range b.list() {
+		public, private := false, false
+		for _, c := range n.Host.Network().ConnsToPeer(p.ID) {
+			if manet.IsPublicAddr(c.RemoteMultiaddr()) {
+				public = true
+			} else {
+				private = true
+			}
+		}
+		serves, err := n.Host.Peerstore().SupportsProtocols(p.ID, dht.ProtocolWAN, dht.ProtocolLAN)
+		if err != nil || !public && !private {
+			continue
+		}
+		b.mu.Lock()
+		if slices.ContainsFunc(b.peers, func(q peer.AddrInfo) bool { return q.ID == p.ID }) { // still
+			b.wan = b.wan || public && slices.Contains(serves, dht.ProtocolWAN)
+			b.lan = b.lan || private && slices.Contains(serves, dht.ProtocolLAN)
+		}
+		b.mu.Unlock()
+	}
+}
+
+// recallAnswered reads when the WAN last answered; a repo that has no note of that may
+// know by its servers.
+func (n *Node) recallAnswered() {
+	at := n.DHT.WAN.Map().Answered()
+	b, err := os.ReadFile(n.Repo.Answered())
+	if err == nil {
+		var noted time.Time
+		if noted, err = time.Parse(time.RFC3339, strings.TrimSpace(string(b))); noted.After(at) {
+			at = noted
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.Log.Warn("when the public network last answered is not known", "err", err)
+	}
+	n.boot.mu.Lock()
+	defer n.boot.mu.Unlock()
+	n.boot.answered = at
+}
+
+// noteAnswered notes when the WAN last answered, if what is noted is old.
+func (n *Node) noteAnswered(at time.Time) {
+	n.boot.mu.Lock()
+	defer n.boot.mu.Unlock()
+	if at.IsZero() || at.Sub(n.boot.answered).Abs() < noteEvery {
+		return
+	}
+	n.boot.answered = at
+	if err := repo.WriteFile(n.Repo.Answered(), []byte(at.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+		n.Log.Warn("that the public network has answered is not noted", "err", err)
+	}
+}
+
+// forgetNetworks takes back all that speaks for a network being there. Whoever answers
+// from now on speaks for it again. Call with boot.mu held.
+func (n *Node) forgetNetworks() error {
+	n.boot.answered = time.Time{}
+	if n.DHT != nil {
+		n.DHT.WAN.Forget()
+		n.DHT.LAN.Forget()
+	}
+	if err := os.Remove(n.Repo.Answered()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// IfNotMeant is what to do about a network that is away and always will be.
+const IfNotMeant = "if this node is not meant to be on that network, say so by 'ipns bootstrap rm --all'"
+
+// WayOut adds IfNotMeant to an error because of a network that is away.
+func WayOut(err error) error {
+	if !errors.Is(err, routing.ErrAway) {
+		return err
+	}
+	return fmt.Errorf("%w; this node keeps trying to join it; %s", err, IfNotMeant)
+}
+
+// AutoBootstrap stands for the bootstrap peers of the public network.
+const AutoBootstrap = "auto"
+
+// Bootstrap returns the bootstrap peers of the config. With expand those of the
+// public network stand in the place of "auto".
+func (n *Node) Bootstrap(expand bool) ([]string, error) {
+	c, err := n.Repo.Config()
+	if err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for _, p := range c.Bootstrap {
+		if p != AutoBootstrap || !expand {
+			list = append(list, p)
+			continue
+		}
+		for _, a := range kaddht.DefaultBootstrapPeers {
+			list = append(list, a.String())
+		}
+	}
+	return list, nil
+}
+
+// AddBootstrap adds bootstrap peers to the config and returns those that are new.
+// A network that is not joined is tried at once.
+func (n *Node) AddBootstrap(add []string) (added []string, err error) {
+	added = []string{}
+	err = n.changeBootstrap(func(list []string) ([]string, error) {
+		for _, p := range add {
+			if !slices.Contains(list, p) {
+				list, added = append(list, p), append(added, p)
+			}
+		}
+		return list, nil
+	})
+	return added, err
+}
+
+// RemoveBootstrap removes bootstrap peers, or all, and returns them. A node that
+// has none left is not expected to be on a network any more, unless somebody still
+// answers.
+func (n *Node) RemoveBootstrap(peers []string, all bool) (removed []string, err error) {
+	removed = []string{}
+	err = n.changeBootstrap(func(list []string) ([]string, error) {
+		n.boot.wan, n.boot.lan = false, false // by those that are left
+		for _, p := range peers {
+			if !slices.ContainsFunc(list, func(have string) bool { return removes(p, have) }) {
+				return nil, fmt.Errorf("%s is no bootstrap peer; 'ipns bootstrap list' shows them", p)
+			}
+		}
+		return slices.DeleteFunc(list, func(have string) bool {
+			gone := all || slices.ContainsFunc(peers, func(p string) bool { return removes(p, have) })
+			if gone {
+				removed = append(removed, have)
+			}
+			return gone
+		}), nil
+	})
+	return removed, err
+}
+
+// removes reports whether to remove p is to remove have: they are the same, or p is
+// the peer of have, without an address.
+func removes(p, have string) bool {
+	return p == have || strings.HasPrefix(p, "/p2p/") && strings.HasSuffix(have, p)
+}
+
+// changeBootstrap changes the config's Bootstrap, and goes by it at once. Peers that
+// the daemon was started with besides are forgotten when none is left in the config.
+func (n *Node) changeBootstrap(change func([]string) ([]string, error)) error {
+	if n.Host != nil {
+		defer n.boot.look(n)
+	}
+	n.boot.mu.Lock()
+	defer n.boot.mu.Unlock()
+	c, err := n.Repo.Config()
+	if err != nil {
+		return err
+	}
+	list, err := change(slices.Clone(c.Bootstrap))
+	if err != nil {
+		return err
+	}
+	// A warning is of keys that this program does not have; it has this one.
+	if _, err := n.Repo.Set("Bootstrap", append([]string{}, list...)); err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		n.besides = nil
+	}
+	if n.boot.peers, err = ParseBootstrap(list, n.besides); err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return n.forgetNetworks()
+	}
+	n.boot.since = time.Now()
+	select {
+	case n.boot.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// ParseBootstrap reads the config's Bootstrap and what was given besides.
+func ParseBootstrap(lists ...[]string) ([]peer.AddrInfo, error) {
+	var addrs []ma.Multiaddr
+	for _, text := range slices.Concat(lists...) {
+		if text == AutoBootstrap {
+			addrs = append(addrs, kaddht.DefaultBootstrapPeers...)
+			continue
+		}
+		m, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap peer %q: %w", text, err)
+		}
+		addrs = append(addrs, m)
+	}
+	peers, err := peer.AddrInfosFromP2pAddrs(addrs...)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap peers: %w; an address ends with /p2p/ and a peer id", err)
+	}
+	return peers, nil
+}

@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/rpc"
+)
+
+// newRepo makes a repo of the profile test.
+func newRepo(t *testing.T) repo.Repo {
+	t.Helper()
+	c, _ := newConfig(t)
+	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
+	if err := Init(t.Context(), r, c); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// start starts a node that ends with the test.
+func start(t *testing.T, r repo.Repo, o Options) *Node {
+	t.Helper()
+	n, err := New(t.Context(), r, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return n
+}
+
+func servers(t *testing.T, n int) *testnet.Network {
+	t.Helper()
+	nw, err := testnet.Start(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nw.Close() })
+	return nw
+}
+
+// Another node's records of a name that is held here enter the Book; the others
+// do not.
+func TestHeard(t *testing.T) {
+	n := start(t, newRepo(t), Options{Offline: true})
+	if _, err := n.Publisher.Publish(t.Context(), ipns.NewSigner(n.Key), publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitStored}); err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []ipns.Signer{ipns.NewSigner(n.Key), ipns.NewSigner(stranger)} {
+		rec, err := ipns.Sign(t.Context(), key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 7, EOL: time.Now().Add(time.Hour)}, ipns.V1V2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.heard(rec.Name(), rec.Raw())
+	}
+	n.heard(n.Name, []byte("garbage"))
+	var e uint64
+	for range 100 {
+		if got, err := n.Book.Get(t.Context(), n.Name); err == nil {
+			if e = got.Record.Sequence(); e == 7 {
+				break
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if e != 7 {
+		t.Errorf("own name: sequence %d, want 7", e)
+	}
+	var held []ipns.Name
+	for e, err := range n.Book.Store.Scan(t.Context(), recordstore.Region{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Record != nil {
+			held = append(held, e.Name)
+		}
+	}
+	if !slices.Equal(held, []ipns.Name{n.Name}) {
+		t.Errorf("records are held of %v, want only %v", held, n.Name)
+	}
+}
+
+// What cannot work is refused with the config key that is wrong, and everything
+// is closed again.
+func TestBadConfig(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := strings.TrimPrefix(taken.Addr().String(), "127.0.0.1:")
+	for _, c := range []struct {
+		key   string
+		value any
+		err   string
+	}{
+		{"Swarm.AddrFilters", []any{"10.0.0.0/8"}, "config Swarm.AddrFilters"},
+		{"Addresses.Announce", []any{"nope"}, "config Addresses.Announce"},
+		{"Addresses.NoAnnounce", []any{"nope"}, "config Addresses.NoAnnounce"},
+		{"Addresses.API", "nope", "config Addresses.API"},
+		{"Addresses.API", "/ip4/127.0.0.1/tcp/" + port, "cannot listen on /ip4/127.0.0.1/tcp/" + port + ": address already in use"},
+		{"Addresses.Swarm", []any{"/ip4/127.0.0.1/tcp/" + port}, "the port is taken"},
+		{"Bootstrap", []any{"/ip4/127.0.0.1/tcp/1"}, "bootstrap"},
+	} {
+		r := newRepo(t)
+		if _, err := r.Set(c.key, c.value); err != nil {
+			t.Fatal(err)
+		}
+		n, err := New(t.Context(), r, Options{API: func(*Node) *rpc.Mux { return &rpc.Mux{} }})
+		if err == nil {
+			_, err = n.Serve()
+			if cerr := n.Close(); cerr != nil {
+				t.Errorf("%s: close: %v", c.key, cerr)
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s = %v: %v, want %s", c.key, c.value, err, c.err)
+		}
+		// With the value corrected the same repo works.
+		if _, err := r.Set(c.key, nil); err != nil {
+			t.Fatal(err)
+		}
+		n, err = New(t.Context(), r, Options{Offline: true})
+		if err != nil {
+			t.Fatalf("after %s: %v", c.key, err)
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A second node on a repo whose lock was not asked for does no harm.
+func TestTwoNodesOneDatabase(t *testing.T) {
+	r := newRepo(t)
+	start(t, r, Options{Offline: true})
+	n, err := New(t.Context(), r, Options{Offline: true})
+	if err == nil {
+		n.Close()
+		t.Fatal("two nodes on one database")
+	}
+	if !strings.Contains(err.Error(), "open the database") {
+		t.Error(err)
+	}
+}
+
+// A publish in the first moments waits for the network, one without a network
+// does not.
+func TestWaitForPeers(t *testing.T) {
+	alone := start(t, newRepo(t), Options{})
+	begin := time.Now()
+	if alone.waitForPeers(t.Context()) || time.Since(begin) > time.Second {
+		t.Errorf("a node that knows nobody waited %v", time.Since(begin))
+	}
+	nw := servers(t, 2)
+	n := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()})
+	if !n.waitForPeers(t.Context()) {
+		t.Error("the node did not join")
+	}
+	lost := start(t, newRepo(t), Options{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if lost.waitForPeers(ctx) {
+		t.Error("there is nobody at port 1")
+	}
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	store "github.com/goipns/ipns/recordstore/pebble"
+)
+
+func (n *Node) openDatabase(ctx, life context.Context, o Options) (err error) {
+	n.disk = &store.Disk{Dir: n.Repo.Database()}
+	if n.db, err = openDB(ctx, n.disk, n.Log, o.ReadOnFull); err != nil {
+		return err
+	}
+	n.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return store.CloseDB(ctx, n.disk, n.db)
+	})
+	n.records, err = store.New(n.db, store.Options{Disk: n.disk, Log: n.Log, Witness: witness(n.Repo), Outside: witnessPlaces()})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.records.Close)
+	// Above this, what runs in the background may still use the records; the
+	// networks that start more of it are closed before.
+	n.onClose(n.waitForBackground)
+	n.background(func() { n.stopWithDatabase(life) })
+	n.Book = &names.Book{Store: n.records}
+	return nil
+}
+
+func openDB(ctx context.Context, disk *store.Disk, log *slog.Logger, readOnFull bool) (*pebble.DB, error) {
+	db, err := store.OpenDB(ctx, disk, log)
+	if !readOnFull || !errors.Is(err, recordstore.ErrFull) {
+		return db, err
+	}
+	db, rerr := store.ReadDB(disk, log)
+	if rerr != nil {
+		return nil, errors.Join(err, rerr)
+	}
+	return db, nil
+}
+
+func witness(r repo.Repo) string { return r.Database() + ".witness" }
+
+// stopWithDatabase stops the node when the database cannot be written any more:
+// only the next start can tell what is on disk.
+func (n *Node) stopWithDatabase(life context.Context) {
+	select {
+	case <-n.disk.Failed():
+		n.Stop()
+	case <-life.Done():
+	}
+}
+
+// Init makes a repo with the given config, whose key has never been published
+// under. It fails with [fs.ErrExist] if there is one already.
+//
+// The entry of the name comes first and the config last: a crash before that
+// leaves no repo but an entry that nobody uses, and the next Init makes the rest.
+func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
+	name, err := ipns.ParseName(c.Identity.PeerID)
+	if err != nil {
+		return fmt.Errorf("make a repo: %w", err)
+	}
+	if err := r.Make(); err != nil {
+		return err
+	}
+	lock, _, err := r.LockOrAPI(ctx)
+	if err != nil {
+		return err
+	}
+	if lock == nil || r.Exists() {
+		return errors.Join(&fs.PathError{Op: "make repo", Path: string(r), Err: fs.ErrExist}, lock.Unlock())
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if err := createEntry(ctx, r, name); err != nil {
+		return fmt.Errorf("make a repo in %s: %w", string(r), err)
+	}
+	return r.Create(c)
+}
+
+// createEntry notes that nothing was ever published under the name.
+func createEntry(ctx context.Context, r repo.Repo, name ipns.Name) (err error) {
+	disk := &store.Disk{Dir: r.Database()}
+	log := slog.New(slog.DiscardHandler)
+	db, err := store.OpenDB(ctx, disk, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, store.CloseDB(ctx, disk, db))
+	}()
+	records, err := store.New(db, store.Options{Disk: disk, Log: log, Witness: witness(r), Outside: witnessPlaces()})
+	if err != nil {
+		return err
+	}
+	book := &names.Book{Store: records}
+	return errors.Join(book.Create(ctx, name), records.Close())
+}

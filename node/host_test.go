@@ -1,0 +1,108 @@
+package node
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/goipns/ipns/internal/repo"
+)
+
+// Bitswap sends nothing over a relay with limits, and two nodes behind symmetric
+// NATs fetched nothing from each other.
+func TestReachabilityPromisesNoMoreThanIsSo(t *testing.T) {
+	local := ma.StringCast("/ip4/192.168.1.2/udp/4001/quic-v1")
+	public := ma.StringCast("/ip4/8.8.8.8/udp/4001/quic-v1")
+	relayed := ma.StringCast("/ip4/8.8.4.4/udp/4001/quic-v1/p2p/12D3KooWG4NvqQVczTrWY1H2tvsJmbQf5bbA3xGYXC4FM3wWCfE4/p2p-circuit")
+	ways := []string{"port", "IPv6", "StaticRelays", "pin the content on a host with a public address"}
+	for _, tt := range []struct {
+		state network.Reachability
+		addrs []ma.Multiaddr
+		want  []string
+	}{
+		{network.ReachabilityPublic, []ma.Multiaddr{public, relayed}, []string{"public: others can connect"}},
+		{network.ReachabilityPrivate, []ma.Multiaddr{local, relayed}, append(ways, "private", "hole punching", "relays carry no content")},
+		{network.ReachabilityUnknown, []ma.Multiaddr{local, relayed}, append(ways, "private", "hole punching", "relays carry no content")},
+		{network.ReachabilityPrivate, []ma.Multiaddr{local}, append(ways, "private", "may not be able to fetch")},
+		{network.ReachabilityUnknown, []ma.Multiaddr{local, public}, []string{"unknown yet", "public address"}},
+		{network.ReachabilityUnknown, []ma.Multiaddr{local}, []string{"unknown yet", "only local"}},
+	} {
+		got := reachabilityWords(tt.state, tt.addrs)
+		for _, w := range tt.want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%v %v: %q does not say %q", tt.state, tt.addrs, got, w)
+			}
+		}
+		if strings.Contains(got, "others can fetch") {
+			t.Errorf("%v %v: %q promises too much", tt.state, tt.addrs, got)
+		}
+	}
+}
+
+func TestStaticRelays(t *testing.T) {
+	const relay = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWG4NvqQVczTrWY1H2tvsJmbQf5bbA3xGYXC4FM3wWCfE4"
+	for addr, ok := range map[string]bool{relay: true, "/ip4/127.0.0.1/tcp/1": false, "nope": false} {
+		c := repo.NewConfig(repo.Identity{})
+		c.Swarm.RelayClient.StaticRelays = []string{addr}
+		if _, err := relayOption(c.Swarm.RelayClient.StaticRelays, nil); (err == nil) != ok {
+			t.Errorf("%s: %v", addr, err)
+		} else if err != nil && !strings.Contains(err.Error(), "Swarm.RelayClient.StaticRelays") {
+			t.Error(err)
+		}
+	}
+}
+
+// C-32: what profile server keeps off, and what it lets through.
+func TestRanges(t *testing.T) {
+	c := repo.NewConfig(repo.Identity{})
+	if err := c.Apply("server"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := parseRanges(c.Swarm.AddrFilters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, blocked := range map[string]bool{
+		"/ip4/127.0.0.1/tcp/1": true, "/ip4/10.1.2.3/udp/1/quic-v1": true, "/ip4/172.31.0.1/tcp/1": true,
+		"/ip4/172.32.0.1/tcp/1": false, "/ip4/8.8.8.8/tcp/1": false, "/ip6/::1/tcp/1": true,
+		"/ip6/fd00::1/tcp/1": true, "/ip6/2600::1/tcp/1": false, "/dns4/example.com/tcp/1": false,
+	} {
+		if got := r.InterceptAddrDial("", ma.StringCast(addr)); got == blocked {
+			t.Errorf("%s: dialled %v", addr, got)
+		}
+	}
+}
+
+func TestAnnouncedAddresses(t *testing.T) {
+	found := []ma.Multiaddr{ma.StringCast("/ip4/10.0.0.1/tcp/4001"), ma.StringCast("/ip4/8.8.8.8/tcp/4001")}
+	for _, c := range []struct {
+		name string
+		a    repo.Addresses
+		want string
+	}{
+		{"as found", repo.Addresses{}, "[/ip4/10.0.0.1/tcp/4001 /ip4/8.8.8.8/tcp/4001]"},
+		{"instead", repo.Addresses{Announce: []string{"/dns4/a.example/tcp/1"}}, "[/dns4/a.example/tcp/1]"},
+		{"also", repo.Addresses{AppendAnnounce: []string{"/dns4/a.example/tcp/1"}}, "[/ip4/10.0.0.1/tcp/4001 /ip4/8.8.8.8/tcp/4001 /dns4/a.example/tcp/1]"},
+		{"not these", repo.Addresses{NoAnnounce: []string{"/ip4/10.0.0.0/ipcidr/8"}}, "[/ip4/8.8.8.8/tcp/4001]"},
+		{"not this", repo.Addresses{NoAnnounce: []string{"/ip4/8.8.8.8/tcp/4001"}}, "[/ip4/10.0.0.1/tcp/4001]"},
+	} {
+		n, err := newAnnouncer(c.a)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		got := n.addrs(found)
+		text := "["
+		for i, m := range got {
+			if i > 0 {
+				text += " "
+			}
+			text += m.String()
+		}
+		if text += "]"; text != c.want {
+			t.Errorf("%s: %s, want %s", c.name, text, c.want)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// witnessPlaces are where it is kept, outside of the repo, how far its records have
+// come: with the user's state, which lasts, and where a running system keeps what a
+// restart of it ends. Those on the volume of the repo are of no use and not used.
+func witnessPlaces() []string {
+	var list []string
+	add := func(dir string) {
+		if filepath.IsAbs(dir) {
+			list = append(list, filepath.Join(dir, "ipns", "witness"))
+		}
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if home, err := os.UserHomeDir(); state == "" && err == nil {
+		state = filepath.Join(home, ".local", "state")
+	}
+	add(state)
+	runtime := os.Getenv("XDG_RUNTIME_DIR")
+	if uid := os.Getuid(); runtime == "" && uid >= 0 {
+		// Systems without sessions have none; root has one in all but name.
+		runtime = "/run/user/" + strconv.Itoa(uid)
+		if uid == 0 {
+			runtime = "/run"
+		}
+		if info, err := os.Stat(runtime); err != nil || !info.IsDir() {
+			runtime = ""
+		}
+	}
+	add(runtime)
+	return list
+}

@@ -1,0 +1,32 @@
+// Package rpc carries commands between a program and a node. It knows no
+// command: a [Command] is a value that package api declares, a [Mux] holds what
+// each one does, and a [Caller] runs one, either a Mux in this process or a
+// [Client] that speaks HTTP to another. Both give the same answers.
+//
+// # Requests
+//
+// A request is a struct whose tags say how it travels:
+//
+//	arg:"name"           an argument; ",optional", and ",stdin" if a command line
+//	                     may read it from its input. A slice takes all that are left
+//	opt:"long,alias"     an option, with default:"…" and help:"…" beside it, and
+//	                     chunked:"true" if setting it makes the reply a stream
+//	file:"name,stdin"    a small uploaded file, an io.Reader
+//
+// Handler, client and command line all go by [Options], so a name or a default
+// is written once. A request that uploads more than a small file implements
+// [Body].
+//
+// # Wire
+//
+// The wire is Kubo's RPC API:
+//
+//	POST /api/v0/name/publish?arg=/ipfs/bafy…&key=self&ttl=5m
+//	200  {"Name":"k51…","Value":"/ipfs/bafy…",…}
+//	500  {"Message":"…","Code":0,"Type":"error"}     the command failed
+//	400  the same with Code 1, or plain text          the request is wrong
+//
+// Responses are JSON values, one a line, or bytes if the response is a [Stream].
+// An error after the first value travels in the trailer X-Stream-Error. A reply
+// of 200 says that what was asked for happened, nothing less.
+package rpc

@@ -1,0 +1,91 @@
+package rpc
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+)
+
+// Error is a command that failed, as a caller at the other end sees it.
+type Error struct {
+	Message string
+	// Client says that the request itself was wrong.
+	Client bool
+	// Reason names the kind of failure for a program that knows what to do about
+	// it: "offline", "full", "conflict". Empty: no particular one.
+	Reason string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Refuse marks an error as the fault of the request: over HTTP it is 400.
+func Refuse(err error) error { return &refused{err} }
+
+type refused struct{ error }
+
+func (r *refused) Unwrap() error { return r.error }
+
+// Because gives an error the reason that callers are told.
+func Because(reason string, err error) error { return &reasoned{err, reason} }
+
+type reasoned struct {
+	error
+	reason string
+}
+
+func (r *reasoned) Unwrap() error { return r.error }
+
+// ReasonOf returns the reason that an error was given here or at the other end
+// of a [Client]; empty if it has none.
+func ReasonOf(err error) string {
+	var here *reasoned
+	if errors.As(err, &here) {
+		return here.reason
+	}
+	var there *Error
+	if errors.As(err, &there) {
+		return there.Reason
+	}
+	return ""
+}
+
+// errorReply is a failed command on the wire.
+type errorReply struct {
+	Message string
+	Code    int
+	Type    string
+	Reason  string `json:",omitempty"`
+}
+
+// fail writes the reply of a command that failed before its first byte.
+func fail(w http.ResponseWriter, err error) {
+	var opt *optionError
+	if errors.As(err, &opt) {
+		plain(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	w.Header().Set("Trailer", streamError)
+	reply := errorReply{Message: err.Error(), Type: "error", Reason: ReasonOf(err)}
+	status := http.StatusInternalServerError
+	if isRefused(err) {
+		reply.Code = 1
+		status = http.StatusBadRequest
+	}
+	w.Header().Set("Content-Type", "application/json")
+	expose(w.Header())
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(reply) // the caller may be gone
+}
+
+func isRefused(err error) bool {
+	var here *refused
+	var there *Error
+	return errors.As(err, &here) || errors.As(err, &there) && there.Client
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}

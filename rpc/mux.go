@@ -1,0 +1,257 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Prefix is where commands live on an HTTP server.
+const Prefix = "/api/v0/"
+
+// streamError is the trailer for an error after the first byte of a reply.
+const streamError = "X-Stream-Error"
+
+const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
+
+// Mux holds what commands do, by their paths. It is a [Caller] for this process
+// and an [http.Handler] for others. Fill it with [Handle] before its first use.
+//
+// Whoever reaches a Mux by HTTP commands the node: it guards nothing itself.
+type Mux struct {
+	// Offline says that the node has no network, so that no request must be kept
+	// from it.
+	Offline bool
+
+	handlers map[string]*handler
+}
+
+// A handler is what one command does, its types erased.
+type handler struct {
+	info Info
+	resp reflect.Type
+	new  func() any // a pointer to a request
+	run  func(ctx context.Context, req any) iter.Seq2[any, error]
+	text func(req, resp any) (string, error)
+}
+
+// Handle makes f what the command does. An error that f yields comes last; the
+// response beside it is ignored. A path that is taken panics.
+func Handle[Req, Resp any](m *Mux, c Command[Req, Resp], f func(context.Context, Req) iter.Seq2[Resp, error]) {
+	h := &handler{
+		info: c.Info,
+		resp: reflect.TypeFor[Resp](),
+		new:  func() any { return new(Req) },
+		run: func(ctx context.Context, req any) iter.Seq2[any, error] {
+			return func(yield func(any, error) bool) {
+				for v, err := range f(ctx, *req.(*Req)) {
+					if err != nil {
+						yield(nil, err)
+						return
+					}
+					if !yield(v, nil) {
+						return
+					}
+				}
+			}
+		},
+		text: c.Print,
+	}
+	if m.handlers == nil {
+		m.handlers = make(map[string]*handler)
+	}
+	for _, path := range append([]string{c.Path}, c.Aliases...) {
+		if m.handlers[path] != nil {
+			panic(fmt.Sprintf("rpc: two commands at %s", path))
+		}
+		m.handlers[path] = h
+	}
+}
+
+// Describe returns the description of the command at path. uploads says that it
+// reads files as the client makes them, ok that there is one.
+func (m *Mux) Describe(path string) (info Info, uploads, ok bool) {
+	h := m.handlers[path]
+	if h == nil {
+		return Info{}, false, false
+	}
+	_, uploads = h.new().(Body)
+	return h.info, uploads, true
+}
+
+// call implements [Caller].
+func (m *Mux) call(ctx context.Context, path string, req any, _ reflect.Type) iter.Seq2[any, error] {
+	h := m.handlers[path]
+	if h == nil {
+		return func(yield func(any, error) bool) { yield(nil, fmt.Errorf("no command %q", path)) }
+	}
+	return h.run(ctx, req)
+}
+
+// ServeHTTP runs a command. Only POST does.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "OPTIONS, POST")
+		plain(w, http.StatusMethodNotAllowed, "405 - Method Not Allowed")
+		return
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, Prefix)
+	h := m.handlers[path]
+	if !ok || h == nil {
+		plain(w, http.StatusNotFound, "404 page not found")
+		return
+	}
+	if s := r.URL.Query().Get("timeout"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), d)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	if q := r.URL.Query(); asksOffline(q) {
+		r = r.WithContext(Offline(r.Context()))
+		if m.Offline {
+			r.URL.RawQuery = withoutOffline(q).Encode()
+		}
+	}
+	if err := h.serve(w, r); err != nil {
+		fail(w, err)
+	}
+}
+
+// serve reads a request, runs the command and writes the reply. An error says
+// that nothing was written yet.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
+	req := h.new()
+	if _, ok := req.(Body); ok {
+		fullDuplex(w)
+	}
+	if err := read(r, req); err != nil {
+		return err
+	}
+	reply := &reply{handler: h, req: req, w: w, asText: isText(r)}
+	for v, err := range h.run(r.Context(), req) {
+		if s, ok := v.(Stream); ok && err == nil {
+			copyStream(w, s)
+			return nil
+		}
+		text := ""
+		if err == nil && reply.asText {
+			text, err = h.text(req, v)
+		}
+		switch {
+		case err != nil && !reply.started:
+			return err
+		case err != nil:
+			reply.fail(err)
+			return nil
+		case reply.value(v, text) != nil:
+			return nil // nobody listens any more
+		}
+	}
+	reply.start()
+	return nil
+}
+
+// reply is a reply of values that is being written.
+type reply struct {
+	*handler
+	req     any
+	w       http.ResponseWriter
+	asText  bool
+	started bool
+}
+
+// start writes the header of a reply that goes well so far.
+func (p *reply) start() {
+	if p.started {
+		return
+	}
+	p.started = true
+	kind := "application/json"
+	if p.asText {
+		kind = "text/plain"
+	}
+	head := p.w.Header()
+	expose(head)
+	head.Set("Content-Type", kind)
+	head.Set("Trailer", streamError)
+	if p.info.Chunked || chunked(p.req) {
+		head.Set("X-Chunked-Output", "1")
+	}
+	p.w.WriteHeader(http.StatusOK)
+}
+
+// value writes one response, which text is in words, and sends it off.
+func (p *reply) value(v any, text string) error {
+	p.start()
+	var err error
+	if p.asText {
+		_, err = io.WriteString(p.w, text)
+	} else if p.resp != reflect.TypeFor[Nothing]() {
+		err = json.NewEncoder(p.w).Encode(v)
+	}
+	if err != nil {
+		return err
+	}
+	return http.NewResponseController(p.w).Flush()
+}
+
+// fail ends a reply whose first values are out.
+func (p *reply) fail(err error) {
+	p.w.Header().Set(streamError, err.Error())
+	if f, ok := p.req.(Failer); ok && !p.asText {
+		_ = json.NewEncoder(p.w).Encode(f.Failed(err)) // the caller may be gone
+	}
+}
+
+// Failer is a request whose reply, when it fails after its first value, ends
+// with a value that says so: clients that cannot read a trailer look for it.
+type Failer interface{ Failed(error) any }
+
+// expose lets pages read the headers of the API.
+func expose(h http.Header) {
+	h.Set("Access-Control-Allow-Headers", exposedHeaders)
+	h.Set("Access-Control-Expose-Headers", exposedHeaders)
+}
+
+func copyStream(w http.ResponseWriter, s Stream) {
+	defer s.Close()
+	head := w.Header()
+	expose(head)
+	head.Set("Trailer", streamError)
+	head.Set("Content-Type", s.Type)
+	head.Set("X-Stream-Output", "1")
+	if s.Size >= 0 {
+		head.Set("X-Content-Length", strconv.FormatInt(s.Size, 10))
+	}
+	if _, err := io.Copy(w, s); err != nil {
+		head.Set(streamError, err.Error())
+	}
+}
+
+// fullDuplex lets a command read its upload while it writes results. The
+// connection is not used again: net/http loses track of it if some of the
+// upload is left unread.
+func fullDuplex(w http.ResponseWriter) {
+	// A server that cannot do it reads the upload first.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	w.Header().Set("Connection", "close")
+}
+
+// isText reports whether the caller wants what a command line prints.
+func isText(r *http.Request) bool {
+	q := r.URL.Query()
+	return slices.Contains([]string{q.Get("encoding"), q.Get("enc")}, "text")
+}

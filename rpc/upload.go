@@ -1,0 +1,103 @@
+package rpc
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+)
+
+// Body is implemented by a pointer to a request that uploads more than one small
+// file. The upload may be read while the command writes its responses.
+type Body interface {
+	// ReadBody takes the upload. What it keeps of r is valid until the command
+	// ends.
+	ReadBody(r *multipart.Reader) error
+	// WriteBody writes the upload and closes w.
+	WriteBody(w *multipart.Writer) error
+}
+
+// FileType is the media type of a file in an upload.
+const FileType = "application/octet-stream"
+
+// maxUpload bounds a small uploaded file, in bytes: a record or a key.
+const maxUpload = 1 << 20
+
+// read reads a request: the query, and what was uploaded.
+func read(r *http.Request, req any) error {
+	if err := decode(r.URL.Query(), req); err != nil {
+		return err
+	}
+	if b, ok := req.(Body); ok {
+		mr, err := r.MultipartReader()
+		if err != nil {
+			return &optionError{fmt.Errorf("file argument 'path' is required")}
+		}
+		return b.ReadBody(mr)
+	}
+	u := UploadOf(req)
+	if u == nil {
+		return nil
+	}
+	file, err := uploaded(r, u.Name)
+	if err != nil {
+		return err
+	}
+	u.Set(file)
+	return nil
+}
+
+// uploaded reads the one file of an upload, at most maxUpload bytes.
+func uploaded(r *http.Request, name string) (io.Reader, error) {
+	required := &optionError{fmt.Errorf("file argument '%s' is required", name)}
+	mr, err := r.MultipartReader()
+	if err != nil {
+		return nil, required
+	}
+	part, err := mr.NextPart()
+	if err != nil {
+		return nil, required
+	}
+	b, err := io.ReadAll(io.LimitReader(part, maxUpload+1))
+	if err != nil {
+		return nil, Refuse(fmt.Errorf("read %s: %w", name, err))
+	}
+	if len(b) > maxUpload {
+		return nil, Refuse(fmt.Errorf("%s is larger than %d bytes", name, maxUpload))
+	}
+	return bytes.NewReader(b), nil
+}
+
+// writeBody returns what writes the upload of a request; nil if it has none.
+func writeBody(req any) func(*multipart.Writer) error {
+	if b, ok := req.(Body); ok {
+		return b.WriteBody
+	}
+	u := UploadOf(req)
+	if u == nil {
+		return nil
+	}
+	return func(w *multipart.Writer) error {
+		if err := WritePart(w, u.Name, u.Name, FileType, u.reader()); err != nil {
+			return err
+		}
+		return w.Close()
+	}
+}
+
+// WritePart writes one part of an upload: field is the name of the form's field,
+// path that of the file. A nil body is an empty one.
+func WritePart(w *multipart.Writer, field, path, mediaType string, body io.Reader) error {
+	h := textproto.MIMEHeader{}
+	h.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"; filename="%s"`, field, url.QueryEscape(path)))
+	h.Set("Content-Type", mediaType)
+	part, err := w.CreatePart(h)
+	if err != nil || body == nil {
+		return err
+	}
+	_, err = io.Copy(part, body)
+	return err
+}
