@@ -69,6 +69,9 @@ func bind(cmd *cobra.Command, req any) {
 		}
 	}
 	for _, a := range rpc.AbsentOptions(req) {
+		if a.Name == "offline" {
+			continue // on the command line it is a flag of the program
+		}
 		f := cmd.Flags().VarPF(absent{a}, a.Name, "", "")
 		f.Hidden = true
 		if a.IsBool() {
