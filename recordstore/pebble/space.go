@@ -160,8 +160,8 @@ func (d *Disk) short(need int64) error {
 		return fmt.Errorf("%w: the disk of %s takes nothing more, though %d bytes are free on it: a quota, or too many files?",
 			recordstore.ErrFull, d.Dir, d.free())
 	}
-	return fmt.Errorf("%w: %d bytes (%s) must be free on the disk of %s, and %d are: free some, nothing has to be restarted",
-		recordstore.ErrFull, need, mebibytes(need), d.Dir, max(d.free(), 0))
+	return fmt.Errorf("%w: %d bytes (%s, with a reserve of %s) must be free on the disk of %s, and %d are: free some, nothing has to be restarted",
+		recordstore.ErrFull, need, mebibytes(need), mebibytes(d.reserve()), d.Dir, max(d.free(), 0))
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
