@@ -401,6 +401,7 @@ func (n *Node) openDHT(ctx context.Context) error {
 		Opener:        &n.Opener,
 		Visits:        n.Config.Ipns.SweepVisits,
 		Heard:         n.heard,
+		Older:         n.older,
 		Log:           n.Log,
 	})
 	if err != nil {
@@ -408,6 +409,12 @@ func (n *Node) openDHT(ctx context.Context) error {
 	}
 	n.onClose(n.DHT.Close)
 	return n.DHT.Bootstrap(ctx)
+}
+
+// older reports whether the Book knows of something newer than a record.
+func (n *Node) older(ctx context.Context, rec *ipns.Record) bool {
+	mark, err := n.Book.Seen(ctx, rec.Name())
+	return err == nil && mark.Compare(recordstore.MarkOf(rec)) > 0
 }
 
 // heard is told of records that others put on this node's DHT server. Those of

@@ -65,6 +65,9 @@ type Config struct {
 	// Visits is how many servers a sweep visits at once. 0: 64.
 	Visits int
 
+	// Older is as in RouterConfig.
+	Older func(context.Context, *ipns.Record) bool
+
 	// Log is told of what looks like an attack. Nil: nobody is.
 	Log *slog.Logger
 
@@ -163,7 +166,7 @@ func New(h host.Host, c Config) (*DHT, error) {
 
 // router makes the client of one of the two networks.
 func (c Config) router(d *kaddht.IpfsDHT, network string, p protocol.ID, filter addrFilter, own *records.ValueStore) *Router {
-	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener, Visits: c.Visits, Log: c.Log})
+	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener, Older: c.Older, Visits: c.Visits, Log: c.Log})
 	r.own = own
 	return r
 }

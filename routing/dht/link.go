@@ -27,7 +27,8 @@ type link struct {
 
 	// Guarded by sender.mu.
 	running bool
-	queue   []*call // not yet taken by run
+	queue   []*call       // not yet taken by run
+	parting func(peer.ID) // see sender.part
 
 	// Owned by run while it runs, by the sender while the link is idle.
 	stream *stream
@@ -37,6 +38,7 @@ type link struct {
 	waiting []*call // written, not answered, in this order
 	width   int     // how many may wait at a time; 0: window
 	blamed  int     // calls among which one was refused: they go one at a time
+	leaving bool    // parting is set: answers that nobody wants are not waited for
 }
 
 // poke wakes run. It never blocks.
@@ -52,7 +54,13 @@ func (l *link) run() {
 	for {
 		l.take()
 		if len(l.todo) == 0 {
-			if l.sender.rest(l) {
+			if drop := l.sender.parts(l); drop != nil {
+				drop(l.peer)
+				if l.stream != nil {
+					l.stream.reset()
+					l.stream = nil
+				}
+			} else if l.sender.rest(l) {
 				return
 			}
 			continue
@@ -76,7 +84,7 @@ func (l *link) run() {
 func (l *link) take() {
 	l.sender.mu.Lock()
 	l.todo = append(l.todo, l.queue...)
-	l.queue = nil
+	l.queue, l.leaving = nil, l.parting != nil
 	l.sender.mu.Unlock()
 	live := l.todo[:0]
 	for _, c := range l.todo {
@@ -159,7 +167,7 @@ func (l *link) converse() error {
 			l.answered(f)
 			silent = time.Now()
 		case <-l.wake:
-			if l.take(); l.overdue() {
+			if l.take(); l.overdue() || l.leaving && !l.wanted() {
 				return errForsaken
 			}
 		case <-stall.C:

@@ -1,12 +1,20 @@
 package dht_test
 
 import (
+	"context"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/internal/simnet"
 	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/dht"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // looked puts the record with a look and returns the acks.
@@ -154,6 +162,84 @@ func TestLookSurvivesRefusals(t *testing.T) {
 		}
 		if refused != 5 {
 			t.Errorf("%d servers refused, want 5", refused)
+		}
+	})
+}
+
+// A record that this node knows to be out of date is answered with, not spread.
+func TestSearchSpreadsNothingBelowTheMark(t *testing.T) {
+	simulate(t, 500, simnet.Ideal, func(s *simulation) {
+		t := s.t
+		key := newSigner(t, ipns.Ed25519)
+		old := key.record(1, time.Now().Add(24*time.Hour))
+		for _, known := range []bool{true, false} {
+			s.router.Close()
+			s.router = dht.NewRouter(s.kad, dht.RouterConfig{Network: "wan", Older: func(_ context.Context, rec *ipns.Record) bool {
+				return known && rec.Sequence() < 2
+			}})
+			s.net.Place(old, 3)
+			if found, err := s.search(old, 100); err != nil || found != 3 {
+				t.Fatalf("%d servers have it, %v", found, err)
+			}
+			if holders := s.net.Holders(old); known && holders != 3 || !known && holders < 20 {
+				t.Errorf("the mark is above it: %v; %d hold it", known, holders)
+			}
+		}
+	})
+}
+
+// A visit closes the connection that it has made, and none that this node is using.
+func TestVisitsCloseTheirConnectionsOnly(t *testing.T) {
+	simulate(t, 2000, simnet.Ideal, func(s *simulation) {
+		t := s.t
+		key := newSigner(t, ipns.Ed25519)
+		rec, next := key.record(1, time.Now().Add(24*time.Hour)), key.record(2, time.Now().Add(24*time.Hour))
+		records := slices.Repeat([]*ipns.Record{rec}, 20) // few would not be swept
+		around := slices.DeleteFunc(s.net.Closest(rec.Name().RoutingKey(), 20), func(p peer.AddrInfo) bool {
+			return s.host.ConnManager().IsProtected(p.ID, "") // by kad-dht's table
+		})
+		sweep := func() {
+			for ack, err := range s.router.Sweep(t.Context(), keyspace.Region{}, slices.Values(records)) {
+				if err != nil {
+					t.Error(err, ack)
+				}
+			}
+		}
+		sweep() // from now on the region is explored
+		for _, use := range []bool{false, true} {
+			for _, p := range around {
+				s.net.Disconnect(s.host, p.ID)
+			}
+			var other sync.WaitGroup
+			if use {
+				other.Go(func() {
+					time.Sleep(260 * time.Millisecond)
+					for _, p := range around {
+						if s.host.Network().Connectedness(p.ID) != network.Connected {
+							t.Errorf("the connection to %s was closed under a put", p.ID)
+						}
+					}
+				})
+				other.Go(func() {
+					time.Sleep(180 * time.Millisecond) // the visits end 20 ms later
+					if took := s.put(next); took < 20 {
+						t.Errorf("%d servers took a record beside a sweep", took)
+					}
+				})
+			}
+			sweep()
+			other.Wait()
+			synctest.Wait()
+			open := 0
+			for _, p := range around {
+				if s.host.Network().Connectedness(p.ID) == network.Connected {
+					open++
+				}
+			}
+			if !use && open > len(around)/2 { // kad-dht dials some again
+				t.Errorf("%d connections of visits are left", open)
+			}
+			time.Sleep(10 * time.Second)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/routing"
 )
@@ -39,6 +41,10 @@ type RouterConfig struct {
 	// Visits is how many servers a sweep visits at once. 0: 64.
 	Visits int
 
+	// Older reports whether this node knows that something newer than a record was
+	// published: a search then gives it to no server. Nil: nothing is known.
+	Older func(context.Context, *ipns.Record) bool
+
 	// Log is told of what looks like an attack. Nil: nobody is.
 	Log *slog.Logger
 
@@ -61,6 +67,7 @@ type Router struct {
 	network string
 	filter  func([]ma.Multiaddr) []ma.Multiaddr
 	opener  *routing.Opener
+	older   func(context.Context, *ipns.Record) bool // may be nil
 	log     *slog.Logger
 	visits  int
 	expect  func() string       // names the network that should have servers; may be nil
@@ -82,7 +89,7 @@ var _ routing.Router = (*Router)(nil)
 func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	r := &Router{
 		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
-		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener, log: c.Log,
+		servers: c.Map, network: c.Network, filter: c.Addrs, opener: c.Opener, older: c.Older, log: c.Log,
 		visits: c.Visits, expect: c.Expected, exploredAt: make(map[keyspace.Region]time.Time),
 	}
 	if r.servers == nil {

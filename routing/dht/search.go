@@ -169,9 +169,10 @@ func (s *search) verdict() error {
 }
 
 // correct gives the best record to those of the closest servers that answered
-// with an older one or none.
+// with an older one or none. What this node knows to be out of date is not spread:
+// servers that have lost the newer one would take it.
 func (s *search) correct() {
-	if s.best == nil {
+	if s.best == nil || s.r.older != nil && s.r.older(s.ctx, s.best) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, correctTimeout)

@@ -28,6 +28,9 @@ const (
 	// farewell is how long a server may stay silent when nobody waits any more.
 	farewell = time.Second
 
+	// partPatience is how long a visit waits for its connection to be closed.
+	partPatience = 100 * time.Millisecond
+
 	// maxIdleStreams bounds the streams that are kept open for later requests.
 	maxIdleStreams = 512
 
@@ -167,7 +170,7 @@ func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
 		s.links[p] = l
 	}
-	l.queue = append(l.queue, calls...)
+	l.queue, l.parting = append(l.queue, calls...), nil
 	if l.running {
 		l.poke()
 		return nil
@@ -186,6 +189,56 @@ func (s *sender) abandoned(p peer.ID) {
 	if l := s.links[p]; l != nil && l.running {
 		l.poke()
 	}
+}
+
+// part has drop called once the server's link has nothing to do, unless somebody
+// calls the server before: then the connection is theirs. Nothing is sent to the
+// server while drop runs. It waits for that, but not for those who use the link.
+func (s *sender) part(p peer.ID, drop func(peer.ID)) {
+	parted := make(chan struct{})
+	if !s.startParting(p, func(p peer.ID) { defer close(parted); drop(p) }) {
+		return
+	}
+	t := time.NewTimer(partPatience)
+	defer t.Stop()
+	select {
+	case <-parted:
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// startParting reports whether drop may come to be called.
+func (s *sender) startParting(p peer.ID, drop func(peer.ID)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return false
+	}
+	l := s.links[p]
+	if l == nil {
+		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
+		s.links[p] = l
+	}
+	if l.parting = drop; l.running {
+		l.poke()
+		return true
+	}
+	l.running = true
+	s.unpark(l)
+	s.wg.Go(l.run)
+	return true
+}
+
+// parts returns what a link that has nothing to do has to call, or nil.
+func (s *sender) parts(l *link) (drop func(peer.ID)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(l.queue) > 0 || s.dead {
+		return nil
+	}
+	drop, l.parting = l.parting, nil
+	return drop
 }
 
 // rest is called by a link that has nothing to do. It reports whether that is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -30,8 +31,9 @@ type item struct {
 // target is a server in a sweep.
 type target struct {
 	id   peer.ID
-	name string // the id as text
-	met  bool   // is being visited, or was
+	name string      // the id as text
+	met  bool        // is being visited, or was
+	made atomic.Bool // a visit has made the connection, so that the last one closes it
 }
 
 func newItems(batch []*ipns.Record) ([]item, error) {

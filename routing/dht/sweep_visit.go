@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -55,7 +56,9 @@ type outcome struct {
 // neighbours.
 func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 	p := v.target.id
-	was := r.host.Network().Connectedness(p)
+	if r.host.Network().Connectedness(p) != network.Connected {
+		v.target.made.Store(true)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := time.AfterFunc(putTimeout, func() { cancel(errLate) })
@@ -101,10 +104,30 @@ func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 		return nil
 	})
 	r.settle(ctx, v, items, err)
-	if was != network.Connected && !r.host.ConnManager().IsProtected(p, "") {
-		// A sweep meets every server of the network: they are not worth keeping.
-		_ = r.host.Network().ClosePeer(p)
+	if v.target.made.Load() && r.host.Network().Connectedness(p) == network.Connected {
+		r.sender.part(p, r.drop)
 	}
+}
+
+// drop closes the connection to a server that was made for a visit: a sweep meets
+// every server of the network, and they are not worth keeping. If others have come
+// to use it, it stays. kad-dht's own streams to a server are no use: it opens one
+// to whoever is connected, to see whether it answers.
+func (r *Router) drop(p peer.ID) {
+	conns := r.host.ConnManager()
+	if tags := conns.GetTagInfo(p); conns.IsProtected(p, "") || tags != nil && tags.Value > 0 {
+		return
+	}
+	for _, c := range r.host.Network().ConnsToPeer(p) {
+		for _, s := range c.GetStreams() {
+			id, inbound := s.Protocol(), s.Stat().Direction == network.DirInbound
+			// Hosts tell each other who they are on every connection.
+			if id != "" && !strings.HasPrefix(string(id), "/ipfs/id/") && (id != r.sender.protocol || inbound) {
+				return
+			}
+		}
+	}
+	_ = r.host.Network().ClosePeer(p)
 }
 
 // question is what a server is asked on a visit beside its records.
