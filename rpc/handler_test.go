@@ -80,3 +80,25 @@ func TestEnvelope(t *testing.T) {
 		}
 	}
 }
+
+// The server tells a command that its client is gone only after the body.
+func TestBodyIsReadBeforeTheCommandRuns(t *testing.T) {
+	body := strings.NewReader(strings.Repeat("x", 40<<10))
+	m := new(rpc.Mux)
+	rpc.Handle(m, api.KeyGen, rpc.One(func(context.Context, api.KeyGenRequest) (api.Key, error) {
+		if body.Len() > 0 {
+			t.Errorf("the command runs with %d bytes unread", body.Len())
+		}
+		return api.Key{Name: "x"}, nil
+	}))
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("POST", "/api/v0/key/gen?arg=x", body))
+	if w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	w = httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("POST", "/api/v0/key/gen?arg=x", strings.NewReader(strings.Repeat("x", 1<<20))))
+	if w.Code != 400 {
+		t.Errorf("a body without a bound got %d %s", w.Code, w.Body)
+	}
+}

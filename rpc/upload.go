@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -40,14 +41,29 @@ func read(r *http.Request, req any) error {
 	}
 	u := UploadOf(req)
 	if u == nil {
-		return nil
+		return drain(r)
 	}
 	file, err := uploaded(r, u.Name)
 	if err != nil {
 		return err
 	}
 	u.Set(file)
-	return nil
+	return drain(r)
+}
+
+// maxRest bounds what a request may bring beside what the command takes, in bytes.
+const maxRest = 64 << 10
+
+// drain reads what is left of the body. Only then the server sees whether the
+// client is still there while the command runs.
+func drain(r *http.Request) error {
+	switch _, err := io.CopyN(io.Discard, r.Body, maxRest); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return Refuse(fmt.Errorf("read the upload: %w", err))
+	}
+	return Refuse(errors.New("the upload has more than the command takes"))
 }
 
 // uploaded reads the one file of an upload, at most maxUpload bytes.
