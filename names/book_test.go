@@ -115,7 +115,7 @@ func TestManyRivals(t *testing.T) {
 		}
 	}
 	kept := 0
-	for range b.Store.History(t.Context(), k.Name) {
+	for range b.History(t.Context(), k.Name) {
 		kept++
 	}
 	if kept != rivals {
@@ -199,54 +199,47 @@ func TestMisbehavingStore(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
+// TestWatchYieldsTheNewestOfEachName goes on from any position, for all names and for
+// one, and tells nothing of merely seen names.
+func TestWatchYieldsTheNewestOfEachName(t *testing.T) {
 	b, k, other := newBook(), recordstoretest.NewKey(t), recordstoretest.NewKey(t)
 	record := func(k recordstoretest.Key, seq uint64) *ipns.Record {
 		return k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
 	}
 	take(t, b, record(k, 1), recordstore.Own, names.New)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	one, all := b.Watch(ctx, k.Name), b.Watch(ctx)
-	take(t, b, record(other, 1), recordstore.Seen, names.New)
+	var begin recordstore.Position
+	for c, err := range b.Watch(t.Context(), "", k.Name) {
+		if err != nil || c.Position == "" || c.Entry.Record != nil {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		begin = c.Position
+		break
+	}
+	take(t, b, record(recordstoretest.NewKey(t), 1), recordstore.Seen, names.New)
+	take(t, b, record(other, 1), recordstore.Hosted, names.New)
 	take(t, b, record(k, 2), recordstore.Own, names.New)
 	take(t, b, record(k, 2), recordstore.Own, names.Same)
 	take(t, b, record(k, 3), recordstore.Own, names.New)
+	type told struct {
+		name ipns.Name
+		seq  uint64
+	}
 	for what, tt := range map[string]struct {
-		seq  func(func(names.Change, error) bool)
-		want []uint64
-	}{"one": {one, []uint64{2, 3}}, "all": {all, []uint64{1, 2, 3}}} {
+		only []ipns.Name
+		want []told
+	}{
+		"one": {[]ipns.Name{k.Name}, []told{{k.Name, 3}}},
+		"all": {nil, []told{{other.Name, 1}, {k.Name, 3}}},
+	} {
 		i := 0
-		for c, err := range tt.seq {
-			if err != nil || c.Entry.Record.Sequence() != tt.want[i] {
+		for c, err := range b.Watch(t.Context(), begin, tt.only...) {
+			if err != nil || (told{c.Entry.Name, c.Entry.Record.Sequence()}) != tt.want[i] {
 				t.Fatalf("%s: change %d: %v, %v", what, i, c.Entry.Record, err)
 			}
 			if i++; i == len(tt.want) {
 				break
 			}
 		}
-	}
-}
-
-// TestWatchSlowReader never holds up a writer, and tells the reader.
-func TestWatchSlowReader(t *testing.T) {
-	b, k := newBook(), recordstoretest.NewKey(t)
-	changes := b.Watch(t.Context())
-	const records = 1500
-	for seq := range uint64(records) {
-		take(t, b, k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Seen, names.New)
-	}
-	n := 0
-	var last error
-	for _, err := range changes {
-		if err != nil {
-			last = err
-			continue
-		}
-		n++
-	}
-	if !errors.Is(last, names.ErrBehind) || n == 0 || n == records {
-		t.Fatalf("%d of %d changes, then %v", n, records, last)
 	}
 }
 
@@ -360,7 +353,7 @@ func TestSeenMarksAreBounded(t *testing.T) {
 		}
 		kept := 0
 		for i := range 30 {
-			_, err := b.Store.Seen(t.Context(), recordstoretest.KeyFromSeed(t, uint64(i)).Name)
+			_, err := b.Store.(recordstore.Marks).Seen(t.Context(), recordstoretest.KeyFromSeed(t, uint64(i)).Name)
 			if err == nil {
 				kept++
 			}

@@ -37,7 +37,7 @@ func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.En
 	} else {
 		e.Entered = gen
 	}
-	stored, err := b.Store.Swap(ctx, e)
+	stored, err := b.swap(ctx, e, Change{})
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
 	}

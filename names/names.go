@@ -7,7 +7,7 @@
 // Invariants:
 //   - A name never goes back: what Take stored or marked, no later call
 //     replaces by something lower, also after a crash or a restart.
-//   - Watchers are told after the record is durable, and before Take returns.
+//   - Subscribers are told after the record is durable, and before Take returns.
 //   - Two values under one sequence are both kept, until a higher sequence
 //     settles it.
 //   - Looking a name up never costs an fsync: marks of names that were merely
@@ -95,18 +95,30 @@ type Entrance struct {
 
 // Change is a record, a fork or a mark that entered the Book.
 type Change struct {
-	Outcome Outcome // New or Fork
+	Outcome Outcome // New or Fork; New also if it came into the store past this Book
 	Entry   recordstore.Entry
 	// Rival is the record that entered, if another holder of the key has signed it
 	// over one from here; else nil.
 	Rival *ipns.Record
 }
 
-// Book is the names that this node knows. It is safe for concurrent use. Run
-// must be running for seen marks to be written in time.
+// Book is the names that this node knows. It is safe for concurrent use. Run must be
+// running for seen marks to be written in time, and for what comes into the store
+// past this Book to be told.
+//
+// Nobody else uses the Store, the Notes and the Marks.
 type Book struct {
-	// Store is where the Book rests; it must be set.
+	// Store is where the names rest; it must be set.
 	Store recordstore.Store
+	// Notes is where bookkeeping about them rests; nil: the Store, which has to
+	// implement it then.
+	Notes recordstore.Notes
+	// Marks is where the marks of merely seen names rest; nil: the Store, which has to
+	// implement it then.
+	Marks recordstore.Marks
+	// Leases says who looks after which names when several processes share the Store;
+	// nil: this one does, alone. Nobody asks it yet: sharing a store is to come.
+	Leases recordstore.Leaser
 	// Now tells the time; nil: time.Now.
 	Now func() time.Time
 	// SeenLimit bounds the marks of merely seen names; 0: the constant SeenLimit.
@@ -204,6 +216,18 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	return outcome, nil
 }
 
+// swap stores an entry and tells of it if that is a change, one with an Outcome.
+func (b *Book) swap(ctx context.Context, e recordstore.Entry, c Change) (recordstore.Entry, error) {
+	defer b.watchers.begin(e.Name)()
+	stored, err := b.Store.Swap(ctx, e, recordstore.Lease{})
+	if err != nil {
+		return recordstore.Entry{}, err
+	}
+	c.Entry = stored
+	b.watchers.swapped(c)
+	return stored, nil
+}
+
 // unchanged returns recordstore.ErrConflict if the stored entry is another one.
 func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
 	now, err := b.Store.Get(ctx, e.Name)
@@ -246,13 +270,12 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	case e.Version == 0 || next.Origin == e.Origin:
 		return outcome, false, nil // nothing to write: least of all an entry for an old record
 	}
-	defer b.watchers.begin(e.Name)()
-	stored, err := b.Store.Swap(ctx, next)
-	if err != nil {
-		return 0, false, err
-	}
+	c := Change{Rival: rival}
 	if changed {
-		b.watchers.tell(Change{Outcome: outcome, Entry: stored, Rival: rival})
+		c.Outcome = outcome
+	}
+	if _, err := b.swap(ctx, next, c); err != nil {
+		return 0, false, err
 	}
 	return outcome, true, nil
 }
@@ -264,7 +287,7 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	if err == nil {
 		e := recordstore.Entry{Name: name, Origin: recordstore.Own, Known: gen, Changed: b.now()}
 		if err = b.liftSeen(ctx, &e); err == nil {
-			_, err = b.Store.Swap(ctx, e)
+			_, err = b.swap(ctx, e, Change{})
 		}
 	}
 	if errors.Is(err, recordstore.ErrConflict) {
@@ -274,24 +297,6 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 		return fmt.Errorf("create %s: %w", name, err)
 	}
 	return nil
-}
-
-// End forgets a name of somebody else whose record has ended: who wants it kept
-// brings a newer one. Its mark stays as that of a merely seen name. It reports
-// whether the name is gone: one that is own, has not ended, or was changed since
-// the caller read the entry is not.
-func (b *Book) End(ctx context.Context, e recordstore.Entry) (bool, error) {
-	if e.Origin != recordstore.Hosted || len(e.Staged) > 0 || e.Record == nil || !e.Record.Expired(b.now()) {
-		return false, nil
-	}
-	err := b.Store.Drop(ctx, e, e.Mark.EOL.Add(SeenGrace))
-	if errors.Is(err, recordstore.ErrConflict) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("end %s: %w", e.Name, err)
-	}
-	return true, nil
 }
 
 // Reserve makes seq the property of the caller, before a remote signer is asked
@@ -304,19 +309,9 @@ func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) 
 	}
 	from.Next = after(seq)
 	from.Origin = recordstore.Own
-	e, err := b.Store.Swap(ctx, from)
+	e, err := b.swap(ctx, from, Change{})
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, err)
 	}
 	return e, nil
-}
-
-// Note keeps bookkeeping about names; see recordstore.Store.SetUpkeep.
-func (b *Book) Note(ctx context.Context, notes ...recordstore.Upkeep) error {
-	return b.Store.SetUpkeep(ctx, notes...)
-}
-
-// Upkeep returns what was last noted about a name.
-func (b *Book) Upkeep(ctx context.Context, name ipns.Name) (recordstore.Upkeep, error) {
-	return b.Store.Upkeep(ctx, name)
 }

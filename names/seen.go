@@ -46,7 +46,7 @@ func (b *Book) seenMark(ctx context.Context, name ipns.Name) (recordstore.Mark, 
 	if s, ok := b.seen.marks[name]; ok {
 		return s.Mark, nil
 	}
-	s, err := b.Store.Seen(ctx, name)
+	s, err := b.marks().Seen(ctx, name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 		return recordstore.Mark{}, fmt.Errorf("mark of %s: %w", name, err)
 	}
@@ -86,7 +86,7 @@ func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
 	}
 	b.counts[outcome].Add(1)
 	if outcome == New {
-		b.watchers.tell(Change{Outcome: New, Entry: recordstore.Entry{
+		b.watchers.seen(Change{Outcome: New, Entry: recordstore.Entry{
 			Name: rec.Name(), Record: rec, Mark: mark, Origin: recordstore.Seen, Changed: b.now(),
 		}})
 	}
@@ -112,6 +112,18 @@ func (b *Book) liftSeen(ctx context.Context, e *recordstore.Entry) error {
 	return nil
 }
 
+// keepMark raises the mark of a name that is about to lose its entry.
+func (b *Book) keepMark(name ipns.Name, mark recordstore.Mark) {
+	b.seen.mu.Lock()
+	defer b.seen.mu.Unlock()
+	if b.seen.marks == nil {
+		b.seen.marks = make(map[ipns.Name]recordstore.SeenMark)
+	}
+	if pending := b.seen.marks[name]; pending.Mark.Compare(mark) <= 0 {
+		b.seen.marks[name] = recordstore.SeenMark{Name: name, Mark: mark, Until: mark.EOL.Add(SeenGrace)}
+	}
+}
+
 // writeSeen hands the pending marks to the store, without making them durable.
 func (b *Book) writeSeen(ctx context.Context) error {
 	b.seen.mu.Lock()
@@ -119,25 +131,32 @@ func (b *Book) writeSeen(ctx context.Context) error {
 	if len(b.seen.marks) == 0 {
 		return nil
 	}
-	if err := b.Store.SetSeen(ctx, slices.Collect(maps.Values(b.seen.marks))...); err != nil {
+	if err := b.marks().SetSeen(ctx, slices.Collect(maps.Values(b.seen.marks))...); err != nil {
 		return fmt.Errorf("write seen marks: %w", err)
 	}
 	clear(b.seen.marks)
 	return nil
 }
 
-// Flush makes the marks of merely seen names durable.
-func (b *Book) Flush(ctx context.Context) error {
+// Sync makes durable what was noted, and the marks of merely seen names.
+func (b *Book) Sync(ctx context.Context) error {
 	if err := b.writeSeen(ctx); err != nil {
 		return err
 	}
-	return b.Store.Sync(ctx)
+	marks, notes := b.marks(), b.notes()
+	if err := marks.Sync(ctx); err != nil || any(marks) == any(notes) {
+		return err
+	}
+	return notes.Sync(ctx)
 }
 
 // Run writes the marks of merely seen names, every second if there are any, and
-// forgets those that are out of date. It returns when ctx ends, after a last
-// write.
+// forgets those that are out of date. It tells subscribers of what comes into the
+// store past this Book. It returns when ctx ends, after a last write.
 func (b *Book) Run(ctx context.Context) error {
+	var pump sync.WaitGroup
+	defer pump.Wait()
+	pump.Go(func() { b.pump(ctx) })
 	flush := time.NewTicker(seenFlushEvery)
 	defer flush.Stop()
 	var pruned time.Time
@@ -147,11 +166,11 @@ func (b *Book) Run(ctx context.Context) error {
 			// The caller is going: what is pending must not go with it.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
-			return b.Flush(last)
+			return b.Sync(last)
 		case <-flush.C:
 		}
 		if b.pending() {
-			if err := b.Flush(ctx); err != nil && ctx.Err() == nil {
+			if err := b.Sync(ctx); err != nil && ctx.Err() == nil {
 				continue // a full disk: they stay pending
 			}
 		}
@@ -161,7 +180,7 @@ func (b *Book) Run(ctx context.Context) error {
 			if limit == 0 {
 				limit = SeenLimit
 			}
-			if _, err := b.Store.PruneSeen(ctx, now, limit); err != nil && ctx.Err() == nil {
+			if _, err := b.marks().PruneSeen(ctx, now, limit); err != nil && ctx.Err() == nil {
 				continue
 			}
 		}

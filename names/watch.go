@@ -3,98 +3,102 @@ package names
 import (
 	"context"
 	"errors"
-	"iter"
 	"sync"
+	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
 )
 
-// watchBuffer is how many changes wait for one who watches.
-const watchBuffer = 1024
+const (
+	// maxUnpassed is how many names that were swapped here are remembered until the
+	// pump has come by. Of others, subscribers are told twice.
+	maxUnpassed = 16_384
+	pumpPause   = time.Second // before the pump reads again where it could not
+)
 
-// ErrBehind ends a Watch whose reader was too slow: changes were lost, read
-// everything again.
-var ErrBehind = errors.New("too slow: changes were lost")
-
-// Subscribe has f called for every change, after it is durable and before the
-// call that made it returns: after a publish nobody who asks a subscriber gets
-// the old value. Of changes that happen at the same time, f may be told of the
-// newest only; it is never told of an older one after it. f must be quick, must not call the Book, and is called by one
-// goroutine at a time. After stop has returned, f is called no more.
+// Subscribe has f called for every change, after it is durable and, if it was made
+// by this Book, before the call that made it returns: after a publish nobody who asks
+// a subscriber gets the old value. While Run is running, f is also told of what
+// comes into the store in another way: from another process, or late, when nobody
+// waited any more for a write whose outcome was unknown.
+//
+// Of changes that happen at the same time, f may be told of the newest only; it is
+// never told of an older one after it, and may be told of one twice. f must be quick,
+// must not call the Book, and is called by one goroutine at a time. After stop has
+// returned, f is called no more.
 func (b *Book) Subscribe(f func(Change)) (stop func()) { return b.watchers.add(f) }
 
-// Watch yields the changes of the given names, of all if there are none, that
-// happen after it was called. It waits for more until ctx ends. A reader that
-// falls behind by more than a thousand changes gets ErrBehind at the end.
-//
-// The iteration must be begun, or ctx ended, for its buffer to be freed.
-func (b *Book) Watch(ctx context.Context, names ...ipns.Name) iter.Seq2[Change, error] {
-	q := &queue{more: make(chan struct{}, 1)}
-	if len(names) > 0 {
-		q.only = make(map[ipns.Name]bool, len(names))
-		for _, n := range names {
-			q.only[n] = true
+// pump tells subscribers of what comes into the store past this Book, until ctx ends
+// or the store is closed. It tells what Get returns after the name has begun to be
+// told: telling what Changes returns would be late for what this Book does meanwhile.
+func (b *Book) pump(ctx context.Context) {
+	defer b.watchers.pump(false)
+	var since recordstore.Position
+	missed := false
+	for {
+		err := b.pumpFrom(ctx, &since, &missed)
+		switch {
+		case errors.Is(err, recordstore.ErrClosed):
+			return
+		case errors.Is(err, recordstore.ErrGap):
+			since, missed = "", true
 		}
-	}
-	stop := b.Subscribe(q.add)
-	release := context.AfterFunc(ctx, stop)
-	return func(yield func(Change, error) bool) {
-		defer stop()
-		defer release()
-		for {
-			list, behind := q.take()
-			for _, c := range list {
-				if !yield(c, nil) {
-					return
-				}
-			}
-			if behind {
-				yield(Change{}, ErrBehind)
-				return
-			}
-			select {
-			case <-q.more:
-			case <-ctx.Done():
-				yield(Change{}, ctx.Err())
-				return
-			}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pumpPause):
 		}
 	}
 }
 
-// queue holds the changes that wait for one reader.
-type queue struct {
-	only map[ipns.Name]bool // nil: all
-	more chan struct{}      // has one element when list has some
-
-	mu     sync.Mutex // guards all below
-	list   []Change
-	behind bool
+// pumpFrom tells of changes after a position, which it moves on, and before that of
+// all names if some were missed.
+func (b *Book) pumpFrom(ctx context.Context, since *recordstore.Position, missed *bool) error {
+	for c, err := range b.Store.Changes(ctx, *since) {
+		if err != nil {
+			return err
+		}
+		if c.Entry.Name.IsZero() {
+			b.watchers.pump(true)
+			if err := b.passAll(ctx, *missed); err != nil {
+				return err
+			}
+			*missed = false
+		} else if err := b.pass(ctx, c.Entry.Name); err != nil {
+			return err
+		}
+		*since = c.Position
+	}
+	return nil
 }
 
-func (q *queue) add(c Change) {
-	if q.only != nil && !q.only[c.Entry.Name] {
-		return
+func (b *Book) passAll(ctx context.Context, missed bool) error {
+	if !missed {
+		return nil
 	}
-	q.mu.Lock()
-	if len(q.list) < watchBuffer {
-		q.list = append(q.list, c)
-	} else {
-		q.behind = true
+	for e, err := range b.Store.Scan(ctx, recordstore.Region{}) {
+		if err == nil {
+			err = b.pass(ctx, e.Name)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	q.mu.Unlock()
-	select {
-	case q.more <- struct{}{}:
-	default:
-	}
+	return nil
 }
 
-func (q *queue) take() (list []Change, behind bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	list, q.list = q.list, nil
-	return list, q.behind
+// pass tells of a name as it is in the store.
+func (b *Book) pass(ctx context.Context, name ipns.Name) error {
+	defer b.watchers.begin(name)()
+	e, err := b.Store.Get(ctx, name)
+	if errors.Is(err, recordstore.ErrNotFound) {
+		e, err = recordstore.Entry{Name: name}, nil
+	}
+	if err == nil {
+		b.watchers.passed(e)
+	}
+	return err
 }
 
 // watchers are told of every change.
@@ -102,35 +106,40 @@ type watchers struct {
 	mu      sync.Mutex // guards all below
 	last    uint64
 	list    map[uint64]func(Change)
-	flights map[ipns.Name]*flight
+	names   map[ipns.Name]*told
+	pumping bool
 }
 
-// flight is a name whose entry is being changed, by one or by several at once.
-// Their changes are durable in one order and may come to be told in another.
-type flight struct {
+// told is a name whose entry is being changed, by one or by several at once, or was
+// changed here since the pump came by. The changes are durable in one order and may
+// come to be told in another.
+type told struct {
 	users   int
 	mark    recordstore.Mark // of what was told last
 	version uint64
+	ours    uint64 // version of the last swap by this Book
+	passed  uint64 // version that the pump has read last
 }
 
 // begin announces a change of the name; end must be called after it was told.
 func (w *watchers) begin(name ipns.Name) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.flights == nil {
-		w.flights = make(map[ipns.Name]*flight)
+	if w.names == nil {
+		w.names = make(map[ipns.Name]*told)
 	}
-	f := w.flights[name]
-	if f == nil {
-		f = &flight{}
-		w.flights[name] = f
+	t := w.names[name]
+	if t == nil {
+		t = &told{}
+		w.names[name] = t
 	}
-	f.users++
+	t.users++
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if f.users--; f.users == 0 {
-			delete(w.flights, name)
+		t.users--
+		if t.users == 0 && (t.ours <= t.passed || !w.pumping || len(w.names) > maxUnpassed) {
+			delete(w.names, name)
 		}
 	}
 }
@@ -151,15 +160,72 @@ func (w *watchers) add(f func(Change)) (stop func()) {
 	}
 }
 
-// tell passes on a change, unless a newer one of the name was told already.
-func (w *watchers) tell(c Change) {
+// pump says whether there is one from now on. Without it, nothing waits for it.
+func (w *watchers) pump(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	f := w.flights[c.Entry.Name]
-	if d := c.Entry.Mark.Compare(f.mark); d < 0 || d == 0 && c.Entry.Version < f.version {
+	w.pumping = on
+	if on {
 		return
 	}
-	f.mark, f.version = c.Entry.Mark, c.Entry.Version
+	for name, t := range w.names {
+		if t.users == 0 {
+			delete(w.names, name)
+		}
+	}
+}
+
+// swapped passes on what this Book has swapped, if it is a change: one with an
+// Outcome.
+func (w *watchers) swapped(c Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.names[c.Entry.Name]
+	if c.Entry.Version == 0 { // is forgotten, and will count from 1 again
+		*t = told{users: t.users}
+		return
+	}
+	t.ours = max(t.ours, c.Entry.Version)
+	if c.Outcome != 0 {
+		w.tell(t, c)
+	}
+}
+
+// seen passes on a mark.
+func (w *watchers) seen(c Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tell(w.names[c.Entry.Name], c)
+}
+
+// passed passes on what the pump has read, unless this Book has swapped it or it was
+// told already.
+func (w *watchers) passed(e recordstore.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.names[e.Name]
+	if e.Version == 0 {
+		t.passed = t.ours // there is nothing to wait for
+		return
+	}
+	t.passed = max(t.passed, e.Version)
+	newer := e.Version > t.ours && e.Version > t.version
+	if e.Version < t.ours { // was read before that, or forgotten elsewhere since, and has come again
+		t.passed = t.ours
+		newer = e.Mark.Compare(t.mark) > 0
+	}
+	if newer {
+		w.tell(t, Change{Outcome: New, Entry: e})
+	}
+}
+
+// tell passes on a change, unless a newer one of the name was told already. Call with
+// mu held.
+func (w *watchers) tell(t *told, c Change) {
+	if d := c.Entry.Mark.Compare(t.mark); d < 0 || d == 0 && c.Entry.Version < t.version {
+		return
+	}
+	t.mark, t.version = c.Entry.Mark, c.Entry.Version
 	for _, tell := range w.list {
 		tell(c)
 	}

@@ -85,7 +85,7 @@ func TestHeard(t *testing.T) {
 		t.Errorf("own name: sequence %d, want 7", e)
 	}
 	var held []ipns.Name
-	for e, err := range n.Book.Store.Scan(t.Context(), recordstore.Region{}) {
+	for e, err := range n.Book.Scan(t.Context(), recordstore.Region{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func TestMarksAfterRestart(t *testing.T) {
 	if _, err := s.Book.Take(t.Context(), k.Record(t, 5, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), names.Entrance{Origin: recordstore.Seen}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Book.Flush(t.Context()); err != nil {
+	if err := s.Book.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	again := &names.Book{Store: s.store, Now: s.Now}

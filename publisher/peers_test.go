@@ -91,7 +91,7 @@ func TestR5RestoredFromBackup(t *testing.T) {
 
 		restored := recordstore.NewMemory()
 		backup.Version = 0
-		if _, err := restored.Swap(t.Context(), backup); err != nil {
+		if _, err := restored.Swap(t.Context(), backup, recordstore.Lease{}); err != nil {
 			t.Fatal(err)
 		}
 		p := &publisher.Publisher{Book: &names.Book{Store: restored, Now: s.Now}, Router: s.net, Now: s.Now}

@@ -61,7 +61,7 @@ func (p *Publisher) Stats() Stats {
 // between storing and announcing, or its bookkeeping is lost.
 func (p *Publisher) resume(ctx context.Context) error {
 	asks := 0
-	for e, err := range p.Book.Store.Scan(ctx, recordstore.Region{}) {
+	for e, err := range p.Book.Scan(ctx, recordstore.Region{}) {
 		if err != nil {
 			return err
 		}

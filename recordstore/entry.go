@@ -13,6 +13,7 @@ const (
 	MaxRivals     = 4        // records beside Entry.Record under the same sequence
 	MaxStaged     = 64       // records signed in advance
 	MaxReceipt    = 64 << 10 // bytes of a receipt
+	KeptChanges   = 1        // of its swaps, for those who read Changes
 )
 
 // Origin says why the node keeps a name. Higher ones promise more.
@@ -93,10 +94,11 @@ type Entry struct {
 	// Next is the lowest sequence that was never given to a signer.
 	Next   uint64
 	Origin Origin
-	// Tenant is who asked to have the name kept; empty: the operator.
+	// Tenant is who asked to have the name kept; empty: the operator. Hosting for
+	// others will count and bill by it.
 	Tenant string
 	// Staged records are signed in advance, to take over when Record nears its
-	// end; in the order of Compare.
+	// end; in the order of Compare. Signing offline will fill them.
 	Staged []*ipns.Record
 	// Known is the generation of the store in which nothing newer than Mark was
 	// known to exist, because the key was made here or a complete search said so.
@@ -144,10 +146,10 @@ type Past struct {
 	At     time.Time // when it was entered
 }
 
-// Change is one swap of an entry.
+// Change is the last swap of an entry.
 type Change struct {
-	Position uint64 // to go on from, by Changes
-	Entry    Entry
+	Position Position // to go on from
+	Entry    Entry    // as it is; the zero Entry in a Change that is the position alone
 }
 
 // SeenMark is the mark of a name that was merely looked up.

@@ -2,7 +2,6 @@ package recordstore
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -16,14 +15,13 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// Op names a method of Store, for [Memory.Misbehave].
+// Op names a method, for [Memory.Misbehave].
 type Op string
 
 // The operations that Memory can be told to fail at.
 const (
 	OpGet       Op = "get"
 	OpSwap      Op = "swap"
-	OpDrop      Op = "drop"
 	OpScan      Op = "scan"
 	OpUpkeep    Op = "upkeep"
 	OpSetUpkeep Op = "set upkeep"
@@ -33,8 +31,8 @@ const (
 	OpSync      Op = "sync"
 )
 
-// Memory is a Store that forgets everything when the process ends: for tests
-// and for nodes that keep nothing. It misbehaves when told so.
+// Memory is a Store, with its Notes and Marks, that forgets everything when the
+// process ends: for tests and for nodes that keep nothing. It misbehaves when told so.
 type Memory struct {
 	// Misbehave, unless nil, is asked before each operation. The operation
 	// returns the error, if any; apply says whether it takes effect all the
@@ -42,13 +40,12 @@ type Memory struct {
 	// before the store is used.
 	Misbehave func(op Op, name ipns.Name) (apply bool, err error)
 
-	feed Feed
-
-	mu     sync.RWMutex // guards all below
-	gen    Generation
-	names  map[ipns.Name]*known
-	sorted []ipns.Name // keys of names in Kad order; nil: to be sorted again
-	closed bool
+	mu      sync.RWMutex // guards all below
+	gen     Generation
+	names   map[ipns.Name]*known
+	sorted  []ipns.Name // keys of names in Kad order; nil: to be sorted again
+	changes changes
+	closed  bool
 }
 
 // known is everything about one name.
@@ -57,9 +54,14 @@ type known struct {
 	upkeep  Upkeep
 	seen    SeenMark
 	history map[PastKey]Past
+	changed uint64 // number of the position of the last swap
 }
 
-var _ Store = (*Memory)(nil)
+var (
+	_ Store = (*Memory)(nil)
+	_ Notes = (*Memory)(nil)
+	_ Marks = (*Memory)(nil)
+)
 
 // NewMemory returns an empty store of a generation of its own.
 func NewMemory() *Memory {
@@ -73,6 +75,7 @@ func (m *Memory) Renew() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rand.Read(m.gen[:])
+	m.changes.wake()
 }
 
 // do runs f under the write lock, unless told to misbehave.
@@ -125,8 +128,11 @@ func (m *Memory) Get(ctx context.Context, name ipns.Name) (e Entry, err error) {
 }
 
 // Swap implements Store.
-func (m *Memory) Swap(ctx context.Context, e Entry) (stored Entry, err error) {
+func (m *Memory) Swap(ctx context.Context, e Entry, lease Lease) (stored Entry, err error) {
 	err = m.do(ctx, OpSwap, e.Name, func() error {
+		if lease != (Lease{}) {
+			return fmt.Errorf("swap %s: %w: this store gives none", e.Name, ErrLease)
+		}
 		k := m.names[e.Name]
 		if k == nil {
 			k = &known{}
@@ -134,35 +140,24 @@ func (m *Memory) Swap(ctx context.Context, e Entry) (stored Entry, err error) {
 		if stored, err = Settle(k.entry, e); err != nil {
 			return err
 		}
+		if stored.Version == 0 {
+			*k = known{upkeep: Upkeep{Name: e.Name}, seen: k.seen}
+			if k.seen.Mark.IsZero() {
+				delete(m.names, e.Name)
+				m.sorted = nil
+			}
+			return nil
+		}
 		k = m.of(e.Name)
 		k.entry = stored
 		k.remember(stored)
-		m.feed.Tell(stored)
+		k.changed = m.changes.add(e.Name, m.names)
 		return nil
 	})
 	if err != nil {
 		return Entry{}, err
 	}
 	return stored, nil
-}
-
-// Drop implements Store.
-func (m *Memory) Drop(ctx context.Context, e Entry, until time.Time) error {
-	return m.do(ctx, OpDrop, e.Name, func() error {
-		k := m.names[e.Name]
-		if k == nil {
-			k = &known{}
-		}
-		mark, err := SettleDrop(k.entry, e, until)
-		if err != nil {
-			return err
-		}
-		if k.seen.Mark.Compare(mark.Mark) > 0 {
-			mark = k.seen
-		}
-		m.names[e.Name] = &known{upkeep: Upkeep{Name: e.Name}, seen: mark}
-		return nil
-	})
 }
 
 // remember adds the entry's records to the history and keeps its bounds.
@@ -279,7 +274,7 @@ func (m *Memory) one(ctx context.Context, name ipns.Name) (w Work, found bool, e
 	return Work{Entry: k.entry, Upkeep: k.upkeep}, true, nil
 }
 
-// Upkeep implements Store.
+// Upkeep implements Notes.
 func (m *Memory) Upkeep(ctx context.Context, name ipns.Name) (u Upkeep, err error) {
 	u.Name = name
 	err = m.do(ctx, OpUpkeep, name, func() error {
@@ -291,7 +286,7 @@ func (m *Memory) Upkeep(ctx context.Context, name ipns.Name) (u Upkeep, err erro
 	return u, err
 }
 
-// SetUpkeep implements Store.
+// SetUpkeep implements Notes.
 func (m *Memory) SetUpkeep(ctx context.Context, notes ...Upkeep) error {
 	for _, u := range notes {
 		receipt, err := EncodeReceipt(u.Receipt)
@@ -339,80 +334,7 @@ func NewestFirst(list []Past) {
 	slices.SortFunc(list, func(a, b Past) int { return ipns.Compare(b.Record, a.Record) })
 }
 
-// Changes implements Store.
-func (m *Memory) Changes(ctx context.Context, since uint64) iter.Seq2[Change, error] {
-	return m.feed.Since(ctx, since)
-}
-
-// Seen implements Store.
-func (m *Memory) Seen(ctx context.Context, name ipns.Name) (s SeenMark, err error) {
-	err = m.do(ctx, OpSeen, name, func() error {
-		k := m.names[name]
-		if k == nil || k.seen.Mark.IsZero() {
-			return ErrNotFound
-		}
-		s = k.seen
-		return nil
-	})
-	return s, err
-}
-
-// SetSeen implements Store.
-func (m *Memory) SetSeen(ctx context.Context, marks ...SeenMark) error {
-	for _, s := range marks {
-		err := m.do(ctx, OpSetSeen, s.Name, func() error {
-			k := m.of(s.Name)
-			if k.seen.Mark.Compare(s.Mark) <= 0 {
-				k.seen = s
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// PruneSeen implements Store.
-func (m *Memory) PruneSeen(ctx context.Context, before time.Time, limit int) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var marked []*known
-	for _, k := range m.names {
-		if k.seen.Mark.IsZero() {
-			continue
-		}
-		if k.seen.Until.Before(before) {
-			m.forgetSeen(k)
-			continue
-		}
-		marked = append(marked, k)
-	}
-	if len(marked) <= limit {
-		return len(marked), ctx.Err()
-	}
-	slices.SortFunc(marked, func(a, b *known) int {
-		return cmp.Or(b.seen.Until.Compare(a.seen.Until), bytes.Compare(a.seen.Name.Binary(), b.seen.Name.Binary()))
-	})
-	for _, k := range marked[limit:] {
-		m.forgetSeen(k)
-	}
-	return limit, ctx.Err()
-}
-
-// forgetSeen drops the mark, and the name with it if nothing else is known.
-// Call with mu held.
-func (m *Memory) forgetSeen(k *known) {
-	name := k.seen.Name
-	k.seen = SeenMark{}
-	if k.entry.Version == 0 {
-		delete(m.names, name)
-		m.sorted = nil
-	}
-}
-
-// Sync implements Store.
+// Sync implements Notes and Marks.
 func (m *Memory) Sync(ctx context.Context) error {
 	return m.do(ctx, OpSync, ipns.Name{}, func() error { return nil })
 }
@@ -427,8 +349,8 @@ func (m *Memory) Generation(ctx context.Context) (Generation, error) {
 // Close implements Store.
 func (m *Memory) Close() error {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.closed = true
-	m.mu.Unlock()
-	m.feed.Close()
+	m.changes.wake()
 	return nil
 }

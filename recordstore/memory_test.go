@@ -8,5 +8,5 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	recordstoretest.Run(t, func(*testing.T) recordstore.Store { return recordstore.NewMemory() })
+	recordstoretest.Run(t, func(*testing.T) recordstoretest.Store { return recordstore.NewMemory() })
 }

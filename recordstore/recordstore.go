@@ -2,12 +2,12 @@
 // names, kept so that a crash, a full disk or a restart never loses a record
 // that was acknowledged and never brings an older one back.
 //
-// A [Store] keeps three kinds of knowledge apart. An [Entry] is the truth about
-// a name and changes only by compare-and-swap, durable when the call returns.
-// [Upkeep] is bookkeeping about it (when was it put, who holds it) and [SeenMark]
-// the mark of a name that was merely looked at: both are written in batches,
-// the last write wins, and a crash may lose some. Bookkeeping never makes a
-// publisher's swap fail and never costs an fsync.
+// Three kinds of knowledge are kept apart. A [Store] has the truth about names: an
+// [Entry] changes only by compare-and-swap, durable when the call returns. [Notes]
+// have bookkeeping about it (when was it put, who holds it), and [Marks] those names
+// that were merely looked at. Both are written in batches, and a crash may lose the
+// last of them: bookkeeping never makes a publisher's swap fail and never costs an
+// fsync. [Rows] are for what is no name: the tables of those who build on the store.
 //
 // Invariants:
 //   - A Mark never goes back, also when its record has expired or is deleted.
@@ -50,14 +50,17 @@ var (
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("record store is closed")
 
-	// ErrGap ends Changes when the store no longer has all changes since the
-	// asked position: read everything again.
-	ErrGap = errors.New("older changes are no longer kept")
+	// ErrGap says that the changes since a position are not known: it is one of
+	// another life of the store. Begin anew, and read everything again.
+	ErrGap = errors.New("changes since that position are not known")
+
+	// ErrLease says that a lease is over, or not one of this store.
+	ErrLease = errors.New("lease is not valid")
 )
 
-// Store keeps entries, their history and their bookkeeping. Implementations are
-// safe for concurrent use, also by several processes if they say so; package
-// recordstoretest holds the test that each of them passes.
+// Store keeps entries and their history. Implementations are safe for concurrent
+// use, also by several processes if they say so; package recordstoretest holds the
+// test that each of them passes. Most are [Notes] and [Marks] as well.
 //
 // Iterators read while the caller iterates, see each name at most once, and
 // yield an error last, with a zero value. What is written during an iteration
@@ -72,20 +75,20 @@ type Store interface {
 	// entry as it is now stored, with its new version. If the versions differ,
 	// it returns ErrConflict and changes nothing. The entry, its mark and its
 	// history change together, and are durable when Swap returns without an
-	// error. After ErrConflict and ErrFull the entry is the old one; after ErrDoubt
-	// and any other error it is the old one or the new one, never a mixture.
+	// error. After ErrConflict, ErrLease and ErrFull the entry is the old one; after
+	// ErrDoubt and any other error it is the old one or the new one, never a mixture.
 	//
 	// Swap raises the new entry's Mark to the stored one and its Next to the
 	// stored one, should they be lower. Writers of different names do not wait
 	// for each other.
-	Swap(ctx context.Context, e Entry) (Entry, error)
-
-	// Drop forgets a name that is not Own, if the stored entry still has the version
-	// that e.Version names: its entry, history and upkeep go, and its mark becomes
-	// that of a merely seen name, to be kept until the given time. If the versions
-	// differ, it returns ErrConflict and changes nothing. It is not durable: a crash
-	// may bring the name back.
-	Drop(ctx context.Context, e Entry, until time.Time) error
+	//
+	// An entry of Origin Seen is none: the stored one, its history and its upkeep go,
+	// and what is returned has the Version 0. The caller notes its mark in the Marks
+	// before. A name that is Own is never forgotten.
+	//
+	// Unless the lease is the zero Lease, it must be one of the store that is not over
+	// and whose region holds the name; else the error is ErrLease.
+	Swap(ctx context.Context, e Entry, lease Lease) (Entry, error)
 
 	// Scan yields the entries of a region in the order of their Kademlia ids.
 	Scan(ctx context.Context, region Region) iter.Seq2[Entry, error]
@@ -95,39 +98,23 @@ type Store interface {
 	// Kademlia ids.
 	Due(ctx context.Context, region Region, before time.Time) iter.Seq2[Work, error]
 
-	// Upkeep returns what was last noted about a name; a zero Upkeep with the
-	// name if nothing was.
-	Upkeep(ctx context.Context, name ipns.Name) (Upkeep, error)
-
-	// SetUpkeep notes bookkeeping. The last write wins. It is not durable: a
-	// crash may lose the last of it, never older than what an earlier Swap or
-	// Sync made durable.
-	SetUpkeep(ctx context.Context, notes ...Upkeep) error
-
 	// History yields the kept versions of a name, newest first, beginning with
 	// the record of the entry. Every value of an own name is kept (a renewal
 	// replaces its predecessor), the last [HostedHistory] of a hosted one.
 	History(ctx context.Context, name ipns.Name) iter.Seq2[Past, error]
 
-	// Changes yields entries as they change, after they are durable, beginning
-	// after the position since; 0 stands for now. It waits for more until ctx
-	// ends. If changes after since are not kept any more, it ends with ErrGap.
-	Changes(ctx context.Context, since uint64) iter.Seq2[Change, error]
-
-	// Seen returns the mark of a name that was merely seen, or ErrNotFound.
-	Seen(ctx context.Context, name ipns.Name) (SeenMark, error)
-
-	// SetSeen notes marks of names that were merely seen; a lower mark never
-	// replaces a higher one. They are durable after the next Sync or Swap.
-	SetSeen(ctx context.Context, marks ...SeenMark) error
-
-	// PruneSeen forgets the marks that were to be kept until before the given
-	// time, and beyond limit those with the earliest such time. It returns how
-	// many are left.
-	PruneSeen(ctx context.Context, before time.Time, limit int) (int, error)
-
-	// Sync makes everything written before durable.
-	Sync(ctx context.Context) error
+	// Changes yields names that were swapped after a position, each with its entry
+	// as it is, in the order of their last swaps, after these are durable. It then
+	// waits for more until ctx ends. Of each name, the last [KeptChanges] are kept,
+	// for as long as it has an entry: who goes on from any position of this life of
+	// the store, also after a crash, misses no name, and may miss versions between.
+	// Forgetting a name is no change.
+	//
+	// The empty position stands for now. The first Change is then the position
+	// alone, without an entry: all that is swapped from then on comes after it.
+	//
+	// A position of another life ends it with ErrGap.
+	Changes(ctx context.Context, since Position) iter.Seq2[Change, error]
 
 	// Generation identifies this life of the store. It changes when the store
 	// was restored from a copy: what was published between the copy and the
@@ -137,4 +124,38 @@ type Store interface {
 	// Close ends the use of the store. Iterations that are going on end with
 	// ErrClosed.
 	Close() error
+}
+
+// Notes is bookkeeping about the names of a Store: what may be lost. The last write
+// wins.
+type Notes interface {
+	// Upkeep returns what was last noted about a name; a zero Upkeep with the
+	// name if nothing was.
+	Upkeep(ctx context.Context, name ipns.Name) (Upkeep, error)
+
+	// SetUpkeep notes bookkeeping. It is not durable: a crash may lose the last of
+	// it, never older than what an earlier Swap or Sync made durable.
+	SetUpkeep(ctx context.Context, notes ...Upkeep) error
+
+	// Sync makes all that was noted before durable.
+	Sync(ctx context.Context) error
+}
+
+// Marks are those of names that were merely seen, so that what was shown is not
+// taken back. A lower mark never replaces a higher one.
+type Marks interface {
+	// Seen returns the mark of a name that was merely seen, or ErrNotFound.
+	Seen(ctx context.Context, name ipns.Name) (SeenMark, error)
+
+	// SetSeen notes marks. They are durable after the next Sync, or the next Swap of
+	// the Store that is written to the same disk.
+	SetSeen(ctx context.Context, marks ...SeenMark) error
+
+	// PruneSeen forgets the marks that were to be kept until before the given
+	// time, and beyond limit those with the earliest such time. It returns how
+	// many are left.
+	PruneSeen(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Sync makes all that was noted before durable.
+	Sync(ctx context.Context) error
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/goipns/ipns"
 )
@@ -12,13 +11,21 @@ import (
 // Settle returns next as a Swap that found old stores it: the mark and Next
 // never go back, the version is one more. ErrConflict says that next was not
 // made from old. Implementations of Store call it between reading and writing;
-// old is the zero Entry if there is none.
+// old is the zero Entry if there is none. If it returns a Version of 0, the name is
+// to be forgotten.
 func Settle(old, next Entry) (Entry, error) {
-	if next.Version != old.Version {
+	forget := next.Origin == Seen
+	if next.Version != old.Version || forget && old.Version == 0 {
 		return Entry{}, fmt.Errorf("swap %s: stored version is %d, not %d: %w", next.Name, old.Version, next.Version, ErrConflict)
 	}
 	if err := check(next); err != nil {
 		return Entry{}, fmt.Errorf("swap %s: %w", next.Name, err)
+	}
+	if forget {
+		if old.Origin == Own {
+			return Entry{}, fmt.Errorf("forget %s: its key is, or was, here", next.Name)
+		}
+		return Entry{Name: old.Name, Mark: old.Mark, Origin: Seen}, nil
 	}
 	if old.Mark.Compare(next.Mark) > 0 {
 		next.Mark = old.Mark
@@ -30,17 +37,6 @@ func Settle(old, next Entry) (Entry, error) {
 	next.Version++
 	next.Damaged = false
 	return next, nil
-}
-
-// SettleDrop returns the mark that a Drop of e which found old leaves behind.
-func SettleDrop(old, e Entry, until time.Time) (SeenMark, error) {
-	switch {
-	case old.Version != e.Version || old.Version == 0:
-		return SeenMark{}, fmt.Errorf("drop %s: stored version is %d, not %d: %w", e.Name, old.Version, e.Version, ErrConflict)
-	case old.Origin == Own:
-		return SeenMark{}, fmt.Errorf("drop %s: its key is, or was, here", e.Name)
-	}
-	return SeenMark{Name: e.Name, Mark: old.Mark, Until: until}, nil
 }
 
 // check refuses an entry that contradicts itself: it comes from a bug of the

@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
@@ -129,14 +133,14 @@ func (r *Republisher) scan(ctx context.Context) error {
 // lookAt reads a sector.
 func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 	v := view{at: r.now()}
-	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
+	for w, err := range r.Book.Due(ctx, regionOf(sector), forever) {
 		if err != nil {
 			return view{}, err
 		}
 		if w.Entry.Origin < recordstore.Hosted {
 			continue
 		}
-		if w.Entry.Origin == recordstore.Hosted && w.Entry.Record.Expired(v.at) && len(v.ended) < maxEnded {
+		if hasEnded(w.Entry, v.at) && len(v.ended) < maxEnded {
 			v.ended = append(v.ended, w.Entry.Name)
 		}
 		l, at := r.due(w, sector, v.at)
@@ -198,21 +202,37 @@ func (r *Republisher) makePlan() plan {
 	return p
 }
 
-// endHosted forgets names of others whose record has ended. What fails is met again by
-// the next scan.
+// hasEnded reports whether an entry is that of a name of somebody else whose record has
+// ended: whoever wants it kept brings a newer one.
+func hasEnded(e recordstore.Entry, now time.Time) bool {
+	return e.Origin == recordstore.Hosted && len(e.Staged) == 0 && e.Record != nil && e.Record.Expired(now)
+}
+
+// endHosted forgets names of others whose record has ended, some at once, so that they
+// share their writes to disk. What fails is met again by the next scan.
 func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
+	var g errgroup.Group
+	g.SetLimit(forgetAtOnce)
+	var failed atomic.Bool
 	for _, name := range ended {
-		e, err := r.Book.Get(ctx, name)
-		if err == nil {
-			_, err = r.Book.End(ctx, e)
+		if failed.Load() {
+			break
 		}
-		r.touch(name)
-		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-			if ctx.Err() == nil {
-				r.log().Warn("a name that has ended could not be dropped", "name", name.String(), "error", err)
+		g.Go(func() error {
+			e, err := r.Book.Get(ctx, name)
+			if err == nil && hasEnded(e, r.now()) {
+				err = r.Book.Forget(ctx, e)
 			}
-			return
-		}
+			r.touch(name)
+			if err == nil || errors.Is(err, recordstore.ErrNotFound) || errors.Is(err, recordstore.ErrConflict) {
+				return nil
+			}
+			failed.Store(true)
+			return fmt.Errorf("a name that has ended could not be forgotten: %w", err)
+		})
+	}
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		r.log().Warn("republisher", "error", err)
 	}
 }
 

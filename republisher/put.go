@@ -186,7 +186,7 @@ func (r *Republisher) ready(ctx context.Context, w recordstore.Work, sector int)
 // putSector puts the names of a sector over which the hand is.
 func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) error {
 	var list []recordstore.Work
-	for w, err := range r.Book.Store.Due(ctx, regionOf(sector), forever) {
+	for w, err := range r.Book.Due(ctx, regionOf(sector), forever) {
 		if err != nil {
 			return err
 		}
@@ -238,7 +238,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		r.views[j.sector].dirty = true
 	}
 	r.mu.Unlock()
-	return r.Book.Store.Sync(ctx)
+	return r.Book.Sync(ctx)
 }
 
 // newer takes a newer record that the network has. Its next put is of that one.

@@ -55,29 +55,30 @@ const (
 	DefaultConcurrency  = 32
 	AtRiskHolders       = 10 // holders below which a name is at risk
 
-	scanEvery  = time.Minute      // and
-	scanShare  = 50               // at most one part in so many of the time
-	rescan     = time.Hour        // also a sector in which nothing seems to happen
-	firstScan  = 5 * time.Second  // after the network was joined
-	unjoined   = time.Minute      // after the start, if it was not
-	soonScan   = time.Second      // after names were signed, or answers came
-	grace      = 3 * time.Minute  // in which a new record is left to its publisher
-	lateAfter  = 5 * time.Minute  // that a name may wait before it counts as late
-	failedWait = 5 * time.Minute  // after nobody took anything
-	firstRetry = 5 * time.Minute  // of a name that too few took
-	lastRetry  = time.Hour        // when there are many of them
-	retryEvery = time.Second / 3  // between two retries, in the mean
-	putLimit   = 2 * time.Minute  // for one name
-	sweepLimit = 30 * time.Minute // for one batch
-	looseBatch = 1024             // names of several sectors that are put one by one
-	sweepBatch = 16_384           // names of one sector that are put together: some 60 MiB
-	fewNames   = 16               // below which they are put one by one
-	spread     = 2 * time.Minute  // over which routine names are put, at most
-	copies     = 20               // of each name that are put, for its share of the load
-	maxUrgent  = 4096             // names out of turn in one plan; the others wait for the next
-	maxEnded   = 1024             // names of one sector that are dropped after one scan
-	maxShort   = 65_536           // names that too few took: so many are counted
-	allFailing = 64               // names in a row for which nobody answered: the network is away
+	scanEvery    = time.Minute      // and
+	scanShare    = 50               // at most one part in so many of the time
+	rescan       = time.Hour        // also a sector in which nothing seems to happen
+	firstScan    = 5 * time.Second  // after the network was joined
+	unjoined     = time.Minute      // after the start, if it was not
+	soonScan     = time.Second      // after names were signed, or answers came
+	grace        = 3 * time.Minute  // in which a new record is left to its publisher
+	lateAfter    = 5 * time.Minute  // that a name may wait before it counts as late
+	failedWait   = 5 * time.Minute  // after nobody took anything
+	firstRetry   = 5 * time.Minute  // of a name that too few took
+	lastRetry    = time.Hour        // when there are many of them
+	retryEvery   = time.Second / 3  // between two retries, in the mean
+	putLimit     = 2 * time.Minute  // for one name
+	sweepLimit   = 30 * time.Minute // for one batch
+	looseBatch   = 1024             // names of several sectors that are put one by one
+	sweepBatch   = 16_384           // names of one sector that are put together: some 60 MiB
+	fewNames     = 16               // below which they are put one by one
+	spread       = 2 * time.Minute  // over which routine names are put, at most
+	copies       = 20               // of each name that are put, for its share of the load
+	maxUrgent    = 4096             // names out of turn in one plan; the others wait for the next
+	maxEnded     = 1024             // names of one sector that are forgotten after one scan
+	forgetAtOnce = 64               // of them, how many share their writes to disk
+	maxShort     = 65_536           // names that too few took: so many are counted
+	allFailing   = 64               // names in a row for which nobody answered: the network is away
 )
 
 // Republisher keeps names alive. Set its fields before Run; all other methods

@@ -50,7 +50,7 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) restart() {
 	if f.Resolver != nil {
 		f.Resolver.Close()
-		if err := f.Book.Flush(f.t.Context()); err != nil {
+		if err := f.Book.Sync(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 // for how long it was read. Its database is opened where it is used, in the
 // bubble: real reads and writes take no virtual time there.
 type store struct {
-	recordstore.Store
+	*pebble.Store
 	db   *cockroach.DB
 	dir  string
 	read time.Duration // in Due and Get, of real time
@@ -68,7 +68,7 @@ func (s *store) fill(ctx context.Context, names []*contender.Name) error {
 					Name: rec.Name(), Record: rec, Mark: recordstore.MarkOf(rec), Next: rec.Sequence() + 1,
 					Origin: recordstore.Own, Changed: last,
 				}
-				if _, err := s.Swap(ctx, e); err != nil {
+				if _, err := s.Swap(ctx, e, recordstore.Lease{}); err != nil {
 					return err
 				}
 				notes = append(notes, recordstore.Upkeep{Name: e.Name, Due: now.Add(-time.Second), LastPut: last, Announced: rec.Hash()})

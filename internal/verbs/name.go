@@ -173,7 +173,7 @@ func (n *verbs) nameLog(ctx context.Context, req api.LogRequest) (api.Log, error
 		return api.Log{}, err
 	}
 	log := api.Log{Name: e.Name.String()}
-	for past, err := range n.Book.Store.History(ctx, e.Name) {
+	for past, err := range n.Book.History(ctx, e.Name) {
 		if err != nil {
 			return api.Log{}, err
 		}
@@ -230,7 +230,7 @@ func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value s
 	if seqErr != nil && pathErr != nil {
 		return "", 0, fmt.Errorf("%q is neither a sequence nor a CID; 'ipns name log %s' lists them", req.To, req.Name)
 	}
-	for past, err := range n.Book.Store.History(ctx, e.Name) {
+	for past, err := range n.Book.History(ctx, e.Name) {
 		if err != nil {
 			return "", 0, err
 		}
@@ -263,7 +263,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 		return api.Statuses{One: &s}, err
 	}
 	out := api.Statuses{Names: []api.Status{}}
-	for e, err := range n.Book.Store.Scan(ctx, recordstore.Region{}) {
+	for e, err := range n.Book.Scan(ctx, recordstore.Region{}) {
 		if err != nil {
 			return api.Statuses{}, err
 		}

@@ -308,7 +308,7 @@ func (c *damageCounts) mend(t *testing.T, s *ours.Store, file string, l *ledger,
 		}
 		next := k.Entry(t, e.Mark.Sequence+1, recordstoretest.Value(99), recordstore.Own)
 		next.Version = e.Version
-		if _, err := s.Swap(ctx, next); err != nil {
+		if _, err := s.Swap(ctx, next, recordstore.Lease{}); err != nil {
 			t.Errorf("%s: name %d is not written after mending: %v", file, i, err)
 		}
 	}

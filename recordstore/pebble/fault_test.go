@@ -46,7 +46,7 @@ func (l *ledger) swap(t testing.TB, s recordstore.Store, i int) error {
 	before, doubtful := l.doubt[i]
 	l.doubt[i] = next
 	l.say("doubt", i, last+1)
-	stored, err := s.Swap(context.Background(), next)
+	stored, err := s.Swap(context.Background(), next, recordstore.Lease{})
 	if err == nil {
 		l.acked[i] = stored
 		l.say("ack", i, stored.Version)

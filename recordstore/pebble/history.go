@@ -139,8 +139,3 @@ func (s *Store) readBack(ctx context.Context, from, to []byte) (list []pair, nex
 
 // backChunk is how many versions are read at once: mostly the last few are asked.
 const backChunk = 32
-
-// Changes implements recordstore.Store.
-func (s *Store) Changes(ctx context.Context, since uint64) iter.Seq2[recordstore.Change, error] {
-	return s.feed.Since(ctx, since)
-}

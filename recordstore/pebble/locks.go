@@ -4,34 +4,33 @@ import (
 	"context"
 	"sync"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
 )
 
-// nameLocks serializes the swaps of each name, and remembers for readers what
-// was stored before a swap that is not durable yet.
-type nameLocks struct {
+// locks serializes the swaps of each key, and remembers for readers what was stored
+// before a swap that is not durable yet.
+type locks[K comparable, V any] struct {
 	mu   sync.Mutex // guards all below, is never held while waiting
-	held map[ipns.Name]*nameLock
+	held map[K]*lock[V]
 }
 
-type nameLock struct {
+type lock[V any] struct {
 	turn    chan struct{} // has an element while somebody holds the lock
 	users   int           // who hold it or wait for it
 	pending bool          // a swap is visible to Pebble's readers and may not be durable
-	old     recordstore.Entry
+	old     V
 }
 
 // lock waits for its turn until ctx ends or the disk is full.
-func (n *nameLocks) lock(ctx context.Context, name ipns.Name, full <-chan struct{}) (*nameLock, error) {
+func (n *locks[K, V]) lock(ctx context.Context, key K, full <-chan struct{}) (*lock[V], error) {
 	n.mu.Lock()
-	l := n.held[name]
+	l := n.held[key]
 	if l == nil {
-		l = &nameLock{turn: make(chan struct{}, 1)}
+		l = &lock[V]{turn: make(chan struct{}, 1)}
 		if n.held == nil {
-			n.held = make(map[ipns.Name]*nameLock)
+			n.held = make(map[K]*lock[V])
 		}
-		n.held[name] = l
+		n.held[key] = l
 	}
 	l.users++
 	n.mu.Unlock()
@@ -39,48 +38,49 @@ func (n *nameLocks) lock(ctx context.Context, name ipns.Name, full <-chan struct
 	case l.turn <- struct{}{}:
 		return l, nil
 	case <-ctx.Done():
-		n.leave(name, l)
+		n.leave(key, l)
 		return nil, ctx.Err()
 	case <-full:
-		n.leave(name, l)
+		n.leave(key, l)
 		return nil, recordstore.ErrFull
 	}
 }
 
-func (n *nameLocks) unlock(name ipns.Name, l *nameLock) {
+func (n *locks[K, V]) unlock(key K, l *lock[V]) {
 	<-l.turn
-	n.leave(name, l)
+	n.leave(key, l)
 }
 
-func (n *nameLocks) leave(name ipns.Name, l *nameLock) {
+func (n *locks[K, V]) leave(key K, l *lock[V]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// A lock whose swap ended in doubt stays: readers go on getting what was
 	// durable before it.
 	if l.users--; l.users == 0 && !l.pending {
-		delete(n.held, name)
+		delete(n.held, key)
 	}
 }
 
 // hold has readers get old until release.
-func (n *nameLocks) hold(l *nameLock, old recordstore.Entry) {
+func (n *locks[K, V]) hold(l *lock[V], old V) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l.pending, l.old = true, old
 }
 
-func (n *nameLocks) release(l *nameLock) {
+func (n *locks[K, V]) release(l *lock[V]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	l.pending, l.old = false, recordstore.Entry{}
+	var none V
+	l.pending, l.old = false, none
 }
 
-// before returns what readers get instead of the entry that Pebble shows.
-func (n *nameLocks) before(name ipns.Name) (recordstore.Entry, bool) {
+// before returns what readers get instead of the value that Pebble shows.
+func (n *locks[K, V]) before(key K) (old V, pending bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if l := n.held[name]; l != nil && l.pending {
+	if l := n.held[key]; l != nil && l.pending {
 		return l.old, true
 	}
-	return recordstore.Entry{}, false
+	return old, false
 }

@@ -146,7 +146,11 @@ func (s *Store) notedIn(ctx context.Context, from, to []byte) (list []ipns.Name,
 // known, from their bookkeeping or from names.
 func (s *Store) Mend(ctx context.Context, d Damage, names []ipns.Name) (err error) {
 	kind := d.Key[len(s.prefix)]
+	if kind == kindChange {
+		err = s.forgetChanges()
+	}
 	switch {
+	case err != nil:
 	case d.To != nil && kind == kindEntry:
 		var noted []ipns.Name
 		if noted, err = s.notedIn(ctx, d.Key, d.To); err == nil {
@@ -173,7 +177,7 @@ func (s *Store) Restore(ctx context.Context, name ipns.Name) error {
 		return err
 	}
 	e.Origin = recordstore.Own
-	if _, err = s.Swap(ctx, e); errors.Is(err, recordstore.ErrConflict) {
+	if _, err = s.Swap(ctx, e, recordstore.Lease{}); errors.Is(err, recordstore.ErrConflict) {
 		return nil // somebody else has mended it
 	}
 	return err

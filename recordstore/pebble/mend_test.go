@@ -72,10 +72,10 @@ func TestDamagedEntryIsRebuiltFromItsHistory(t *testing.T) {
 		}
 		// A swap is what mends it, and no other writer's is taken.
 		e, _ := s.Get(ctx, name)
-		if _, err := s.Swap(ctx, was); !errors.Is(err, recordstore.ErrConflict) {
+		if _, err := s.Swap(ctx, was, recordstore.Lease{}); !errors.Is(err, recordstore.ErrConflict) {
 			t.Errorf("swap from what was: %v", err)
 		}
-		if e, err = s.Swap(ctx, e); err != nil {
+		if e, err = s.Swap(ctx, e, recordstore.Lease{}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.Get(ctx, name)
@@ -114,7 +114,7 @@ func TestNothingOlderIsTakenForADamagedRecord(t *testing.T) {
 	if err != nil || !e.Damaged || e.Record != nil {
 		t.Errorf("rebuilt as %+v, %v", e, err)
 	}
-	if e, err = s.Swap(ctx, e); err != nil || e.Damaged {
+	if e, err = s.Swap(ctx, e, recordstore.Lease{}); err != nil || e.Damaged {
 		t.Errorf("mending: %+v, %v", e, err)
 	}
 }

@@ -8,7 +8,11 @@
 //	h id sequence value  one version of its history
 //	u id                 upkeep
 //	s id                 the mark of a merely seen name
+//	c number             a change: the name that was swapped
+//	p id                 the number of its last change
+//	r table 0 key        a row
 //	g                    the generation of the store
+//	n                    how often it was started, and which changes are lost
 //	o                    nothing: is written to learn how far the log has come
 //
 // A Swap is one batch, committed with an fsync that it shares with the swaps of
@@ -43,6 +47,9 @@ const (
 	kindSeen       = 's'
 	kindGeneration = 'g'
 	kindOpened     = 'o'
+	kindChange     = 'c'
+	kindChanged    = 'p'
+	kindStarts     = 'n'
 )
 
 // Options says how a Store uses its database.
@@ -79,8 +86,8 @@ type Store struct {
 
 	testifying sync.Mutex   // held while the witness is written
 	testified  atomic.Int64 // when it was, in Unix nanoseconds
-	feed       recordstore.Feed
-	locks      nameLocks
+	changes    changes
+	locks      locks[ipns.Name, recordstore.Entry]
 	seenMu     sync.Mutex // held from reading to writing seen marks
 
 	use    sync.RWMutex // held for reading during every operation
@@ -94,7 +101,11 @@ type Store struct {
 	gen   recordstore.Generation
 }
 
-var _ recordstore.Store = (*Store)(nil)
+var (
+	_ recordstore.Store = (*Store)(nil)
+	_ recordstore.Notes = (*Store)(nil)
+	_ recordstore.Marks = (*Store)(nil)
+)
 
 // New returns the store in db. The database stays the caller's: it must be
 // closed after the store.
@@ -116,6 +127,9 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 		s.outside = newOutside(o.Outside, o.Disk.Dir)
 	}
 	if err := s.attest(); err != nil {
+		return nil, fmt.Errorf("record store: %w", err)
+	}
+	if err := s.startChanges(); err != nil {
 		return nil, fmt.Errorf("record store: %w", err)
 	}
 	return s, nil
@@ -223,8 +237,12 @@ func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 }
 
 // Swap implements recordstore.Store.
-func (s *Store) Swap(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
-	next, err := s.swap(ctx, e)
+func (s *Store) Swap(ctx context.Context, e recordstore.Entry, lease recordstore.Lease) (next recordstore.Entry, err error) {
+	if lease != (recordstore.Lease{}) {
+		err = fmt.Errorf("%w: this store gives none", recordstore.ErrLease)
+	} else {
+		next, err = s.swap(ctx, e)
+	}
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("swap %s: %w", e.Name, err)
 	}
@@ -239,7 +257,7 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 	if err != nil {
 		return recordstore.Entry{}, err
 	}
-	old, next, b, err := s.prepare(ctx, e)
+	old, next, b, number, err := s.prepare(ctx, e)
 	if err != nil {
 		s.locks.unlock(e.Name, l)
 		return recordstore.Entry{}, err
@@ -259,7 +277,7 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 		}
 		s.tellOutside(uint64(b.SeqNum()))
 		s.locks.release(l)
-		s.feed.Tell(next)
+		s.changes.done(number)
 		return b.Close()
 	})
 	s.use.RUnlock()
@@ -270,11 +288,11 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 	return next, nil
 }
 
-// prepare makes the batch that replaces the stored entry by e. Unless it fails,
-// the caller calls use.RUnlock.
-func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, err error) {
+// prepare makes the batch that replaces the stored entry by e, with the number of
+// its change. Unless it fails, the caller calls use.RUnlock.
+func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, number uint64, err error) {
 	if err := s.begin(ctx); err != nil {
-		return old, next, nil, err
+		return old, next, nil, 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -283,23 +301,36 @@ func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next rec
 	}()
 	old, err = s.read(e.Name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-		return old, next, nil, err
+		return old, next, nil, 0, err
 	}
 	if next, err = recordstore.Settle(old, e); err != nil {
-		return old, next, nil, err
+		return old, next, nil, 0, err
+	}
+	last, err := s.changed(e.Name)
+	if err != nil {
+		return old, next, nil, 0, err
 	}
 	if old.Damaged {
 		s.log.Warn("record store: a damaged entry is replaced", "name", e.Name)
 	}
+	number = s.changes.begin(last)
 	b = s.db.NewBatch()
-	if err := s.fill(b, old, next); err != nil {
-		return old, next, nil, errors.Join(err, b.Close())
+	if err := errors.Join(s.fill(b, old, next), s.fillChange(b, next, last, number)); err != nil {
+		s.changes.done(number)
+		return old, next, nil, 0, errors.Join(err, b.Close())
 	}
-	return old, next, b, nil
+	return old, next, b, number, nil
 }
 
-// fill puts an entry and its history into a batch.
+// fill puts an entry and its history into a batch, or takes all of the name out.
 func (s *Store) fill(b *pebble.Batch, old, next recordstore.Entry) error {
+	if next.Version == 0 {
+		from, to := s.historyBounds(next.Name)
+		return errors.Join(
+			b.Delete(s.nameKey(kindEntry, next.Name), nil),
+			b.DeleteRange(from, to, nil),
+			b.Delete(s.nameKey(kindUpkeep, next.Name), nil))
+	}
 	if err := b.Set(s.nameKey(kindEntry, next.Name), encodeEntry(next), nil); err != nil {
 		return err
 	}
@@ -340,7 +371,7 @@ func (s *Store) Close() error {
 	if closed {
 		return nil
 	}
-	s.feed.Close()
+	s.changes.close()
 	defer s.closeOutside()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -6,7 +6,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/goipns/ipns/recordstore"
 	ours "github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
@@ -32,7 +31,7 @@ func openMem(t *testing.T) *pebble.DB {
 }
 
 func TestStore(t *testing.T) {
-	recordstoretest.Run(t, func(t *testing.T) recordstore.Store {
+	recordstoretest.Run(t, func(t *testing.T) recordstoretest.Store {
 		s, err := ours.New(openMem(t), ours.Options{})
 		if err != nil {
 			t.Fatal(err)

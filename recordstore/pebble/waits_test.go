@@ -143,7 +143,7 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	next := l.keys[0].Entry(t, 1, recordstoretest.Value(1), recordstore.Own)
-	err = soon(t, "swap", func() error { _, err := m.store.Swap(ctx, next); return err })
+	err = soon(t, "swap", func() error { _, err := m.store.Swap(ctx, next, recordstore.Lease{}); return err })
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, recordstore.ErrDoubt) {
 		t.Errorf("swap on a disk that does not answer: %v", err)
 	}

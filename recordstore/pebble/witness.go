@@ -114,6 +114,7 @@ func (s *Store) Renew() error {
 	before := s.gen
 	s.gen = gen
 	s.genMu.Unlock()
+	s.changes.renewed()
 	s.beginOutside(gen, before)
 	return s.testify()
 }

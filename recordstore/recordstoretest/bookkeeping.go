@@ -1,7 +1,6 @@
 package recordstoretest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,7 +14,7 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-func testUpkeep(t *testing.T, s recordstore.Store) {
+func testUpkeep(t *testing.T, s Store) {
 	ctx, k := t.Context(), NewKey(t)
 	if u, err := s.Upkeep(ctx, k.Name); err != nil || u.Name != k.Name || !u.Due.IsZero() {
 		t.Fatalf("upkeep of an unknown name: %+v, %v", u, err)
@@ -66,7 +65,7 @@ func history(t testing.TB, s recordstore.Store, name ipns.Name) (list []recordst
 	return list
 }
 
-func testHistoryOwn(t *testing.T, s recordstore.Store) {
+func testHistoryOwn(t *testing.T, s Store) {
 	k := NewKey(t)
 	if list := history(t, s, k.Name); len(list) != 0 {
 		t.Fatalf("unknown name has %d versions", len(list))
@@ -99,7 +98,7 @@ func testHistoryOwn(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testHistoryHosted(t *testing.T, s recordstore.Store) {
+func testHistoryHosted(t *testing.T, s Store) {
 	k := NewKey(t)
 	var version uint64
 	for i := range 2 * recordstore.HostedHistory {
@@ -116,7 +115,7 @@ func testHistoryHosted(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testSeen(t *testing.T, s recordstore.Store) {
+func testSeen(t *testing.T, s Store) {
 	ctx := t.Context()
 	if _, err := s.Seen(ctx, NewKey(t).Name); !errors.Is(err, recordstore.ErrNotFound) {
 		t.Fatalf("mark of an unknown name: %v", err)
@@ -162,64 +161,7 @@ func testSeen(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testChanges(t *testing.T, s recordstore.Store) {
-	k := NewKey(t)
-	first := mustSwap(t, s, k.Entry(t, 1, Value(1), recordstore.Own))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ready, got := make(chan struct{}), make(chan recordstore.Change, 16)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer close(got)
-		close(ready)
-		for c, err := range s.Changes(ctx, 0) {
-			if err != nil {
-				return
-			}
-			got <- c
-		}
-	})
-	<-ready
-	// Since 0 means from now on, and "now" is when the iteration starts: write
-	// until the first change arrives.
-	version := first.Version
-	var change recordstore.Change
-	for seq := uint64(2); change.Position == 0; seq++ {
-		e := k.Entry(t, seq, Value(int(seq)), recordstore.Own)
-		e.Version = version
-		version = mustSwap(t, s, e).Version
-		select {
-		case change = <-got:
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	cancel()
-	wg.Wait()
-	if change.Entry.Name != k.Name || change.Entry.Record.Sequence() < 2 {
-		t.Fatalf("change of %s, sequence %d", change.Entry.Name, change.Entry.Record.Sequence())
-	}
-	e := k.Entry(t, 1000, Value(1000), recordstore.Own)
-	e.Version = version
-	e = mustSwap(t, s, e)
-	for c, err := range s.Changes(t.Context(), change.Position) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.Position <= change.Position {
-			t.Fatalf("position went from %d to %d", change.Position, c.Position)
-		}
-		if change = c; c.Entry.Version == e.Version {
-			break
-		}
-	}
-	for _, err := range s.Changes(t.Context(), change.Position+1<<40) {
-		if !errors.Is(err, recordstore.ErrGap) {
-			t.Fatalf("changes after a position that never was: %v", err)
-		}
-	}
-}
-
-func testOneWriterWins(t *testing.T, s recordstore.Store) {
+func testOneWriterWins(t *testing.T, s Store) {
 	const names, writers, rounds = 4, 8, 25
 	var wins [names]struct {
 		sync.Mutex
@@ -238,7 +180,7 @@ func testOneWriterWins(t *testing.T, s recordstore.Store) {
 				}
 				next := k.Entry(t, e.Version, Value(w), recordstore.Own)
 				next.Version = e.Version
-				stored, err := s.Swap(t.Context(), next)
+				stored, err := s.Swap(t.Context(), next, none)
 				if errors.Is(err, recordstore.ErrConflict) {
 					continue
 				}
@@ -270,7 +212,7 @@ func testOneWriterWins(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testGeneration(t *testing.T, s recordstore.Store) {
+func testGeneration(t *testing.T, s Store) {
 	a, err := s.Generation(t.Context())
 	if err != nil || a == (recordstore.Generation{}) {
 		t.Fatalf("generation %x, %v", a, err)
@@ -280,14 +222,14 @@ func testGeneration(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testClosed(t *testing.T, s recordstore.Store) {
+func testClosed(t *testing.T, s Store) {
 	ctx, k := t.Context(), NewKey(t)
 	e := mustSwap(t, s, k.Entry(t, 1, Value(1), recordstore.Own))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, get := s.Get(ctx, k.Name)
-	_, swap := s.Swap(ctx, e)
+	_, swap := s.Swap(ctx, e, none)
 	_, upkeep := s.Upkeep(ctx, k.Name)
 	_, seen := s.Seen(ctx, k.Name)
 	for op, err := range map[string]error{
@@ -298,7 +240,7 @@ func testClosed(t *testing.T, s recordstore.Store) {
 			t.Errorf("%s after Close: %v", op, err)
 		}
 	}
-	for _, err := range s.Changes(ctx, 0) {
+	for _, err := range s.Changes(ctx, "") {
 		if !errors.Is(err, recordstore.ErrClosed) {
 			t.Errorf("Changes after Close: %v", err)
 		}

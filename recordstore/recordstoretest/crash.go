@@ -31,16 +31,17 @@ type CrashReport struct {
 	Lost         int // names that went back behind an acknowledged swap
 	Undone       int // names that went back behind what a reader was shown
 	Mixed        int // entries that nobody wrote
+	Missed       int // names that a reader of changes did not hear of, going on from where it was
 	First        error
 }
 
 func (r CrashReport) String() string {
-	return fmt.Sprintf("%d crashes after %d acknowledged swaps: %d did not start again, %d lost, %d undone, %d mixed",
-		r.Cycles, r.Acks, r.Unopened, r.Lost, r.Undone, r.Mixed)
+	return fmt.Sprintf("%d crashes after %d acknowledged swaps: %d did not start again, %d lost, %d undone, %d mixed, %d missed",
+		r.Cycles, r.Acks, r.Unopened, r.Lost, r.Undone, r.Mixed, r.Missed)
 }
 
 // Broken reports whether any promise was broken.
-func (r CrashReport) Broken() bool { return r.Unopened+r.Lost+r.Undone+r.Mixed > 0 }
+func (r CrashReport) Broken() bool { return r.Unopened+r.Lost+r.Undone+r.Mixed+r.Missed > 0 }
 
 const (
 	crashNames     = 8
@@ -84,6 +85,8 @@ func crashesOf(t testing.TB, m Machine, keys []Key, cycles int, rng *rand.Rand, 
 	witnesses := make([]witness, len(keys))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	f := &follower{at: now(t, m.Store()), known: make(map[ipns.Name]uint64)}
+	wg.Go(func() { f.follow(ctx, m.Store()) })
 	var acks sync.Map // by writer
 	for w := range crashWriters {
 		wg.Go(func() {
@@ -111,6 +114,7 @@ func crashesOf(t testing.TB, m Machine, keys []Key, cycles int, rng *rand.Rand, 
 			before[i].acked, before[i].shown = witnesses[i].acked, witnesses[i].shown
 			witnesses[i].mu.Unlock()
 		}
+		follower := f.copy()
 		report.Cycles++
 		crashed, err := m.Crash(rng)
 		if err != nil {
@@ -120,6 +124,7 @@ func crashesOf(t testing.TB, m Machine, keys []Key, cycles int, rng *rand.Rand, 
 		for i, k := range keys {
 			checkCrashed(t, crashed.Store(), k, &before[i], report)
 		}
+		follower.check(t, crashed.Store(), keys, report)
 		if err := crashed.Stop(); err != nil {
 			report.fail(&report.Unopened, err)
 		}
@@ -145,7 +150,7 @@ func crashWrite(ctx context.Context, t testing.TB, s recordstore.Store, k Key, w
 	}
 	next := k.Entry(t, e.Version+1, Value(int(e.Version+1)), recordstore.Own)
 	next.Version = e.Version
-	stored, err := s.Swap(ctx, next)
+	stored, err := s.Swap(ctx, next, none)
 	if err != nil {
 		return false
 	}

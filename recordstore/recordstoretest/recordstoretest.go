@@ -1,7 +1,8 @@
-// Package recordstoretest is the contract of recordstore.Store as a test: each
-// implementation passes it, also those written elsewhere.
+// Package recordstoretest is the contract of package recordstore as tests: each
+// implementation passes them, also those written elsewhere.
 //
-// [Run] is for every Store. [Crashes] is for those that outlive a power cut.
+// [Run] is for every Store, with its Notes and Marks, and [Doubt] for one that can be
+// held up. [Crashes] is for those that outlive a power cut. [RunRows] is for Rows.
 package recordstoretest
 
 import (
@@ -16,17 +17,28 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
+// Store is all that is known of names.
+type Store interface {
+	recordstore.Store
+	recordstore.Notes
+	recordstore.Marks
+}
+
+// none is the lease of who has none.
+var none recordstore.Lease
+
 // Run runs the whole contract. open returns an empty store each time; Run closes it.
-func Run(t *testing.T, open func(t *testing.T) recordstore.Store) {
+func Run(t *testing.T, open func(t *testing.T) Store) {
 	tests := []struct {
 		name string
-		test func(*testing.T, recordstore.Store)
+		test func(*testing.T, Store)
 	}{
 		{"Entry", testEntry},
 		{"Conflict", testConflict},
 		{"MarkNeverGoesBack", testMark},
 		{"Refused", testRefused},
-		{"Drop", testDrop},
+		{"Forget", testForget},
+		{"Lease", testLease},
 		{"Scan", testScan},
 		{"Due", testDue},
 		{"Upkeep", testUpkeep},
@@ -34,6 +46,8 @@ func Run(t *testing.T, open func(t *testing.T) recordstore.Store) {
 		{"HistoryHosted", testHistoryHosted},
 		{"Seen", testSeen},
 		{"Changes", testChanges},
+		{"ChangesWait", testChangesWait},
+		{"PositionOfAnotherLife", testForeignPosition},
 		{"OneWriterWins", testOneWriterWins},
 		{"Generation", testGeneration},
 		{"Closed", testClosed},
@@ -49,14 +63,14 @@ func Run(t *testing.T, open func(t *testing.T) recordstore.Store) {
 
 func mustSwap(t testing.TB, s recordstore.Store, e recordstore.Entry) recordstore.Entry {
 	t.Helper()
-	stored, err := s.Swap(t.Context(), e)
+	stored, err := s.Swap(t.Context(), e, none)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stored
 }
 
-func testEntry(t *testing.T, s recordstore.Store) {
+func testEntry(t *testing.T, s Store) {
 	ctx, k := t.Context(), NewKey(t)
 	if _, err := s.Get(ctx, k.Name); !errors.Is(err, recordstore.ErrNotFound) {
 		t.Fatalf("Get of an unknown name: %v", err)
@@ -86,14 +100,14 @@ func testEntry(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testConflict(t *testing.T, s recordstore.Store) {
+func testConflict(t *testing.T, s Store) {
 	k := NewKey(t)
 	first := k.Entry(t, 1, Value(1), recordstore.Own)
 	stored := mustSwap(t, s, first)
 	second := k.Entry(t, 2, Value(2), recordstore.Own)
 	for _, version := range []uint64{0, stored.Version + 1, stored.Version + 1<<40} {
 		second.Version = version
-		if _, err := s.Swap(t.Context(), second); !errors.Is(err, recordstore.ErrConflict) {
+		if _, err := s.Swap(t.Context(), second, none); !errors.Is(err, recordstore.ErrConflict) {
 			t.Fatalf("Swap with version %d over %d: %v", version, stored.Version, err)
 		}
 	}
@@ -106,7 +120,7 @@ func testConflict(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testMark(t *testing.T, s recordstore.Store) {
+func testMark(t *testing.T, s Store) {
 	k := NewKey(t)
 	stored := mustSwap(t, s, k.Entry(t, 9, Value(1), recordstore.Own))
 	low := k.Entry(t, 3, Value(2), recordstore.Own)
@@ -121,7 +135,7 @@ func testMark(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testRefused(t *testing.T, s recordstore.Store) {
+func testRefused(t *testing.T, s Store) {
 	k, other := NewKey(t), NewKey(t)
 	e := k.Entry(t, 1, Value(1), recordstore.Own)
 	rec := other.Record(t, 1, Value(1), Epoch)
@@ -136,13 +150,13 @@ func testRefused(t *testing.T, s recordstore.Store) {
 	} {
 		bad := e
 		spoil(&bad)
-		if _, err := s.Swap(t.Context(), bad); err == nil {
+		if _, err := s.Swap(t.Context(), bad, none); err == nil {
 			t.Errorf("%s: stored", what)
 		}
 	}
 }
 
-func testScan(t *testing.T, s recordstore.Store) {
+func testScan(t *testing.T, s Store) {
 	const names = 700 // more than any implementation reads at once
 	var ids []keyspace.Key
 	for i := range names {
@@ -187,7 +201,7 @@ func testScan(t *testing.T, s recordstore.Store) {
 	}
 }
 
-func testDue(t *testing.T, s recordstore.Store) {
+func testDue(t *testing.T, s Store) {
 	now := Epoch
 	due := map[ipns.Name]bool{}
 	for i := range 40 {

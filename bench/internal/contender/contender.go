@@ -23,12 +23,18 @@ type Name struct {
 	Next *ipns.Record // what an update publishes: another value, the next sequence
 }
 
+// A Store is where a client finds and notes names.
+type Store interface {
+	recordstore.Store
+	recordstore.Notes
+}
+
 // A Setup is what a client starts with.
 type Setup struct {
 	Host      host.Host
 	Bootstrap []peer.AddrInfo
-	Names     []*Name           // those it will publish: their last records are known to it
-	Store     recordstore.Store // where a client that Reads finds what it republishes; nil: nowhere
+	Names     []*Name // those it will publish: their last records are known to it
+	Store     Store   // where a client that Reads finds what it republishes; nil: nowhere
 }
 
 // A Contender is one of the compared clients.

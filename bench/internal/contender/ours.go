@@ -10,7 +10,6 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
-	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
@@ -31,7 +30,7 @@ var ours = Contender{
 type oursClient struct {
 	kad      *kaddht.IpfsDHT
 	router   *dht.Router
-	store    recordstore.Store // nil: none
+	store    Store // nil: none
 	explored bool
 }
 

@@ -1,0 +1,275 @@
+package names_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+// telling is what a subscriber of a running Book was told.
+type telling struct {
+	mu   sync.Mutex
+	last map[ipns.Name]names.Change
+	all  int
+	back int // times that something older came after
+}
+
+func (l *telling) tell(c names.Change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil {
+		l.last = make(map[ipns.Name]names.Change)
+	}
+	if c.Entry.Mark.Compare(l.last[c.Entry.Name].Entry.Mark) < 0 {
+		l.back++
+	}
+	l.last[c.Entry.Name] = c
+	l.all++
+}
+
+func (l *telling) of(name ipns.Name) (seq uint64, told int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.last[name]; c.Entry.Record != nil {
+		seq = c.Entry.Record.Sequence()
+	}
+	return seq, l.all
+}
+
+// run runs a Book until the test ends, and returns what its subscribers are told.
+func run(t *testing.T, b *names.Book) *telling {
+	l := &telling{}
+	t.Cleanup(b.Subscribe(l.tell))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// TestSubscribersAreToldOfOtherProcesses has two Books on one store.
+func TestSubscribersAreToldOfOtherProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
+		one, other := &names.Book{Store: store}, &names.Book{Store: store}
+		l := run(t, one)
+		synctest.Wait()
+		for seq := range uint64(5) {
+			take(t, other, k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Hosted, names.New)
+			synctest.Wait()
+			if got, told := l.of(k.Name); got != seq || told != int(seq)+1 {
+				t.Fatalf("told of sequence %d after %d", got, told)
+			}
+		}
+		e, _ := other.Get(t.Context(), k.Name)
+		if err := other.Forget(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		take(t, other, k.Record(t, 9, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Hosted, names.New)
+		synctest.Wait()
+		if got, _ := l.of(k.Name); got != 9 {
+			t.Fatalf("told of sequence %d after the name was forgotten and came again", got)
+		}
+	})
+}
+
+// TestOwnSwapsAreToldOnce has the pump come by when all is told.
+func TestOwnSwapsAreToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := newBook(), recordstoretest.KeyFromSeed(t, 1)
+		l := run(t, b)
+		synctest.Wait()
+		for seq := range uint64(5) {
+			take(t, b, k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Own, names.New)
+			synctest.Wait()
+			e, err := b.Get(t.Context(), k.Name)
+			if err == nil {
+				_, err = b.Confirm(t.Context(), e) // is no change
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if _, told := l.of(k.Name); told != 5 {
+			t.Fatalf("told %d times of 5 records", told)
+		}
+	})
+}
+
+// TestSubscribersAreToldOfWhatLandsLate has the store take a record and not say so.
+func TestSubscribersAreToldOfWhatLandsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
+		var doubt atomic.Bool
+		store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
+			if op == recordstore.OpSwap && doubt.Load() {
+				return true, recordstore.ErrDoubt
+			}
+			return true, nil
+		}
+		b := &names.Book{Store: store}
+		l := run(t, b)
+		synctest.Wait()
+		take(t, b, k.Record(t, 1, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Own, names.New)
+		doubt.Store(true)
+		late := k.Record(t, 2, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
+		if _, err := b.Take(t.Context(), late, names.Entrance{Origin: recordstore.Own}); !errors.Is(err, recordstore.ErrDoubt) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, _ := l.of(k.Name); got != 2 {
+			t.Fatalf("told of sequence %d", got)
+		}
+	})
+}
+
+// TestSubscribersAreToldAllAfterAGap begins another life of the store, and has its
+// reads fail for a while.
+func TestSubscribersAreToldAllAfterAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
+		var broken atomic.Bool
+		store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
+			if broken.Load() && (op == recordstore.OpGet || op == recordstore.OpScan) {
+				return false, errors.New("broken")
+			}
+			return true, nil
+		}
+		one, other := &names.Book{Store: store}, &names.Book{Store: store}
+		l := run(t, one)
+		synctest.Wait()
+		take(t, other, k.Record(t, 1, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Hosted, names.New)
+		broken.Store(true)
+		store.Renew()
+		time.Sleep(3 * time.Second)
+		if got, told := l.of(k.Name); told > 1 {
+			t.Fatalf("told %d times, of sequence %d", told, got)
+		}
+		broken.Store(false)
+		time.Sleep(2 * time.Second)
+		if got, _ := l.of(k.Name); got != 1 {
+			t.Fatalf("told of sequence %d", got)
+		}
+	})
+}
+
+// pausing holds up one Get after it has read.
+type pausing struct {
+	*recordstore.Memory
+	pause   atomic.Bool
+	reached chan struct{}
+	goOn    chan struct{}
+}
+
+func (p *pausing) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+	e, err := p.Memory.Get(ctx, name)
+	if p.pause.CompareAndSwap(true, false) {
+		p.reached <- struct{}{}
+		<-p.goOn
+	}
+	return e, err
+}
+
+// TestThePumpTellsNothingOlderThanWasTold has the Book publish while its pump has read
+// and not told.
+func TestThePumpTellsNothingOlderThanWasTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
+		store := &pausing{Memory: memory, reached: make(chan struct{}), goOn: make(chan struct{})}
+		b, other := &names.Book{Store: store}, &names.Book{Store: memory}
+		l := run(t, b)
+		synctest.Wait()
+		store.pause.Store(true)
+		take(t, other, k.Record(t, 1, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Own, names.New)
+		<-store.reached
+		take(t, b, k.Record(t, 2, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Own, names.New)
+		store.goOn <- struct{}{}
+		synctest.Wait()
+		if seq, told := l.of(k.Name); seq != 2 || l.back > 0 {
+			t.Fatalf("told %d times, of sequence %d at last", told, seq)
+		}
+	})
+}
+
+// TestToldInOrderByManyBooks has several Books write one name: no subscriber of any of
+// them goes back, and all end with what is stored.
+func TestToldInOrderByManyBooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
+		const books, records = 3, 150
+		var lists []*telling
+		var wg sync.WaitGroup
+		var next atomic.Uint64
+		for range books {
+			b := &names.Book{Store: store}
+			lists = append(lists, run(t, b))
+			for range 3 {
+				wg.Go(func() {
+					for range records {
+						rec := k.Record(t, next.Add(1), "/ipfs/bafkqaaa", epoch.Add(time.Hour))
+						if _, err := b.Take(t.Context(), rec, names.Entrance{Origin: recordstore.Own}); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+		wg.Wait()
+		synctest.Wait()
+		e, err := store.Get(t.Context(), k.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range lists {
+			if seq, told := l.of(k.Name); seq != e.Record.Sequence() || l.back > 0 {
+				t.Errorf("book %d: told %d times, %d times of something older, at last of %d of %d", i, told, l.back, seq, e.Record.Sequence())
+			}
+		}
+	})
+}
+
+// TestForgottenNamesKeepTheirMark also when a lower one was about to be written.
+func TestForgottenNamesKeepTheirMark(t *testing.T) {
+	b, k := newBook(), recordstoretest.NewKey(t)
+	record := func(seq uint64) *ipns.Record { return k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour)) }
+	take(t, b, record(1), recordstore.Seen, names.New)
+	take(t, b, record(2), recordstore.Hosted, names.New)
+	e, _ := b.Get(t.Context(), k.Name)
+	take(t, b, record(3), recordstore.Hosted, names.New)
+	if err := b.Forget(t.Context(), e); !errors.Is(err, recordstore.ErrConflict) {
+		t.Fatalf("forgetting what has changed: %v", err)
+	}
+	e, _ = b.Get(t.Context(), k.Name)
+	if err := b.Forget(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), k.Name); !errors.Is(err, recordstore.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if m, err := b.Seen(t.Context(), k.Name); err != nil || m.Sequence != 3 {
+		t.Fatalf("the mark is %+v, %v", m, err)
+	}
+	take(t, b, record(2), recordstore.Hosted, names.Older)
+	own := recordstoretest.NewKey(t)
+	if err := b.Create(t.Context(), own.Name); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ = b.Get(t.Context(), own.Name); b.Forget(t.Context(), e) == nil {
+		t.Error("an own name was forgotten")
+	}
+}

@@ -1,0 +1,189 @@
+package recordstoretest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// now returns the position at which a store is.
+func now(t testing.TB, s recordstore.Store) recordstore.Position {
+	t.Helper()
+	for c, err := range s.Changes(t.Context(), "") {
+		if err != nil || c.Position == "" || !c.Entry.Name.IsZero() {
+			t.Fatalf("the first change from now on is %+v, %v", c, err)
+		}
+		return c.Position
+	}
+	panic("Changes ended")
+}
+
+// until reads changes after a position up to that of a name which is swapped for
+// that, so that it comes after all.
+func until(ctx context.Context, s recordstore.Store, since recordstore.Position, end recordstore.Entry) (list []recordstore.Change, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if end, err = s.Swap(ctx, end, none); err != nil {
+		return nil, err
+	}
+	for c, err := range s.Changes(ctx, since) {
+		if err != nil {
+			return list, err
+		}
+		if list = append(list, c); c.Entry.Name == end.Name && c.Entry.Version >= end.Version {
+			return list, nil
+		}
+	}
+	return list, errors.New("Changes ended")
+}
+
+// Of each name the last swap is told, in order, from any position on.
+func testChanges(t *testing.T, s Store) {
+	const names, rounds = 10, 5
+	begin := now(t, s)
+	last := make(map[ipns.Name]recordstore.Entry)
+	for round := range rounds {
+		for i := range names {
+			if i == 0 && round > 0 {
+				continue // is swapped once, at first
+			}
+			k := KeyFromSeed(t, uint64(i))
+			e := k.Entry(t, uint64(round), Value(round), recordstore.Hosted)
+			e.Version = last[k.Name].Version
+			last[k.Name] = mustSwap(t, s, e)
+		}
+	}
+	gone := KeyFromSeed(t, names-1).Name
+	forget := recordstore.Entry{Name: gone, Origin: recordstore.Seen, Version: last[gone].Version}
+	if _, err := s.Swap(t.Context(), forget, none); err != nil {
+		t.Fatal(err)
+	}
+	end := KeyFromSeed(t, names)
+	list, err := until(t.Context(), s, begin, end.Entry(t, 1, Value(1), recordstore.Own))
+	if err != nil || len(list) != names*recordstore.KeptChanges {
+		t.Fatalf("%d changes of %d names, one of them forgotten, and one more: %v", len(list), names, err)
+	}
+	for i, c := range list[:names-1] {
+		want := last[KeyFromSeed(t, uint64(i)).Name]
+		if d := Equal(c.Entry, want); d != "" {
+			t.Errorf("change %d: %s", i, d)
+		}
+	}
+	e := end.Entry(t, 2, Value(2), recordstore.Own)
+	for i, c := range list {
+		e.Version = list[names-1].Entry.Version + uint64(i)
+		rest, err := until(t.Context(), s, c.Position, e)
+		// The last of the list has moved behind all by being swapped again.
+		if want := max(names-1-i, 1); err != nil || len(rest) != want {
+			t.Errorf("%d changes after the change %d, want %d, %v", len(rest), i, want, err)
+		}
+	}
+}
+
+// Who has read all waits for the next.
+func testChangesWait(t *testing.T, s Store) {
+	k := NewKey(t)
+	stored := mustSwap(t, s, k.Entry(t, 1, Value(1), recordstore.Own))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began, told, ended := make(chan struct{}), make(chan recordstore.Change), make(chan error, 1)
+	go func() {
+		for c, err := range s.Changes(ctx, "") {
+			switch {
+			case err != nil:
+				ended <- err
+			case c.Entry.Name.IsZero():
+				close(began)
+			default:
+				told <- c
+			}
+		}
+	}()
+	<-began
+	for seq := range uint64(3) {
+		e := k.Entry(t, 2+seq, Value(int(seq)), recordstore.Own)
+		e.Version = stored.Version
+		stored = mustSwap(t, s, e)
+		if c := <-told; Equal(c.Entry, stored) != "" {
+			t.Fatalf("told of version %d, not %d", c.Entry.Version, stored.Version)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("after the end of its context: %v", err)
+	}
+}
+
+// A position of another life, or one that never was, is none to go on from.
+func testForeignPosition(t *testing.T, s Store) {
+	gen, err := s.Generation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := now(t, s).In(gen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := gen
+	other[3]++
+	for what, p := range map[string]recordstore.Position{
+		"of another life":        recordstore.PositionOf(other, number),
+		"that is not here yet":   recordstore.PositionOf(gen, number+1),
+		"from far in the future": recordstore.PositionOf(gen, 1<<64-1),
+	} {
+		for _, err := range s.Changes(t.Context(), p) {
+			if !errors.Is(err, recordstore.ErrGap) {
+				t.Errorf("a position %s: %v", what, err)
+			}
+		}
+	}
+	for _, p := range []recordstore.Position{"x", "-", "1", now(t, s) + "x", now(t, s) + "-1"} {
+		for _, err := range s.Changes(t.Context(), p) {
+			if err == nil || errors.Is(err, recordstore.ErrGap) {
+				t.Errorf("%q: %v", p, err)
+			}
+		}
+	}
+}
+
+// Doubt has a swap whose outcome was unknown to its caller, and lands later, told by
+// Changes then, and not before. hold makes the writes of the store wait, until
+// release is called, and the swaps that wait return ErrDoubt.
+func Doubt(t *testing.T, s recordstore.Store, hold func() (release func())) {
+	k := NewKey(t)
+	since := now(t, s)
+	release := hold()
+	e := k.Entry(t, 1, Value(1), recordstore.Own)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Swap(ctx, e, none); !errors.Is(err, recordstore.ErrDoubt) {
+		t.Fatalf("a swap that is held up: %v", err)
+	}
+	told := make(chan recordstore.Change, 1)
+	go func() {
+		for c, err := range s.Changes(t.Context(), since) {
+			if err == nil {
+				told <- c
+			}
+			return
+		}
+	}()
+	select {
+	case c := <-told:
+		t.Fatalf("told of %+v before it had landed", c)
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	select {
+	case c := <-told:
+		if e.Version = 1; Equal(c.Entry, e) != "" {
+			t.Fatal(Equal(c.Entry, e))
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("what has landed is not told")
+	}
+}
