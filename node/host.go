@@ -20,6 +20,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -67,6 +69,11 @@ func newHost(key crypto.PrivKey, c *repo.Config, relays func(context.Context, in
 		libp2p.ConnectionGater(filters),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
+		// Noise first: TLS, and QUIC with it, refuses servers whose certificates begin
+		// after what a clock that is an hour behind takes for now, and then nobody could
+		// be asked what time it is.
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.EnableNATService(),
 		libp2p.EnableAutoNATv2(),
 	}

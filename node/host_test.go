@@ -1,12 +1,17 @@
 package node
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
 )
 
@@ -104,5 +109,30 @@ func TestAnnouncedAddresses(t *testing.T) {
 		if text += "]"; text != c.want {
 			t.Errorf("%s: %s, want %s", c.name, text, c.want)
 		}
+	}
+}
+
+// With TLS, a node whose clock is an hour behind would reach nobody.
+func TestConnectionsOverTCPDoNotDependOnTheClock(t *testing.T) {
+	var hosts [2]host.Host
+	for i := range hosts {
+		key, err := ipns.GenerateKey(ipns.Ed25519, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := repo.NewConfig(repo.Identity{})
+		c.Addresses.Swarm = []string{"/ip4/127.0.0.1/tcp/0"}
+		c.Swarm.DisableNatPortMap = true
+		nobody := func(context.Context, int) <-chan peer.AddrInfo { return nil }
+		if hosts[i], err = newHost(key, &c, nobody); err != nil {
+			t.Fatal(err)
+		}
+		defer hosts[i].Close()
+	}
+	if err := hosts[0].Connect(t.Context(), peer.AddrInfo{ID: hosts[1].ID(), Addrs: hosts[1].Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := hosts[0].Network().ConnsToPeer(hosts[1].ID())[0].ConnState().Security; got != noise.ID {
+		t.Errorf("connected with %s", got)
 	}
 }
