@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -115,7 +114,7 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 		case len(args) == 0 && o.Optional:
 			continue
 		case len(args) == 0:
-			return done, &usageError{fmt.Sprintf("argument %q is required", o.Name), commandPath(cmd)}
+			return done, usage(cmd, "argument %q is required", o.Name)
 		case o.Many:
 			for _, a := range args {
 				if err := o.Set(a); err != nil {
@@ -145,11 +144,15 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 			c.noteStdin()
 			u.Set(c.in)
 		default:
-			return done, &usageError{fmt.Sprintf("file argument '%s' is required", u.Name), commandPath(cmd)}
+			return done, usage(cmd, "file argument '%s' is required", u.Name)
 		}
 	}
 	if len(args) > 0 {
-		return done, &usageError{fmt.Sprintf("expected %d argument(s), got %d", wanted, given), commandPath(cmd)}
+		e := usage(cmd, "expected %d argument(s), got %d", wanted, given)
+		if wanted == 0 {
+			e.meant = nearestCommand(cmd, args[0])
+		}
+		return done, e
 	}
 	return done, nil
 }

@@ -16,7 +16,7 @@ type contenthashOutput struct {
 }
 
 func (c *cli) contenthashCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "contenthash", Short: "Translate between names and ENS contenthashes", RunE: group(noArgs)}
+	cmd := &cobra.Command{Use: "contenthash", Short: "Translate between names and ENS contenthashes", RunE: group}
 	encode := &cobra.Command{
 		Use: "encode <name or cid>", Short: "Print the contenthash for a name or CID", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {

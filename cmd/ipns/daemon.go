@@ -44,7 +44,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 			case init && r.Exists() && profile != "":
 				display.Fprintln(c.errOut, "note: --init-profile does nothing: the repo is there already")
 			case !init && profile != "":
-				return &usageError{"--init-profile is for --init", commandPath(cmd)}
+				return usage(cmd, "--init-profile is for --init")
 			case init && !r.Exists():
 				if err := initRepo(cmd, r, initOptions{profiles: profile}, c.out); err != nil {
 					return err

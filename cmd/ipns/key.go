@@ -23,7 +23,7 @@ func (c *cli) keyExportCmd() *cobra.Command {
 	cmd.Flags().StringVarP(&format, "format", "f", ipns.KeyFormatProtobuf, ipns.KeyFormatProtobuf+" or "+ipns.KeyFormatPEM)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return &usageError{`argument "name" is required`, commandPath(cmd)}
+			return usage(cmd, `argument "name" is required`)
 		}
 		return c.exportKey(args[0], output, format)
 	}

@@ -55,6 +55,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+"\n") // there is nowhere else to say it
 	var use *usageError
 	if errors.As(err, &use) {
+		if use.meant != "" {
+			display.Fprintf(c.errOut, "\nDid you mean '%s'?\n", use.meant)
+		}
 		display.Fprintf(c.errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
 	}
 	return 1
@@ -81,12 +84,15 @@ func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:               "ipns",
 		Short:             "Names that never change for content that does",
+		Long:              rootHelp,
+		Version:           node.Release,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs, // or cobra would answer unknown words itself
-		RunE:              group("Unknown Command %q"),
+		RunE:              group,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.checkGlobal(cmd) },
 	}
+	root.SetVersionTemplate("ipns version {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	f := root.PersistentFlags()
 	f.StringVar(&c.enc, "enc", "", "print as text or json")
@@ -112,6 +118,7 @@ func (c *cli) root() *cobra.Command {
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd())
 	c.at(root, "config").AddCommand(kubosConfigCmds()...)
+	arrange(root)
 	return root
 }
 
@@ -122,38 +129,46 @@ var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "key export 
 func (c *cli) checkGlobal(cmd *cobra.Command) error {
 	path := commandPath(cmd)
 	if c.api != "" && slices.Contains(localCommands, path) {
-		return &usageError{fmt.Sprintf("--api is not for 'ipns %s': it works on the repo of this machine", strings.TrimSpace(path)), path}
+		return usage(cmd, "--api is not for 'ipns %s': it works on the repo of this machine", strings.TrimSpace(path))
 	}
 	if c.timeout > 0 && (path == "daemon " || path == "testnet ") {
-		return &usageError{fmt.Sprintf("--timeout is not for 'ipns %s': it runs until it is interrupted", strings.TrimSpace(path)), path}
+		return usage(cmd, "--timeout is not for 'ipns %s': it runs until it is interrupted", strings.TrimSpace(path))
 	}
 	if c.enc != "" && c.enc != "text" && c.enc != "json" {
-		return &usageError{fmt.Sprintf("cannot print as %q: use text or json", c.enc), path}
+		return usage(cmd, "cannot print as %q: use text or json", c.enc)
 	}
 	return nil
 }
 
 // group is the action of a command that only has subcommands: it prints its
 // help, and refuses words that are none of them.
-func group(format string) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		if strings.Contains(format, "%q") {
-			return &usageError{fmt.Sprintf(format, args[0]), commandPath(cmd)}
-		}
-		return &usageError{fmt.Sprintf(format, len(args)), commandPath(cmd)}
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
 	}
+	return unknownCommand(cmd, args)
 }
 
-const noArgs = "expected 0 argument(s), got %d"
+// unknownCommand refuses words that are no subcommand, in the words of Kubo.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	text := fmt.Sprintf("expected 0 argument(s), got %d", len(args))
+	if !cmd.HasParent() {
+		text = fmt.Sprintf("Unknown Command %q", args[0])
+	}
+	e := usage(cmd, "%s", text)
+	e.meant = nearestCommand(cmd, args[0])
+	return e
+}
 
 // usageError is a command line that cannot be understood. path is the command,
-// with a space after it, or empty.
-type usageError struct{ text, path string }
+// with a space after it, or empty; meant is what it may have been meant to say.
+type usageError struct{ text, path, meant string }
 
 func (e *usageError) Error() string { return e.text }
+
+func usage(cmd *cobra.Command, format string, args ...any) *usageError {
+	return &usageError{text: fmt.Sprintf(format, args...), path: commandPath(cmd)}
+}
 
 // commandPath is the command's name without the program's, with a space after it.
 func commandPath(cmd *cobra.Command) string {
@@ -167,7 +182,15 @@ func commandPath(cmd *cobra.Command) string {
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		return &usageError{fmt.Sprintf("unknown option %q", unknown.GetSpecifiedName()), commandPath(cmd)}
+		// What is wrong with 'ipns nmae publish --key=blog' is the word, which made
+		// the option one of another command.
+		if args := cmd.Flags().Args(); cmd.HasSubCommands() && !strings.Contains(cmd.Use, " ") && len(args) > 0 {
+			return unknownCommand(cmd, args)
+		}
+		name := unknown.GetSpecifiedName()
+		e := usage(cmd, "unknown option %q", name)
+		e.meant = nearestOption(cmd, name)
+		return e
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
@@ -175,7 +198,7 @@ func flagError(cmd *cobra.Command, err error) error {
 			return inner
 		}
 	}
-	return &usageError{err.Error(), commandPath(cmd)}
+	return usage(cmd, "%s", err)
 }
 
 // repository is the repo that the command works on.

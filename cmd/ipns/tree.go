@@ -61,7 +61,7 @@ func (c *cli) at(root *cobra.Command, where string) *cobra.Command {
 			return sub
 		}
 	}
-	group := &cobra.Command{Use: word, Short: api.Groups[where], RunE: group(noArgs)}
+	group := &cobra.Command{Use: word, Short: api.Groups[where], RunE: group}
 	parent.AddCommand(group)
 	return group
 }

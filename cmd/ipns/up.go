@@ -58,7 +58,7 @@ nothing is at the old place any more, the key is for the new one. If something i
 --replace says that the key shall publish this folder from now on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return &usageError{`argument "folder" is required`, commandPath(cmd)}
+				return usage(cmd, `argument "folder" is required`)
 			}
 			var err error
 			if o.dir, err = siteFolder(args[0]); err != nil {
