@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -103,8 +104,8 @@ type Change struct {
 }
 
 // Book is the names that this node knows. It is safe for concurrent use. Run must be
-// running for seen marks to be written in time, and for what comes into the store
-// past this Book to be told.
+// running for seen marks to be written in time, for Hear, and for what comes into
+// the store past this Book to be told.
 //
 // Nobody else uses the Store, the Notes and the Marks.
 type Book struct {
@@ -123,7 +124,10 @@ type Book struct {
 	Now func() time.Time
 	// SeenLimit bounds the marks of merely seen names; 0: the constant SeenLimit.
 	SeenLimit int
+	// Log gets what no caller is told; nil: nothing.
+	Log *slog.Logger
 
+	hearing  hearing
 	watchers watchers
 	turns    turns
 	seen     pendingMarks

@@ -152,8 +152,9 @@ func (b *Book) Sync(ctx context.Context) error {
 
 // Run writes the marks of merely seen names, every second if there are any, and
 // forgets those that are out of date. It tells subscribers of what comes into the
-// store past this Book. It returns when ctx ends, after a last write.
+// store past this Book, and takes what Hear gets. It returns when ctx ends, after a last write.
 func (b *Book) Run(ctx context.Context) error {
+	defer b.hear(ctx)()
 	var pump sync.WaitGroup
 	defer pump.Wait()
 	pump.Go(func() { b.pump(ctx) })

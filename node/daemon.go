@@ -56,9 +56,6 @@ type Options struct {
 // closeTimeout bounds how long Close waits for what is going on.
 const closeTimeout = 10 * time.Second
 
-// hearAtOnce bounds the records, put here by others, that are being taken.
-const hearAtOnce = 64
-
 // Node is a running node. Its parts are for whoever composes more of them; they
 // live until Close.
 type Node struct {
@@ -93,7 +90,6 @@ type Node struct {
 	boot    bootstrap
 	besides []string // bootstrap peers beside those of the config; guarded by boot.mu
 
-	hearing  chan struct{} // has an element for each record that is being heard
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once
 	stop     context.CancelFunc // ends what runs in the background
@@ -113,7 +109,7 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 			return nil, err
 		}
 	}
-	n := &Node{Repo: r, Config: config, Log: o.Log, boot: bootstrap{changed: make(chan struct{}, 1)}, hearing: make(chan struct{}, hearAtOnce), stopping: make(chan struct{})}
+	n := &Node{Repo: r, Config: config, Log: o.Log, boot: bootstrap{changed: make(chan struct{}, 1)}, stopping: make(chan struct{})}
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
@@ -417,33 +413,12 @@ func (n *Node) older(ctx context.Context, rec *ipns.Record) bool {
 	return err == nil && mark.Compare(recordstore.MarkOf(rec)) > 0
 }
 
-// heard is told of records that others put on this node's DHT server. Those of
-// names that are held here enter the Book; the others rest with the server.
-func (n *Node) heard(name ipns.Name, raw []byte) {
+// heard is told of records that others put on this node's DHT server.
+func (n *Node) heard(rec *ipns.Record) {
 	if r := n.hearer.Load(); r != nil {
-		r.Heard(name)
+		r.Heard(rec.Name())
 	}
-	select {
-	case n.hearing <- struct{}{}:
-	default:
-		return // a flood: the record rests with the server, and a search finds it there
-	}
-	// Taking one may wait for the disk, which the server must not.
-	n.background(func() {
-		defer func() { <-n.hearing }()
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		if _, err := n.Book.Get(ctx, name); errors.Is(err, recordstore.ErrNotFound) {
-			return
-		}
-		rec, err := ipns.Open(name, raw, time.Now())
-		if err != nil {
-			return
-		}
-		if _, err := n.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen}); err != nil {
-			n.Log.Warn("record that was put here is not kept", "name", name, "err", err)
-		}
-	})
+	n.Book.Hear(rec)
 }
 
 func (n *Node) openContent(ctx context.Context) error {

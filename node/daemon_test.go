@@ -69,9 +69,8 @@ func TestHeard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.heard(rec.Name(), rec.Raw())
+		n.heard(rec)
 	}
-	n.heard(n.Name, []byte("garbage"))
 	var e uint64
 	for range 100 {
 		if got, err := n.Book.Get(t.Context(), n.Name); err == nil {

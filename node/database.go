@@ -35,7 +35,7 @@ func (n *Node) openDatabase(ctx, life context.Context, o Options) (err error) {
 	// networks that start more of it are closed before.
 	n.onClose(n.waitForBackground)
 	n.background(func() { n.stopWithDatabase(life) })
-	n.Book = &names.Book{Store: n.records}
+	n.Book = &names.Book{Store: n.records, Log: n.Log}
 	return nil
 }
 

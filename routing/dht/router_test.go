@@ -202,10 +202,10 @@ func TestAllDead(t *testing.T) {
 func TestOwnServer(t *testing.T) {
 	var mu sync.Mutex
 	var heard []string
-	a, ha := startNode(t, dht.Config{Heard: func(_ ipns.Name, raw []byte) {
+	a, ha := startNode(t, dht.Config{Heard: func(rec *ipns.Record) {
 		mu.Lock()
 		defer mu.Unlock()
-		heard = append(heard, string(raw))
+		heard = append(heard, string(rec.Raw()))
 	}})
 	b, hb := startNode(t, dht.Config{})
 	if err := hb.Connect(t.Context(), *host.InfoFromHost(ha)); err != nil {

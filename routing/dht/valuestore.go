@@ -20,6 +20,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/routing"
 )
 
 var (
@@ -55,8 +56,9 @@ const (
 type valueStore struct {
 	ds.Batching
 	now    func() time.Time
-	heard  func(ipns.Name, []byte) // nil: nobody asked
-	scarce func() bool             // nothing more is to be taken from others
+	heard  func(*ipns.Record) // nil: nobody asked
+	opener *routing.Opener    // by which kad-dht has validated
+	scarce func() bool        // nothing more is to be taken from others
 	log    *slog.Logger
 
 	own     bool // this is the view for this node's own values
@@ -71,7 +73,7 @@ type valueStore struct {
 // wait until load has run.
 func newValueStore(store ds.Batching, self peer.ID, c Config) (theirs *valueStore, own *records.ValueStore) {
 	theirs = &valueStore{
-		Batching: store, now: c.now(), heard: c.Heard, scarce: c.scarce(), log: c.log(),
+		Batching: store, now: c.now(), heard: c.Heard, opener: c.Opener, scarce: c.scarce(), log: c.log(),
 		budget:  newBudget(self, c.Values.or(DefaultValueLimit), func(key string) keyspace.Key { return keyspace.KeyOf([]byte(key)) }),
 		senders: new(senders), loaded: make(chan struct{}), mu: new(sync.Mutex),
 	}
@@ -122,7 +124,9 @@ func (s *valueStore) Put(ctx context.Context, key ds.Key, buf []byte) error {
 		return err
 	}
 	if s.heard != nil && rec != nil {
-		s.heard(rec.Name(), rec.Raw())
+		if opened, err := s.opener.Open(rec.Name(), rec.Raw()); err == nil {
+			s.heard(opened)
+		}
 	}
 	return nil
 }
