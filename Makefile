@@ -19,6 +19,8 @@ lint:
 	@test -z "$$(go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'))" || { echo "gofumpt would change:"; go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	.ci/deadcode
+	go test . -run TestExportsAreUsed -exports
 
 # The race detector where goroutines share state. On one processor, which it needs
 # no more of to see a race: on two, it crashes now and then in tests with

@@ -106,12 +106,6 @@ func keysText(keys []Key, long bool) string {
 	return b.String()
 }
 
-// Formats of a key file.
-const (
-	FormatProtobuf = "libp2p-protobuf-cleartext"
-	FormatPEM      = "pem-pkcs8-cleartext"
-)
-
 // KeyImportRequest stores a key that was made elsewhere.
 type KeyImportRequest struct {
 	Name         string    `arg:"name"`

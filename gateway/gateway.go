@@ -31,15 +31,11 @@ import (
 	"github.com/goipns/ipns/resolver"
 )
 
-// Limits of one gateway, and those that its http.Server should have.
+// Limits of one gateway. Those of its connections belong to the server.
 const (
 	maxRequests      = 1024             // at once; more are answered with 429
 	maxDuration      = time.Hour        // of one request
 	retrievalTimeout = 30 * time.Second // until the first byte, and between two writes; then 504
-
-	ReadHeaderTimeout = 10 * time.Second
-	IdleTimeout       = 2 * time.Minute
-	MaxHeaderBytes    = 64 << 10
 )
 
 // Resolver knows what names mean: a *resolver.Resolver, or something around it.

@@ -20,7 +20,6 @@ package resolver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net"
 	"strconv"
@@ -126,21 +125,6 @@ func (c Confidence) String() string {
 		return "all"
 	}
 	return strconv.Itoa(int(c))
-}
-
-// ParseConfidence reads what String writes; "" is First.
-func ParseConfidence(s string) (Confidence, error) {
-	switch s {
-	case "", First.String():
-		return First, nil
-	case All.String():
-		return All, nil
-	}
-	k, err := strconv.Atoi(s)
-	if err != nil || k < 1 {
-		return First, fmt.Errorf("confidence %q is none of %q, %q and a number of sources", s, First, All)
-	}
-	return Confidence(k), nil
 }
 
 // Options are for one request. The zero value resolves recursively to the first

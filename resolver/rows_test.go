@@ -265,20 +265,3 @@ func TestLiars(t *testing.T) {
 		}
 	})
 }
-
-func TestParseConfidence(t *testing.T) {
-	for text, want := range map[string]Confidence{"": First, "first": First, "all": All, "16": 16, "1": 1} {
-		got, err := ParseConfidence(text)
-		if got != want || err != nil {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-		if again, err := ParseConfidence(got.String()); again != got || err != nil {
-			t.Errorf("%q: %q is %v, %v", text, got, again, err)
-		}
-	}
-	for _, text := range []string{"0", "-1", "most", "1.5", "99999999999999999999"} {
-		if got, err := ParseConfidence(text); err == nil {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-}

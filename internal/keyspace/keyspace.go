@@ -26,9 +26,6 @@ func KeyOf(b []byte) Key { return sha256.Sum256(b) }
 // names and a sweep walks them.
 func (k Key) Compare(other Key) int { return bytes.Compare(k[:], other[:]) }
 
-// Bit returns bit i of the key, 0 being the most significant.
-func (k Key) Bit(i int) int { return int(k[i/8]>>(7-i%8)) & 1 }
-
 // Distance is the XOR of two keys. Distances compare as numbers.
 func Distance(a, b Key) Key {
 	var d Key
@@ -90,18 +87,6 @@ func (r Region) Last() Key {
 		k[i/8] |= 0x80 >> (i % 8)
 	}
 	return k
-}
-
-// Split cuts the region into its two halves. A region of a single key cannot
-// be split: ok is false.
-func (r Region) Split() (low, high Region, ok bool) {
-	if r.Bits >= Bits {
-		return r, r, false
-	}
-	low = Region{Prefix: r.Prefix, Bits: r.Bits + 1}
-	high = low
-	high.Prefix[r.Bits/8] |= 0x80 >> (r.Bits % 8)
-	return low, high, true
 }
 
 // String prints the prefix as hexadecimal digits and its length in bits.

@@ -39,12 +39,5 @@ func TestRegion(t *testing.T) {
 		if r.Contains(other) != inside {
 			t.Fatalf("%v.Contains(%x) = %v, by bounds %v", r, other, !inside, inside)
 		}
-		low, high, ok := r.Split()
-		if ok != (n < Bits) {
-			t.Fatalf("%v.Split: ok = %v", r, ok)
-		}
-		if ok && low.Contains(k) == high.Contains(k) {
-			t.Fatalf("%v: %x is in both halves or in none", r, k)
-		}
 	})
 }

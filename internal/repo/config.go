@@ -250,7 +250,6 @@ func (g *Gateway) check() error {
 // Defaults and limits of Ipns.
 const (
 	DefaultRepublishPeriod  = 4 * time.Hour
-	DefaultRecordLifetime   = 48 * time.Hour
 	DefaultResolveCacheSize = 128
 	MaxSweepVisits          = 1024
 )
