@@ -31,7 +31,6 @@ recordstore/...     -> ipns recordstore routing internal/keyspace
 names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
-routing/delegated   -> ipns routing names
 routing/pubsub      -> ipns routing names
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
