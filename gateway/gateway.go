@@ -38,6 +38,9 @@ const (
 	retrievalTimeout = 30 * time.Second // until the first byte, and between two writes; then 504
 )
 
+// routingPath is what Options.Routing serves.
+const routingPath = "/routing/v1/"
+
 // Resolver knows what names mean: a *resolver.Resolver, or something around it.
 type Resolver interface {
 	Resolve(ctx context.Context, path string, o resolver.Options) (resolver.Resolution, error)
@@ -48,6 +51,8 @@ type Resolver interface {
 type Options struct {
 	Content *content.Store // required
 	Names   Resolver       // required
+	// Routing serves what is below /routing/v1/. nil: nothing does.
+	Routing http.Handler
 	// NoFetch serves only the blocks that are here. Names are resolved all the same.
 	NoFetch bool
 	// NoDNSLink looks up no domain that stands in a Host header. Paths such as /ipns/example.com work all the same.
@@ -81,7 +86,7 @@ type Host struct {
 	TrustlessOnly *bool // nil: as Options says
 }
 
-// New makes a gateway. For paths other than /ipns/ and /ipfs/ it answers 404.
+// New makes a gateway. For paths other than /ipns/, /ipfs/ and, with Options.Routing, /routing/v1/ it answers 404.
 func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -96,6 +101,9 @@ func New(o Options) (http.Handler, error) {
 	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(pages(inner)))
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
+	if o.Routing != nil {
+		mux.Handle(routingPath, boxo.NewHeaders(o.Headers).Wrap(o.Routing))
+	}
 	return boxo.NewHostnameHandler(cfg, b, mux), nil
 }
 
@@ -108,7 +116,7 @@ func or[T any](p *T, d T) T {
 }
 
 func config(o Options) boxo.Config {
-	hosts := map[string]*Host{"localhost": {Paths: []string{"/ipfs/", "/ipns/", "/p2p/"}, UseSubdomains: true}}
+	hosts := map[string]*Host{"localhost": {Paths: []string{"/ipfs/", "/ipns/", "/p2p/", routingPath}, UseSubdomains: true}}
 	maps.Copy(hosts, o.Hosts)
 	cfg := boxo.Config{
 		DeserializedResponses: !o.TrustlessOnly,

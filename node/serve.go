@@ -256,6 +256,7 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 	return gateway.New(gateway.Options{
 		Content:   n.Content,
 		Names:     n.Resolver,
+		Routing:   n.routingHandler(c),
 		NoFetch:   c.Gateway.NoFetch,
 		NoDNSLink: c.Gateway.NoDNSLink,
 		Headers:   c.Gateway.HTTPHeaders,

@@ -198,6 +198,9 @@ type Hop struct {
 	last     bool // no other one follows
 }
 
+// LastModified is when this node first saw what the hop leads to.
+func (h Hop) LastModified() time.Time { return h.modified }
+
 // Resolve follows a path to what it means: /ipns/<name>[/rest], a name or domain
 // with or without /ipns/ before it, or an ipns: URI. The rest of the path is
 // kept at every hop.

@@ -95,6 +95,9 @@ type Gateway struct {
 	// DeserializedResponses serves files and folders; false: only what a client
 	// can verify itself. nil: true.
 	DeserializedResponses *bool
+	// ExposeRoutingAPI serves records, and where content and peers are, to others
+	// under /routing/v1. nil: true.
+	ExposeRoutingAPI *bool `json:",omitempty"`
 	// PublicGateways are the host names under which the gateway is known, beside
 	// localhost; null takes one away.
 	PublicGateways map[string]*GatewayHost

@@ -84,7 +84,6 @@ var foreignKeys = map[string]foreignKey{
 	"Experimental.StrategicProviding":                      {taken: []string{`false`}},
 	"Experimental.UrlstoreEnabled":                         {taken: []string{`false`}},
 	"Gateway.DiagnosticServiceURL":                         {},
-	"Gateway.ExposeRoutingAPI":                             {taken: []string{`false`}},
 	"HTTPRetrieval.Allowlist":                              {},
 	"HTTPRetrieval.Denylist":                               {},
 	"HTTPRetrieval.Enabled":                                {taken: []string{`false`}},
