@@ -39,12 +39,13 @@ content             -> internal/folder
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api contenthash keystore node rpc internal/display internal/folder internal/repo internal/testnet internal/verbs
+cmd/ipns            -> ipns api contenthash keystore node rpc internal/display internal/folder internal/repo internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
 internal/folder     ->
-internal/repo       ->
+internal/repo       -> internal/spelling
+internal/spelling   ->
 internal/door       ->
 internal/simnet     -> *
 internal/testnet    -> *

@@ -2,10 +2,11 @@ package main
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/goipns/ipns/internal/spelling"
 )
 
 // chapters are the groups of commands in the help of the program.
@@ -57,7 +58,7 @@ func nearestCommand(cmd *cobra.Command, typed string) string {
 			words = append(append(words, sub.Name()), sub.Aliases...)
 		}
 	}
-	if word := nearest(typed, words); word != "" {
+	if word := spelling.Nearest(typed, words); word != "" {
 		return cmd.CommandPath() + " " + word
 	}
 	return ""
@@ -73,61 +74,8 @@ func nearestOption(cmd *cobra.Command, typed string) string {
 			}
 		})
 	}
-	if word := nearest(typed, words); word != "" {
+	if word := spelling.Nearest(typed, words); word != "" {
 		return "--" + word
 	}
 	return ""
-}
-
-// nearest returns the word that is the fewest typing errors away, one error for
-// short words and two for others, or that begins with what was typed.
-func nearest(typed string, words []string) string {
-	best, fewest := "", 2
-	if len(typed) > 4 {
-		fewest = 3
-	}
-	if len(typed) < 2 || len(typed) > maxTyped {
-		return ""
-	}
-	for _, w := range words {
-		if n := typingErrors(typed, w); n < fewest {
-			best, fewest = w, n
-		}
-	}
-	if best == "" && len(typed) > 2 {
-		if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, typed) }); i >= 0 {
-			best = words[i]
-		}
-	}
-	return best
-}
-
-// maxTyped bounds the words that are compared, in bytes.
-const maxTyped = 40
-
-// typingErrors counts how many bytes must be inserted, dropped or changed, or
-// swapped with their neighbor, to make b of a.
-func typingErrors(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			n := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				n = min(n, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = n
-		}
-	}
-	return rows[len(a)][len(b)]
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/goipns/ipns/internal/spelling"
 )
 
 // A keyNode is a place in the tree of all config keys, ours and Kubo's. One
@@ -172,44 +174,15 @@ func spelled(key string) (string, error) {
 // nearest is the known key that a misspelled one most likely stands for; "" if
 // none is near.
 func nearest(key string) string {
-	best, least := "", len(key)/3+1
+	var keys []string
 	var visit func(s *keyNode, path string)
 	visit = func(s *keyNode, path string) {
 		for _, name := range slices.Sorted(maps.Keys(s.keys)) {
 			at := join(path, name)
-			if d := distance(strings.ToLower(key), strings.ToLower(at)); d < least {
-				best, least = at, d
-			}
+			keys = append(keys, at)
 			visit(s.keys[name], at)
 		}
 	}
 	visit(schema(), "")
-	return best
-}
-
-// maxKeyLength bounds the keys for which a near one is looked for, in bytes.
-const maxKeyLength = 128
-
-// distance is how many letters must be put, taken or changed between a and b.
-func distance(a, b string) int {
-	if len(a) > maxKeyLength {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(key, keys)
 }

@@ -1,0 +1,49 @@
+// Package spelling guesses which of a few words a mistyped one was meant to be.
+package spelling
+
+import "strings"
+
+// maxLength bounds the words that are looked at, in bytes.
+const maxLength = 128
+
+// Nearest returns the word with the fewest typing errors, at most one for each
+// three letters typed; "" if there is none. Case makes no difference.
+func Nearest(typed string, words []string) string {
+	if len(typed) > maxLength {
+		return ""
+	}
+	best, fewest := "", len(typed)/3+1
+	for _, w := range words {
+		if n := errorsBetween(strings.ToLower(typed), strings.ToLower(w)); n < fewest {
+			best, fewest = w, n
+		}
+	}
+	return best
+}
+
+// errorsBetween counts how many bytes must be inserted, dropped, changed or
+// swapped with their neighbor to make b of a.
+func errorsBetween(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			n := min(rows[i-1][j]+1, rows[i][j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				n = min(n, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = n
+		}
+	}
+	return rows[len(a)][len(b)]
+}
