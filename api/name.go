@@ -21,7 +21,7 @@ var (
 		Info: rpc.Info{
 			Path: "name/publish", Args: "<path>",
 			Short:    "Point a name to content",
-			Examples: []string{`ipns name publish --allow-offline /ipfs/$CID`, `ipns name publish --allow-offline --key=blog --ttl=1m --lifetime=7d /ipfs/$CID`},
+			Examples: []string{`ipns name publish /ipfs/$CID`, `ipns name publish --key=blog --ttl=1m --lifetime=7d /ipfs/$CID`, `ipns name publish --allow-offline /ipfs/$CID`},
 		},
 		Text: PublishRequest.Text,
 	}
@@ -58,7 +58,7 @@ var (
 		Info: rpc.Info{
 			Path: "name/rollback", Args: "<name> <sequence or cid>",
 			Short:    "Publish an old value of a name again",
-			Examples: []string{`ipns name rollback --allow-offline blog 0`},
+			Examples: []string{`ipns name rollback blog 0`},
 		},
 		Text: RollbackRequest.Text,
 	}
@@ -75,7 +75,7 @@ var (
 		Info: rpc.Info{
 			Path: "name/put", Args: "<name> <file>",
 			Short:    "Put a record that was signed elsewhere on the network",
-			Examples: []string{`ipns name put --allow-offline $NAME record.bin`},
+			Examples: []string{`ipns name put $NAME record.bin`},
 		},
 		Text: NamePutRequest.Text,
 	}

@@ -26,7 +26,7 @@ var (
 		Info: rpc.Info{
 			Path: "routing/put", Args: "<key> <file>",
 			Short:    "Put a value under a key",
-			Examples: []string{`ipns routing put --allow-offline /ipns/$NAME record.bin`},
+			Examples: []string{`ipns routing put /ipns/$NAME record.bin`},
 		},
 		Text: RoutingPutRequest.Text,
 	}

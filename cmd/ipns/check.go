@@ -18,6 +18,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 	var req node.CheckRequest
 	cmd := &cobra.Command{
 		Use: "check <name or key>", Short: "Ask others, not this node, who holds which record of a name", Args: cobra.ExactArgs(1),
+		Example: examples("ipns name check blog", "ipns name check --bootstrap=$PEER $NAME"),
 	}
 	cmd.Flags().StringArrayVar(&req.Peers, "bootstrap", nil, "server to join the DHT by (default: those of the config, else the daemon's peers)")
 	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well")

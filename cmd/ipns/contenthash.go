@@ -19,6 +19,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "contenthash", Short: "Translate between names and ENS contenthashes", RunE: group}
 	encode := &cobra.Command{
 		Use: "encode <name or cid>", Short: "Print the contenthash for a name or CID", Args: cobra.ExactArgs(1),
+		Example: examples("ipns contenthash encode $NAME", "ipns contenthash encode ipfs://$CID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			b, err := contenthash.EncodeText(args[0])
 			if err != nil {
@@ -36,6 +37,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 	}
 	decode := &cobra.Command{
 		Use: "decode <hex>", Short: "Print what a contenthash points to", Args: cobra.ExactArgs(1),
+		Example: examples("ipns contenthash decode 0xe3010170122029f2d17be6139079dc48696d1f582a8530eb9805b561eda517e22a892c7e3f1f"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			b, err := contenthash.ParseHex(args[0])
 			if err != nil {

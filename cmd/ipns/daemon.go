@@ -31,9 +31,10 @@ func (c *cli) daemonCmd() *cobra.Command {
 	var bootstrap []string
 	var routing string
 	cmd := &cobra.Command{
-		Use:   "daemon",
-		Short: "Run the node of the repo, until it is interrupted",
-		Args:  cobra.NoArgs,
+		Use:     "daemon",
+		Short:   "Run the node of the repo, until it is interrupted",
+		Example: examples("ipns daemon", "ipns daemon --bootstrap=$PEER"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.repository()
 			if err != nil {

@@ -21,9 +21,10 @@ import (
 func (c *cli) initCmd() *cobra.Command {
 	var o initOptions
 	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Make a repo with a new key",
-		Args:  cobra.NoArgs,
+		Use:     "init",
+		Short:   "Make a repo with a new key",
+		Example: examples("ipns init", "ipns init --profile=server"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.repository()
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 func (c *cli) keyExportCmd() *cobra.Command {
 	var output, format string
 	cmd := &cobra.Command{Use: "export <name>", Short: "Write a private key to a file"}
+	cmd.Example = examples("ipns key export blog", "ipns key export --format=pem-pkcs8-cleartext --output=blog.pem blog")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the file (default <name>.key or <name>.pem)")
 	cmd.Flags().StringVarP(&format, "format", "f", ipns.KeyFormatProtobuf, ipns.KeyFormatProtobuf+" or "+ipns.KeyFormatPEM)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

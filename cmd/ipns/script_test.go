@@ -27,8 +27,13 @@ func TestMain(m *testing.M) {
 //	await LOG TEXT          wait until TEXT is in LOG
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+	testscript.Run(t, scripts("testdata/script"))
+}
+
+// scripts are the scripts in a folder, with what they need.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IPNS_PATH", filepath.Join(e.WorkDir, "repo"))
 			e.Setenv("HOME", e.WorkDir)
@@ -45,7 +50,7 @@ func TestScripts(t *testing.T) {
 			"await":     func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) },
 			"capture":   capture,
 		},
-	})
+	}
 }
 
 // Limits of the scripts.

@@ -16,9 +16,10 @@ const testnetSize = 25
 func (c *cli) testnetCmd() *cobra.Command {
 	var size int
 	cmd := &cobra.Command{
-		Use:   "testnet",
-		Short: "Run a private network of DHT servers on this machine, until it is interrupted",
-		Args:  cobra.NoArgs,
+		Use:     "testnet",
+		Short:   "Run a private network of DHT servers on this machine, until it is interrupted",
+		Example: examples("ipns testnet", "ipns testnet --servers=5"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			nw, err := testnet.Start(cmd.Context(), size)
 			if err != nil {

@@ -42,13 +42,16 @@ func describe(spec rpc.Spec) *cobra.Command {
 		Use:     strings.TrimSpace(path.Base(info.Path) + " " + info.Args),
 		Short:   info.Short,
 		Long:    info.Long,
-		Example: "  " + strings.Join(info.Examples, "\n  "),
+		Example: examples(info.Examples...),
 	}
 	for _, alias := range info.Aliases {
 		cmd.Aliases = append(cmd.Aliases, path.Base(alias))
 	}
 	return cmd
 }
+
+// examples are one to three command lines, which a test runs.
+func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
 
 // at returns the command at a path, making the groups that lead to it.
 func (c *cli) at(root *cobra.Command, where string) *cobra.Command {

@@ -56,6 +56,7 @@ out of it is an error, one that leads nowhere is left out and listed.
 A key belongs to one folder. A folder that has moved takes its key along: if
 nothing is at the old place any more, the key is for the new one. If something is,
 --replace says that the key shall publish this folder from now on.`,
+		Example: examples("ipns up site", "ipns up --testnet site", "ipns up --once --key=blog site"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(cmd, `argument "folder" is required`)

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/api"
+)
+
+// commands are all commands that people see, by their words: those that do
+// something, not the groups.
+func commands() (words []string, all map[string]*cobra.Command) {
+	all = map[string]*cobra.Command{}
+	table := map[string]bool{}
+	for _, spec := range api.All {
+		table[strings.ReplaceAll(spec.Describe().Path, "/", " ")] = true
+	}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		at := strings.TrimSpace(commandPath(cmd))
+		if at != "" && !cmd.Hidden && (!cmd.HasSubCommands() || table[at]) {
+			words = append(words, at)
+			all[at] = cmd
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit((&cli{}).root())
+	return words, all
+}
+
+func examplesOf(cmd *cobra.Command) []string {
+	var lines []string
+	for line := range strings.Lines(cmd.Example) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return lines
+}
+
+func TestEveryCommandHasOneToThreeExamples(t *testing.T) {
+	words, all := commands()
+	if len(words) < 50 {
+		t.Fatalf("only %d commands found", len(words))
+	}
+	for _, at := range words {
+		lines := examplesOf(all[at])
+		if len(lines) == 0 || len(lines) > 3 {
+			t.Errorf("'ipns %s' has %d examples, want one to three", at, len(lines))
+		}
+		for _, line := range lines {
+			if !strings.Contains(line+" ", "ipns "+at+" ") {
+				t.Errorf("the example %q of 'ipns %s' runs another command", line, at)
+			}
+		}
+	}
+}
+
+// Which examples run before the others, and which after them; the rest run in
+// the order of the commands.
+var (
+	firstExamples = []string{"key gen", "add", "name publish", "key export", "name get"}
+	lastExamples  = []string{
+		"pin rm", "key rename", "key rm", "config", "bootstrap add", "bootstrap add default",
+		"bootstrap rm", "bootstrap rm all", "shutdown",
+	}
+)
+
+// Commands of nothing but refusals, which answer as Kubo does without pubsub.
+var refusedExamples = []string{"name pubsub subs", "name pubsub cancel"}
+
+// beforeExample is what must have happened before the examples of a command.
+var beforeExample = map[string]string{
+	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
+	"name put":      "exec sh -c 'ipns name get $NAME > record.bin'\n",
+}
+
+// exampleRepo makes a repo on the network of the script.
+const exampleRepo = "env IPNS_PATH=$WORK/%s\nexec ipns init --profile test\nexec ipns config --json Bootstrap '[\"'$PEER'\"]'\n"
+
+// Every example of every command works. They run in the order of a user's day,
+// with a network on this machine, a folder site, and the keys and files that
+// earlier examples made.
+func TestExamplesWork(t *testing.T) {
+	dir := t.TempDir()
+	script := exampleScript()
+	if err := os.WriteFile(filepath.Join(dir, "examples.txtar"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, scripts(dir))
+}
+
+func exampleScript() string {
+	words, all := commands()
+	var b strings.Builder
+	logs := 0
+	// run starts a command that stays, and leaves it when it is ready.
+	run := func(line, ready string) string {
+		logs++
+		fmt.Fprintf(&b, "start %d.log '%s' %s\n", logs, ready, line)
+		return fmt.Sprintf("%d.log", logs)
+	}
+	stop := func(log string) { fmt.Fprintf(&b, "interrupt %s\n", log) }
+
+	for i, line := range examplesOf(all["testnet"]) {
+		log := run(line, "Testnet is ready")
+		if i > 0 {
+			stop(log)
+			continue
+		}
+		fmt.Fprintf(&b, "capture PEER %s 'ipfs swarm connect (\\S+)'\n", log)
+	}
+	for i, line := range examplesOf(all["init"]) {
+		fmt.Fprintf(&b, "env IPNS_PATH=$WORK/init%d\nexec %s\n", i, line)
+	}
+	fmt.Fprintf(&b, exampleRepo, "up")
+	for _, line := range examplesOf(all["up"]) {
+		switch {
+		case strings.Contains(line, "--once"):
+			fmt.Fprintf(&b, "exec %s\n", line)
+		case strings.Contains(line, "--testnet"):
+			b.WriteString("env IPNS_PATH=\n")
+			stop(run(line, "Serving it"))
+			b.WriteString("env IPNS_PATH=$WORK/up\n")
+		default:
+			stop(run(line, "Serving it"))
+		}
+	}
+	fmt.Fprintf(&b, exampleRepo, "repo")
+	daemons := examplesOf(all["daemon"])
+	for i, line := range daemons {
+		if log := run(line, "Daemon is ready"); i < len(daemons)-1 {
+			stop(log)
+		}
+	}
+	b.WriteString("exec ipns add -Q --cid-version=1 site\ncapture CID stdout '(\\w+)'\n")
+	words = slices.DeleteFunc(words, func(at string) bool {
+		return slices.Contains([]string{"testnet", "init", "up", "daemon"}, at) ||
+			slices.Contains(firstExamples, at) || slices.Contains(lastExamples, at)
+	})
+	for _, at := range slices.Concat(firstExamples, words, lastExamples) {
+		b.WriteString(beforeExample[at])
+		not := ""
+		if slices.Contains(refusedExamples, at) {
+			not = "! "
+		}
+		for _, line := range examplesOf(all[at]) {
+			fmt.Fprintf(&b, "%sexec sh -c '%s'\n", not, strings.ReplaceAll(line, "'", "''"))
+			if not != "" {
+				b.WriteString("stderr 'not enabled'\n")
+			}
+		}
+		if at == "key gen" {
+			b.WriteString("exec ipns key ls -l\ncapture NAME stdout '(k51\\w+) blog'\n")
+		}
+	}
+	return b.String() + "-- site/index.html --\n<p>a front page\n"
+}
