@@ -10,9 +10,9 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// TestF5FullDiskLeavesNoKey makes keys while the disk is full: there is no half
-// file that takes the name, or that hides the other keys.
-func TestF5FullDiskLeavesNoKey(t *testing.T) {
+// TestFullDiskLeavesNoKey makes keys while the disk is full: there is no half
+// file that takes the name, or that hides the other keys. F5.
+func TestFullDiskLeavesNoKey(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skipf("cannot mount a small file system: %v", err)

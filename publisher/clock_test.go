@@ -21,9 +21,10 @@ func (c *clockError) get() time.Duration  { return time.Duration(c.ns.Load()) }
 func (c *clockError) set(d time.Duration) { c.ns.Store(int64(d)) }
 func (c *clockError) now() time.Time      { return epoch.Add(c.get()) }
 
-// TestR17Clock publishes with a clock that is off by a second to centuries, then
-// with the right one again: what the wrong clock did must not block the name.
-func TestR17Clock(t *testing.T) {
+// TestWrongClockLeavesNoStuckName publishes with a clock that is off by a second to
+// centuries, then with the right one again: what the wrong clock did must not block the
+// name. R17.
+func TestWrongClockLeavesNoStuckName(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, tt := range []struct {
 		what    string
@@ -79,9 +80,9 @@ func TestR17Clock(t *testing.T) {
 	}
 }
 
-// TestR17Lifetimes refuses before anything is signed what would have no life, or
-// too long a one, and only warns of a short one.
-func TestR17Lifetimes(t *testing.T) {
+// TestBadLifetimesAreRefused refuses before anything is signed what would have no life, or
+// too long a one, and only warns of a short one. R17.
+func TestBadLifetimesAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		what     string
 		now      time.Time
@@ -122,8 +123,8 @@ func TestR17Lifetimes(t *testing.T) {
 	}
 }
 
-// TestR17Jump has the clock jump while a record is being signed.
-func TestR17Jump(t *testing.T) {
+// TestClockMayJumpWhileSigning has the clock jump while a record is being signed. R17.
+func TestClockMayJumpWhileSigning(t *testing.T) {
 	for _, jump := range []time.Duration{-24 * time.Hour, 24 * time.Hour, 4 * 365 * 24 * time.Hour} {
 		s := newSite(t, 0)
 		var off clockError

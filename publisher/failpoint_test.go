@@ -36,11 +36,11 @@ func newProcess(store recordstore.Store, net *routingtest.Network) *process {
 	return &process{Publisher: &publisher.Publisher{Book: &names.Book{Store: store, Now: now}, Router: net, Now: now}}
 }
 
-// TestR4CrashAtEachStep fails a publish at each of its steps: by the end of the
+// TestCrashAtAnyStepLeavesOldOrNew fails a publish at each of its steps: by the end of the
 // process, by an error, by a delay. Afterwards the name has the old or the new
 // record, never both, and what is stored is announced within 5 s of the next
-// start, byte for byte.
-func TestR4CrashAtEachStep(t *testing.T) {
+// start, byte for byte. R4.
+func TestCrashAtAnyStepLeavesOldOrNew(t *testing.T) {
 	outcome := map[string]int{}
 	var slowest time.Duration
 	for _, step := range publisher.Steps {

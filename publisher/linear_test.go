@@ -74,10 +74,10 @@ var register = porcupine.Model{
 	},
 }
 
-// TestR3Linearizable has clients of two publishers that share a store publish to
+// TestNoSequenceHasTwoValues has clients of two publishers that share a store publish to
 // the same names, with and without conditions. Their histories must be those of a
-// register, and no sequence may ever have two values.
-func TestR3Linearizable(t *testing.T) {
+// register, and no sequence may ever have two values. R3.
+func TestNoSequenceHasTwoValues(t *testing.T) {
 	histories, ops := 6, 60
 	if *long {
 		histories, ops = 100, 1000

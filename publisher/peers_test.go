@@ -20,13 +20,12 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// The tests of this file, and others whose names begin like theirs, each show
-// that a failure of other implementations does not happen here: V1 to V9 are seen
-// by those who use them, F1 to F10 when they are tried hard.
+// Each test of this file shows that a fault of other implementations does not happen
+// here; docs/requirements.md says which.
 
-// TestV1F7OwnWritesAreSeen asks for a name after every publish, at the same
-// moment, through the Book and through a cache that it feeds.
-func TestV1F7OwnWritesAreSeen(t *testing.T) {
+// TestOwnWritesAreSeenAtOnce asks for a name after every publish, at the same
+// moment, through the Book and through a cache that it feeds. V1, F7.
+func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 	s := newSite(t, 20)
 	var mu sync.Mutex
 	cache := map[ipns.Name]string{}
@@ -54,8 +53,9 @@ func TestV1F7OwnWritesAreSeen(t *testing.T) {
 	t.Logf("%d publishes, each seen at once", pairs)
 }
 
-// TestV4F9StoreLost loses the store while the network is silent.
-func TestV4F9StoreLost(t *testing.T) {
+// TestLostStoreDoesNotRestartSequence loses the store while the network is silent.
+// V4, F9.
+func TestLostStoreDoesNotRestartSequence(t *testing.T) {
 	s := newSite(t, 20)
 	for i := range 10 {
 		s.publish(t, fmt.Sprintf("/ipfs/bafkqaaa/%d", i), func(r *publisher.Request) { r.Wait = publisher.WaitAll })
@@ -74,9 +74,9 @@ func TestV4F9StoreLost(t *testing.T) {
 	}
 }
 
-// TestR5RestoredFromBackup publishes B after a backup, restores it, and publishes
-// C, while the network answers, is silent, or has old records only.
-func TestR5RestoredFromBackup(t *testing.T) {
+// TestRestoredStoreNeverGoesBack publishes B after a backup, restores it, and publishes
+// C, while the network answers, is silent, or has old records only. R5.
+func TestRestoredStoreNeverGoesBack(t *testing.T) {
 	for _, tt := range []struct {
 		network string
 		refused bool
@@ -121,10 +121,10 @@ func TestR5RestoredFromBackup(t *testing.T) {
 	}
 }
 
-// TestV5TwoNodesOneKey has two nodes publish with one key and keep their names
+// TestTwoNodesWithOneKeySettle has two nodes publish with one key and keep their names
 // alive for a week: the value settles, both know of the other, and a publish on
-// either side wins for good.
-func TestV5TwoNodesOneKey(t *testing.T) {
+// either side wins for good. V5.
+func TestTwoNodesWithOneKeySettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, stopA := running(t, 20)
 		defer stopA()
@@ -190,8 +190,8 @@ func onNetwork(t *testing.T, s *site) string {
 	return best.Value()
 }
 
-// TestV8Counted has figures for what goes on.
-func TestV8Counted(t *testing.T) {
+// TestPublishesAreCounted has figures for what goes on. V8.
+func TestPublishesAreCounted(t *testing.T) {
 	s := newSite(t, 20)
 	spoil(s.net, 20, routingtest.Refusing)
 	_, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa"})
@@ -210,9 +210,9 @@ func TestV8Counted(t *testing.T) {
 	}
 }
 
-// TestV9SearchesHoldUpNobody publishes a name while the last sequence of another
-// is being searched for half a minute.
-func TestV9SearchesHoldUpNobody(t *testing.T) {
+// TestSearchHoldsUpNoOtherName publishes a name while the last sequence of another
+// is being searched for half a minute. V9.
+func TestSearchHoldsUpNoOtherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := running(t, 20)
 		defer stop()
@@ -237,9 +237,9 @@ func TestV9SearchesHoldUpNobody(t *testing.T) {
 	})
 }
 
-// TestF10NoSequenceNoFreeze puts a record that lacks its sequence, rightly signed,
-// and then one that is whole.
-func TestF10NoSequenceNoFreeze(t *testing.T) {
+// TestRecordWithoutSequenceDoesNotFreezeName puts a record that lacks its sequence,
+// rightly signed, and then one that is whole. F10.
+func TestRecordWithoutSequenceDoesNotFreezeName(t *testing.T) {
 	seed := make([]byte, ed25519.SeedSize)
 	priv := ed25519.NewKeyFromSeed(seed)
 	key, err := crypto.UnmarshalEd25519PrivateKey(priv)

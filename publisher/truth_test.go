@@ -16,8 +16,9 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestR10V6F1TruthfulAnswers has every outcome of an announcement meet every wish.
-func TestR10V6F1TruthfulAnswers(t *testing.T) {
+// TestPublishAnswersTruthfully has every outcome of an announcement meet every wish.
+// R10, V6, F1.
+func TestPublishAnswersTruthfully(t *testing.T) {
 	nets := map[string]func(*routingtest.Network){
 		"all take it":     func(*routingtest.Network) {},
 		"12 of 20 refuse": func(n *routingtest.Network) { spoil(n, 12, routingtest.Refusing) },
@@ -101,8 +102,8 @@ func spoil(n *routingtest.Network, count int, fault routingtest.Fault) {
 	}
 }
 
-// TestR10Put tells of records that were signed elsewhere.
-func TestR10Put(t *testing.T) {
+// TestPutAnswersTruthfully tells of records that were signed elsewhere. R10.
+func TestPutAnswersTruthfully(t *testing.T) {
 	s := newSite(t, 20)
 	k := recordstoretest.NewKey(t)
 	second := k.Record(t, 2, "/ipfs/bafkqaaa/2", epoch.Add(time.Hour))
@@ -203,8 +204,8 @@ func TestIfSequence(t *testing.T) {
 	}
 }
 
-// TestF2Overflow ends at the last number there is.
-func TestF2Overflow(t *testing.T) {
+// TestSequenceDoesNotOverflow ends at the last number there is. F2.
+func TestSequenceDoesNotOverflow(t *testing.T) {
 	s := newSite(t, 0)
 	last := uint64(math.MaxUint64)
 	stored := func(r *publisher.Request) { r.Wait, r.Force = publisher.WaitStored, true }
@@ -215,8 +216,8 @@ func TestF2Overflow(t *testing.T) {
 	}
 }
 
-// TestV4F9UnknownSequence makes records of a key that came from elsewhere.
-func TestV4F9UnknownSequence(t *testing.T) {
+// TestUnknownSequenceIsRefused makes records of a key that came from elsewhere. V4, F9.
+func TestUnknownSequenceIsRefused(t *testing.T) {
 	seven := func(t *testing.T, s *site) *ipns.Record {
 		return s.key.Record(t, 7, "/ipfs/bafkqaaa/seven", epoch.Add(time.Hour))
 	}

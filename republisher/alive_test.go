@@ -18,7 +18,7 @@ import (
 
 var long = flag.Bool("long", false, "run the tests at full length")
 
-// trouble is when the network of TestR6 is away, in hours since the start: twelve
+// trouble is when the network of TestNamesNeverExpire is away, in hours since the start: twelve
 // hours now and then, and once half of a lifetime.
 var trouble = [][2]int{{100, 112}, {300, 312}, {500, 524}, {900, 912}, {1300, 1312}, {1800, 1812}}
 
@@ -34,10 +34,10 @@ func away(since time.Duration) bool {
 // firstHours are those in which all names are announced for the first time.
 const firstHours = 2
 
-// TestR6NamesNeverExpire keeps names alive for 90 days, on a network that is slow,
+// TestNamesNeverExpire keeps names alive for 90 days, on a network that is slow,
 // on which one put in ten fails, that is away for half a day and once for a whole
-// one; one key is broken, and one name is taken by nobody.
-func TestR6NamesNeverExpire(t *testing.T) {
+// one; one key is broken, and one name is taken by nobody. R6.
+func TestNamesNeverExpire(t *testing.T) {
 	count := 150
 	if *long {
 		count = 10_000
@@ -128,8 +128,8 @@ func TestR6NamesNeverExpire(t *testing.T) {
 	})
 }
 
-// TestV3F4OneBadKeyDelaysNobody has keys fail in every way at the same time. P-44.
-func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
+// TestOneBadKeyDelaysNobody has keys fail in every way at the same time. P-44, V3, F4.
+func TestOneBadKeyDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
 		newCloud(t, s)
@@ -171,10 +171,10 @@ func TestV3F4OneBadKeyDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestV2F8R7NothingButTheEnd republishes records of every kind for a hundred turns, with
-// a signer that takes its time: what their owners signed stays, and so does how
-// long they live. P-42, P-43, P-45, P-46, P-47.
-func TestV2F8R7NothingButTheEnd(t *testing.T) {
+// TestRepublishChangesOnlyTheEOL republishes records of every kind for a hundred turns,
+// with a signer that takes its time: what their owners signed stays, and so does how
+// long they live. P-42, P-43, P-45, P-46, P-47, V2, F8, R7.
+func TestRepublishChangesOnlyTheEOL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
 		net := newCloud(t, s)
@@ -245,9 +245,9 @@ func TestV2F8R7NothingButTheEnd(t *testing.T) {
 	})
 }
 
-// TestR16PartialAnnounce has none to all of twenty servers take a name, and then
-// heals them.
-func TestR16PartialAnnounce(t *testing.T) {
+// TestPartialAnnounceIsCompleted has none to all of twenty servers take a name, and then
+// heals them. R16.
+func TestPartialAnnounceIsCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
 		net := newCloud(t, s)

@@ -231,9 +231,9 @@ func (m *interleaving) check(t *rapid.T) {
 	}
 }
 
-// TestF3R8NeverOvertaken interleaves publishes, records from outside and
-// republishing.
-func TestF3R8NeverOvertaken(t *testing.T) {
+// TestRepublishNeverOvertakesPublish interleaves publishes, records from outside and
+// republishing. F3, R8.
+func TestRepublishNeverOvertakesPublish(t *testing.T) {
 	goal := 20_000
 	if *long {
 		goal = 1_000_000

@@ -14,9 +14,9 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestR11OwnWritesAreRead publishes and resolves 10,000 times: by every way to
-// ask, after every way in, and while the network still has the older records.
-func TestR11OwnWritesAreRead(t *testing.T) {
+// TestOwnWritesAreRead publishes and resolves 10,000 times: by every way to
+// ask, after every way in, and while the network still has the older records. R11.
+func TestOwnWritesAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 50
 		pairs := 10_000
@@ -93,10 +93,10 @@ func TestR11OwnWritesAreRead(t *testing.T) {
 	})
 }
 
-// TestR12MonotonicReads resolves 100,000 times while servers go back and forth
+// TestReadsNeverGoBack resolves 100,000 times while servers go back and forth
 // between old and new records, the cache is far too small, records expire and
-// the node restarts. Nobody is ever shown an older record than one shown before.
-func TestR12MonotonicReads(t *testing.T) {
+// the node restarts. Nobody is ever shown an older record than one shown before. R12.
+func TestReadsNeverGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count, versions, atOnce = 25, 8, 10
 		reads := 100_000

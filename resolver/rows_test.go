@@ -16,11 +16,12 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// The tests of this file are named after what goes wrong elsewhere.
+// Each test of this file is about a fault of other implementations, which its comment
+// tells; docs/requirements.md lists them.
 
 // V1, F7: a node whose cache has the old value goes on showing it after its own
 // publish, until the TTL is over.
-func TestV1F7StaleAfterOwnPublish(t *testing.T) {
+func TestOwnPublishReplacesCachedValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		now := func() time.Time { return time.Now().AddDate(30, 0, 0) }
@@ -49,7 +50,7 @@ func TestV1F7StaleAfterOwnPublish(t *testing.T) {
 // V5: two writers with one key and one sequence. Which record a reader sees then
 // changes with every renewal and every server. Here it is the one that Compare
 // says is newer, it never goes back, and the owner of the name can see the fork.
-func TestV5TwoWritersFlipFlop(t *testing.T) {
+func TestTwoWritersDoNotFlipFlop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		f.net.Servers = f.net.Servers[:2]
@@ -94,7 +95,7 @@ func TestV5TwoWritersFlipFlop(t *testing.T) {
 
 // V4, F9: a writer that lost its store begins again at sequence 0. Who has seen
 // more is not brought back, and is not told that the name does not exist.
-func TestV4F9SequenceReset(t *testing.T) {
+func TestSequenceResetIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		hold(n.record(9, pathA), f.net.Servers...)
@@ -114,7 +115,7 @@ func TestV4F9SequenceReset(t *testing.T) {
 }
 
 // V8: nothing tells an operator what resolving does.
-func TestV8NoFigures(t *testing.T) {
+func TestResolvesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		hold(n.record(1, pathA), f.net.Servers...)
@@ -160,7 +161,7 @@ func TestV8NoFigures(t *testing.T) {
 }
 
 // V9: a search that takes half a minute holds up other names.
-func TestV9OneSlowNameHoldsUpOthers(t *testing.T) {
+func TestSlowNameHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.net.Timeout = 30 * time.Second
@@ -184,7 +185,7 @@ func TestV9OneSlowNameHoldsUpOthers(t *testing.T) {
 
 // F10: a record without a sequence, signed by the name's own key, freezes the
 // name in a store that took it. Here it does not even enter.
-func TestF10RecordWithoutSequence(t *testing.T) {
+func TestRecordWithoutSequenceDoesNotEnter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		id := mustName(t, n)

@@ -20,10 +20,10 @@ func wan(i int, err error) routing.Ack {
 	return routing.Ack{Target: fmt.Sprint("peer", i), Network: "wan", Of: 20, Err: err}
 }
 
-// TestV6F1F15R16TruthfulAnnouncement: with 0 to 20 of 20 servers willing, the
+// TestReceiptIsTruthful: with 0 to 20 of 20 servers willing, the
 // headline is what the servers hold, for each way of not holding. Elsewhere
-// "published" is said of all of them, also if it was 0 of 20.
-func TestV6F1F15R16TruthfulAnnouncement(t *testing.T) {
+// "published" is said of all of them, also if it was 0 of 20. V6, F1, F15, R16.
+func TestReceiptIsTruthful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		faults := []routingtest.Fault{routingtest.Refusing, routingtest.Stuck, routingtest.Dead}
 		for bad := range 21 {

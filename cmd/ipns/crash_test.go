@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var crashRounds = flag.Int("crash-rounds", 100, "how often TestR1KillLoop kills the daemon")
+var crashRounds = flag.Int("crash-rounds", 100, "how often TestKilledDaemonLosesNoAcknowledgedPublish kills the daemon")
 
 // history is what the clients of a daemon were told about one name.
 type history struct {
@@ -22,9 +22,10 @@ type history struct {
 	acks  int
 }
 
-// TestR1KillLoop kills the daemon again and again while clients publish. What
-// was acknowledged must be there after the restart, and no name may go back.
-func TestR1KillLoop(t *testing.T) {
+// TestKilledDaemonLosesNoAcknowledgedPublish kills the daemon again and again while
+// clients publish. What was acknowledged must be there after the restart, and no name
+// may go back. R1.
+func TestKilledDaemonLosesNoAcknowledgedPublish(t *testing.T) {
 	const (
 		nameCount   = 20
 		clientCount = 4

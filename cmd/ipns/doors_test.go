@@ -12,10 +12,10 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// TestR11OwnWritesAreReadThroughEveryDoor publishes and reads at once, through
+// TestOwnWritesAreReadThroughEveryDoor publishes and reads at once, through
 // each door of a daemon: the new value must be there although the TTL of the
-// old one has not passed.
-func TestR11OwnWritesAreReadThroughEveryDoor(t *testing.T) {
+// old one has not passed. R11.
+func TestOwnWritesAreReadThroughEveryDoor(t *testing.T) {
 	pairs := 10_000
 	if testing.Short() {
 		pairs = 500

@@ -54,9 +54,9 @@ func (m *machine) Stop() error {
 	return m.db.Close()
 }
 
-// TestR2PowerLoss cuts the power at any moment, with any part of what was not
-// synced on disk.
-func TestR2PowerLoss(t *testing.T) {
+// TestPowerLossTakesNothingAcknowledged cuts the power at any moment, with any part of
+// what was not synced on disk. R2.
+func TestPowerLossTakesNothingAcknowledged(t *testing.T) {
 	cycles := 250
 	if *long {
 		cycles = 10_000
@@ -72,9 +72,9 @@ func TestR2PowerLoss(t *testing.T) {
 	}
 }
 
-// TestR2ControlWithoutSync shows that the test above sees a loss when there is
-// one: its disk takes fsync for done.
-func TestR2ControlWithoutSync(t *testing.T) {
+// TestPowerLossWithoutSyncIsNoticed shows that the test above sees a loss when there is
+// one: its disk takes fsync for done. R2.
+func TestPowerLossWithoutSyncIsNoticed(t *testing.T) {
 	r := recordstoretest.Crashes(t, 60, 1, func() (recordstoretest.Machine, error) {
 		mem := vfs.NewCrashableMem()
 		return start(mem, syncFS{mem, lying})

@@ -23,13 +23,14 @@ import (
 // half in the log, if it was not closed.
 const damageNames = 120
 
-// TestR15BitFlips flips single bits in every file of a store. What comes out must
-// be right, or missing and reported; a record that nobody signed never comes out.
+// TestFlippedBitsAreFoundOrHarmless flips single bits in every file of a store. What
+// comes out must be right, or missing and reported; a record that nobody signed never
+// comes out.
 //
 // There is one exception, which the test counts: the last block of the log of a
 // store that was not closed. A flipped bit in it cannot be told from a write that
-// a power cut has torn, which nobody was promised.
-func TestR15BitFlips(t *testing.T) {
+// a power cut has torn, which nobody was promised. R15.
+func TestFlippedBitsAreFoundOrHarmless(t *testing.T) {
 	for _, closed := range []bool{true, false} {
 		name := "crashed"
 		if closed {

@@ -13,9 +13,9 @@ import (
 	ours "github.com/goipns/ipns/recordstore/pebble"
 )
 
-// TestR13RealFullDisk fills a small file system of the machine until nothing can
-// be written, and frees it again, without a restart.
-func TestR13RealFullDisk(t *testing.T) {
+// TestRealFullDiskRecovers fills a small file system of the machine until nothing can
+// be written, and frees it again, without a restart. R13.
+func TestRealFullDiskRecovers(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
 		t.Skipf("cannot mount a small file system: %v", err)

@@ -68,8 +68,9 @@ func (f fullFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-// TestR13F6FullDisk fills the disk at each write, and frees it again.
-func TestR13F6FullDisk(t *testing.T) {
+// TestFullDiskRecoversWithoutRestart fills the disk at each write, and frees it again.
+// R13, F6.
+func TestFullDiskRecoversWithoutRestart(t *testing.T) {
 	writes := int64(30)
 	if *long {
 		writes = 600

@@ -100,16 +100,16 @@ func (l *ledger) check(s recordstore.Store) error {
 	return nil
 }
 
-// The environment that makes a test process the child of TestR14.
+// The environment that makes a test process the child of TestErrorAtEachCallLosesNothing.
 const (
 	faultDir  = "FAULT_DIR"
 	faultCall = "FAULT_CALL"
 )
 
-// TestR14ErrorAtEachCall lets the n-th call to the file system fail, for every n,
+// TestErrorAtEachCallLosesNothing lets the n-th call to the file system fail, for every n,
 // in a process of its own: what that process acknowledged is there afterwards,
-// whether it went on or ended.
-func TestR14ErrorAtEachCall(t *testing.T) {
+// whether it went on or ended. R14.
+func TestErrorAtEachCallLosesNothing(t *testing.T) {
 	if os.Getenv(faultDir) != "" {
 		faultChild(t)
 		return
@@ -171,7 +171,7 @@ func faultRun(t *testing.T, dir string, n int) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestR14ErrorAtEachCall$")
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestErrorAtEachCallLosesNothing$")
 	cmd.Env = append(os.Environ(), faultDir+"="+dir, faultCall+"="+strconv.Itoa(n))
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
