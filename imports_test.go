@@ -38,8 +38,9 @@ republisher         -> ipns routing names recordstore internal/keyspace
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display
+check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api contenthash keystore node rpc internal/display internal/folder internal/repo internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/repo internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -58,7 +59,7 @@ examples/...        -> *
 const outsideTable = `
 github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
 github.com/cockroachdb/pebble       -> recordstore/pebble content node bench/...
-github.com/libp2p/go-libp2p-kad-dht -> routing/dht node internal/simnet internal/testnet bench/...
+github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/simnet internal/testnet bench/...
 github.com/spf13/cobra              -> cmd/ipns
 `
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/publisher"
 )
 
@@ -50,8 +51,12 @@ func TestThirdOfTheServersDies(t *testing.T) {
 	if held < 18 {
 		t.Errorf("only %d of the 20 servers that are left hold the record", held)
 	}
-	report, err := Check(t.Context(), CheckRequest{Name: n.Name, Peers: []string{alive[0].Addr()}})
-	if err != nil || !report.OK {
+	peers, err := ParseBootstrap([]string{alive[0].Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := check.Ask(t.Context(), check.Request{Name: n.Name, Peers: peers})
+	if report := check.Judge(n.Name, sources); err != nil || !report.OK {
 		t.Errorf("check from outside: %s, %v", report.Verdict, err)
 	}
 }

@@ -4,36 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/check"
+	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
 // nameCheckCmd looks at a name from outside. Its exit code is for CI.
 func (c *cli) nameCheckCmd() *cobra.Command {
-	var req node.CheckRequest
+	req := check.Request{UserAgent: node.Agent}
+	var bootstrap []string
 	cmd := &cobra.Command{
 		Use: "check <name or key>", Short: "Ask others, not this node, who holds which record of a name", Args: cobra.ExactArgs(1),
 		Example: examples("ipns name check blog", "ipns name check --bootstrap=$PEER $NAME"),
 	}
-	cmd.Flags().StringArrayVar(&req.Peers, "bootstrap", nil, "server to join the DHT by (default: those of the config, else the daemon's peers)")
+	cmd.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "server to join the DHT by (default: those of the config, else the daemon's peers)")
 	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well")
 	cmd.Flags().StringArrayVar(&req.Gateways, "gateway", nil, "URL of a gateway to ask as well")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, cancel := c.context(cmd)
 		defer cancel()
-		if err := c.completeCheck(ctx, args[0], &req); err != nil {
+		err := c.completeCheck(ctx, args[0], &req, &bootstrap)
+		if err != nil {
 			return err
 		}
-		report, err := node.Check(ctx, req)
+		if req.Peers, err = node.ParseBootstrap(bootstrap); err != nil {
+			return fmt.Errorf("check %s: %w", req.Name, err)
+		}
+		sources, err := check.Ask(ctx, req)
+		if errors.Is(err, check.ErrNobody) {
+			err = fmt.Errorf("%w: name servers to join by with --bootstrap, or routers or gateways", err)
+		}
 		if err != nil {
 			return fmt.Errorf("check %s: %w", req.Name, err)
 		}
-		if err := c.print(report, report.Text()); err != nil {
+		report := check.Judge(req.Name, sources)
+		if err := c.print(report, reportText(report)); err != nil {
 			return err
 		}
 		if !report.OK {
@@ -44,12 +57,29 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 	return cmd
 }
 
+// reportText is a line for each source and the verdict.
+func reportText(r check.Report) string {
+	var b strings.Builder
+	for _, s := range r.Sources {
+		what := "none"
+		switch {
+		case s.Error != "":
+			what = s.Error
+		case s.Record != nil:
+			what = fmt.Sprintf("sequence %d until %s", s.Record.Sequence, s.Record.EOL.Format(time.RFC3339))
+		}
+		display.Fprintf(&b, "%-7s %-52s %8s  %s\n", s.Network, s.Source, s.Took.Round(time.Millisecond), what)
+	}
+	display.Fprintf(&b, "%s\n", r.Verdict)
+	return b.String()
+}
+
 // completeCheck finds the name, which may be given as that of a key, and whom to
 // join by. A name and --bootstrap are all that a check needs: no repo.
-func (c *cli) completeCheck(ctx context.Context, arg string, req *node.CheckRequest) error {
+func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request, bootstrap *[]string) error {
 	var notName error
 	req.Name, notName = ipns.ParseName(arg)
-	if notName == nil && (len(req.Peers) > 0 || len(req.Routers)+len(req.Gateways) > 0) {
+	if notName == nil && (len(*bootstrap) > 0 || len(req.Routers)+len(req.Gateways) > 0) {
 		return nil
 	}
 	r, err := c.repository()
@@ -59,14 +89,14 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *node.CheckRequ
 	if err := r.Check(); err != nil {
 		return err
 	}
-	if len(req.Peers) == 0 {
+	if len(*bootstrap) == 0 {
 		config, err := r.Config()
 		if err != nil {
 			return err
 		}
-		req.Peers = config.Bootstrap
+		*bootstrap = config.Bootstrap
 	}
-	if notName == nil && len(req.Peers) > 0 {
+	if notName == nil && len(*bootstrap) > 0 {
 		return nil
 	}
 	return c.withNode(ctx, func(n rpc.Caller) error {
@@ -75,12 +105,12 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *node.CheckRequ
 				return err
 			}
 		}
-		if len(req.Peers) > 0 {
+		if len(*bootstrap) > 0 {
 			return nil
 		}
 		peers, err := rpc.Do(ctx, n, api.SwarmPeers, api.SwarmPeersRequest{})
 		for _, p := range peers.Peers {
-			req.Peers = append(req.Peers, p.Addr+"/p2p/"+p.Peer)
+			*bootstrap = append(*bootstrap, p.Addr+"/p2p/"+p.Peer)
 		}
 		return err
 	})

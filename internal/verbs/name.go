@@ -14,9 +14,9 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
-	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/rpc"
@@ -382,10 +382,10 @@ func (n *verbs) held(ctx context.Context, e recordstore.Entry) *api.Held {
 	}
 	best := slices.MaxFunc(found, ipns.Compare)
 	for _, rec := range found {
-		switch node.VersionOf(rec, best) {
-		case node.SameVersion:
+		switch check.VersionOf(rec, best) {
+		case check.SameVersion:
 			h.Holders++
-		case node.OtherValue:
+		case check.OtherValue:
 			h.Other++
 		default:
 			h.Older++

@@ -1,4 +1,4 @@
-package node
+package check
 
 import (
 	"testing"
@@ -8,9 +8,9 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestCheckCountsHoldersByValue tells servers that have another value under the same
+// TestHoldersAreCountedByValue tells servers that have another value under the same
 // sequence from those that have the value, renewed or not.
-func TestCheckCountsHoldersByValue(t *testing.T) {
+func TestHoldersAreCountedByValue(t *testing.T) {
 	key := routingtest.NewKey(t)
 	sign := func(sequence uint64, value string, life time.Duration) *ipns.Record {
 		t.Helper()
@@ -19,11 +19,11 @@ func TestCheckCountsHoldersByValue(t *testing.T) {
 	older := sign(2, "/ipfs/bafkqaaa/older", time.Hour)
 	mine, renewed := sign(3, "/ipfs/bafkqaaa/mine", time.Hour), sign(3, "/ipfs/bafkqaaa/mine", 3*time.Hour)
 	rival := sign(3, "/ipfs/bafkqaaa/rival", 2*time.Hour)
-	var sources []CheckedSource
+	var sources []Source
 	for _, rec := range []*ipns.Record{mine, mine, renewed, rival, rival, rival, older} {
-		sources = append(sources, CheckedSource{Network: "wan", rec: rec})
+		sources = append(sources, Source{Network: "wan", Found: rec})
 	}
-	if got := judge(mine.Name(), sources).Verdict; got != "3 of the 7 closest servers (wan) hold sequence 3, 3 another value under it, 1 an older record" {
+	if got := Judge(mine.Name(), sources).Verdict; got != "3 of the 7 closest servers (wan) hold sequence 3, 3 another value under it, 1 an older record" {
 		t.Errorf("check: %s", got)
 	}
 }
