@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,5 +54,33 @@ func TestNoReplace(t *testing.T) {
 	}
 	if strings.Contains(string(mod), "replace ") || strings.Contains(string(mod), "replace(") {
 		t.Error("go.mod has a replace line")
+	}
+}
+
+// TestTermsLiveWhereTheySay wants every place that docs/terms.md names to exist: a
+// package, or what one declares.
+func TestTermsLiveWhereTheySay(t *testing.T) {
+	page, err := os.ReadFile("docs/terms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := regexp.MustCompile("\\(`([a-z/]+)(?:\\.([A-Z]\\w*))?`\\)").FindAllStringSubmatch(string(page), -1)
+	if len(places) < 40 {
+		t.Errorf("only %d places found", len(places))
+	}
+	for _, place := range places {
+		dir, name := strings.TrimPrefix(place[1], "ipns"), place[2]
+		files, err := filepath.Glob(filepath.Join(".", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s is no package", place[1])
+			continue
+		}
+		declared := regexp.MustCompile(`(?m)^(?:(?:type|func|var|const) |\t)` + name + `\b`)
+		if !slices.ContainsFunc(files, func(file string) bool {
+			source, err := os.ReadFile(file)
+			return err == nil && declared.Match(source)
+		}) {
+			t.Errorf("%s does not declare %s", place[1], name)
+		}
 	}
 }
