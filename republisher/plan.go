@@ -22,7 +22,7 @@ const (
 	laneNone    lane = iota // not now
 	laneNew                 // a value that was never announced
 	laneUrgent              // too few hold it, or it ends soon
-	laneRoutine             // the hand is over it
+	laneRoutine             // its sector's turn has come
 )
 
 // plan is what there is to do.
@@ -35,7 +35,7 @@ type plan struct {
 	ended   []ipns.Name  // those of others whose record has ended; at most maxEnded in each sector
 }
 
-// urgent is a name that does not wait for the hand.
+// urgent is a name that does not wait for its sector's turn.
 type urgent struct {
 	name ipns.Name
 	lane lane

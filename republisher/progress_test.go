@@ -266,8 +266,8 @@ func TestRevived(t *testing.T) {
 	})
 }
 
-// TestPace puts names as they come under the hand evenly, and what is new or late as
-// fast as can be.
+// TestPace puts routine names evenly, and new and late ones as fast as
+// possible.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 6400 // 100 in a sector, each 675 s
@@ -287,7 +287,7 @@ func TestPace(t *testing.T) {
 		if list := paces(); len(list) != 1 || list[0] != 0 {
 			t.Errorf("new values at paces of %v", list)
 		}
-		time.Sleep(24 * time.Hour) // the hand has passed all of them
+		time.Sleep(24 * time.Hour) // every sector has had its turn
 		paces()
 		time.Sleep(12 * time.Hour)
 		list := paces()
@@ -307,7 +307,7 @@ func TestPace(t *testing.T) {
 }
 
 // A name that nobody holds is shown as at risk as soon as its announcement has ended,
-// and one of which nobody has told when that had its time.
+// and one that nobody has answered for as soon as that announcement has timed out.
 func TestANameThatNobodyHoldsIsAtRisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)

@@ -58,9 +58,9 @@ func (r *Republisher) follow(ctx context.Context, p plan) error {
 	return r.batch(ctx, b.loose)
 }
 
-// pace sets how fast a plan is followed. Names that come under the hand are put
-// evenly until about half of the way to the next sector, so that the load is smooth;
-// what is new, urgent or late is put as fast as can be.
+// pace sets how fast a plan is followed. Routine names are spread over the
+// first half of their sector's turn, so that the load is smooth; new, urgent and late
+// names are put as fast as possible.
 func (r *Republisher) pace(p plan) {
 	s, ok := r.Router.(routing.Sweeper)
 	if !ok {
@@ -110,8 +110,8 @@ func (r *Republisher) away() bool {
 	return r.paused.After(r.now())
 }
 
-// putUrgent puts the names of a lane that do not wait for the hand, the most urgent
-// first: of so many at a time the order is that of the key space.
+// putUrgent puts the names of a lane that do not wait for their sector's turn, the
+// most urgent first. Within a batch the order is that of the key space.
 func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(u urgent) bool { return u.lane != l })
 	for some := range slices.Chunk(list, looseBatch) {
@@ -183,7 +183,7 @@ func (r *Republisher) ready(ctx context.Context, w recordstore.Work, sector int)
 	return !going || now.Sub(begun) > 2*signLimit
 }
 
-// putSector puts the names of a sector over which the hand is.
+// putSector puts the due names of a sector whose turn has come.
 func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) error {
 	var list []recordstore.Work
 	for w, err := range r.Book.Due(ctx, regionOf(sector), forever) {

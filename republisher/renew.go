@@ -60,7 +60,8 @@ func (r *Republisher) renewBelow(life time.Duration) time.Duration {
 	return min(life/2+r.ownPeriod()*5/4, life*3/4)
 }
 
-// highTime is how much may be left of a life for a renewal to wait for the hand.
+// highTime is the remaining life below which a renewal does not wait for its sector's
+// turn.
 func highTime(life time.Duration) time.Duration { return life * 3 / 8 }
 
 // signing runs the renewals of a Republisher in the background.

@@ -4,28 +4,29 @@
 //
 // # Turns
 //
-// The key space is cut into 64 sectors. A hand passes over them once in each
-// period, and where it passes, all names of the sector are put together: a
-// [routing.Sweeper] then visits each server once, whatever the number of names.
-// When a name is due follows from its Kademlia id, its period and its last put,
-// all of which are in the store. There is no other state: what a crash leaves
-// undone is due at the next start, and what was done is not.
+// The key space is cut into 64 sectors. In each period every sector has its turn, and
+// all due names of the sector are then put together: a [routing.Sweeper] visits each
+// server once, whatever the number of names. When a name is due follows from its
+// Kademlia id, its period and its last put, all of which are in the store. There is no
+// other state: what a crash leaves undone is due at the next start, and what was done
+// is not.
 //
-// What was stored in an earlier life of the store, before it was restored, is neither
-// put nor signed again until others were asked whether they have something newer:
-// where many such names are due in a sector, by one visit to each server.
+// What was stored in an earlier generation of the store, before it was restored, is
+// neither put nor renewed until others have been asked whether they have something
+// newer: where many such names are due in a sector, by one visit to each server.
 //
-// Four parts run beside each other. The scan reads, about every minute, those
-// sectors in which something has happened or is due, and counts; it puts nothing. The signing renews records that are
-// past half of their life, in the background; whatever it waits for, the others
-// go on. The putting does what the last scan has found: new values first, then names near
-// their end or with too few holders, then the sectors under the hand, those at a
-// pace that spreads the load.
+// Four parts run side by side. The scan reads, about every minute, the sectors in which
+// something has happened or is due, and counts; it puts nothing. Signing renews
+// records that are past half of their life, in the background, and holds up nothing
+// else. Putting does what the last scan has found: new values first, then names near
+// their EOL or with too few holders, then the sectors whose turn has come, at a pace
+// that spreads the load. Asking finds out what others have of names that an earlier
+// generation left.
 //
 // # Invariants
 //
-//   - The bytes of a record are put as they were signed. A renewal changes its
-//     end and nothing else.
+//   - The bytes of a record are put as they were signed. A renewal changes the
+//     EOL and nothing else.
 //   - Republishing never overtakes a publish: what is put is read just before,
 //     and a renewal enters only if the entry is the one it was made from.
 //   - What may be older than what the store has forgotten stays here.
@@ -66,7 +67,7 @@ const (
 	failedWait   = 5 * time.Minute  // after nobody took anything
 	firstRetry   = 5 * time.Minute  // of a name that too few took
 	lastRetry    = time.Hour        // when there are many of them
-	retryEvery   = time.Second / 3  // between two retries, in the mean
+	retryEvery   = time.Second / 3  // average gap between two retries
 	putLimit     = 2 * time.Minute  // for one name
 	sweepLimit   = 30 * time.Minute // for one batch
 	looseBatch   = 1024             // names of several sectors that are put one by one
@@ -101,9 +102,9 @@ type Republisher struct {
 	// Where servers forget names sooner, both are halved; where they keep them,
 	// the period of hosted names is doubled.
 	OwnPeriod, HostedPeriod time.Duration
-	// Joined has an element each time that the network was joined: then the names are
-	// looked at soon, and what waits for the network waits no longer. Nil: the network
-	// is there when Run begins.
+	// Joined receives a value each time the network is joined: a scan then follows
+	// soon, and what waited for the network goes on. Nil: the network is there when
+	// Run begins.
 	Joined <-chan struct{}
 	// Lifetime is for which own records are renewed if it is not known for how long
 	// they were signed here; 0: ipns.DefaultLifetime.

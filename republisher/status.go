@@ -17,7 +17,7 @@ const (
 	maxReasons   = 32   // reasons of failures that are told apart
 	maxReason    = 120  // bytes of one
 	otherReasons = "other"
-	rateShare    = 0.2 // of a new batch in the mean rate
+	rateShare    = 0.2 // weight of a new batch in the average rate
 )
 
 // Status is how the names of a node are. What it says of names is as of the last
@@ -90,7 +90,7 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	if expired {
 		t.expired++
 		if e.Origin != recordstore.Own {
-			return // it has had its time
+			return // expired
 		}
 	}
 	t.holders += holders(w)

@@ -27,14 +27,14 @@ func regionOf(sector int) keyspace.Region {
 	return keyspace.RegionOf(k, sectorBits)
 }
 
-// epoch is a pass of the first sector in every period.
+// epoch is when the first sector had its turn, whatever the period.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// next returns when the hand passes the sector next for a name that was put at
-// the given time. The hand of a period passes the first sector whenever the time
-// since epoch is a multiple of the period, and the others evenly between. A pass
-// within an eighth of the period after the put is left out: the first wait lasts
-// between 1/8 and 9/8 of the period, every other one exactly a period.
+// next returns the next turn of a sector for a name that was put at the given time.
+// The first sector has its turn whenever the time since epoch is a multiple of the
+// period, and the others follow at equal intervals. A turn less than an eighth of the
+// period after the put is skipped: the first wait lasts between 1/8 and 9/8 of the
+// period, every other one exactly a period.
 func next(put time.Time, sector int, period time.Duration) time.Time {
 	offset := period / sectors * time.Duration(sector)
 	since := put.Sub(epoch) + period/8 - offset

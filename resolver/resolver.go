@@ -43,7 +43,7 @@ const (
 	DefaultMaxStale      = 5 * time.Minute
 
 	notFoundPause = 30 * time.Second // how long "not found" and "expired" are remembered
-	failedPause   = 5 * time.Second  // how long any other lack of an answer is
+	failedPause   = 5 * time.Second  // how long any other failure is remembered
 	maxSources    = 256              // sources told apart when they are counted
 	agreement     = 8                // sources after which a search ends if none said anything else
 )

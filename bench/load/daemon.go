@@ -151,7 +151,7 @@ func (d *daemon) fill(ctx context.Context, count int, turn time.Duration) (err e
 			if _, err := book.Take(ctx, rec, names.Entrance{Origin: recordstore.Own}); err != nil {
 				return err
 			}
-			// An eighth of a turn after its put the hand passes a name again.
+			// The first turn of a sector that counts is an eighth of a period after the put.
 			return book.Note(ctx, recordstore.Upkeep{Name: rec.Name(), LastPut: time.Now().Add(-turn / 8), Announced: rec.Hash(), Holders: 20})
 		})
 	}

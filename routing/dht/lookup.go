@@ -266,8 +266,8 @@ func (r *Router) learn(namer peer.ID, named []*pb.Message_Peer) []contact {
 	return contacts
 }
 
-// addrsSeed is another one in each process: nobody can find two lists of addresses
-// with one hash. A saved Map has no hashes.
+// addrsSeed is random in each process, so that nobody can construct two lists of
+// addresses with the same hash. A saved Map has no hashes.
 var addrsSeed = maphash.MakeSeed()
 
 // hashAddrs is the hash of a list of addresses as a server sent it; never 0.
