@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/goipns/ipns/internal/display"
@@ -117,47 +116,7 @@ type PublishRequest struct {
 type Published struct {
 	Name  string
 	Value string
-	// Sequence is the record's sequence number, Stored that this node has it
-	// on disk.
-	Sequence uint64
-	Stored   bool
-	// Announced counts the servers that took the record, out of the Of that
-	// should hold it: the 20 closest, fewer if the network has fewer.
-	Announced int
-	Of        int
-	// Announcing says that more servers are still being asked.
-	Announcing bool `json:",omitempty"`
-	// Networks has the same for each network that was tried.
-	Networks []NetworkReceipt `json:",omitempty"`
-	// Rivals are records of another holder of the key that servers held. This one
-	// is above them.
-	Rivals []Rival `json:",omitempty"`
-	// Warnings are for the user to see.
-	Warnings []string `json:",omitempty"`
-}
-
-// Rival is a record that another holder of a key has signed.
-type Rival struct {
-	Value    string
-	Sequence uint64
-}
-
-// Notes are the warnings.
-func (p Published) Notes() []string { return p.Warnings }
-
-// NetworkReceipt tells what one network did with a record.
-type NetworkReceipt struct {
-	Network   string
-	Announced int
-	Of        int
-	Away      bool      `json:",omitempty"` // it should have servers, and none was reached
-	Refused   []Refusal `json:",omitempty"`
-}
-
-// Refusal is one server that did not take the record.
-type Refusal struct {
-	Target string
-	Reason string
+	Outcome
 }
 
 // Text is Kubo's line.
@@ -166,48 +125,6 @@ func (req PublishRequest) Text(p Published) string {
 		return display.Sprintf("%s\n", p.Name)
 	}
 	return display.Sprintf("Published to %s: %s\n", p.Name, p.Value)
-}
-
-// Receipt says in words who has the record.
-func (p Published) Receipt() string {
-	var b strings.Builder
-	switch {
-	case p.Announced == 0 && p.Announcing:
-		b.WriteString("stored here; it is being announced")
-	case p.away() != "":
-		display.Fprintf(&b, "stored here; announced to %s: %s is away", p.others(), p.away())
-	case p.Of == 0:
-		b.WriteString("stored here; announced to nobody: no servers are known")
-	case p.Announced == 0:
-		display.Fprintf(&b, "stored here; announced to 0 of %d servers", p.Of)
-	default:
-		display.Fprintf(&b, "announced to %d of %d servers", p.Announced, p.Of)
-	}
-	display.Fprintf(&b, " (sequence %d)", p.Sequence)
-	return b.String()
-}
-
-// away names the networks that should have servers, and of which none was reached.
-func (p Published) away() string {
-	var away []string
-	for _, n := range p.Networks {
-		if n.Away {
-			away = append(away, n.Network)
-		}
-	}
-	return strings.Join(away, ", ")
-}
-
-// others says in words how many took the record on networks that are not away.
-func (p Published) others() string {
-	took := 0
-	for _, n := range p.Networks {
-		took += n.Announced
-	}
-	if took == 0 {
-		return "nobody"
-	}
-	return display.Sprintf("%d servers of other networks", took)
 }
 
 // NameGetRequest asks for the record of a name.

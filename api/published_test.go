@@ -11,15 +11,15 @@ func TestTextOfResults(t *testing.T) {
 		t.Errorf("publish: %q", got)
 	}
 	for _, c := range []struct {
-		p    Published
+		o    Outcome
 		want string
 	}{
-		{Published{Announced: 17, Of: 20, Sequence: 3}, "announced to 17 of 20 servers (sequence 3)"},
-		{Published{Of: 20, Sequence: 3}, "stored here; announced to 0 of 20 servers (sequence 3)"},
-		{Published{}, "stored here; announced to nobody: no servers are known (sequence 0)"},
-		{Published{Announcing: true}, "stored here; it is being announced (sequence 0)"},
+		{Outcome{Announced: 17, Of: 20, Sequence: 3}, "announced to 17 of 20 servers (sequence 3)"},
+		{Outcome{Of: 20, Sequence: 3}, "stored here; announced to 0 of 20 servers (sequence 3)"},
+		{Outcome{}, "stored here; announced to nobody: no servers are known (sequence 0)"},
+		{Outcome{Announcing: true}, "stored here; it is being announced (sequence 0)"},
 	} {
-		if got := c.p.Receipt(); got != c.want {
+		if got := c.o.Receipt(); got != c.want {
 			t.Errorf("receipt %q, want %q", got, c.want)
 		}
 	}

@@ -19,13 +19,14 @@ func TestThirdOfTheServersDies(t *testing.T) {
 	n.waitForPeers(t.Context())
 	near := nw.Closest(n.Name)
 	var killed sync.WaitGroup
+	kill := sync.OnceFunc(func() {
+		for i := range 10 { // of the 20 closest every other
+			killed.Go(func() { _ = near[2*i].Kill() })
+		}
+	})
 	res, err := n.Publisher.Publish(t.Context(), ipns.NewSigner(n.Key), publisher.Request{
 		Value: "/ipfs/bafkqaaa", Wait: publisher.WaitAll,
-		OnStored: func(*ipns.Record) {
-			for i := range 10 { // of the 20 closest every other
-				killed.Go(func() { _ = near[2*i].Kill() })
-			}
-		},
+		OnProgress: func(publisher.Result) { kill() },
 	})
 	killed.Wait()
 	alive := near[:0:0]

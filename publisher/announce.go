@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	maxAcks      = 4 * routing.MaxTargets // that one announcement passes on
 	firstRetry   = 15 * time.Second
 	slowestRetry = 5 * time.Minute
 )
@@ -31,7 +30,7 @@ type announcement struct {
 	rec     *ipns.Record
 	others  []*ipns.Record // rivals that were met
 	yields  bool           // rec has to give way to one of them
-	acks    []routing.Ack  // of rec
+	acks    int            // of rec
 	receipt routing.Receipt
 	over    bool
 	err     error         // set before over, then fixed
@@ -152,11 +151,11 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	if err := p.pass(stepNote); err != nil {
 		return
 	}
-	rec, now := a.record(), p.now()
-	name, receipt := rec.Name(), a.since(rec, 0).receipt
+	s, now := a.progress(), p.now()
+	name, receipt := s.rec.Name(), s.receipt
 	held, of := receipt.Announced()
 	u := recordstore.Upkeep{
-		Name: name, LastPut: now, Announced: rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: receipt,
+		Name: name, LastPut: now, Announced: s.rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: receipt,
 	}
 	if held == 0 || held < min(p.wanted(), of) {
 		u.LastErr = receipt.String()
@@ -220,9 +219,7 @@ func (a *announcement) wake() {
 func (a *announcement) add(ack routing.Ack) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.acks) < maxAcks {
-		a.acks = append(a.acks, ack)
-	}
+	a.acks++
 	a.receipt.Add(ack)
 	a.wake()
 }
@@ -244,7 +241,8 @@ func (a *announcement) end(err error) {
 
 // progress is how far an announcement is.
 type progress struct {
-	acks    []routing.Ack // since the last look
+	rec     *ipns.Record
+	acks    int // of rec
 	receipt routing.Receipt
 	rivals  []*ipns.Record
 	yields  bool            // the record has to give way: what there is of acks is not enough
@@ -252,18 +250,10 @@ type progress struct {
 	more    <-chan struct{} // closes when there is more
 }
 
-// since returns how far the announcement of the record is, with the acks after the
-// first n. If it is of another record by now, nothing is said of this one but that
-// there is more.
-func (a *announcement) since(rec *ipns.Record, n int) progress {
+func (a *announcement) progress() progress {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if rec != a.rec {
-		over := make(chan struct{})
-		close(over)
-		return progress{yields: true, more: over}
-	}
-	return progress{a.acks[n:len(a.acks):len(a.acks)], a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
+	return progress{a.rec, a.acks, a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
 }
 
 // record returns what is announced now.
@@ -302,6 +292,6 @@ func (a *announcement) met(theirs *ipns.Record, yields bool) bool {
 func (a *announcement) replace(rec *ipns.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rec, a.acks, a.receipt, a.yields = rec, nil, routing.Receipt{}, false
+	a.rec, a.acks, a.receipt, a.yields = rec, 0, routing.Receipt{}, false
 	a.wake()
 }

@@ -113,7 +113,7 @@ func TestBadLifetimesAreRefused(t *testing.T) {
 			}
 			return nil
 		})
-		res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa", Lifetime: tt.lifetime, Wait: publisher.WaitStored})
+		res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa", Lifetime: &tt.lifetime, Wait: publisher.WaitStored})
 		if tt.refused != errors.Is(err, publisher.ErrLifetime) || tt.refused == (err == nil) || tt.refused && signed > 0 {
 			t.Errorf("%s: %v, signed %d times", tt.what, err, signed)
 		}

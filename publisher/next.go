@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	if err := p.pass(stepEnter); err != nil {
 		return Result{}, err
 	}
-	e.Span = p.lifetime(req)
+	e.Span, _ = p.times(req)
 	// A crash before Enter leaves no trace of the record, one after it the record
 	// with its mark: it is announced after the next start.
 	outcome, err := p.Book.Enter(ctx, e, rec, names.Entrance{Vouched: req.Force || req.Sequence != nil})
@@ -166,26 +167,18 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	if err := p.checkSkew(req); err != nil {
 		return f, nil, err
 	}
-	lifetime := p.lifetime(req)
-	ttl := min(firstSet(p.TTL, ipns.DefaultTTL), lifetime)
-	switch {
-	case req.TTL == NoTTL:
-		ttl = 0
-	case req.TTL != 0:
-		ttl = req.TTL
+	if err := p.CheckTimes(req); err != nil {
+		return f, nil, err
 	}
+	lifetime, ttl := p.times(req)
 	eol := now.Add(lifetime).UTC()
 	switch {
-	case lifetime < 0 || !eol.After(now):
+	case !eol.After(now):
 		return f, nil, fmt.Errorf("%w: the record would have ended at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
 	case p.MaxLifetime > 0 && lifetime > longestLife && !req.Force:
 		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if that is meant", ErrLifetime, lifetime, longestLife)
 	case eol.Year() > 9999:
 		return f, nil, fmt.Errorf("%w: it ends after the year 9999", ErrLifetime)
-	case ttl < 0:
-		return f, nil, fmt.Errorf("%w: ttl %v is negative", ErrLifetime, ttl)
-	case ttl > lifetime:
-		return f, nil, fmt.Errorf("%w: ttl %v is longer than the lifetime %v", ErrLifetime, ttl, lifetime)
 	}
 	if p.MaxLifetime > 0 && lifetime > p.MaxLifetime {
 		warnings = append(warnings, fmt.Sprintf("lifetime %v is longer than %v: whoever keeps this record can bring it back until then, where no newer one is left", lifetime, p.MaxLifetime))
@@ -196,17 +189,37 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	return ipns.Fields{Value: req.Value, EOL: eol, TTL: ttl, Metadata: req.Metadata}, warnings, nil
 }
 
-func (p *Publisher) lifetime(req Request) time.Duration {
-	return firstSet(req.Lifetime, p.Lifetime, ipns.DefaultLifetime)
+// CheckTimes returns the error, an ErrLifetime, that Publish has for the lifetime
+// and the TTL of a request, whatever else is wrong with it. Its words are Kubo's.
+func (p *Publisher) CheckTimes(req Request) error {
+	switch lifetime, ttl := p.times(req); {
+	case lifetime <= 0:
+		return timesError(fmt.Sprintf("lifetime must be greater than zero, got %s", lifetime))
+	case ttl < 0:
+		return timesError(fmt.Sprintf("ttl must not be negative, got %s", ttl))
+	case ttl > lifetime:
+		return timesError(fmt.Sprintf("ttl (%s) must not be greater than lifetime (%s)", ttl, lifetime))
+	}
+	return nil
 }
 
-func firstSet(list ...time.Duration) time.Duration {
-	for _, d := range list {
-		if d != 0 {
-			return d
-		}
+// timesError is an ErrLifetime that says nothing but its text.
+type timesError string
+
+func (e timesError) Error() string        { return string(e) }
+func (e timesError) Is(target error) bool { return target == ErrLifetime }
+
+// times returns the lifetime and the TTL of the record that a request asks for.
+func (p *Publisher) times(req Request) (lifetime, ttl time.Duration) {
+	lifetime = cmp.Or(p.Lifetime, ipns.DefaultLifetime)
+	if req.Lifetime != nil {
+		lifetime = *req.Lifetime
 	}
-	return 0
+	ttl = max(min(cmp.Or(p.TTL, ipns.DefaultTTL), lifetime), 0)
+	if req.TTL != nil {
+		ttl = *req.TTL
+	}
+	return lifetime, ttl
 }
 
 func checkIfSequence(e recordstore.Entry, req Request) error {

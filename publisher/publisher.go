@@ -95,18 +95,15 @@ type Publisher struct {
 	at func(step) error // tests stop here; nil: go on
 }
 
-// NoTTL in a Request asks for a record that forbids caching.
-const NoTTL time.Duration = -1
-
 // Request is what to publish.
 type Request struct {
 	// Value is the content path: /ipfs/…, /ipns/… or /ipld/….
 	Value string
-	// Lifetime is the time from now to EOL; 0: the Publisher's.
-	Lifetime time.Duration
-	// TTL is how long resolvers may cache the record; 0: the Publisher's, but no
-	// longer than the lifetime; NoTTL: not at all.
-	TTL      time.Duration
+	// Lifetime is the time from now to EOL; nil: the Publisher's.
+	Lifetime *time.Duration
+	// TTL is how long resolvers may cache the record, 0 not at all; nil: the
+	// Publisher's, but no longer than the lifetime.
+	TTL      *time.Duration
 	Form     ipns.Form
 	Metadata ipns.Metadata
 	// Sequence is the sequence of the new record; nil: the one that follows.
@@ -123,13 +120,10 @@ type Request struct {
 	Wait Wait
 	// Timeout bounds the waiting; 0: DefaultTimeout. Announcing goes on after it.
 	Timeout time.Duration
-	// Linger is for how long WaitDefault collects more acks once there are enough.
-	Linger time.Duration
-	// OnStored, unless nil, is called once the record is durable, and once more with
-	// each that is signed above a rival: acks are of the last one.
-	OnStored func(*ipns.Record)
-	// OnAck, unless nil, is called with each Ack that arrives while Publish waits.
-	OnAck func(routing.Ack)
+	// OnProgress, unless nil, is called while Publish waits: once the record is
+	// durable, when servers have answered, and when another record is signed above a
+	// rival, to which the receipt then belongs.
+	OnProgress func(Result)
 }
 
 // Result is what became of a publish.
@@ -262,7 +256,7 @@ func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}
-	res, err = p.tell(ctx, res, waiting{req.Wait, req.Timeout, req.Linger, req.OnStored, req.OnAck})
+	res, err = p.tell(ctx, res, req.Wait, req.Timeout, req.OnProgress)
 	return p.warnClock(res), err
 }
 
@@ -272,9 +266,8 @@ type PutRequest struct {
 	Origin  recordstore.Origin
 	Wait    Wait
 	Timeout time.Duration // 0: DefaultTimeout
-	// OnStored and OnAck are as in Request.
-	OnStored func(*ipns.Record)
-	OnAck    func(routing.Ack)
+	// OnProgress is as in Request.
+	OnProgress func(Result)
 }
 
 // Put enters a record that was signed elsewhere, which must have been opened,
@@ -301,7 +294,7 @@ func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (
 	}
 	res := Result{Record: rec, Previous: before.Record, Outcome: outcome}
 	res.NewSequence = before.Record == nil || before.Record.Sequence() != rec.Sequence()
-	return p.tell(ctx, res, waiting{req.Wait, req.Timeout, 0, req.OnStored, req.OnAck})
+	return p.tell(ctx, res, req.Wait, req.Timeout, req.OnProgress)
 }
 
 // Close waits for the announcements that are going on until ctx ends, then stops

@@ -58,14 +58,18 @@ func (s *site) publish(t *testing.T, value string, change ...func(*publisher.Req
 func TestPublish(t *testing.T) {
 	s := newSite(t, 30)
 	var stored *ipns.Record
-	acks := 0
+	took := -1
 	res := s.publish(t, "/ipfs/bafkqaaa", func(r *publisher.Request) {
 		r.Wait = publisher.WaitAll
-		r.OnStored = func(rec *ipns.Record) { stored = rec }
-		r.OnAck = func(routing.Ack) { acks++ }
+		r.OnProgress = func(res publisher.Result) {
+			if took < 0 && res.Receipt.Took("") > 0 {
+				t.Error("told that somebody took the record before that it is stored")
+			}
+			stored, took = res.Record, res.Receipt.Took("")
+		}
 	})
-	if k, of := res.Receipt.Announced(); k != 20 || of != 20 || acks != 20 || !res.Complete {
-		t.Fatalf("announced to %d of %d, %d acks, complete %v", k, of, acks, res.Complete)
+	if k, of := res.Receipt.Announced(); k != 20 || of != 20 || took != 20 || !res.Complete {
+		t.Fatalf("announced to %d of %d, told of %d, complete %v", k, of, took, res.Complete)
 	}
 	if stored != res.Record || res.Outcome != names.New || !res.NewSequence || res.Record.Sequence() != 0 {
 		t.Fatalf("stored %v, result %+v", stored, res)

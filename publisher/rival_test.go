@@ -66,11 +66,15 @@ func TestPublishRisesAboveARival(t *testing.T) {
 				rival := s.key.Record(t, tt.sequence, theirs, epoch.Add(100*time.Hour))
 				hold(s, rival, tt.holders)
 				var stored []uint64
-				acks := 0
+				took := 0
 				res := s.publish(t, mine+"/2", func(r *publisher.Request) {
 					r.Wait = publisher.WaitAll
-					r.OnStored = func(rec *ipns.Record) { stored, acks = append(stored, rec.Sequence()), 0 }
-					r.OnAck = func(routing.Ack) { acks++ }
+					r.OnProgress = func(res publisher.Result) {
+						if seq := res.Record.Sequence(); len(stored) == 0 || stored[len(stored)-1] != seq {
+							stored = append(stored, seq)
+						}
+						took = res.Receipt.Took("")
+					}
 				})
 				if res.Record.Sequence() != tt.want || res.Record.Value() != mine+"/2" {
 					t.Errorf("%s has sequence %d, want %d", res.Record.Value(), res.Record.Sequence(), tt.want)
@@ -78,8 +82,8 @@ func TestPublishRisesAboveARival(t *testing.T) {
 				if len(res.Rivals) != 1 || res.Rivals[0].Value() != theirs {
 					t.Errorf("rivals %v", res.Rivals)
 				}
-				if len(stored) != 2 || stored[1] != tt.want || acks != 20 {
-					t.Errorf("told of %v, and of %d acks", stored, acks)
+				if len(stored) != 2 || stored[1] != tt.want || took != 20 {
+					t.Errorf("told of %v, and that %d took it", stored, took)
 				}
 				if n := s.net.Holders(res.Record); n != 20 || res.Receipt.Took("wan") != 20 {
 					t.Errorf("%d hold it, %v", n, res.Receipt)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -12,7 +13,6 @@ import (
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
-	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
@@ -145,11 +145,11 @@ func TestConditions(t *testing.T) {
 		err  error
 	}{
 		{"the same again", base, 5, nil},
-		{"longer", with(func(r *publisher.Request) { r.Lifetime = 72 * time.Hour }), 5, nil},
+		{"longer", with(func(r *publisher.Request) { r.Lifetime = new(72 * time.Hour) }), 5, nil},
 		{"another value", with(func(r *publisher.Request) { r.Value += "/x" }), 6, nil},
-		{"shorter: it would lose", with(func(r *publisher.Request) { r.Lifetime = time.Hour }), 6, nil},
-		{"another TTL", with(func(r *publisher.Request) { r.TTL = time.Hour }), 6, nil},
-		{"no TTL", with(func(r *publisher.Request) { r.TTL = publisher.NoTTL }), 6, nil},
+		{"shorter: it would lose", with(func(r *publisher.Request) { r.Lifetime = new(time.Hour) }), 6, nil},
+		{"another TTL", with(func(r *publisher.Request) { r.TTL = new(time.Hour) }), 6, nil},
+		{"no TTL", with(func(r *publisher.Request) { r.TTL = new(time.Duration(0)) }), 6, nil},
 		{"another form", with(func(r *publisher.Request) { r.Form = ipns.V2Only }), 6, nil},
 		{"metadata", with(func(r *publisher.Request) { r.Metadata = ipns.Metadata{"_note": "x"} }), 6, nil},
 		{"its own sequence", with(func(r *publisher.Request) { r.Sequence = seq(9) }), 9, nil},
@@ -158,9 +158,10 @@ func TestConditions(t *testing.T) {
 		{"a sequence nobody reads", with(func(r *publisher.Request) { r.Sequence = seq(math.MaxInt64 + 1) }), 0, ipns.ErrSequence},
 		{"the same, forced", with(func(r *publisher.Request) { r.Sequence, r.Force = seq(math.MaxInt64+1), true }), math.MaxInt64 + 1, nil},
 		{"if it is 5", with(func(r *publisher.Request) { r.Value += "/x"; r.IfSequence = seq(5) }), 6, nil},
-		{"TTL above the lifetime", with(func(r *publisher.Request) { r.Lifetime, r.TTL = time.Minute, time.Hour }), 0, publisher.ErrLifetime},
-		{"lifetime below zero", with(func(r *publisher.Request) { r.Lifetime = -time.Hour }), 0, publisher.ErrLifetime},
-		{"negative TTL", with(func(r *publisher.Request) { r.TTL = -time.Hour }), 0, publisher.ErrLifetime},
+		{"TTL above the lifetime", with(func(r *publisher.Request) { r.Lifetime, r.TTL = new(time.Minute), new(time.Hour) }), 0, publisher.ErrLifetime},
+		{"lifetime below zero", with(func(r *publisher.Request) { r.Lifetime = new(-time.Hour) }), 0, publisher.ErrLifetime},
+		{"lifetime of zero", with(func(r *publisher.Request) { r.Lifetime = new(time.Duration(0)) }), 0, publisher.ErrLifetime},
+		{"negative TTL", with(func(r *publisher.Request) { r.TTL = new(-time.Hour) }), 0, publisher.ErrLifetime},
 		{"value that is no path", with(func(r *publisher.Request) { r.Value = "hello" }), 0, ipns.ErrValue},
 	} {
 		s := newSite(t, 0)
@@ -293,27 +294,48 @@ func hold(s *site, rec *ipns.Record, count int) {
 	}
 }
 
-// TestProgress streams the acks while a publish waits, and no longer.
+// TestProgress tells how many took the record while a publish waits, and no longer.
 func TestProgress(t *testing.T) {
 	s := newSite(t, 20)
-	var acks []routing.Ack
+	took := 0
 	returned := false
 	s.publish(t, "/ipfs/bafkqaaa", func(r *publisher.Request) {
 		r.Wait = 5
-		r.OnAck = func(a routing.Ack) {
+		r.OnProgress = func(res publisher.Result) {
 			if returned {
-				t.Error("an ack after the answer")
+				t.Error("progress after the answer")
 			}
-			acks = append(acks, a)
+			took = res.Receipt.Took("")
 		}
 	})
 	returned = true
-	if len(acks) < 5 {
-		t.Errorf("%d acks before the answer", len(acks))
+	if took < 5 {
+		t.Errorf("told of %d acks before the answer", took)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// By default a publish is answered once enough took the record, and counts those that
+// take it soon after.
+func TestWaitDefaultLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 20)
+		near := s.net.Closest(s.key.Name)
+		for _, server := range near[10:19] {
+			server.Delay = 100 * time.Millisecond
+		}
+		near[19].Delay = time.Minute
+		begin := time.Now()
+		res := s.publish(t, "/ipfs/bafkqaaa")
+		if k, _ := res.Receipt.Announced(); k != 19 || res.Complete {
+			t.Errorf("announced to %d, complete %v", k, res.Complete)
+		}
+		if d := time.Since(begin); d == 0 || d >= time.Second {
+			t.Errorf("answered after %v", d)
+		}
+	})
 }

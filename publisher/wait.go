@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -18,13 +17,17 @@ type Wait int
 const (
 	// WaitDefault waits for DefaultAcks acks, or for all that can be reached, if
 	// they are fewer; one is enough for success, and none is if no network is meant
-	// to be here.
+	// to be here. Acks that come soon after the last that counts still get into the
+	// receipt.
 	WaitDefault Wait = 0
 	// WaitStored does not wait: announcing goes on behind the caller's back.
 	WaitStored Wait = -1
 	// WaitAll waits until every target that should hold the record does.
 	WaitAll Wait = -2
 )
+
+// linger is for how long WaitDefault collects more acks once there are enough.
+const linger = 300 * time.Millisecond
 
 // ParseWait parses "stored", "all", a number of acks, or "" for WaitDefault.
 func ParseWait(s string) (Wait, error) {
@@ -83,29 +86,26 @@ func (w Wait) happened(r routing.Receipt, complete bool, expected string) bool {
 	return w.enough(r, expected)
 }
 
-// waiting is what a caller wants to be told, and until when.
-type waiting struct {
-	wait     Wait
-	timeout  time.Duration
-	linger   time.Duration
-	onStored func(*ipns.Record)
-	onAck    func(routing.Ack)
-}
-
 // tell announces the record of the result and waits as the caller wishes.
-func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, error) {
+func (p *Publisher) tell(ctx context.Context, res Result, wait Wait, timeout time.Duration, onProgress func(Result)) (Result, error) {
 	if err := p.pass(stepAnswer); err != nil {
-		return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
+		return res, &NotAnnouncedError{Result: res, Wait: wait, Err: err}
 	}
-	if w.onStored != nil {
-		w.onStored(res.Record)
+	if onProgress == nil {
+		onProgress = func(Result) {}
 	}
+	onProgress(res)
 	a, err := p.start(res.Record, res.making)
-	if err == nil && w.wait != WaitStored {
-		err = p.await(ctx, a, &res, w)
-	}
-	if w.wait == WaitStored {
+	if wait == WaitStored {
 		return res, nil // whatever keeps the announcement, Run comes back to it
+	}
+	if err == nil {
+		if timeout == 0 {
+			timeout = DefaultTimeout
+		}
+		within, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no more acks within %v", timeout))
+		defer cancel()
+		err = p.await(within, a, &res, wait, onProgress)
 	}
 	if err2 := p.pass(stepAnswerAcks); err2 != nil {
 		err = err2
@@ -114,51 +114,40 @@ func (p *Publisher) tell(ctx context.Context, res Result, w waiting) (Result, er
 	switch {
 	case errors.As(err, &rival):
 		return res, err
-	case w.wait.happened(res.Receipt, res.Complete, p.expected()):
+	case wait.happened(res.Receipt, res.Complete, p.expected()):
 		return res, nil
-	case w.wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
+	case wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
 		// No network is meant to be here: to store it is all that was asked.
 		res.Warnings = append(res.Warnings, NobodyExpected)
 		return res, nil
 	}
-	return res, &NotAnnouncedError{Result: res, Wait: w.wait, Err: err}
+	return res, &NotAnnouncedError{Result: res, Wait: wait, Err: err}
 }
 
-// await folds the acks of an announcement into the result until there are
-// enough, the announcement is over, or time is up.
-func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, w waiting) error {
-	timeout := w.timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no more acks within %v", timeout))
-	defer cancel()
+// await brings the result up to date until there are enough acks, the
+// announcement is over, or ctx ends.
+func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wait Wait, onProgress func(Result)) error {
 	var lingered <-chan time.Time // nil: there are not enough
-	for seen := 0; ; {
-		if rec := a.record(); rec != res.Record {
-			// Signed above a rival: nobody has taken it yet.
-			res.Record, seen, lingered = rec, 0, nil
-			if w.onStored != nil {
-				w.onStored(rec)
-			}
+	for acks := 0; ; {
+		s := a.progress()
+		fresh := s.rec != res.Record // signed above a rival: nobody had taken it
+		if fresh {
+			lingered = nil
 		}
-		s := a.since(res.Record, seen)
-		for _, ack := range s.acks {
-			if w.onAck != nil {
-				w.onAck(ack)
-			}
+		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, s.rivals
+		if fresh || s.acks > acks {
+			onProgress(*res)
 		}
-		seen += len(s.acks)
-		res.Receipt, res.Complete, res.Rivals = s.receipt, s.over, s.rivals
+		acks = s.acks
 		switch {
 		case s.over:
 			return a.err
-		case s.yields || !w.wait.enough(s.receipt, p.expected()):
+		case s.yields || !wait.enough(s.receipt, p.expected()):
 			lingered = nil
-		case w.wait != WaitDefault || w.linger == 0:
+		case wait != WaitDefault:
 			return nil
 		case lingered == nil:
-			t := time.NewTimer(w.linger)
+			t := time.NewTimer(linger)
 			defer t.Stop() // there is one for each time that a rival was met
 			lingered = t.C
 		}

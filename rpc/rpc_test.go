@@ -69,11 +69,11 @@ func TestStream(t *testing.T) {
 	broken := errors.New("the network went away")
 	c := serve(t, api.NamePublish, (func(_ context.Context, req api.PublishRequest) iter.Seq2[api.Published, error] {
 		return func(yield func(api.Published, error) bool) {
-			if !yield(api.Published{Name: req.Key, Stored: true}, nil) {
+			if !yield(api.Published{Name: req.Key, Outcome: api.Outcome{Stored: true}}, nil) {
 				return
 			}
 			<-read // the client has the first value while there is no second
-			if yield(api.Published{Name: req.Key, Announced: 1}, nil) && req.Wait == "fail" {
+			if yield(api.Published{Name: req.Key, Outcome: api.Outcome{Announced: 1}}, nil) && req.Wait == "fail" {
 				yield(api.Published{}, broken)
 			}
 		}

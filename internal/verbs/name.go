@@ -63,22 +63,14 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if err != nil {
 		return api.Published{}, fmt.Errorf("record validation failed: %w", err)
 	}
-	put := publisher.PutRequest{}
-	if n.Host == nil {
-		put.Wait = publisher.WaitStored
-	}
-	res, err := n.Publisher.Put(ctx, rec, put)
-	var few *publisher.NotAnnouncedError
-	switch {
-	case errors.As(err, &few) && req.AllowOffline:
-	case errors.As(err, &few):
-		return api.Published{}, n.notAnnounced(ctx, few)
-	case errors.Is(err, publisher.ErrOlder):
+	res, err := n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: n.waits(publisher.WaitDefault)})
+	if errors.Is(err, publisher.ErrOlder) {
 		return api.Published{}, n.olderError(ctx, rec)
-	case err != nil:
+	}
+	if err = n.announced(ctx, err, req.AllowOffline); err != nil {
 		return api.Published{}, err
 	}
-	p := published(name.String(), rec, res.Receipt)
+	p := published(name.String(), res)
 	p.Warnings = res.Warnings
 	return p, nil
 }

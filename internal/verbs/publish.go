@@ -1,7 +1,6 @@
 package verbs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,94 +32,74 @@ var (
 // namePublish implements the command.
 func (n *verbs) namePublish(ctx context.Context, req api.PublishRequest) iter.Seq2[api.Published, error] {
 	return func(yield func(api.Published, error) bool) {
-		p, err := n.preparePublish(ctx, req)
+		signer, printed, asked, err := n.preparePublish(ctx, req)
 		if err != nil {
 			yield(api.Published{}, err)
 			return
 		}
-		n.publish(ctx, p, yield)
+		more := true
+		if req.Progress {
+			asked.OnProgress = func(res publisher.Result) {
+				more = more && yield(published(printed, res), nil)
+			}
+		}
+		out, err := n.publish(ctx, signer, printed, asked, req.AllowOffline)
+		if more {
+			yield(out, err)
+		}
 	}
 }
 
-// A publication is a publish that was asked for, checked.
-type publication struct {
-	signer       ipns.Signer
-	request      publisher.Request
-	name         string // as it is to be printed
-	allowOffline bool
-	progress     bool
-}
-
-// preparePublish checks a request, in the order in which Kubo does.
-func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (*publication, error) {
+// preparePublish checks a request, in the order in which Kubo does. It returns whose
+// name is published, how that is to be printed, and what is asked of the publisher.
+func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (signer ipns.Signer, printed string, asked publisher.Request, err error) {
 	if req.AllowOffline && req.AllowDelegated {
-		return nil, errBothFlags
+		return nil, "", asked, errBothFlags
 	}
-	p := &publication{allowOffline: req.AllowOffline, progress: req.Progress}
-	var err error
-	if p.request, err = n.publishFields(req); err != nil {
-		return nil, err
+	if asked, err = n.publishFields(req); err != nil {
+		return nil, "", asked, err
 	}
 	encode, err := nameEncoder(req.IPNSBase)
 	if err != nil {
-		return nil, err
+		return nil, "", asked, err
 	}
-	if p.request.Value, err = parsePath(req.Path); err != nil {
-		return nil, err
+	if asked.Value, err = parsePath(req.Path); err != nil {
+		return nil, "", asked, err
 	}
 	if req.AllowDelegated {
-		return nil, errNoDelegates // there is nothing that would publish by HTTP
+		return nil, "", asked, errNoDelegates // there is nothing that would publish by HTTP
 	}
 	if n.Host == nil && !req.AllowOffline {
-		return nil, errPublishOff
+		return nil, "", asked, errPublishOff
 	}
 	key, err := n.findKey(req.Key)
 	if err != nil {
-		return nil, err
+		return nil, "", asked, err
 	}
-	if p.signer, err = n.Keys.Signer(ctx, key.Name); err != nil {
-		return nil, err
+	if signer, err = n.Keys.Signer(ctx, key.Name); err != nil {
+		return nil, "", asked, err
 	}
-	p.name = encode(key.Name)
 	if req.Resolve {
-		if err := n.mustExist(ctx, p.request.Value, key.Name); err != nil {
-			return nil, err
-		}
+		err = n.mustExist(ctx, asked.Value, key.Name)
 	}
-	return p, nil
+	return signer, encode(key.Name), asked, err
 }
 
 // publishFields reads lifetime, TTL, sequence and what to wait for.
 func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error) {
-	out := publisher.Request{Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force}
-	lifetime := cmp.Or(time.Duration(n.Config.Ipns.RecordLifetime), ipns.DefaultLifetime)
-	if req.Lifetime != nil {
-		lifetime = *req.Lifetime
-	}
-	if lifetime <= 0 {
-		return out, fmt.Errorf("lifetime must be greater than zero, got %s", lifetime)
-	}
-	out.Lifetime = lifetime
-	if req.TTL != nil {
-		switch ttl := *req.TTL; {
-		case ttl < 0:
-			return out, fmt.Errorf("ttl must not be negative, got %s", ttl)
-		case ttl > lifetime:
-			return out, fmt.Errorf("ttl (%s) must not be greater than lifetime (%s)", ttl, lifetime)
-		case ttl == 0:
-			out.TTL = publisher.NoTTL
-		default:
-			out.TTL = ttl
-		}
+	out := publisher.Request{
+		Lifetime: req.Lifetime, TTL: req.TTL, Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force,
 	}
 	if !req.V1Compat {
 		out.Form = ipns.V2Only
 	}
-	var err error
-	if out.OnRival, err = publisher.ParseOnRival(req.OnRival); err != nil {
-		return out, err
+	err := n.Publisher.CheckTimes(out)
+	if err == nil {
+		out.OnRival, err = publisher.ParseOnRival(req.OnRival)
 	}
-	out.Wait, err = publisher.ParseWait(req.Wait)
+	if err == nil {
+		out.Wait, err = publisher.ParseWait(req.Wait)
+	}
 	return out, err
 }
 
@@ -176,73 +155,17 @@ func (n *verbs) has(ctx context.Context, c cid.Cid) error {
 	return nil
 }
 
-// linger is for how long acks are collected after there are enough by default:
-// those that come soon still get into the receipt.
-const linger = 300 * time.Millisecond
-
-// publish runs a publication and yields how far it is, if that was asked for,
-// and what came of it.
-func (n *verbs) publish(ctx context.Context, p *publication, yield func(api.Published, error) bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var receipt routing.Receipt
-	more := true
-	tell := func(rec *ipns.Record) {
-		if p.progress && more {
-			more = yield(published(p.name, rec, receipt), nil)
-		}
-	}
-	var rec *ipns.Record
-	req := p.request
-	req.Linger = linger
-	req.OnStored = func(r *ipns.Record) {
-		rec, receipt = r, routing.Receipt{} // also when it is signed again, above a rival
-		tell(r)
-	}
-	req.OnAck = func(a routing.Ack) {
-		receipt.Add(a)
-		tell(rec)
-	}
-	if n.Host == nil {
-		req.Wait = publisher.WaitStored
-	}
+// publish publishes what was prepared. allowOffline makes it a success once the record
+// is stored, whoever takes it.
+func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string, asked publisher.Request, allowOffline bool) (api.Published, error) {
+	asked.Wait = n.waits(asked.Wait)
 	begin := time.Now()
-	res, err := n.Publisher.Publish(ctx, p.signer, req)
+	res, err := n.Publisher.Publish(ctx, signer, asked)
 	n.ObservePublish(begin, err)
-	if !more {
-		return
+	if err = n.announced(ctx, err, allowOffline); err != nil {
+		return api.Published{}, publishError(err, asked)
 	}
-	var few *publisher.NotAnnouncedError
-	var lost *publisher.IfSequenceError
-	var rival *publisher.RivalError
-	switch {
-	case errors.As(err, &few) && p.allowOffline:
-	case errors.As(err, &few):
-		yield(api.Published{}, n.notAnnounced(ctx, few))
-		return
-	case errors.As(err, &rival):
-		yield(api.Published{}, fmt.Errorf("%w; %s", err, rivalHint(rival, p.request)))
-		return
-	case errors.Is(err, publisher.ErrSkew):
-		yield(api.Published{}, fmt.Errorf("%w (--force)", err))
-		return
-	case errors.Is(err, publisher.ErrSequenceLow):
-		yield(api.Published{}, publisher.ErrSequenceLow)
-		return
-	case errors.As(err, &lost) && lost.Current != nil:
-		yield(api.Published{}, fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence()))
-		return
-	case errors.Is(err, ipns.ErrSequence) && !req.Force:
-		yield(api.Published{}, fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64)))
-		return
-	case errors.Is(err, publisher.ErrUnknownSequence):
-		yield(api.Published{}, node.WayOut(fmt.Errorf("%w (--sequence N or --force)", err)))
-		return
-	case err != nil:
-		yield(api.Published{}, err)
-		return
-	}
-	out := published(p.name, res.Record, res.Receipt)
+	out := published(printed, res)
 	out.Announcing = n.Host != nil && !res.Complete
 	out.Warnings = res.Warnings
 	for _, r := range res.Rivals {
@@ -252,7 +175,36 @@ func (n *verbs) publish(ctx context.Context, p *publication, yield func(api.Publ
 	if res.Receipt.Took("") == 0 && res.Complete || n.Host == nil {
 		out.Warnings = append(out.Warnings, nobodyAsked)
 	}
-	yield(out, nil)
+	return out, nil
+}
+
+// waits is what a publish waits for: a node without a network waits for nobody.
+func (n *verbs) waits(asked publisher.Wait) publisher.Wait {
+	if n.Host == nil {
+		return publisher.WaitStored
+	}
+	return asked
+}
+
+// publishError adds to an error of the publisher what to do about it.
+func publishError(err error, asked publisher.Request) error {
+	var lost *publisher.IfSequenceError
+	var rival *publisher.RivalError
+	switch {
+	case errors.As(err, &rival):
+		return fmt.Errorf("%w; %s", err, rivalHint(rival, asked))
+	case errors.Is(err, publisher.ErrSkew):
+		return fmt.Errorf("%w (--force)", err)
+	case errors.Is(err, publisher.ErrSequenceLow):
+		return publisher.ErrSequenceLow // Kubo's words
+	case errors.As(err, &lost) && lost.Current != nil:
+		return fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence())
+	case errors.Is(err, ipns.ErrSequence) && !asked.Force:
+		return fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64))
+	case errors.Is(err, publisher.ErrUnknownSequence):
+		return node.WayOut(fmt.Errorf("%w (--sequence N or --force)", err))
+	}
+	return err
 }
 
 // nobodyAsked is said where no server was reached, so that none was looked at.
@@ -271,9 +223,16 @@ func rivalHint(e *publisher.RivalError, req publisher.Request) string {
 	return "find out who has the key: as long as both publish, the last one wins"
 }
 
-// notAnnounced is the error of a publish that is stored and not announced as
-// was asked for, or not what the name has, if servers had something newer.
-func (n *verbs) notAnnounced(ctx context.Context, e *publisher.NotAnnouncedError) error {
+// announced returns the error of a publish or put as it is to be told. If the record
+// is stored and not announced as was asked for, that is none with allowOffline.
+func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) error {
+	var e *publisher.NotAnnouncedError
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case allowOffline:
+		return nil
+	}
 	ours := e.Result.Record
 	if now, err := n.Book.Get(ctx, ours.Name()); err == nil && now.Record != nil && ipns.Compare(now.Record, ours) > 0 {
 		return fmt.Errorf("%s with sequence %d is not what %s has: a newer record, with sequence %d, says %s",
@@ -298,9 +257,11 @@ func (n *verbs) notAnnounced(ctx context.Context, e *publisher.NotAnnouncedError
 	return errors.New(text)
 }
 
-func published(name string, rec *ipns.Record, r routing.Receipt) api.Published {
-	out := api.Published{Name: name, Value: rec.Value(), Sequence: rec.Sequence(), Stored: true, Networks: networks(r)}
-	out.Announced, out.Of = r.Announced()
+func published(name string, res publisher.Result) api.Published {
+	out := api.Published{Name: name, Value: res.Record.Value()}
+	out.Sequence, out.Stored = res.Record.Sequence(), true
+	out.Announced, out.Of = res.Receipt.Announced()
+	out.Networks = networks(res.Receipt)
 	return out
 }
 
