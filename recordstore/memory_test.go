@@ -10,3 +10,7 @@ import (
 func TestMemory(t *testing.T) {
 	recordstoretest.Run(t, func(*testing.T) recordstoretest.Store { return recordstore.NewMemory() })
 }
+
+func TestMemoryRows(t *testing.T) {
+	recordstoretest.RunRows(t, func(*testing.T) recordstore.Rows { return new(recordstore.MemoryRows) })
+}

@@ -55,6 +55,7 @@ func (s *Store) startChanges() error {
 		return nil
 	}
 	starts++
+	s.rowVersions.Store(starts << (64 - startBits))
 	s.changes.last = starts << (64 - startBits)
 	if lost {
 		s.changes.floor = s.changes.last

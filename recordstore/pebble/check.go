@@ -40,7 +40,7 @@ func (s *Store) Check(ctx context.Context, names ...ipns.Name) iter.Seq2[Damage,
 			}
 			return found(d, err)
 		}
-		for _, kind := range []byte{kindEntry, kindHistory, kindUpkeep, kindSeen, kindChange, kindChanged} {
+		for _, kind := range []byte{kindEntry, kindHistory, kindUpkeep, kindSeen, kindChange, kindChanged, kindRow} {
 			if !s.checkKind(ctx, kind, yield) {
 				return
 			}
@@ -83,7 +83,7 @@ func (s *Store) checkValue(kind byte, p pair) Damage {
 			d.Name, _ = s.nameAt(p.key, p.value)
 		}
 		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
-	case kindHistory, kindChange, kindChanged:
+	case kindHistory, kindChange, kindChanged, kindRow:
 		// The value of a version does not repeat the name: only its sum is checked.
 		d.Err = newDecoder(p.value).err
 	case kindUpkeep:

@@ -50,6 +50,7 @@ const (
 	kindChange     = 'c'
 	kindChanged    = 'p'
 	kindStarts     = 'n'
+	kindRow        = 'r'
 )
 
 // Options says how a Store uses its database.
@@ -88,7 +89,10 @@ type Store struct {
 	testified  atomic.Int64 // when it was, in Unix nanoseconds
 	changes    changes
 	locks      locks[ipns.Name, recordstore.Entry]
-	seenMu     sync.Mutex // held from reading to writing seen marks
+	rowLocks   locks[string, recordstore.Row]
+	// rowVersions is the last that was given to a row: above all of earlier starts.
+	rowVersions atomic.Uint64
+	seenMu      sync.Mutex // held from reading to writing seen marks
 
 	use    sync.RWMutex // held for reading during every operation
 	closed bool         // guarded by use
@@ -262,13 +266,24 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 		s.locks.unlock(e.Name, l)
 		return recordstore.Entry{}, err
 	}
-	s.locks.hold(l, old)
-	// A crash up to here leaves the old entry, one during the commit leaves either,
-	// one after it the new. Nobody is shown the new one before the commit is over.
-	// Where it can't be told whether it is on disk, readers get the old one for as
-	// long as the process lives.
-	done := s.disk.start(func() error {
-		defer s.locks.unlock(e.Name, l)
+	done := commitHeld(s, &s.locks, e.Name, l, old, b, func() { s.changes.done(number) })
+	s.use.RUnlock()
+	if err := s.disk.await(ctx, done); err != nil {
+		return recordstore.Entry{}, err
+	}
+	s.testifyNow()
+	return next, nil
+}
+
+// commitHeld begins to commit the batch that replaces old, and unlocks the key at its
+// end. A crash up to here leaves the old value, one during the commit leaves either,
+// one after it the new. Nobody is shown the new one before the commit is over. Where
+// it can't be told whether it is on disk, readers get the old one for as long as the
+// process lives.
+func commitHeld[K comparable, V any](s *Store, n *locks[K, V], key K, l *lock[V], old V, b *pebble.Batch, durable func()) <-chan error {
+	n.hold(l, old)
+	return s.disk.start(func() error {
+		defer n.unlock(key, l)
 		if err := b.Commit(pebble.Sync); err != nil {
 			return err
 		}
@@ -276,16 +291,10 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 			return err
 		}
 		s.tellOutside(uint64(b.SeqNum()))
-		s.locks.release(l)
-		s.changes.done(number)
+		n.release(l)
+		durable()
 		return b.Close()
 	})
-	s.use.RUnlock()
-	if err := s.disk.await(ctx, done); err != nil {
-		return recordstore.Entry{}, err
-	}
-	s.testifyNow()
-	return next, nil
 }
 
 // prepare makes the batch that replaces the stored entry by e, with the number of
