@@ -25,7 +25,8 @@ const shortLifetime = time.Minute
 const longestLife = 366 * 24 * time.Hour
 
 // RemoteSigner is implemented by signers that may sign and fail to answer. What
-// they are to sign is reserved before.
+// they are to sign is reserved before. Keys in an ssh-agent and on other machines will
+// be such signers.
 type RemoteSigner interface {
 	ipns.Signer
 	// Remote reports whether the key is out of this process.

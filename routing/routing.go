@@ -186,7 +186,7 @@ func (s Survival) Since(t Survival) Survival {
 }
 
 // Watcher is implemented by a Router that is told of new records of a name
-// without asking for them.
+// without asking for them. IPNS over PubSub will be the first.
 type Watcher interface {
 	// Watch yields records as they arrive, until ctx ends or the caller breaks.
 	Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]

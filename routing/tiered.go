@@ -11,6 +11,9 @@ import (
 // Tiered asks its Tiers in order: the next one only if those before found no
 // record, or have not found one Delay after the last of them was asked. A tier
 // that was asked is heard to its end. Puts go to all tiers at once.
+//
+// It is for those who put a near network before a far one, such as a delegated router
+// before the DHT: a config that orders its routers will use it.
 type Tiered struct {
 	Tiers []Router
 	Delay time.Duration // 0: a tier is waited for, however long it takes

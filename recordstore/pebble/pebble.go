@@ -315,9 +315,11 @@ func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next rec
 	if next, err = recordstore.Settle(old, e); err != nil {
 		return old, next, nil, 0, err
 	}
-	last, err := s.changed(e.Name)
-	if err != nil {
-		return old, next, nil, 0, err
+	last := uint64(0)
+	if old.Version != 0 {
+		if last, err = s.changed(e.Name); err != nil {
+			return old, next, nil, 0, err
+		}
 	}
 	if old.Damaged {
 		s.log.Warn("record store: a damaged entry is replaced", "name", e.Name)
