@@ -5,7 +5,7 @@
 FUZZTIME ?= 60s
 FUZZTIME_OTHERS ?= 15s
 
-.PHONY: test lint race fuzz
+.PHONY: test lint race fuzz man
 
 # Everything that must pass: the module, then real Kubo and the JavaScript
 # client beside our binary (interop/ builds Kubo from source on its first run).
@@ -32,3 +32,7 @@ race:
 # Every fuzz target.
 fuzz:
 	.ci/fuzz $(FUZZTIME) $(FUZZTIME_OTHERS)
+
+# A man page of each command, in man/.
+man:
+	mkdir -p man && go test ./cmd/ipns -run TestManPages -count=1 -man "$(CURDIR)/man"
