@@ -38,7 +38,7 @@ func until(ctx context.Context, s recordstore.Store, since recordstore.Position,
 			return list, nil
 		}
 	}
-	return list, errors.New("Changes ended")
+	return list, errors.New("no more changes")
 }
 
 // Of each name the last swap is told, in order, from any position on.
