@@ -25,12 +25,13 @@ ipns                -> internal/wire
 internal/wire       ->
 internal/keyspace   ->
 contenthash         -> ipns
-keystore            -> ipns
+keystore            -> ipns internal/durable
 recordstore         -> ipns routing internal/keyspace
 recordstore/...     -> ipns recordstore routing internal/keyspace
 names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
+routing/dht         -> ipns routing internal/keyspace internal/durable
 routing/pubsub      -> ipns routing names
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
@@ -40,13 +41,15 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/repo internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/host internal/repo internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
 internal/folder     ->
-internal/repo       -> internal/spelling
+internal/repo       -> internal/durable internal/spelling
 internal/spelling   ->
+internal/durable    ->
+internal/host       -> ipns routing routing/dht internal/durable internal/repo
 internal/door       ->
 internal/simnet     -> *
 internal/testnet    -> *
@@ -59,7 +62,7 @@ examples/...        -> *
 const outsideTable = `
 github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
 github.com/cockroachdb/pebble       -> recordstore/pebble content node bench/...
-github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/simnet internal/testnet bench/...
+github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/simnet internal/testnet bench/...
 github.com/spf13/cobra              -> cmd/ipns
 `
 

@@ -23,6 +23,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 var (
@@ -115,59 +117,21 @@ func (s *Store) Put(name string, key crypto.PrivKey) error {
 	if err != nil {
 		return fmt.Errorf("store key %q: %w", name, err)
 	}
-	tmp, err := s.temp(b)
-	if err != nil {
-		return fmt.Errorf("store key %q: %w", name, err)
-	}
-	defer os.Remove(tmp)
-	// A link, unlike a rename, never replaces a file.
-	if err := os.Link(tmp, s.path(name)); errors.Is(err, fs.ErrExist) {
+	if err := durable.Create(s.path(name), b, 0o400); errors.Is(err, fs.ErrExist) {
 		return ErrExist
 	} else if err != nil {
 		return fmt.Errorf("store key %q: %w", name, err)
 	}
-	return s.sync()
+	return nil
 }
-
-// tempPrefix begins the names of files that are being written.
-const tempPrefix = ".tmp-"
 
 // Clean removes what a crash has left of keys that were being written. Nobody
 // else may write meanwhile: call it with the lock of the repo held.
 func (s *Store) Clean() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
-	if err != nil || len(left) == 0 {
-		return err
+	if err := durable.Clean(s.dir, nil); err != nil {
+		return fmt.Errorf("clean the keystore: %w", err)
 	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("clean the keystore: %w", err)
-		}
-	}
-	return s.sync()
-}
-
-// temp writes a file that nobody can change, and returns its path.
-func (s *Store) temp(content []byte) (string, error) {
-	f, err := os.CreateTemp(s.dir, tempPrefix+"*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Chmod(0o400)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
+	return nil
 }
 
 // Has reports whether a key has the name.
@@ -254,34 +218,18 @@ func (s *Store) same(name, other string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-func (s *Store) sync() error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
+func (s *Store) sync() error { return durable.SyncDir(s.dir) }
 
 // WriteNew writes a file that only its owner can read, whatever the umask. The
 // file is there as a whole, and on disk, or not at all. It returns [fs.ErrExist]
 // if there is one at path.
 func WriteNew(path string, content []byte) error {
-	s := &Store{dir: filepath.Dir(path)}
-	tmp, err := s.temp(content)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(tmp)
-	err = os.Chmod(tmp, 0o600)
-	if err == nil {
-		err = os.Link(tmp, path)
-	}
+	err := durable.Create(path, content, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write %s: %w", path, fs.ErrExist)
+		err = fs.ErrExist
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return s.sync()
+	return nil
 }

@@ -19,10 +19,11 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
+	corehost "github.com/libp2p/go-libp2p/core/host"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
@@ -76,8 +77,9 @@ type Node struct {
 	Republisher *republisher.Republisher // runs unless offline
 	Resolver    *resolver.Resolver
 
+	Network *host.Network
 	// nil offline
-	Host host.Host
+	Host corehost.Host
 	DHT  *dht.DHT
 
 	api     *rpc.Mux // what the API serves; nil: there is none
@@ -86,9 +88,6 @@ type Node struct {
 	records *store.Store
 	hearer  atomic.Pointer[resolver.Resolver] // Resolver, for the DHT, which runs before there is one
 	metrics metrics
-	reach   *reachability
-	boot    bootstrap
-	besides []string // bootstrap peers beside those of the config; guarded by boot.mu
 
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once
@@ -105,14 +104,15 @@ func New(ctx context.Context, r repo.Repo, o Options) (*Node, error) {
 		return nil, err
 	}
 	if config.Routing.Type = cmp.Or(o.Routing, config.Routing.Type); !o.Offline {
-		if _, err := dhtMode(config.Routing.Type); err != nil {
+		if _, err := host.Mode(config.Routing.Type); err != nil {
 			return nil, err
 		}
 	}
-	n := &Node{Repo: r, Config: config, Log: o.Log, boot: bootstrap{changed: make(chan struct{}, 1)}, stopping: make(chan struct{})}
+	n := &Node{Repo: r, Config: config, Log: o.Log, stopping: make(chan struct{})}
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
+	n.Network = host.New(r, n.Log)
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	announcing, silence := context.WithCancel(context.WithoutCancel(ctx))
@@ -152,13 +152,8 @@ func (n *Node) open(ctx, life, announcing context.Context, o Options) error {
 		n.background(func() { n.mendOwn(life) })
 	}
 	if !o.Offline {
-		n.boot.since = time.Now()
-		n.openMaps(life)
-		n.recallAnswered()
-		n.background(func() { n.join(life) })
-		joined := make(chan struct{}, 1)
-		n.Republisher.Joined = joined
-		n.background(func() { n.tellJoined(life, joined) })
+		n.Republisher.Joined = n.Network.Joined()
+		n.background(func() { n.ended("joining the networks", n.Network.Run(life)) })
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })
 		n.background(func() { n.ended("republishing", n.Republisher.Run(life)) })
 	}
@@ -178,9 +173,7 @@ func (n *Node) openNames() error {
 	if err != nil {
 		return fmt.Errorf("environment variable IPFS_NS_MAP: %w", err)
 	}
-	if n.DHT != nil {
-		n.Router = joining{routing.Parallel{n.DHT.WAN, n.DHT.LAN}, n}
-	}
+	n.Router = n.Network.Router()
 	n.onClose(func() func() error {
 		stop := n.Book.Subscribe(n.logRival)
 		return func() error { stop(); return nil }
@@ -188,7 +181,7 @@ func (n *Node) openNames() error {
 	n.Publisher = &publisher.Publisher{
 		Book:            n.Book,
 		Router:          n.Router,
-		Expected:        n.Expected,
+		Expected:        n.Network.Expected,
 		Log:             n.Log,
 		Lifetime:        time.Duration(n.Config.Ipns.RecordLifetime),
 		MaxLifetime:     longLife,
@@ -354,57 +347,24 @@ func (n *Node) openKeys() error {
 }
 
 func (n *Node) openNetwork(ctx context.Context, o Options) error {
-	var err error
-	n.besides = o.Bootstrap
-	if n.boot.peers, err = ParseBootstrap(n.Config.Bootstrap, n.besides); err != nil {
-		return err
-	}
-	relays := &relaySource{}
-	if n.Host, err = newHost(n.Key, &n.Config, relays.peers); err != nil {
-		return err
-	}
-	n.onClose(n.Host.Close)
-	if n.reach, err = watchReachability(n.Host); err != nil {
-		return err
-	}
-	n.onClose(n.reach.close)
-	if err := n.openDHT(ctx); err != nil {
-		return err
-	}
-	relays.dht.Store(n.DHT.Dual.WAN)
-	return nil
-}
-
-func (n *Node) openDHT(ctx context.Context) error {
-	mode, err := dhtMode(n.Config.Routing.Type)
-	if err != nil {
-		return err
-	}
 	datastore, err := content.Datastore(n.db, n.disk.Spare)
 	if err != nil {
 		return err
 	}
 	n.onClose(datastore.Close)
-	n.DHT, err = dht.New(n.Host, dht.Config{
-		Mode:          mode,
-		Store:         datastore,
-		Values:        dht.Limit{Count: n.Config.Routing.MaxValues, Bytes: n.Config.Routing.MaxValueBytes},
-		Providers:     dht.Limit{Count: n.Config.Routing.MaxProviders, Bytes: n.Config.Routing.MaxProviderBytes},
-		Scarce:        n.disk.Scarce,
-		Bootstrap:     n.boot.list,
-		Signs:         n.boot.signs,
-		LoopbackOnLAN: n.Config.Routing.LoopbackAddressesOnLanDHT,
-		Opener:        &n.Opener,
-		Visits:        n.Config.Ipns.SweepVisits,
-		Heard:         n.heard,
-		Older:         n.older,
-		Log:           n.Log,
+	n.onClose(n.Network.Close)
+	err = n.Network.Open(ctx, &n.Config, host.Options{
+		Key:       n.Key,
+		Agent:     Agent,
+		Bootstrap: o.Bootstrap,
+		Store:     datastore,
+		Scarce:    n.disk.Scarce,
+		Heard:     n.heard,
+		Older:     n.older,
+		Opener:    &n.Opener,
 	})
-	if err != nil {
-		return err
-	}
-	n.onClose(n.DHT.Close)
-	return n.DHT.Bootstrap(ctx)
+	n.Host, n.DHT = n.Network.Host, n.Network.DHT
+	return err
 }
 
 // older reports whether the Book knows of something newer than a record.
@@ -422,10 +382,7 @@ func (n *Node) heard(rec *ipns.Record) {
 }
 
 func (n *Node) openContent(ctx context.Context) error {
-	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Log: n.Log}
-	if n.DHT != nil {
-		o.Router = joiningContent{n.DHT.Dual, n}
-	}
+	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Router: n.Network.ContentRouter(), Log: n.Log}
 	var err error
 	if n.Content, err = content.Open(ctx, o); err != nil {
 		return err
@@ -433,7 +390,3 @@ func (n *Node) openContent(ctx context.Context) error {
 	n.onClose(n.Content.Close)
 	return nil
 }
-
-// Reachability says in words whether others can fetch from this node, which is
-// not offline.
-func (n *Node) Reachability() string { return n.reach.words(n.Host) }

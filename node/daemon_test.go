@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"net"
 	"path/filepath"
 	"slices"
@@ -158,26 +157,5 @@ func TestTwoNodesOneDatabase(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "open the database") {
 		t.Error(err)
-	}
-}
-
-// A publish in the first moments waits for the network, one without a network
-// does not.
-func TestWaitForPeers(t *testing.T) {
-	alone := start(t, newRepo(t), Options{})
-	begin := time.Now()
-	if alone.waitForPeers(t.Context()) || time.Since(begin) > time.Second {
-		t.Errorf("a node that knows nobody waited %v", time.Since(begin))
-	}
-	nw := servers(t, 2)
-	n := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()})
-	if !n.waitForPeers(t.Context()) {
-		t.Error("the node did not join")
-	}
-	lost := start(t, newRepo(t), Options{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if lost.waitForPeers(ctx) {
-		t.Error("there is nobody at port 1")
 	}
 }

@@ -26,7 +26,7 @@ const searchAgain = 5 * time.Second
 // routingHandler serves what this node knows and finds to others, by HTTP; nil if the
 // config does not want that. Offline it serves records only.
 func (n *Node) routingHandler(c *repo.Config) http.Handler {
-	if !enabled(c.Gateway.ExposeRoutingAPI) {
+	if !repo.On(c.Gateway.ExposeRoutingAPI) {
 		return nil
 	}
 	h := &delegated.Handler{Find: n.findRecord}

@@ -24,7 +24,8 @@ func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	n.waitForPeers(t.Context())
+	for range n.Router.Search(t.Context(), n.Name) { // waits until the node has joined
+	}
 	res, err := n.Publisher.Publish(t.Context(), ipns.NewSigner(n.Key), publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitAll})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/check"
+	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/publisher"
 )
 
@@ -16,7 +17,8 @@ import (
 func TestThirdOfTheServersDies(t *testing.T) {
 	nw := servers(t, 30)
 	n := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()[:1]})
-	n.waitForPeers(t.Context())
+	for range n.Router.Search(t.Context(), n.Name) { // waits until the node has joined
+	}
 	near := nw.Closest(n.Name)
 	var killed sync.WaitGroup
 	kill := sync.OnceFunc(func() {
@@ -52,7 +54,7 @@ func TestThirdOfTheServersDies(t *testing.T) {
 	if held < 18 {
 		t.Errorf("only %d of the 20 servers that are left hold the record", held)
 	}
-	peers, err := ParseBootstrap([]string{alive[0].Addr()})
+	peers, err := host.ParseBootstrap([]string{alive[0].Addr()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,7 +262,7 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 		Headers:   c.Gateway.HTTPHeaders,
 		Hosts:     gatewayHosts(c.Gateway.PublicGateways),
 
-		TrustlessOnly:         !enabled(c.Gateway.DeserializedResponses),
+		TrustlessOnly:         !repo.On(c.Gateway.DeserializedResponses),
 		RetrievalTimeout:      (*time.Duration)(c.Gateway.RetrievalTimeout),
 		MaxRequestDuration:    orZero(c.Gateway.MaxRequestDuration),
 		MaxConcurrentRequests: c.Gateway.MaxConcurrentRequests,

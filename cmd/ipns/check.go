@@ -13,6 +13,7 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -35,7 +36,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if req.Peers, err = node.ParseBootstrap(bootstrap); err != nil {
+		if req.Peers, err = host.ParseBootstrap(bootstrap); err != nil {
 			return fmt.Errorf("check %s: %w", req.Name, err)
 		}
 		sources, err := check.Ask(ctx, req)

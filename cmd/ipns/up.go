@@ -164,7 +164,7 @@ func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.O
 		return err
 	}
 	if !up.testnet && !o.Offline {
-		display.Fprintf(c.errOut, "Reachability: %s\n", d.node.Reachability())
+		display.Fprintf(c.errOut, "Reachability: %s\n", d.node.Network.Reachability())
 	}
 	display.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
 	d.wait(ctx, c.errOut)

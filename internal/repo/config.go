@@ -256,3 +256,6 @@ const (
 	DefaultResolveCacheSize = 128
 	MaxSweepVisits          = 1024
 )
+
+// On reads a switch that is on unless the config turns it off.
+func On(b *bool) bool { return b == nil || *b }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 // Lock is the right to write in a repo. It ends with Unlock or with the process.
@@ -99,7 +101,7 @@ func (r Repo) WriteAddresses(api, gateway string) error {
 		if f.text == "" {
 			continue
 		}
-		if err := WriteFile(r.path(f.name), []byte(f.text), 0o600); err != nil {
+		if err := durable.Replace(r.path(f.name), []byte(f.text), 0o600); err != nil {
 			return fmt.Errorf("write %s: %w", f.name, err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 // Real is the path of the repo without symbolic links. It need not exist.
@@ -37,6 +39,6 @@ func (r Repo) Private() func(path string) bool {
 			return false
 		}
 		first, _, _ := strings.Cut(rest[1:], string(filepath.Separator))
-		return slices.Contains([]string{configFile, keystoreDir, databaseDir}, first) || strings.HasPrefix(first, ".tmp-")
+		return slices.Contains([]string{configFile, keystoreDir, databaseDir}, first) || strings.HasPrefix(first, durable.TempPrefix)
 	}
 }

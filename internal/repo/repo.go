@@ -24,6 +24,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 // Version is the layout that this program reads and writes.
@@ -138,80 +140,25 @@ func (r Repo) Create(c Config) error {
 	if err := r.Make(); err != nil {
 		return err
 	}
-	if err := WriteFile(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
+	if err := durable.Replace(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
 	b, err := marshal(c)
 	if err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
-	// A link, unlike a rename, never replaces a file.
-	if err := placeFile(r.path(configFile), b, 0o600, os.Link); err != nil {
+	if err := durable.Create(r.path(configFile), b, 0o600); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
 	return nil
 }
 
-// tempPrefix begins the names of files that are being written.
-const tempPrefix = ".tmp-"
-
 // Clean removes what a crash has left of files that were being written: one of
 // them may be a config with its private key. The lock of the repo must be held.
 func (r Repo) Clean() error {
-	left, err := filepath.Glob(r.path(tempPrefix + "*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range left {
-		if strings.HasPrefix(filepath.Base(path), tempPrefix+sitesFile) {
-			continue // written under a lock of its own
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("clean the repo: %w", err)
-		}
+	sites := func(base string) bool { return strings.HasPrefix(base, durable.TempPrefix+sitesFile) } // written under a lock of its own
+	if err := durable.Clean(string(r), sites); err != nil {
+		return fmt.Errorf("clean the repo: %w", err)
 	}
 	return nil
-}
-
-// WriteFile replaces the file as a whole: after a crash there is the old
-// content or the new one. It is on disk when WriteFile returns.
-func WriteFile(path string, data []byte, perm fs.FileMode) error {
-	return placeFile(path, data, perm, os.Rename)
-}
-
-// placeFile writes a file under another name and has place put it where it
-// belongs.
-func placeFile(path string, data []byte, perm fs.FileMode, place func(from, to string) error) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, tempPrefix+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once renamed, as it should
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(perm)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = place(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

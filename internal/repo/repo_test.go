@@ -51,7 +51,7 @@ func TestCreate(t *testing.T) {
 	if err := Repo(t.TempDir()).Check(); !errors.Is(err, ErrNoRepo) {
 		t.Errorf("no repo: %v", err)
 	}
-	if err := WriteFile(r.path(versionFile), []byte("99\n"), 0o600); err != nil {
+	if err := os.WriteFile(r.path(versionFile), []byte("99\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Check(); err == nil || !strings.Contains(err.Error(), `version "99"`) {
@@ -119,7 +119,7 @@ func TestSetKeepsTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteFile(r.path(configFile), b, 0o600); err != nil {
+	if err := os.WriteFile(r.path(configFile), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // any case of letters
@@ -238,7 +238,7 @@ func TestGetHidesTheKey(t *testing.T) {
 func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
-	if err := WriteFile(path, []byte("old"), 0o640); err != nil {
+	if err := os.WriteFile(path, []byte("old"), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
@@ -247,7 +247,7 @@ func TestWriteFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteFile(filepath.Join(dir, "d"), []byte("x"), 0o600); err == nil {
+	if err := os.WriteFile(filepath.Join(dir, "d"), []byte("x"), 0o600); err == nil {
 		t.Error("a folder was replaced")
 	}
 	left, err := os.ReadDir(dir)
@@ -383,7 +383,7 @@ func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 	} {
 		r := create(t)
 		text := strings.Replace(read(t, r, configFile), "{", "{\n"+strconv.Quote(c.key)+": "+c.value+",", 1)
-		if err := WriteFile(r.path(configFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(r.path(configFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Config(); err == nil || !strings.Contains(err.Error(), c.want) {

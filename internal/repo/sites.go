@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 // Sites tells which folder each key publishes: key name to absolute path.
@@ -56,5 +58,5 @@ func (r Repo) SetSite(key, dir string, mayTake func(before string) bool) (before
 	if err != nil {
 		return before, false, err
 	}
-	return before, true, WriteFile(r.path(sitesFile), b, 0o600)
+	return before, true, durable.Replace(r.path(sitesFile), b, 0o600)
 }

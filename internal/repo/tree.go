@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/internal/durable"
 )
 
 // Get returns the value of a dotted key, such as Addresses.API. The private
@@ -83,7 +85,7 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 			warnings = append(warnings, w)
 		}
 	}
-	return warnings, WriteFile(r.path(configFile), b, 0o600)
+	return warnings, durable.Replace(r.path(configFile), b, 0o600)
 }
 
 // set puts a value into a tree, and makes the sections that it needs.

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -20,22 +20,22 @@ func (n *verbs) handleBootstrap(m *rpc.Mux) {
 }
 
 func (n *verbs) bootstrapList(_ context.Context, req api.BootstrapListRequest) (api.BootstrapPeers, error) {
-	list, err := n.Bootstrap(req.ExpandAuto)
+	list, err := n.Network.Bootstrap(req.ExpandAuto)
 	return api.BootstrapPeers{Peers: list}, err
 }
 
 func (n *verbs) bootstrapAdd(_ context.Context, req api.BootstrapAddRequest) (api.BootstrapPeers, error) {
 	add := req.Peers
 	if req.Default {
-		add = append(slices.Clone(add), node.AutoBootstrap)
+		add = append(slices.Clone(add), host.AutoBootstrap)
 	}
 	if len(add) == 0 {
 		return api.BootstrapPeers{}, rpc.Refuse(errors.New("no bootstrap peers to add"))
 	}
-	if _, err := node.ParseBootstrap(add); err != nil {
+	if _, err := host.ParseBootstrap(add); err != nil {
 		return api.BootstrapPeers{}, rpc.Refuse(err)
 	}
-	list, err := n.AddBootstrap(add)
+	list, err := n.Network.AddBootstrap(add)
 	return api.BootstrapPeers{Peers: list}, err
 }
 
@@ -48,7 +48,7 @@ func (n *verbs) bootstrapRm(_ context.Context, req api.BootstrapRemoveRequest) (
 	if len(req.Peers) == 0 && !req.All {
 		return api.BootstrapPeers{}, rpc.Refuse(errors.New("no bootstrap peers to remove: name them, or pass --all"))
 	}
-	list, err := n.RemoveBootstrap(req.Peers, req.All)
+	list, err := n.Network.RemoveBootstrap(req.Peers, req.All)
 	return api.BootstrapPeers{Peers: list}, err
 }
 

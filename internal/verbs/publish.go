@@ -14,7 +14,6 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
@@ -202,7 +201,7 @@ func publishError(err error, asked publisher.Request) error {
 	case errors.Is(err, ipns.ErrSequence) && !asked.Force:
 		return fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64))
 	case errors.Is(err, publisher.ErrUnknownSequence):
-		return node.WayOut(fmt.Errorf("%w (--sequence N or --force)", err))
+		return wayOut(fmt.Errorf("%w (--sequence N or --force)", err))
 	}
 	return err
 }
@@ -252,7 +251,7 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 	}
 	text += "; this node keeps trying (--allow-offline makes this a success)"
 	if errors.Is(e.Err, routing.ErrAway) {
-		text += "; " + node.IfNotMeant
+		text += "; " + ifNotMeant
 	}
 	return errors.New(text)
 }

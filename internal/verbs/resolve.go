@@ -10,7 +10,6 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/rpc"
 )
@@ -27,7 +26,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 		if !req.Stream {
 			res, err := n.Resolver.Resolve(ctx, path, o)
 			n.ObserveResolve(begin, err)
-			yield(resolved(res, req.Verbose), node.WayOut(err))
+			yield(resolved(res, req.Verbose), wayOut(err))
 			return
 		}
 		shown := ""
@@ -39,7 +38,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 				continue // confirmed, nothing new to print
 			}
 			shown = res.Path
-			if !yield(resolved(res, req.Verbose), node.WayOut(err)) {
+			if !yield(resolved(res, req.Verbose), wayOut(err)) {
 				return
 			}
 		}
@@ -126,7 +125,7 @@ func (n *verbs) record(ctx context.Context, name ipns.Name) (*ipns.Record, error
 	if errors.Is(err, resolver.ErrNotFound) {
 		return nil, errors.New("routing: not found")
 	}
-	return hop.Record, node.WayOut(err)
+	return hop.Record, wayOut(err)
 }
 
 // parseName parses a name, given with or without ipns:// before it.

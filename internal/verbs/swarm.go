@@ -46,7 +46,7 @@ func (n *verbs) swarmConnect(ctx context.Context, req api.SwarmConnectRequest) (
 		if err := n.Host.Connect(network.WithForceDirectDial(ctx, "asked for"), p); err != nil {
 			return out, fmt.Errorf("%s failure: %w", line, err)
 		}
-		n.Settle(ctx, p.ID)
+		n.Network.Settle(ctx, p.ID)
 		out.Strings = append(out.Strings, line+" success")
 	}
 	return out, nil

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/goipns/ipns/internal/durable"
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
@@ -31,13 +33,28 @@ const maxIDBytes = 64
 
 var errMapDamaged = errors.New("the saved map is damaged")
 
-// WriteTo saves the Map.
-func (m *Map) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(m.encode())
-	if err != nil {
-		err = fmt.Errorf("saving the map: %w", err)
+// Save writes the Map to a file. An empty one does not take the place of one with
+// servers: they may be back.
+func (m *Map) Save(file string) error {
+	if m.Len() == 0 {
+		return nil
 	}
-	return int64(n), err
+	if err := durable.Replace(file, m.encode(), 0o644); err != nil {
+		return fmt.Errorf("saving the map: %w", err)
+	}
+	return nil
+}
+
+// Load adds the servers of a saved Map. The file is no more than a cache: one that is
+// missing or damaged costs a few round trips.
+func (m *Map) Load(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = m.ReadFrom(f)
+	return err
 }
 
 func (m *Map) encode() []byte {

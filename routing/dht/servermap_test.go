@@ -160,9 +160,7 @@ func TestMapIsBoundedForEachGroup(t *testing.T) {
 		t.Errorf("the groups count %d servers, the map has %d", count, m.Len())
 	}
 	var saved bytes.Buffer
-	if _, err := m.WriteTo(&saved); err != nil {
-		t.Fatal(err)
-	}
+	saved.Write(m.encode())
 	again := new(Map)
 	if _, err := again.ReadFrom(&saved); err != nil || again.Len() != m.Len() || again.groups[groupOf([]ma.Multiaddr{crowd})] != m.groups[groupOf([]ma.Multiaddr{crowd})] {
 		t.Errorf("read back %d of %d servers, %v", again.Len(), m.Len(), err)
@@ -266,14 +264,9 @@ func TestMapSavedAndLoaded(t *testing.T) {
 	m := filledMap(100)
 	m.answer(testID(7), 1234*time.Microsecond, testTime.Add(time.Minute))
 	m.fail(testID(8), testTime)
-	var file bytes.Buffer
-	n, err := m.WriteTo(&file)
-	if err != nil || n != int64(file.Len()) {
-		t.Fatalf("wrote %d of %d bytes: %v", n, file.Len(), err)
-	}
-	saved := file.Bytes()
+	saved := m.encode()
 	loaded := new(Map)
-	if n, err = loaded.ReadFrom(bytes.NewReader(saved)); err != nil || n != int64(len(saved)) {
+	if n, err := loaded.ReadFrom(bytes.NewReader(saved)); err != nil || n != int64(len(saved)) {
 		t.Fatalf("read %d of %d bytes: %v", n, len(saved), err)
 	}
 	if loaded.Len() != 99 || loaded.byID[testID(8)] != nil {

@@ -1,4 +1,4 @@
-package node
+package host
 
 import (
 	"errors"
@@ -17,8 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/goipns/ipns/internal/repo"
-	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/internal/durable"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -68,7 +67,7 @@ func (b *bootstrap) signs() dht.Signs {
 // look notes which networks the bootstrap peers serve that are connected now. Over a
 // public address that is the WAN, over another one the LAN; who serves neither way has
 // not been reached, as far as names are concerned.
-func (b *bootstrap) look(n *Node) {
+func (b *bootstrap) look(n *Network) {
 	for _, p := range b.list() {
 		public, private := false, false
 		for _, c := range n.Host.Network().ConnsToPeer(p.ID) {
@@ -93,9 +92,9 @@ func (b *bootstrap) look(n *Node) {
 
 // recallAnswered reads when the WAN last answered; a repo that has no note of that may
 // know by its servers.
-func (n *Node) recallAnswered() {
+func (n *Network) recallAnswered() {
 	at := n.DHT.WAN.Map().Answered()
-	b, err := os.ReadFile(n.Repo.Answered())
+	b, err := os.ReadFile(n.repo.Answered())
 	if err == nil {
 		var noted time.Time
 		if noted, err = time.Parse(time.RFC3339, strings.TrimSpace(string(b))); noted.After(at) {
@@ -103,7 +102,7 @@ func (n *Node) recallAnswered() {
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		n.Log.Warn("when the public network last answered is not known", "err", err)
+		n.log.Warn("when the public network last answered is not known", "err", err)
 	}
 	n.boot.mu.Lock()
 	defer n.boot.mu.Unlock()
@@ -111,41 +110,30 @@ func (n *Node) recallAnswered() {
 }
 
 // noteAnswered notes when the WAN last answered, if what is noted is old.
-func (n *Node) noteAnswered(at time.Time) {
+func (n *Network) noteAnswered(at time.Time) {
 	n.boot.mu.Lock()
 	defer n.boot.mu.Unlock()
 	if at.IsZero() || at.Sub(n.boot.answered).Abs() < noteEvery {
 		return
 	}
 	n.boot.answered = at
-	if err := repo.WriteFile(n.Repo.Answered(), []byte(at.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
-		n.Log.Warn("that the public network has answered is not noted", "err", err)
+	if err := durable.Replace(n.repo.Answered(), []byte(at.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+		n.log.Warn("that the public network has answered is not noted", "err", err)
 	}
 }
 
 // forgetNetworks takes back all that speaks for a network being there. Whoever answers
 // from now on speaks for it again. Call with boot.mu held.
-func (n *Node) forgetNetworks() error {
+func (n *Network) forgetNetworks() error {
 	n.boot.answered = time.Time{}
 	if n.DHT != nil {
 		n.DHT.WAN.Forget()
 		n.DHT.LAN.Forget()
 	}
-	if err := os.Remove(n.Repo.Answered()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(n.repo.Answered()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
-}
-
-// IfNotMeant is what to do about a network that is away and always will be.
-const IfNotMeant = "if this node is not meant to be on that network, say so by 'ipns bootstrap rm --all'"
-
-// WayOut adds IfNotMeant to an error because of a network that is away.
-func WayOut(err error) error {
-	if !errors.Is(err, routing.ErrAway) {
-		return err
-	}
-	return fmt.Errorf("%w; this node keeps trying to join it; %s", err, IfNotMeant)
 }
 
 // AutoBootstrap stands for the bootstrap peers of the public network.
@@ -153,8 +141,8 @@ const AutoBootstrap = "auto"
 
 // Bootstrap returns the bootstrap peers of the config. With expand those of the
 // public network stand in the place of "auto".
-func (n *Node) Bootstrap(expand bool) ([]string, error) {
-	c, err := n.Repo.Config()
+func (n *Network) Bootstrap(expand bool) ([]string, error) {
+	c, err := n.repo.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +161,7 @@ func (n *Node) Bootstrap(expand bool) ([]string, error) {
 
 // AddBootstrap adds bootstrap peers to the config and returns those that are new.
 // A network that is not joined is tried at once.
-func (n *Node) AddBootstrap(add []string) (added []string, err error) {
+func (n *Network) AddBootstrap(add []string) (added []string, err error) {
 	added = []string{}
 	err = n.changeBootstrap(func(list []string) ([]string, error) {
 		for _, p := range add {
@@ -189,7 +177,7 @@ func (n *Node) AddBootstrap(add []string) (added []string, err error) {
 // RemoveBootstrap removes bootstrap peers, or all, and returns them. A node that
 // has none left is not expected to be on a network any more, unless somebody still
 // answers.
-func (n *Node) RemoveBootstrap(peers []string, all bool) (removed []string, err error) {
+func (n *Network) RemoveBootstrap(peers []string, all bool) (removed []string, err error) {
 	removed = []string{}
 	err = n.changeBootstrap(func(list []string) ([]string, error) {
 		n.boot.wan, n.boot.lan = false, false // by those that are left
@@ -217,13 +205,13 @@ func removes(p, have string) bool {
 
 // changeBootstrap changes the config's Bootstrap, and goes by it at once. Peers that
 // the daemon was started with besides are forgotten when none is left in the config.
-func (n *Node) changeBootstrap(change func([]string) ([]string, error)) error {
+func (n *Network) changeBootstrap(change func([]string) ([]string, error)) error {
 	if n.Host != nil {
 		defer n.boot.look(n)
 	}
 	n.boot.mu.Lock()
 	defer n.boot.mu.Unlock()
-	c, err := n.Repo.Config()
+	c, err := n.repo.Config()
 	if err != nil {
 		return err
 	}
@@ -232,7 +220,7 @@ func (n *Node) changeBootstrap(change func([]string) ([]string, error)) error {
 		return err
 	}
 	// A warning is of keys that this program does not have; it has this one.
-	if _, err := n.Repo.Set("Bootstrap", append([]string{}, list...)); err != nil {
+	if _, err := n.repo.Set("Bootstrap", append([]string{}, list...)); err != nil {
 		return err
 	}
 	if len(list) == 0 {

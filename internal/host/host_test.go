@@ -1,4 +1,4 @@
-package node
+package host
 
 import (
 	"context"
@@ -124,7 +124,7 @@ func TestConnectionsOverTCPDoNotDependOnTheClock(t *testing.T) {
 		c.Addresses.Swarm = []string{"/ip4/127.0.0.1/tcp/0"}
 		c.Swarm.DisableNatPortMap = true
 		nobody := func(context.Context, int) <-chan peer.AddrInfo { return nil }
-		if hosts[i], err = newHost(key, &c, nobody); err != nil {
+		if hosts[i], err = newHost(key, "test", &c, nobody); err != nil {
 			t.Fatal(err)
 		}
 		defer hosts[i].Close()

@@ -1,18 +1,13 @@
-package node
+package host
 
 import (
 	"context"
-	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/ipfs/go-cid"
-	corerouting "github.com/libp2p/go-libp2p/core/routing"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -82,7 +77,7 @@ type joiner struct {
 	again     <-chan struct{}       // has an element when there are other bootstrap peers
 }
 
-func (n *Node) join(ctx context.Context) {
+func (n *Network) join(ctx context.Context) {
 	j := joiner{
 		wan: link{joinable: n.DHT.WAN}, lan: link{joinable: n.DHT.LAN},
 		expected: n.Expected, bootstrap: n.dialBootstrap, cut: func() bool { return n.boot.cut(n.Host) }, again: n.boot.changed,
@@ -132,7 +127,7 @@ func (j *joiner) round(ctx context.Context) {
 
 // dialBootstrap dials the bootstrap peers, in another order each time: of very many,
 // one round does not come to all.
-func (n *Node) dialBootstrap(ctx context.Context) {
+func (n *Network) dialBootstrap(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinRound)
 	defer cancel()
 	peers := n.boot.list()
@@ -144,7 +139,7 @@ func (n *Node) dialBootstrap(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 			defer cancel()
 			if err := n.DHT.WAN.Dial(ctx, p); err != nil {
-				n.Log.Info("bootstrap peer not reached", "peer", p.ID, "err", err)
+				n.log.Info("bootstrap peer not reached", "peer", p.ID, "err", err)
 				return nil
 			}
 			n.Settle(ctx, p.ID)
@@ -155,95 +150,6 @@ func (n *Node) dialBootstrap(ctx context.Context) {
 	_ = g.Wait() // who was not reached is in the log
 }
 
-// knowsPeers reports whether one of the DHTs has anybody.
-func (n *Node) knowsPeers() bool {
-	return n.DHT.Dual.LAN.RoutingTable().Size()+n.DHT.Dual.WAN.RoutingTable().Size() > 0
-}
-
-// onNetwork reports whether the network that is expected was joined, or any if none is
-// expected.
-func (n *Node) onNetwork() bool {
-	switch n.Expected() {
-	case dht.WAN:
-		return n.DHT.WAN.Joined()
-	case dht.LAN:
-		return n.DHT.LAN.Joined()
-	}
-	return n.knowsPeers()
-}
-
-// joining is the networks of a node that has just been started: puts and
-// searches wait until it has joined the one that is expected, instead of telling that
-// there is nobody.
-type joining struct {
-	routing.Parallel
-	node *Node
-}
-
-func (j joining) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
-	return func(yield func(routing.Ack, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Put(ctx, rec, look)(yield)
-	}
-}
-
-func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
-	return func(yield func(routing.Answer, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Search(ctx, name)(yield)
-	}
-}
-
-func (j joining) Sweep(ctx context.Context, region routing.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
-	return func(yield func(routing.Ack, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Sweep(ctx, region, records)(yield)
-	}
-}
-
-func (j joining) Ask(ctx context.Context, region routing.Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[routing.Finding, error] {
-	return func(yield func(routing.Finding, error) bool) {
-		j.node.waitForPeers(ctx)
-		j.Parallel.Ask(ctx, region, names, closest)(yield)
-	}
-}
-
-// joiningContent is the same for announcements of content.
-type joiningContent struct {
-	corerouting.ContentRouting
-	node *Node
-}
-
-func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
-	j.node.waitForPeers(ctx)
-	return j.ContentRouting.Provide(ctx, c, announce)
-}
-
-// waitForPeers waits, in the first seconds of a node and after other bootstrap peers were
-// added, until it has joined the network
-// that is expected. It reports whether there are any peers.
-func (n *Node) waitForPeers(ctx context.Context) bool {
-	for !n.onNetwork() {
-		if n.Expected() == "" || !n.boot.fresh() {
-			return n.knowsPeers()
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return true
-}
-
-// Expected names the network that should have servers; empty: none need have.
-func (n *Node) Expected() string {
-	if n.DHT == nil {
-		return ""
-	}
-	return n.DHT.Expected()
-}
-
 const (
 	joinLook = 250 * time.Millisecond // how often it is looked whether a network is joined
 	joinLost = 5 * time.Second        // for how long it was not, to be joined again
@@ -251,7 +157,7 @@ const (
 
 // tellJoined tells the republisher each time that a network was joined of which the
 // node had nobody.
-func (n *Node) tellJoined(ctx context.Context, joined chan<- struct{}) {
+func (n *Network) tellJoined(ctx context.Context, joined chan<- struct{}) {
 	look := time.NewTicker(joinLook)
 	defer look.Stop()
 	last := make([]time.Time, 2) // when each was seen to be joined

@@ -1,4 +1,4 @@
-package node
+package host
 
 import (
 	"context"
@@ -135,11 +135,8 @@ func TestANetworkThatNobodyExpectsIsTriedSeldom(t *testing.T) {
 // says that this node is not meant to be on it.
 func TestTheWANIsExpectedAfterARestart(t *testing.T) {
 	r := newRepo(t)
-	run := func(f func(*Node)) {
-		n, err := New(t.Context(), r, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+	run := func(f func(*Network)) {
+		n := start(t, r)
 		f(n)
 		if err := n.Close(); err != nil {
 			t.Fatal(err)
@@ -147,19 +144,19 @@ func TestTheWANIsExpectedAfterARestart(t *testing.T) {
 	}
 	expect := func(want string) {
 		t.Helper()
-		run(func(n *Node) {
+		run(func(n *Network) {
 			if got := n.Expected(); got != want {
 				t.Errorf("%q is expected, want %q", got, want)
 			}
 		})
 	}
 	expect("")
-	run(func(n *Node) { n.noteAnswered(time.Now().Add(-31 * 24 * time.Hour)) })
+	run(func(n *Network) { n.noteAnswered(time.Now().Add(-31 * 24 * time.Hour)) })
 	expect("")
-	run(func(n *Node) { n.noteAnswered(time.Now()) })
+	run(func(n *Network) { n.noteAnswered(time.Now()) })
 	expect(dht.WAN)
 	expect(dht.WAN) // to be away takes nothing back
-	run(func(n *Node) {
+	run(func(n *Network) {
 		if _, err := n.RemoveBootstrap(nil, true); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,103 @@
+package host
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	corerouting "github.com/libp2p/go-libp2p/core/routing"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/routing/dht"
+)
+
+// knowsPeers reports whether one of the DHTs has anybody.
+func (n *Network) knowsPeers() bool {
+	return n.DHT.Dual.LAN.RoutingTable().Size()+n.DHT.Dual.WAN.RoutingTable().Size() > 0
+}
+
+// onNetwork reports whether the network that is expected was joined, or any if none is
+// expected.
+func (n *Network) onNetwork() bool {
+	switch n.Expected() {
+	case dht.WAN:
+		return n.DHT.WAN.Joined()
+	case dht.LAN:
+		return n.DHT.LAN.Joined()
+	}
+	return n.knowsPeers()
+}
+
+// joining is the networks of a node that has just been started: puts and
+// searches wait until it has joined the one that is expected, instead of telling that
+// there is nobody.
+type joining struct {
+	routing.Parallel
+	n *Network
+}
+
+func (j joining) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		j.n.waitForPeers(ctx)
+		j.Parallel.Put(ctx, rec, look)(yield)
+	}
+}
+
+func (j joining) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
+	return func(yield func(routing.Answer, error) bool) {
+		j.n.waitForPeers(ctx)
+		j.Parallel.Search(ctx, name)(yield)
+	}
+}
+
+func (j joining) Sweep(ctx context.Context, region routing.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) {
+		j.n.waitForPeers(ctx)
+		j.Parallel.Sweep(ctx, region, records)(yield)
+	}
+}
+
+func (j joining) Ask(ctx context.Context, region routing.Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[routing.Finding, error] {
+	return func(yield func(routing.Finding, error) bool) {
+		j.n.waitForPeers(ctx)
+		j.Parallel.Ask(ctx, region, names, closest)(yield)
+	}
+}
+
+// joiningContent is the same for announcements of content.
+type joiningContent struct {
+	corerouting.ContentRouting
+	n *Network
+}
+
+func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
+	j.n.waitForPeers(ctx)
+	return j.ContentRouting.Provide(ctx, c, announce)
+}
+
+// waitForPeers waits, in the first seconds of a node and after other bootstrap peers were
+// added, until it has joined the network
+// that is expected. It reports whether there are any peers.
+func (n *Network) waitForPeers(ctx context.Context) bool {
+	for !n.onNetwork() {
+		if n.Expected() == "" || !n.boot.fresh() {
+			return n.knowsPeers()
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+// Expected names the network that should have servers; empty: none need have.
+func (n *Network) Expected() string {
+	if n.DHT == nil {
+		return ""
+	}
+	return n.DHT.Expected()
+}
