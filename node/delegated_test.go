@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -89,5 +90,24 @@ func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 	}
 	if resp, _ := get("ipns/" + n.Name.String()); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("where the config does not want it: %s", resp.Status)
+	}
+}
+
+// That nobody could be asked is no "nobody has it": clients keep that.
+func TestWhatIsUnknownIsNotServedAsNone(t *testing.T) {
+	n := start(t, newRepo(t), Options{Offline: true})
+	h := n.routingHandler(&n.Config)
+	name := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"}).Name()
+	for path, status := range map[string]int{
+		"ipns/" + name.String():              http.StatusInternalServerError,
+		"peers/" + name.PeerID().String():    http.StatusNotImplemented,
+		"providers/bafkqaaa":                 http.StatusNotImplemented,
+		"dht/closest/peers/" + name.String(): http.StatusNotImplemented,
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/routing/v1/"+path, nil))
+		if w.Code != status || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
+		}
 	}
 }
