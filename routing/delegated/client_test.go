@@ -73,7 +73,7 @@ func TestClientIsARouter(t *testing.T) {
 }
 
 // T-61, T-62: a server is named with and without the path of the API.
-func TestURLs(t *testing.T) {
+func TestAServerIsNamedWithAndWithoutThePathOfTheAPI(t *testing.T) {
 	s := server(t, (&archive{records: map[ipns.Name]*ipns.Record{}}).handler())
 	name := newAuthor(t).name
 	for _, suffix := range []string{"", "/", "/routing/v1", "/routing/v1/", "/routing/v1/ipns", "/routing/v1/ipns/"} {
@@ -89,7 +89,7 @@ func TestURLs(t *testing.T) {
 }
 
 // T-60: every answer but a valid record is none, or an error that says what it was.
-func TestAnswers(t *testing.T) {
+func TestEveryAnswerButAValidRecordIsNoneOrAnError(t *testing.T) {
 	a := newAuthor(t)
 	good, other := a.sign(t, ipns.Fields{}), newAuthor(t).sign(t, ipns.Fields{})
 	expired := a.sign(t, ipns.Fields{EOL: time.Now().Add(-time.Hour)})
@@ -122,7 +122,7 @@ func TestAnswers(t *testing.T) {
 }
 
 // T-62: a redirect leads nowhere else.
-func TestRedirects(t *testing.T) {
+func TestARedirectLeadsNowhereElse(t *testing.T) {
 	a := newAuthor(t)
 	rec := a.sign(t, ipns.Fields{})
 	reached := false
@@ -159,7 +159,7 @@ func TestRedirects(t *testing.T) {
 }
 
 // An older record is refused, and the newer one comes with the refusal.
-func TestConflict(t *testing.T) {
+func TestARefusalBringsTheNewerRecord(t *testing.T) {
 	a := newAuthor(t)
 	old, now := a.sign(t, ipns.Fields{}), a.sign(t, ipns.Fields{Sequence: 1})
 	c := client(t, server(t, (&archive{records: map[ipns.Name]*ipns.Record{a.name: now}}).handler()).URL)
@@ -199,55 +199,68 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	}
 }
 
-// A server that hangs costs a caller its time-out a few times, and then nothing
-// until it is tried again.
-func TestBreaker(t *testing.T) {
-	hang := true
-	asked := 0
-	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		if hang {
+// A server that hangs costs callers its time-out three times, and then nothing until it
+// is tried again.
+func TestAServerThatHangsIsLeftAlone(t *testing.T) {
+	var hang atomic.Bool
+	hang.Store(true)
+	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if hang.Load() {
 			<-r.Context().Done()
 		}
 	}))
 	now := time.Now()
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 20 * time.Millisecond, Now: func() time.Time { return now }})
+	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 50 * time.Millisecond, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	name := newAuthor(t).name
-	for range 10 {
-		if _, err := c.Get(t.Context(), name); err == nil {
-			t.Error("a server that hangs answered")
+	for i := range 10 {
+		if _, err := c.Get(t.Context(), name); err == nil || errors.Is(err, routing.ErrAway) != (i >= 3) {
+			t.Errorf("after %d requests to a server that hangs: %v", i, err)
 		}
 	}
-	if asked != 3 {
-		t.Errorf("asked %d times", asked)
+	hang.Store(false)
+	if _, err := c.Get(t.Context(), name); !errors.Is(err, routing.ErrAway) {
+		t.Errorf("the server was tried at once: %v", err)
 	}
-	hang, now = false, now.Add(time.Minute)
+	now = now.Add(time.Minute)
 	for range 2 {
 		if _, err := c.Get(t.Context(), name); err != nil {
 			t.Errorf("the server is back: %v", err)
 		}
 	}
-	// Whoever gives up says nothing of the server.
-	hang = true
+}
+
+// Callers that give up say nothing of the server.
+func TestCallersWhoGiveUpBreakNothing(t *testing.T) {
+	entered := make(chan struct{})
+	var hang atomic.Bool
+	hang.Store(true)
+	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if hang.Load() {
+			entered <- struct{}{}
+			<-r.Context().Done()
+		}
+	}))
+	c, name := client(t, s.URL), newAuthor(t).name
 	for range 10 {
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Millisecond, cancel)
+		go func() { <-entered; cancel() }()
 		if _, err := c.Get(ctx, name); !errors.Is(err, context.Canceled) {
 			t.Errorf("canceled: %v", err)
 		}
 	}
-	if asked != 15 {
-		t.Errorf("asked %d times in all", asked)
+	hang.Store(false)
+	if _, err := c.Get(t.Context(), name); err != nil {
+		t.Errorf("after them: %v", err)
 	}
 }
 
 // A caller that gives up while its request tries a server after a break leaves the
 // next one to try.
-func TestBreakerAfterACanceledTry(t *testing.T) {
+func TestACanceledTryLeavesTheNextOneToTry(t *testing.T) {
 	var hang atomic.Bool
 	hang.Store(true)
 	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -281,7 +294,7 @@ func TestBreakerAfterACanceledTry(t *testing.T) {
 }
 
 // A gateway is read, and nobody is put to.
-func TestGateway(t *testing.T) {
+func TestAGatewayIsReadAndNobodyIsPutTo(t *testing.T) {
 	rec := newAuthor(t).sign(t, ipns.Fields{})
 	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.String() != "/ipns/"+rec.Name().String()+"?format=ipns-record" || r.Header.Get("Cache-Control") != "no-cache" {
@@ -339,7 +352,7 @@ func (n named) Put(ctx context.Context, rec *ipns.Record, look routing.Look) ite
 }
 
 // A server that is away, one that takes nothing and one that has nothing differ.
-func TestPresence(t *testing.T) {
+func TestAServerThatIsAwayAndOneThatRefusesDiffer(t *testing.T) {
 	routingtest.TestPresence(t, func(t *testing.T, network string, p routingtest.Presence) routing.Router {
 		h := (&archive{records: map[ipns.Name]*ipns.Record{}}).handler()
 		s := httptest.NewServer(h)
@@ -357,7 +370,7 @@ func TestPresence(t *testing.T) {
 }
 
 // A server that can't be reached is away; one that answers is not.
-func TestAway(t *testing.T) {
+func TestAServerThatIsGoneIsAway(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
 	c, rec := client(t, s.URL), newAuthor(t).sign(t, ipns.Fields{})

@@ -100,7 +100,7 @@ func ask(h http.Handler, method, path, body string, headers ...string) *httptest
 }
 
 // T-40, T-41, T-45, T-50, T-51: what is wrong with a request is said by its status.
-func TestStatusOfRequests(t *testing.T) {
+func TestEveryRequestHasItsStatus(t *testing.T) {
 	a := newAuthor(t)
 	rec := a.sign(t, ipns.Fields{TTL: time.Minute})
 	other := newAuthor(t).sign(t, ipns.Fields{})
@@ -149,7 +149,7 @@ func TestStatusOfRequests(t *testing.T) {
 }
 
 // A body whose length nobody tells is cut off at the limit, and not taken.
-func TestPutWithoutALength(t *testing.T) {
+func TestABodyOfUnknownLengthIsRefusedAtTheLimit(t *testing.T) {
 	a := newAuthor(t)
 	s := &shelf{}
 	r := httptest.NewRequest("PUT", "/routing/v1/ipns/"+a.name.String(), io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<20))))
@@ -163,7 +163,7 @@ func TestPutWithoutALength(t *testing.T) {
 }
 
 // T-42, T-44: caches keep a record for its TTL, and never beyond its end.
-func TestCaching(t *testing.T) {
+func TestCachesKeepARecordForItsTTLAndNeverBeyondItsEnd(t *testing.T) {
 	a := newAuthor(t)
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, c := range []struct {
@@ -196,7 +196,7 @@ func TestCaching(t *testing.T) {
 }
 
 // Who has the record already is told so, and no more.
-func TestNotModified(t *testing.T) {
+func TestWhoHasTheRecordIsToldSo(t *testing.T) {
 	a := newAuthor(t)
 	s := &shelf{rec: a.sign(t, ipns.Fields{})}
 	path := "/routing/v1/ipns/" + a.name.String()
@@ -219,7 +219,7 @@ func TestNotModified(t *testing.T) {
 }
 
 // T-43, T-46, T-52, T-53: what the functions say has a status each.
-func TestStatusOfErrors(t *testing.T) {
+func TestEveryErrorHasItsStatus(t *testing.T) {
 	a := newAuthor(t)
 	old, now := a.sign(t, ipns.Fields{}), a.sign(t, ipns.Fields{Sequence: 1})
 	path := "/routing/v1/ipns/" + a.name.String()
@@ -259,7 +259,7 @@ func TestStatusOfErrors(t *testing.T) {
 }
 
 // T-47: pages of any origin may ask, write if others may, and read what matters.
-func TestPreflight(t *testing.T) {
+func TestPagesOfAnyOriginMayAsk(t *testing.T) {
 	a := newAuthor(t)
 	h := (&shelf{}).handler()
 	path := "/routing/v1/ipns/" + a.name.String()
@@ -302,7 +302,7 @@ func yields(list []peer.AddrInfo, end error) iter.Seq2[peer.AddrInfo, error] {
 }
 
 // Peers come as a document or as a stream, filtered as IPIP-484 says.
-func TestPeers(t *testing.T) {
+func TestPeersComeAsADocumentOrAStream(t *testing.T) {
 	list := peers(t, 30)
 	var end error
 	h := &delegated.Handler{
