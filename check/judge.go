@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 )
 
 // safe is how many of the closest servers must hold the newest record.
@@ -46,68 +47,36 @@ func Judge(name ipns.Name, sources []Source) Report {
 
 // weigh counts who has the newest record.
 func weigh(newest *ipns.Record, sources []Source) (ok bool, verdict string) {
-	type count struct{ of, have, other, older int }
-	dhts, web := map[string]*count{}, count{}
+	dhts, web := map[string]*routing.Spread{}, routing.Spread{}
 	for _, s := range sources {
 		c := &web
 		if s.Network == WAN || s.Network == LAN {
 			if dhts[s.Network] == nil {
-				dhts[s.Network] = new(count)
+				dhts[s.Network] = new(routing.Spread)
 			}
 			c = dhts[s.Network]
 		}
-		c.of++
-		if s.Found == nil {
-			continue
-		}
-		switch VersionOf(s.Found, newest) {
-		case SameVersion:
-			c.have++
-		case OtherValue:
-			c.other++
-		default:
-			c.older++
-		}
+		c.Count(s.Found, newest)
 	}
-	ok = web.have == web.of
+	ok = web.Same == web.Answered
 	var parts []string
 	for _, network := range []string{WAN, LAN} {
 		c := dhts[network]
 		if c == nil {
 			continue
 		}
-		part := fmt.Sprintf("%d of the %d closest servers (%s) hold sequence %d", c.have, c.of, network, newest.Sequence())
-		if c.other > 0 {
-			part += fmt.Sprintf(", %d another value under it", c.other)
+		part := fmt.Sprintf("%d of the %d closest servers (%s) hold sequence %d", c.Same, c.Answered, network, newest.Sequence())
+		if c.Other > 0 {
+			part += fmt.Sprintf(", %d another value under it", c.Other)
 		}
-		if c.older > 0 {
-			part += fmt.Sprintf(", %d an older record", c.older)
+		if c.Older > 0 {
+			part += fmt.Sprintf(", %d an older record", c.Older)
 		}
 		parts = append(parts, part)
-		ok = ok && c.have >= min(safe, c.of)
+		ok = ok && c.Same >= min(safe, c.Answered)
 	}
-	if web.of > 0 {
-		parts = append(parts, fmt.Sprintf("%d of %d routers and gateways have it", web.have, web.of))
+	if web.Answered > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d routers and gateways have it", web.Same, web.Answered))
 	}
 	return ok, strings.Join(parts, "; ")
-}
-
-// Version is what a record is to the newest one.
-type Version int
-
-const (
-	OlderVersion Version = iota // of a lower sequence
-	OtherValue                  // of the same, with another value: somebody else signs with the key
-	SameVersion                 // it says the same, if not for as long
-)
-
-// VersionOf tells what a record is to the newest one.
-func VersionOf(rec, newest *ipns.Record) Version {
-	switch {
-	case rec.Sequence() != newest.Sequence():
-		return OlderVersion
-	case rec.Value() != newest.Value():
-		return OtherValue
-	}
-	return SameVersion
 }

@@ -14,9 +14,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/keystore"
-	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/rpc"
@@ -245,7 +243,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 		}
 		var held *api.Held
 		if n.Router != nil && !req.Local && !n.offline(ctx) {
-			held = n.held(ctx, e)
+			held = n.held(ctx, e.Name)
 			if e, err = n.Book.Get(ctx, e.Name); err != nil { // it may have found a newer one
 				return api.Statuses{}, err
 			}
@@ -346,49 +344,19 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 	return s, nil
 }
 
-// askLimit bounds how long a status asks the network.
-const askLimit = 10 * time.Second
-
-// held asks the other servers of the network what they have of a name. What is newer
-// than what is known here enters the Book.
-func (n *verbs) held(ctx context.Context, e recordstore.Entry) *api.Held {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	h := &api.Held{}
-	var found []*ipns.Record
-	for a, err := range n.Router.Search(ctx, e.Name) {
-		if err != nil {
-			h.Error = err.Error()
-			break
-		}
-		if a.Own {
-			continue // what this node's own server has says nothing of the others
-		}
-		h.Answered++
-		if a.Record != nil {
-			found = append(found, a.Record)
-		}
+// held asks the other servers of the network what they have of a name.
+func (n *verbs) held(ctx context.Context, name ipns.Name) *api.Held {
+	found, err := n.Resolver.Held(ctx, name)
+	if err != nil {
+		n.Log.Warn("newer record on the network is not kept", "name", name, "err", err)
 	}
-	if len(found) == 0 {
-		return h
+	h := &api.Held{Holders: found.Same, Other: found.Other, Older: found.Older, Answered: found.Answered}
+	if found.Newest != nil {
+		seq := found.Newest.Sequence()
+		h.Sequence, h.Value = &seq, found.Newest.Value()
 	}
-	best := slices.MaxFunc(found, ipns.Compare)
-	for _, rec := range found {
-		switch check.VersionOf(rec, best) {
-		case check.SameVersion:
-			h.Holders++
-		case check.OtherValue:
-			h.Other++
-		default:
-			h.Older++
-		}
-	}
-	seq := best.Sequence()
-	h.Sequence, h.Value = &seq, best.Value()
-	if ipns.Compare(best, e.Record) > 0 {
-		if _, err := n.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Seen}); err != nil {
-			n.Log.Warn("newer record on the network is not kept", "name", e.Name, "err", err)
-		}
+	if found.Err != nil {
+		h.Error = found.Err.Error()
 	}
 	return h
 }
