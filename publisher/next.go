@@ -79,6 +79,7 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 		if err != nil {
 			return Result{}, err
 		}
+		before := e.Rival
 		if above == nil {
 			e.Rival = nil // this publish settles what was before it
 		} else if err := above.overtaken(e); err != nil {
@@ -95,6 +96,9 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 			warnings = append(warnings, warning)
 		}
 		res.Warnings = warnings
+		if above == nil && before != nil && e.Record != nil && before.DataHash() == e.Record.DataHash() {
+			res.Rivals = []*ipns.Record{before} // the Book knew of it before any server said so
+		}
 		return res, nil
 	}
 	return Result{}, fmt.Errorf("%d tries: %w", enterTries, recordstore.ErrConflict)

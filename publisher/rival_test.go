@@ -3,6 +3,7 @@ package publisher_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"sync"
@@ -109,6 +110,23 @@ func TestPublishTellsOfARivalBelow(t *testing.T) {
 	res := s.publish(t, mine+"/2", func(r *publisher.Request) { r.Wait = publisher.WaitAll })
 	if res.Record.Sequence() != 1 || len(res.Rivals) != 1 || res.Rivals[0].Value() != theirs {
 		t.Errorf("sequence %d, rivals %v", res.Record.Sequence(), res.Rivals)
+	}
+}
+
+// So is one that came here by another way before the publish, once.
+func TestPublishTellsOfARivalThatTheBookKnew(t *testing.T) {
+	s := newSite(t, 20)
+	s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+	rival := s.key.Record(t, 3, theirs, epoch.Add(100*time.Hour))
+	hold(s, rival, 20)
+	if _, err := s.Book.Take(t.Context(), rival, names.Entrance{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{1, 0} {
+		res := s.publish(t, fmt.Sprintf("%s/%d", mine, i), func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+		if len(res.Rivals) != want || want > 0 && res.Rivals[0].Value() != theirs {
+			t.Errorf("publish %d with sequence %d told of %v", i, res.Record.Sequence(), res.Rivals)
+		}
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -127,6 +129,7 @@ func (p *Publisher) tell(ctx context.Context, res Result, wait Wait, timeout tim
 // await brings the result up to date until there are enough acks, the
 // announcement is over, or ctx ends.
 func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wait Wait, onProgress func(Result)) error {
+	known := res.Rivals           // before anything was announced
 	var lingered <-chan time.Time // nil: there are not enough
 	for acks := 0; ; {
 		s := a.progress()
@@ -134,7 +137,7 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 		if fresh {
 			lingered = nil
 		}
-		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, s.rivals
+		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, allRivals(known, s.rivals)
 		if fresh || s.acks > acks {
 			onProgress(*res)
 		}
@@ -159,4 +162,16 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// allRivals returns the rivals that were known before a publish and those that it
+// met, each once.
+func allRivals(known, met []*ipns.Record) []*ipns.Record {
+	all := slices.Clone(known)
+	for _, r := range met {
+		if !slices.ContainsFunc(all, func(k *ipns.Record) bool { return k.DataHash() == r.DataHash() }) {
+			all = append(all, r)
+		}
+	}
+	return all
 }

@@ -231,8 +231,9 @@ func decode(q url.Values, req any) error {
 				if len(values) == 0 {
 					continue
 				}
-				if len(values) > 1 {
-					return &optionError{fmt.Errorf("expected key %s to have only a single value, received %v", name, values)}
+				// A value that stands twice says the same as once.
+				if len(slices.Compact(slices.Clone(values))) > 1 {
+					return Refuse(fmt.Errorf("expected key %s to have only a single value, received %v", name, values))
 				}
 				if err := o.Set(values[0]); err != nil {
 					return err
