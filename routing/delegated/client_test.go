@@ -210,7 +210,7 @@ func TestAServerThatHangsIsLeftAlone(t *testing.T) {
 		}
 	}))
 	now := time.Now()
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 50 * time.Millisecond, Now: func() time.Time { return now }})
+	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestACanceledTryLeavesTheNextOneToTry(t *testing.T) {
 		}
 	}))
 	now := time.Now()
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 20 * time.Millisecond, Now: func() time.Time { return now }})
+	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
