@@ -34,8 +34,8 @@ func (s *Stats) shown(hop Hop) {
 	}
 }
 
-// landed counts how a flight ended.
-func (s *Stats) landed(f *flight) {
+// ended counts how a flight ended.
+func (s *Stats) ended(f *flight) {
 	var unknown *UnknownError
 	switch {
 	case f.err == nil && f.confirmed:
