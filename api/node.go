@@ -30,7 +30,7 @@ var (
 		Info: rpc.Info{
 			Path: "id", Args: "[<peer id>]",
 			Short:    "Show who this node is, or another peer",
-			Examples: []string{`ipns id`, `ipns id --format="<id>"`},
+			Examples: []string{`ipns id`, `ipns id --format="<id>"`, `ipns id $NODE`},
 		},
 		Text: IDRequest.Text,
 	}

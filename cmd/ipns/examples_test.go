@@ -116,6 +116,7 @@ func exampleScript() string {
 			continue
 		}
 		fmt.Fprintf(&b, "capture PEER %s 'ipfs swarm connect (\\S+)'\n", log)
+		fmt.Fprintf(&b, "capture NODE %s '/p2p/(\\w+)'\n", log)
 	}
 	for i, line := range examplesOf(all["init"]) {
 		fmt.Fprintf(&b, "env IPNS_PATH=$WORK/init%d\nexec %s\n", i, line)

@@ -56,8 +56,8 @@ func makePage() string {
 	b.WriteString("Every command also takes:\n\n")
 	optionTable(&b, root.PersistentFlags())
 	b.WriteString("`ipns --version` shows the version, `ipns COMMAND --help` what stands here of a command.\n\n")
-	b.WriteString("In the examples `$CID` stands for content that was added, `$NAME` for an IPNS name and `$PEER` for the address of a\n" +
-		"peer; `site` is a folder, `blog` and `old` are keys.\n")
+	b.WriteString("In the examples `$CID` stands for content that was added, `$NAME` for an IPNS name, `$PEER` for the address of\n" +
+		"a node and `$NODE` for its peer id; `site` is a folder, `blog` and `old` are keys.\n")
 	for _, chapter := range root.Groups() {
 		fmt.Fprintf(&b, "\n## %s\n", strings.TrimSuffix(chapter.Title, ":"))
 		for _, cmd := range root.Commands() {

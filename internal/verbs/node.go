@@ -109,14 +109,7 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 
 // otherID is what is known of another peer, after connecting to it.
 func (n *verbs) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) string) (api.Identity, error) {
-	if n.Host == nil {
-		return api.Identity{}, api.ErrOffline
-	}
-	info, err := n.DHT.Dual.FindPeer(ctx, p)
-	if err != nil {
-		return api.Identity{}, err
-	}
-	if err := n.Host.Connect(ctx, info); err != nil {
+	if err := n.dial(ctx, p); err != nil {
 		return api.Identity{}, err
 	}
 	name, err := ipns.NameFromPeerID(p)
@@ -126,6 +119,18 @@ func (n *verbs) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) s
 	id := api.Identity{ID: encode(name)}
 	fillFromPeerstore(&id, n.Host, p)
 	return id, nil
+}
+
+// dial finds a peer and connects to it.
+func (n *verbs) dial(ctx context.Context, p peer.ID) error {
+	if n.Host == nil {
+		return api.ErrOffline
+	}
+	info, err := n.DHT.Dual.FindPeer(ctx, p)
+	if err != nil {
+		return err
+	}
+	return n.Host.Connect(ctx, info)
 }
 
 func fillFromPeerstore(id *api.Identity, h host.Host, p peer.ID) {
