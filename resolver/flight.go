@@ -146,7 +146,7 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *flight, error) {
 			}
 		}
 	}
-	f, err := r.flightOf(name, known)
+	f, err := r.depart(name, known)
 	if err == nil {
 		f.want(opt.Confidence)
 	}
@@ -156,9 +156,9 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *flight, error) {
 	return hop, f, err
 }
 
-// flightOf returns the flight for a name, and begins one if there is none. Call
+// depart returns the flight for a name, and begins one if there is none. Call
 // with mu held.
-func (r *Resolver) flightOf(name ipns.Name, known view) (*flight, error) {
+func (r *Resolver) depart(name ipns.Name, known view) (*flight, error) {
 	if f := r.flights[name]; f != nil {
 		return f, nil
 	}
@@ -256,7 +256,7 @@ func (r *Resolver) search(f *flight) {
 	defer cancel()
 	held, mark, err := r.recall(ctx, f.name)
 	if err != nil {
-		r.end(f, err)
+		r.land(f, err)
 		return
 	}
 	now := r.now()
@@ -270,38 +270,38 @@ func (r *Resolver) search(f *flight) {
 		f.best.replace(held) // better than nothing, should the search come to nothing
 	}
 	r.mu.Unlock()
-	ended, err := r.searchOnce(ctx, f)
-	if !ended && r.missed(f) {
-		ended, err = r.searchOnce(ctx, f)
+	landed, err := r.searchOnce(ctx, f)
+	if !landed && r.missed(f) {
+		landed, err = r.searchOnce(ctx, f)
 	}
-	if !ended {
-		r.end(f, err)
+	if !landed {
+		r.land(f, err)
 	}
 }
 
-// searchOnce searches and returns the error that ended it; ended says that the flight
+// searchOnce searches and returns the error that ended it; landed says that the flight
 // was over before.
-func (r *Resolver) searchOnce(ctx context.Context, f *flight) (ended bool, err error) {
+func (r *Resolver) searchOnce(ctx context.Context, f *flight) (landed bool, err error) {
 	for a, err := range r.Router.Search(ctx, f.name) {
 		if err != nil {
 			return false, err
 		}
 		r.hear(ctx, f, a)
-		if r.endSettled(f) {
+		if r.landEarly(f) {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// endSettled ends a flight that is settled, and reports whether it did.
-func (r *Resolver) endSettled(f *flight) bool {
+// landEarly ends a flight that is settled, and reports whether it did.
+func (r *Resolver) landEarly(f *flight) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !f.settled() {
 		return false
 	}
-	r.endLocked(f, nil, false)
+	r.landed(f, nil, false)
 	return true
 }
 
@@ -412,15 +412,16 @@ func (r *Resolver) told(c names.Change) {
 	r.refresh(c.Entry.Name, v)
 }
 
-// end ends a flight. What it found enters the cache at the same moment.
-func (r *Resolver) end(f *flight, err error) {
+// land ends a flight: what it found goes to the cache in the moment in which the
+// flight is over.
+func (r *Resolver) land(f *flight, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endLocked(f, err, err == nil)
+	r.landed(f, err, err == nil)
 }
 
-// endLocked is end with mu held; complete says whether the search was.
-func (r *Resolver) endLocked(f *flight, err error, complete bool) {
+// landed is land, for a search that was complete or was not. Call with mu held.
+func (r *Resolver) landed(f *flight, err error, complete bool) {
 	now := r.now()
 	f.done = true
 	if f.best.valid(now) {
@@ -440,7 +441,7 @@ func (r *Resolver) endLocked(f *flight, err error, complete bool) {
 			r.cache.put(f.name, view{err: f.err, until: now.Add(pause)})
 		}
 	}
-	r.stats.ended(f)
+	r.stats.landed(f)
 	delete(r.flights, f.name)
 	f.wake()
 }

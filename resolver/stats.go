@@ -34,8 +34,8 @@ func (s *Stats) shown(hop Hop) {
 	}
 }
 
-// ended counts how a flight ended.
-func (s *Stats) ended(f *flight) {
+// landed counts how a flight ended.
+func (s *Stats) landed(f *flight) {
 	var unknown *UnknownError
 	switch {
 	case f.err == nil && f.confirmed:

@@ -221,13 +221,13 @@ func (l *lookup) wait(at time.Time) (event, error) {
 	}
 	select {
 	case e := <-l.events: // before an alarm at the same moment: chance has no say
-		l.ended(e)
+		l.landed(e)
 		return e, nil
 	default:
 	}
 	select {
 	case e := <-l.events:
-		l.ended(e)
+		l.landed(e)
 		return e, nil
 	case <-alarm:
 		return event{}, nil
@@ -236,8 +236,8 @@ func (l *lookup) wait(at time.Time) (event, error) {
 	}
 }
 
-// ended counts a request that has ended.
-func (l *lookup) ended(e event) {
+// landed counts a request that has ended.
+func (l *lookup) landed(e event) {
 	l.flying--
 	l.reached = l.reached || e.node != nil && (e.err == nil || errors.Is(e.err, errRefused))
 }
