@@ -82,12 +82,12 @@ type Node struct {
 	Host corehost.Host
 	DHT  *dht.DHT
 
-	api     *rpc.Mux // what the API serves; nil: there is none
-	disk    *store.Disk
-	db      *pebble.DB
-	records *store.Store
-	hearer  atomic.Pointer[resolver.Resolver] // Resolver, for the DHT, which runs before there is one
-	metrics metrics
+	api         *rpc.Mux // what the API serves; nil: there is none
+	disk        *store.Disk
+	db          *pebble.DB
+	records     *store.Store
+	resolverRef atomic.Pointer[resolver.Resolver] // Resolver once it is set; the DHT runs before that
+	metrics     metrics
 
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once
@@ -217,7 +217,7 @@ func (n *Node) openNames() error {
 		CacheSize:   cmp.Or(n.Config.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
 	}
 	n.onClose(n.Resolver.Close)
-	n.hearer.Store(n.Resolver)
+	n.resolverRef.Store(n.Resolver)
 	return nil
 }
 
@@ -359,7 +359,7 @@ func (n *Node) openNetwork(ctx context.Context, o Options) error {
 		Bootstrap: o.Bootstrap,
 		Store:     datastore,
 		Scarce:    n.disk.Scarce,
-		Heard:     n.heard,
+		Received:  n.received,
 		Older:     n.older,
 		Opener:    &n.Opener,
 	})
@@ -373,10 +373,10 @@ func (n *Node) older(ctx context.Context, rec *ipns.Record) bool {
 	return err == nil && mark.Compare(recordstore.MarkOf(rec)) > 0
 }
 
-// heard is told of records that others put on this node's DHT server.
-func (n *Node) heard(rec *ipns.Record) {
-	if r := n.hearer.Load(); r != nil {
-		r.Heard(rec.Name())
+// received handles records that other peers put on this node's DHT server.
+func (n *Node) received(rec *ipns.Record) {
+	if r := n.resolverRef.Load(); r != nil {
+		r.Received(rec.Name())
 	}
 	n.Book.Hear(rec)
 }

@@ -68,7 +68,7 @@ func TestHeard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.heard(rec)
+		n.received(rec)
 	}
 	var e uint64
 	for range 100 {

@@ -2,24 +2,24 @@ package resolver
 
 import "github.com/goipns/ipns"
 
-// missed reports whether a search found nothing though a record was put on this node's
-// server while it went on.
-func (r *Resolver) missed(f *flight) bool {
+// missed reports whether a search found nothing although a record was put on this
+// node's server while it ran.
+func (r *Resolver) missed(s *search) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	missed := f.heard && f.best.rec == nil
-	f.heard = false
+	missed := s.arrived && s.best.rec == nil
+	s.arrived = false
 	return missed
 }
 
-// Heard says that a record of the name was put on this node's own server: that nobody
-// has one is remembered no longer.
-func (r *Resolver) Heard(name ipns.Name) {
+// Received is called when a record of the name was put on this node's own server. It
+// drops a cached "not found".
+func (r *Resolver) Received(name ipns.Name) {
 	r.start()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if f := r.flights[name]; f != nil {
-		f.heard = true
+	if s := r.running[name]; s != nil {
+		s.arrived = true
 	}
 	if known, ok := r.cache.get(name); ok && known.rec == nil {
 		r.cache.drop(name)

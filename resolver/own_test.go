@@ -69,7 +69,7 @@ func TestARecordPutHereEndsNotFound(t *testing.T) {
 		first := newName(t).record(1, pathA)
 		f.fails(first.Name().String(), Options{}, ErrNotFound)
 		own.has.Store(first)
-		f.Heard(first.Name())
+		f.Received(first.Name())
 		if got := f.resolve(first.Name().String(), Options{}).Path; got != pathA {
 			t.Error(got)
 		}
@@ -77,7 +77,7 @@ func TestARecordPutHereEndsNotFound(t *testing.T) {
 		second := newName(t).record(1, pathB)
 		time.AfterFunc(delay/2, func() {
 			own.has.Store(second)
-			f.Heard(second.Name())
+			f.Received(second.Name())
 		})
 		if got := f.resolve(second.Name().String(), Options{}).Path; got != pathB {
 			t.Error(got)

@@ -91,10 +91,10 @@ type Resolver struct {
 	leave  func() // stops the Book telling us
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // guards all below, and what flights hold
+	mu      sync.Mutex // guards all below, and what searches hold
 	closed  bool
-	cache   lru[ipns.Name, view]
-	flights map[ipns.Name]*flight
+	cache   lru[ipns.Name, result]
+	running map[ipns.Name]*search
 	links   lru[string, link] // of domains
 	asking  map[string]*asking
 
@@ -260,7 +260,7 @@ func (r *Resolver) start() {
 		if r.CacheSize > 0 {
 			r.cache.size, r.links.size = r.CacheSize, r.CacheSize
 		}
-		r.flights = map[ipns.Name]*flight{}
+		r.running = map[ipns.Name]*search{}
 		r.asking = map[string]*asking{}
 		if r.opener = r.Opener; r.opener == nil {
 			r.opener = &routing.Opener{Now: r.now}
@@ -271,7 +271,7 @@ func (r *Resolver) start() {
 				r.static[key] = value
 			}
 		}
-		r.leave = r.Book.Subscribe(r.told)
+		r.leave = r.Book.Subscribe(r.bookChanged)
 	})
 }
 

@@ -434,8 +434,8 @@ func TestCloseWaitsForSearches(t *testing.T) {
 		if time.Since(start) != 0 {
 			t.Errorf("close took %v", time.Since(start))
 		}
-		if len(f.flights) != 0 {
-			t.Errorf("%d searches go on after close", len(f.flights))
+		if len(f.running) != 0 {
+			t.Errorf("%d searches go on after close", len(f.running))
 		}
 		hop := f.leads(rec.Name(), Options{}, pathA)
 		if !hop.Cached {

@@ -22,7 +22,7 @@ func (r *Resolver) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.stats
-	s.Names, s.Searching = len(r.cache.values), len(r.flights)
+	s.Names, s.Searching = len(r.cache.values), len(r.running)
 	return s
 }
 
@@ -34,8 +34,8 @@ func (s *Stats) shown(hop Hop) {
 	}
 }
 
-// landed counts how a flight ended.
-func (s *Stats) landed(f *flight) {
+// ended counts how a search ended.
+func (s *Stats) ended(f *search) {
 	var unknown *UnknownError
 	switch {
 	case f.err == nil && f.confirmed:

@@ -35,11 +35,11 @@ type Options struct {
 	Agent     string   // how this node calls itself to others
 	Bootstrap []string // peers to join by, beside those of the config
 
-	Store  datastore.Batching // what the DHT servers keep for others
-	Scarce func() bool        // whether there is little room for it
-	Heard  func(*ipns.Record)
-	Older  func(context.Context, *ipns.Record) bool
-	Opener *routing.Opener
+	Store    datastore.Batching // what the DHT servers keep for others
+	Scarce   func() bool        // whether there is little room for it
+	Received func(*ipns.Record)
+	Older    func(context.Context, *ipns.Record) bool
+	Opener   *routing.Opener
 }
 
 // Network is a node's place on the networks.
@@ -93,7 +93,7 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 		LoopbackOnLAN: c.Routing.LoopbackAddressesOnLanDHT,
 		Opener:        o.Opener,
 		Visits:        c.Ipns.SweepVisits,
-		Heard:         o.Heard,
+		Received:      o.Received,
 		Older:         o.Older,
 		Log:           n.log,
 	})

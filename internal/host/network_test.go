@@ -44,11 +44,11 @@ func start(t *testing.T, r repo.Repo, bootstrap ...string) *Network {
 	n := New(r, slog.New(slog.DiscardHandler))
 	err = n.Open(t.Context(), &c, Options{
 		Key: key, Agent: "test", Bootstrap: bootstrap,
-		Store:  dssync.MutexWrap(datastore.NewMapDatastore()),
-		Scarce: func() bool { return false },
-		Heard:  func(*ipns.Record) {},
-		Older:  func(context.Context, *ipns.Record) bool { return false },
-		Opener: new(routing.Opener),
+		Store:    dssync.MutexWrap(datastore.NewMapDatastore()),
+		Scarce:   func() bool { return false },
+		Received: func(*ipns.Record) {},
+		Older:    func(context.Context, *ipns.Record) bool { return false },
+		Opener:   new(routing.Opener),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -275,8 +275,8 @@ func (b *budget) remove(k *kept) {
 // each other.
 var peerSeed = maphash.MakeSeed()
 
-// whoIs is a peer in a budget; never 0.
-func whoIs(p peer.ID) uint64 { return max(maphash.String(peerSeed, string(p)), 1) }
+// peerHash is a peer in a budget; never 0.
+func peerHash(p peer.ID) uint64 { return max(maphash.String(peerSeed, string(p)), 1) }
 
 // senders remembers for a moment which peer has sent which value: kad-dht tells
 // the store what is put, but not by whom. Values meet in it by chance alone; then

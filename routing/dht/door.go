@@ -45,7 +45,7 @@ func (d *door) request(ctx context.Context, from network.Stream, req *pb.Message
 			req.Record = nil // kad-dht refuses that
 			return
 		}
-		d.values.senders.note(rec.GetKey(), rec.GetValue(), whoIs(who))
+		d.values.senders.note(rec.GetKey(), rec.GetValue(), peerHash(who))
 	case pb.Message_ADD_PROVIDER:
 		if d.providers.budget.crowded() {
 			d.pace.wait(ctx) // what there is no room for is dropped later, without a word
@@ -56,7 +56,7 @@ func (d *door) request(ctx context.Context, from network.Stream, req *pb.Message
 // room reports whether there is room for a value of a peer.
 func (s *valueStore) room(rec *recpb.Record, who peer.ID) bool {
 	return len(rec.GetValue()) <= maxStored && !s.scarce() &&
-		s.budget.room(string(rec.GetKey()), storedSize(rec), whoIs(who))
+		s.budget.room(string(rec.GetKey()), storedSize(rec), peerHash(who))
 }
 
 // pace lets one through at a time.

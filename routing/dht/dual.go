@@ -73,7 +73,7 @@ type Config struct {
 
 	// Heard is told of each valid record that others put on this node's server.
 	// It is called before they are answered and must not block. Nil: nobody is.
-	Heard func(*ipns.Record)
+	Received func(*ipns.Record)
 
 	// Signs tells what speaks for either network being there; see [DHT.Expected].
 	// Nil: none is expected.

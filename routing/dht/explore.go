@@ -57,7 +57,7 @@ func (r *Router) Explore(ctx context.Context, region keyspace.Region, parallel i
 	}
 	e := &exploration{r: r, ctx: ctx, parallel: parallel}
 	for _, p := range r.table.ListPeers() {
-		r.servers.hear(p, r.filter(r.host.Peerstore().Addrs(p)), time.Now())
+		r.servers.noteAddrs(p, r.filter(r.host.Peerstore().Addrs(p)), time.Now())
 	}
 	defer e.wg.Wait()
 	// Larger cells first: what is learned of them is where the smaller ones start.

@@ -28,17 +28,17 @@ type link struct {
 	// Guarded by sender.mu.
 	running bool
 	queue   []*call       // not yet taken by run
-	parting func(peer.ID) // see sender.part
+	onIdle  func(peer.ID) // see sender.part
 
 	// Owned by run while it runs, by the sender while the link is idle.
 	stream *stream
 
 	// Owned by run.
-	todo    []*call // to be written, in this order
-	waiting []*call // written, not answered, in this order
-	width   int     // how many may wait at a time; 0: window
-	blamed  int     // calls among which one was refused: they go one at a time
-	leaving bool    // parting is set: answers that nobody wants are not waited for
+	todo     []*call // to be written, in this order
+	waiting  []*call // written, not answered, in this order
+	width    int     // how many may wait at a time; 0: window
+	blamed   int     // calls among which one was refused: they go one at a time
+	dropping bool    // onIdle is set: answers that nobody wants are not waited for
 }
 
 // poke wakes run. It never blocks.
@@ -54,20 +54,20 @@ func (l *link) run() {
 	for {
 		l.take()
 		if len(l.todo) == 0 {
-			if drop := l.sender.parts(l); drop != nil {
+			if drop := l.sender.takeDrop(l); drop != nil {
 				drop(l.peer)
 				if l.stream != nil {
 					l.stream.reset()
 					l.stream = nil
 				}
-			} else if l.sender.rest(l) {
+			} else if l.sender.park(l) {
 				return
 			}
 			continue
 		}
 		if l.stream == nil {
 			switch err := l.open(); {
-			case errors.Is(err, errForsaken):
+			case errors.Is(err, errAbandoned):
 				continue
 			case err != nil:
 				l.failAll(err)
@@ -84,7 +84,7 @@ func (l *link) run() {
 func (l *link) take() {
 	l.sender.mu.Lock()
 	l.todo = append(l.todo, l.queue...)
-	l.queue, l.leaving = nil, l.parting != nil
+	l.queue, l.dropping = nil, l.onIdle != nil
 	l.sender.mu.Unlock()
 	live := l.todo[:0]
 	for _, c := range l.todo {
@@ -109,26 +109,26 @@ func (l *link) open() error {
 		s, err := l.sender.open(ctx, l.peer)
 		result <- opened{s, err}
 	})
-	forsaken := false
+	abandoned := false
 	for {
 		select {
 		case o := <-result:
 			l.stream = o.s
-			if o.err != nil && forsaken {
-				return errForsaken
+			if o.err != nil && abandoned {
+				return errAbandoned
 			}
 			return o.err
 		case <-l.wake:
 			if l.take(); len(l.todo) == 0 {
-				forsaken = true
+				abandoned = true
 				cancel()
 			}
 		}
 	}
 }
 
-// errForsaken says that nobody waits for what was under way.
-var errForsaken = errors.New("nobody waits for it")
+// errAbandoned says that nobody waits for what was under way.
+var errAbandoned = errors.New("nobody waits for it")
 
 // open opens a stream to a server. It does not wait until the two hosts have
 // identified each other, which would be one more round trip.
@@ -167,12 +167,12 @@ func (l *link) converse() error {
 			l.answered(f)
 			silent = time.Now()
 		case <-l.wake:
-			if l.take(); l.overdue() || l.leaving && !l.wanted() {
-				return errForsaken
+			if l.take(); l.overdue() || l.dropping && !l.wanted() {
+				return errAbandoned
 			}
 		case <-stall.C:
 			if !l.wanted() {
-				return errForsaken
+				return errAbandoned
 			}
 			return errStalled
 		case <-l.sender.ctx.Done():
@@ -197,7 +197,7 @@ func (l *link) wanted() bool {
 // any more are waited for a little, since a new stream would cost more.
 func (l *link) patience() time.Duration {
 	if len(l.waiting) > 0 && !l.wanted() {
-		return farewell
+		return drainTimeout
 	}
 	return stallTimeout
 }
@@ -239,7 +239,7 @@ func (l *link) write(expect chan<- struct{}) error {
 func (l *link) answered(f received) {
 	c := l.waiting[0]
 	l.waiting = l.waiting[1:]
-	l.stream.rested = false
+	l.stream.wasIdle = false
 	if l.blamed > 1 {
 		l.blamed--
 	} else {
@@ -254,7 +254,7 @@ func (l *link) answered(f received) {
 // broken deals with the calls that waited on a stream that broke: it gives them
 // their error, or has them sent again.
 func (l *link) broken(err error) {
-	rested, stands := l.stream.rested, l.stream.connected()
+	wasIdle, stands := l.stream.wasIdle, l.stream.connected()
 	l.stream.reset()
 	l.stream = nil
 	again := l.waiting
@@ -266,14 +266,14 @@ func (l *link) broken(err error) {
 			c.end(answer{}, err)
 		}
 		return
-	case wasReset && !rested && len(again) == 1:
-		// Nothing else was under way, and the stream had not rested so long that
+	case wasReset && !wasIdle && len(again) == 1:
+		// Nothing else was under way, and the stream had not wasIdle so long that
 		// the server may have ended it for that: the request is to blame.
 		again[0].end(answer{}, errRefused)
 		l.blamed, l.width = 0, 2
 		return
-	case wasReset && rested:
-		// The server ended the stream while it rested: nobody is to blame.
+	case wasReset && wasIdle:
+		// The server ended the stream while it wasIdle: nobody is to blame.
 	case wasReset:
 		l.blamed, l.width = len(again), 1
 	}

@@ -19,35 +19,35 @@ import (
 )
 
 const (
-	// replicas is how many servers should hold a record: the closest to it.
+	// replicas is how many of the closest servers should hold a record.
 	replicas = 20
 
-	// maxNamed is how many servers are believed of those that one answer names.
+	// maxNamed is how many servers are used from one answer.
 	maxNamed = 40
 
-	// seeds is how many servers a lookup starts from, of the routing table and
-	// of the map: more than should hold a record, since some may be dead.
+	// seeds is how many servers a lookup takes from the routing table and from the
+	// map to start with: more than should hold a record, since some may be dead.
 	seeds = 3 * replicas
 
-	// askTimeout bounds a question, putTimeout a record, the dial included.
+	// askTimeout bounds a query and putTimeout a put to one server, including the dial.
 	askTimeout = 10 * time.Second
 	putTimeout = 30 * time.Second
 )
 
-// lookup runs one walk: it sends its questions and hears the answers. All is
-// done by the goroutine that calls its methods, but for the requests.
+// lookup runs one walk: it sends the queries and feeds the answers back. Only the
+// requests run in goroutines of their own.
 type lookup struct {
 	*walk
-	r      *Router
-	key    []byte // the routing key as it is sent
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	events chan event
-	flying int // requests under way
+	r        *Router
+	key      []byte // the routing key sent to servers
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	events   chan event
+	inFlight int // requests under way
 
-	reached  bool // somebody has answered, if only by a refusal
-	surveyed bool // the surroundings have been asked for by other keys
+	reached  bool // a server has answered, even if only with a refusal
+	surveyed bool // survey has started
 }
 
 // event is the end of one request.
@@ -56,26 +56,27 @@ type event struct {
 	kind eventKind
 	answer
 	err   error
-	newer *ipns.Record // what a server has that refused a record for it
-	found []contact    // by the survey
+	newer *ipns.Record // the newer record for which a server refused ours
+	found []contact    // servers found by the survey
 
-	// Of a record, if that was asked for.
-	look   *pb.Message    // the answer of a server that was asked what it held
-	before *ipns.Record   // what that was
-	clock  *routing.Clock // what its clock said
+	// Results of a put's routing.Look.
+	look   *pb.Message    // the answer to the query before the put
+	before *ipns.Record   // the record that the server held before
+	clock  *routing.Clock // the server's clock
 }
 
 type eventKind uint8
 
 const (
-	eventTime     eventKind = iota // no request ended: time has passed
-	eventAsked                     // a question for closer servers, or for a record
-	eventNamed                     // a question for a server's own neighbours
+	eventTime     eventKind = iota // no request ended: a timer fired
+	eventAsked                     // a query for closer servers, or for a record
+	eventNamed                     // a query for a server's own neighbours
 	eventSurveyed                  // the survey
-	eventPut                       // a record
+	eventPut                       // a put to one server
 )
 
-// newLookup prepares a lookup that starts from what this node knows. end ends it.
+// newLookup returns a lookup that starts from the servers in the map and the routing
+// table. The caller must call end.
 func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &lookup{
@@ -87,16 +88,16 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 		l.radius = replicas / size
 	}
 	for i, c := range r.servers.closest(l.target, seeds, now) {
-		l.hear(c, uint8(i%paths))
+		l.add(c, uint8(i%paths))
 	}
 	store := r.host.Peerstore()
 	for i, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
-		c, ok, known := r.servers.hearOf(p, now)
+		c, ok, known := r.servers.noteSeen(p, now)
 		if !known {
-			c, ok = r.servers.hear(p, r.filter(store.Addrs(p)), now)
+			c, ok = r.servers.noteAddrs(p, r.filter(store.Addrs(p)), now)
 		}
 		if ok {
-			l.hear(c, uint8(i%paths))
+			l.add(c, uint8(i%paths))
 		}
 	}
 	return l
@@ -112,9 +113,9 @@ func (l *lookup) end() {
 	}
 }
 
-// send lets f send a request to a node; what it returns becomes an event.
+// send runs f, which sends a request to a node, and delivers its result as an event.
 func (l *lookup) send(n *node, kind eventKind, timeout time.Duration, f func(context.Context) event) {
-	l.flying++
+	l.inFlight++
 	l.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(l.ctx, timeout)
 		defer cancel()
@@ -127,7 +128,7 @@ func (l *lookup) send(n *node, kind eventKind, timeout time.Duration, f func(con
 	})
 }
 
-// ask asks a node for closer servers and, if typ says so, for the record.
+// ask queries a node for closer servers and, depending on typ, for the record.
 func (l *lookup) ask(n *node, typ pb.Message_MessageType, now time.Time) {
 	n.state, n.asked = asked, now
 	m := pb.NewMessage(typ, l.key, 0)
@@ -146,8 +147,9 @@ func (l *lookup) askNeighbours(n *node) {
 	})
 }
 
-// survey looks for the servers around the target by other keys, once, if the
-// closest are too dense: everybody names just those when asked for the target.
+// survey explores the region around the target using other keys, once, if the
+// closest servers are too dense: a query for the target itself would only ever
+// return those.
 func (l *lookup) survey() {
 	if l.surveyed || !l.dense() {
 		return
@@ -159,13 +161,13 @@ func (l *lookup) survey() {
 	if err != nil {
 		return
 	}
-	var crowd []peer.ID // they would name each other
+	var crowd []peer.ID // not queried: they would name each other
 	for _, n := range l.sorted {
 		if distance(l.target, n.key) < denseShare*l.radius {
 			crowd = append(crowd, n.id)
 		}
 	}
-	l.flying++
+	l.inFlight++
 	l.wg.Go(func() {
 		e := &exploration{r: l.r, ctx: l.ctx}
 		var cells sync.WaitGroup
@@ -181,12 +183,10 @@ func (l *lookup) survey() {
 	})
 }
 
-// heard takes in the answer to a question: the node has answered or failed, and
-// whom it names is known.
-func (l *lookup) heard(e event) {
+func (l *lookup) handleAnswer(e event) {
 	if e.kind == eventSurveyed {
 		for i, c := range e.found {
-			l.hear(c, uint8(i%paths))
+			l.add(c, uint8(i%paths))
 		}
 		return
 	}
@@ -202,12 +202,12 @@ func (l *lookup) heard(e event) {
 		e.node.state = answered
 	}
 	for _, c := range l.r.learn(e.node.id, e.msg.GetCloserPeers()) {
-		l.hear(c, e.node.path)
+		l.add(c, e.node.path)
 	}
 }
 
-// wait waits for the next event: the end of a request, a node that begins to
-// straggle, or the time at if it is not zero.
+// wait waits for the next event: the end of a request, a node becoming late, or the
+// time at if it is not zero.
 func (l *lookup) wait(at time.Time) (event, error) {
 	now := time.Now()
 	if t, ok := l.wakeAt(now); ok && (at.IsZero() || t.Before(at)) {
@@ -220,14 +220,14 @@ func (l *lookup) wait(at time.Time) (event, error) {
 		alarm = timer.C
 	}
 	select {
-	case e := <-l.events: // before an alarm at the same moment: chance has no say
-		l.landed(e)
+	case e := <-l.events: // deterministic: an event wins over an alarm at the same time
+		l.requestDone(e)
 		return e, nil
 	default:
 	}
 	select {
 	case e := <-l.events:
-		l.landed(e)
+		l.requestDone(e)
 		return e, nil
 	case <-alarm:
 		return event{}, nil
@@ -236,14 +236,13 @@ func (l *lookup) wait(at time.Time) (event, error) {
 	}
 }
 
-// landed counts a request that has ended.
-func (l *lookup) landed(e event) {
-	l.flying--
+func (l *lookup) requestDone(e event) {
+	l.inFlight--
 	l.reached = l.reached || e.node != nil && (e.err == nil || errors.Is(e.err, errRefused))
 }
 
-// learn notes in the map the servers that an answer of namer names, and returns
-// those that are worth a question.
+// learn adds the servers named in an answer from namer to the map and returns those
+// worth querying.
 func (r *Router) learn(namer peer.ID, named []*pb.Message_Peer) []contact {
 	now := time.Now()
 	var contacts []contact
@@ -252,12 +251,12 @@ func (r *Router) learn(namer peer.ID, named []*pb.Message_Peer) []contact {
 		if id == r.host.ID() {
 			continue
 		}
-		// Most answers name servers that are known. To parse all their addresses
-		// again would be most of the work of a lookup.
+		// Most answers name known servers. Parsing all their addresses again would
+		// be most of the work of a lookup.
 		said := hashAddrs(p.GetAddrs())
-		c, ok, known := r.servers.hearAgain(id, said, now)
+		c, ok, known := r.servers.noteUnchanged(id, said, now)
 		if !known {
-			c, ok = r.servers.hearNamed(id, namer, said, r.filter(p.Addresses()), now)
+			c, ok = r.servers.noteNamed(id, namer, said, r.filter(p.Addresses()), now)
 		}
 		if ok {
 			contacts = append(contacts, c)
@@ -266,11 +265,11 @@ func (r *Router) learn(namer peer.ID, named []*pb.Message_Peer) []contact {
 	return contacts
 }
 
-// addrsSeed is random in each process, so that nobody can construct two lists of
-// addresses with the same hash. A saved Map has no hashes.
+// addrsSeed is random per process, so that nobody can construct two address lists
+// with the same hash. A saved Map contains no hashes.
 var addrsSeed = maphash.MakeSeed()
 
-// hashAddrs is the hash of a list of addresses as a server sent it; never 0.
+// hashAddrs returns the hash of an address list as sent by a server; never 0.
 func hashAddrs(addrs [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(addrsSeed)
@@ -281,7 +280,7 @@ func hashAddrs(addrs [][]byte) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// request sends a message to a server and keeps the map's books.
+// request sends a message to a server and updates the map with the result.
 func (r *Router) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
 	a, err := r.sender.request(ctx, p, m)
 	switch {

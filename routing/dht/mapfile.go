@@ -76,7 +76,7 @@ func appendServer(b []byte, s *server) []byte {
 		b = append(binary.AppendUvarint(b, uint64(len(a))), a...)
 	}
 	b = binary.AppendUvarint(b, unixSeconds(s.answered))
-	b = binary.AppendUvarint(b, unixSeconds(s.heard))
+	b = binary.AppendUvarint(b, unixSeconds(s.lastNamed))
 	return binary.AppendUvarint(b, uint64(s.rtt.Microseconds()))
 }
 
@@ -102,7 +102,7 @@ func (m *Map) ReadFrom(r io.Reader) (int64, error) {
 			continue
 		}
 		s.key, s.group = keyspace.KeyOf([]byte(s.id)), groupOf(unpackAddrs(s.addrs))
-		m.add(s, s.heard)
+		m.add(s, s.lastNamed)
 	}
 	return in.n, nil
 }
@@ -129,7 +129,7 @@ func (in *mapReader) servers() ([]*server, error) {
 		for range in.number(maxAddrs) {
 			s.addrs = append(s.addrs, in.bytes(in.number(maxAddrBytes)))
 		}
-		s.answered, s.heard = in.time(), in.time()
+		s.answered, s.lastNamed = in.time(), in.time()
 		s.rtt = time.Duration(in.number(int(time.Hour/time.Microsecond))) * time.Microsecond
 		if in.err != nil {
 			return nil, in.err

@@ -20,7 +20,7 @@ func (s *server) dead() bool {
 // add makes room for a server and remembers it, and reports whether it could. The
 // caller holds the lock.
 func (m *Map) add(s *server, now time.Time) bool {
-	if !s.proven() && s.namer != "" && m.hearsay[s.namer] >= maxHearsay {
+	if !s.proven() && s.namer != "" && m.unproven[s.namer] >= maxUnproven {
 		return false
 	}
 	if !m.admits(s.group, s.proven(), now) ||
@@ -30,7 +30,7 @@ func (m *Map) add(s *server, now time.Time) bool {
 	if m.byID == nil {
 		m.byID = make(map[peer.ID]*server)
 		m.groups = make(map[netip.Prefix]int)
-		m.hearsay = make(map[peer.ID]int)
+		m.unproven = make(map[peer.ID]int)
 	}
 	m.byID[s.id] = s
 	m.groups[s.group]++
@@ -38,15 +38,15 @@ func (m *Map) add(s *server, now time.Time) bool {
 		s.namer = ""
 	}
 	if s.namer != "" {
-		m.hearsay[s.namer]++
+		m.unproven[s.namer]++
 	}
 	m.sorted = slices.Insert(m.sorted, m.find(s.key), s)
 	return true
 }
 
-// entertain keeps a server for which there is no room as long as there are not too
+// addGuest keeps a server for which there is no room as long as there are not too
 // many others. The caller holds the lock.
-func (m *Map) entertain(s *server) {
+func (m *Map) addGuest(s *server) {
 	if m.guests == nil {
 		m.guests = make(map[peer.ID]*server)
 	}
@@ -66,8 +66,8 @@ func (m *Map) prove(s *server) {
 	if s.namer == "" {
 		return
 	}
-	if m.hearsay[s.namer]--; m.hearsay[s.namer] == 0 {
-		delete(m.hearsay, s.namer)
+	if m.unproven[s.namer]--; m.unproven[s.namer] == 0 {
+		delete(m.unproven, s.namer)
 	}
 	s.namer = ""
 }
@@ -75,7 +75,7 @@ func (m *Map) prove(s *server) {
 // admits reports whether an IP group has room for one more server, if need be in
 // the place of another. The caller holds the lock.
 func (m *Map) admits(group netip.Prefix, proven bool, now time.Time) bool {
-	return !group.IsValid() || m.groups[group] < maxOfGroup || m.makeRoom(group, proven, now)
+	return !group.IsValid() || m.groups[group] < maxGroupServers || m.makeRoom(group, proven, now)
 }
 
 // move notes that a server has addresses of another IP group, if that has room.
@@ -110,7 +110,7 @@ func (m *Map) makeRoom(group netip.Prefix, proven bool, now time.Time) bool {
 		if m.evict(among, now) {
 			return true
 		}
-		if m.full == nil || len(m.full) > MaxServers/maxOfGroup {
+		if m.full == nil || len(m.full) > MaxServers/maxGroupServers {
 			m.full = make(map[netip.Prefix]time.Time)
 		}
 		m.full[group] = now
@@ -135,7 +135,7 @@ func (m *Map) makeRoom(group netip.Prefix, proven bool, now time.Time) bool {
 func (m *Map) evict(among func(*server) bool, now time.Time) bool {
 	before := len(m.sorted)
 	m.sorted = slices.DeleteFunc(m.sorted, func(s *server) bool {
-		fresh := now.Sub(s.heard) < staleAfter || now.Sub(s.answered) < staleAfter
+		fresh := now.Sub(s.lastNamed) < staleAfter || now.Sub(s.answered) < staleAfter
 		if fresh && !s.dead() || !among(s) {
 			return false
 		}

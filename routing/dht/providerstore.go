@@ -125,7 +125,7 @@ func (b *providerBatch) Put(ctx context.Context, key ds.Key, value []byte) error
 	if s.scarce() {
 		return nil
 	}
-	gone, ok := s.budget.admit(name, providedSize(key.String(), name), whoIs(peer.ID(provider)), false)
+	gone, ok := s.budget.admit(name, providedSize(key.String(), name), peerHash(peer.ID(provider)), false)
 	if !ok {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (s *providerStore) load(ctx context.Context) {
 		if provider == string(s.self) {
 			return nil
 		}
-		for _, k := range s.budget.count(name, providedSize(key, name), whoIs(peer.ID(provider)), false) {
+		for _, k := range s.budget.count(name, providedSize(key, name), peerHash(peer.ID(provider)), false) {
 			if err := s.Batching.Delete(ctx, providedKey(k.key)); err != nil {
 				return err
 			}

@@ -20,11 +20,11 @@ const (
 	// putParallel is how many questions a put's walk has under way.
 	putParallel = 24
 
-	// atOnce is how many living servers of the map are given a record at once:
+	// initialPuts is how many living servers of the map are given a record at once:
 	// some more than should have it, in the place of slow ones. Of servers that
 	// have only been named, not answered, a share of unprovenAlive is expected to
 	// live.
-	atOnce        = 24
+	initialPuts   = 24
 	unprovenAlive = 0.8
 
 	// fastRTT is a median round trip that is so short that nobody waits for the
@@ -128,10 +128,10 @@ func (p *put) run(done func(event) bool) error {
 	for {
 		now := time.Now()
 		p.advance(now)
-		if p.flying == 0 && !p.reached && p.r.standing() == needed {
+		if p.inFlight == 0 && !p.reached && p.r.standing() == needed {
 			return p.r.nobody()
 		}
-		if p.flying == 0 {
+		if p.inFlight == 0 {
 			return nil
 		}
 		e, err := p.wait(time.Time{})
@@ -139,14 +139,14 @@ func (p *put) run(done func(event) bool) error {
 		case err != nil:
 			return err
 		case e.kind == eventAsked, e.kind == eventNamed, e.kind == eventSurveyed:
-			p.heard(e)
+			p.handleAnswer(e)
 		case e.kind == eventPut:
 			if e.node.put = e.outcome(); e.node.put == putFailed {
 				p.verified = false // something has changed
 			}
 			if p.fast && e.look != nil && e.node.state == known {
 				// The walk that verifies comes later, and need not ask it again.
-				p.heard(event{node: e.node, kind: eventAsked, answer: answer{msg: e.look}})
+				p.handleAnswer(event{node: e.node, kind: eventAsked, answer: answer{msg: e.look}})
 			}
 		}
 		if !done(e) {
@@ -200,9 +200,9 @@ func (p *put) targets(now time.Time) []*node {
 		p.fast, p.verified = true, p.r.walkedLately(now)
 		return near
 	}
-	nodes, living := p.live(2*atOnce, now), 0.0
+	nodes, living := p.live(2*initialPuts, now), 0.0
 	for i, n := range nodes {
-		if living >= atOnce {
+		if living >= initialPuts {
 			return nodes[:i]
 		}
 		if n.alive {
@@ -233,7 +233,7 @@ func (r *Router) walkedLately(now time.Time) bool {
 func (p *put) sending(now time.Time) int {
 	count := 0
 	for _, n := range p.sorted {
-		if n.put == putSent && !n.straggles(now) {
+		if n.put == putSent && !n.late(now) {
 			count++
 		}
 	}

@@ -52,7 +52,7 @@ func (r *Router) Dial(ctx context.Context, p peer.AddrInfo) error {
 // Rejoined tells that the network is back: what failed while it was away says
 // nothing of the servers.
 func (r *Router) Rejoined() {
-	r.servers.forgive()
+	r.servers.clearFailures()
 	r.kad.RefreshRoutingTable()
 }
 
@@ -101,8 +101,8 @@ func (m *Map) latest(n int, now time.Time) []peer.AddrInfo {
 	return infos
 }
 
-// forgive has all servers asked again that were left alone because they failed.
-func (m *Map) forgive() {
+// clearFailures has all servers asked again that were left alone because they failed.
+func (m *Map) clearFailures() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.sorted {

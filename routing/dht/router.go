@@ -20,44 +20,45 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// RouterConfig says on which network a Router works.
+// RouterConfig configures a Router for one network.
 type RouterConfig struct {
 	// Network names the network in every Ack and Answer: "wan", "lan".
 	Network string
 
-	// Protocol is what the servers speak. Empty: ProtocolWAN.
+	// Protocol is the protocol of the servers. Empty: ProtocolWAN.
 	Protocol protocol.ID
 
-	// Addrs keeps those addresses of a server that are of use on this network.
+	// Addrs filters out server addresses that are unusable on this network.
 	// Nil keeps all.
 	Addrs func([]ma.Multiaddr) []ma.Multiaddr
 
-	// Map is what is known of the servers. Nil: nothing yet.
+	// Map holds the known servers. Nil: an empty one.
 	Map *Map
 
-	// Opener verifies what servers answer. Nil: one is made.
+	// Opener verifies the records in answers. Nil: a new one.
 	Opener *routing.Opener
 
 	// Visits is how many servers a sweep visits at once. 0: 64.
 	Visits int
 
-	// Older reports whether this node knows that something newer than a record was
-	// published: a search then gives it to no server. Nil: nothing is known.
+	// Older reports whether this node knows of a newer record than the given one. A
+	// search then does not spread the older one. Nil: no record is known to be older.
 	Older func(context.Context, *ipns.Record) bool
 
-	// Log is told of what looks like an attack. Nil: nobody is.
+	// Log receives warnings about possible attacks. Nil: none are logged.
 	Log *slog.Logger
 
-	// Expected names the network that should have servers; empty: none need have.
-	// Where that is this one and no server is reached, operations end with
-	// routing.ErrAway. Where it is another one, silence here proves nothing: a search
-	// that too few answered is no incomplete one. Nil: none is expected.
+	// Expected names the network that should have servers; empty: none need to.
+	// If it is this network and no server can be reached, operations fail with
+	// routing.ErrAway. If it is another network, servers missing here mean nothing:
+	// a search with too few answers is not reported as incomplete. Nil: no network
+	// is expected.
 	Expected func() string
 }
 
-// Router is the client of one DHT: it puts records on its servers and searches
-// for them. It relies on kad-dht for a routing table to start from and for an
-// estimate of the network's size; the rest it does itself.
+// Router is the client of one DHT. It puts records on the servers and searches for
+// them. It takes only its starting servers and its estimate of the network size
+// from kad-dht.
 type Router struct {
 	kad     *kaddht.IpfsDHT
 	host    host.Host
@@ -74,7 +75,7 @@ type Router struct {
 	own     *records.ValueStore // what this node's own server answers with; may be nil
 
 	keeps keeps
-	pace  atomic.Uint64 // of sweeps, the bits of a float64
+	pace  atomic.Uint64 // of sweeps, in records per second, as float64 bits
 
 	answered atomic.Int64 // when a server last answered, in Unix nanoseconds; 0: never
 
@@ -85,7 +86,7 @@ type Router struct {
 
 var _ routing.Router = (*Router)(nil)
 
-// NewRouter makes a Router. Close ends it.
+// NewRouter returns a Router. The caller must Close it.
 func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	r := &Router{
 		kad: kad, host: kad.Host(), table: kad.RoutingTable(),
@@ -114,20 +115,21 @@ func NewRouter(kad *kaddht.IpfsDHT, c RouterConfig) *Router {
 	return r
 }
 
-// Network is the name of its network in every Ack and Answer.
+// Network returns the name of the network, as used in every Ack and Answer.
 func (r *Router) Network() string { return r.network }
 
-// Map is what the Router knows of the servers of its network.
+// Map returns the Router's map of servers.
 func (r *Router) Map() *Map { return r.servers }
 
-// Close ends all requests and streams of the Router. What it ran on stays.
+// Close ends all requests and streams of the Router. It leaves the host and the
+// kad-dht instance open.
 func (r *Router) Close() error {
 	r.sender.close()
 	return nil
 }
 
-// medianRTT is the median of the known round-trip times of the nodes, or a
-// moderate one if none is known.
+// medianRTT returns the median of the known round-trip times of the nodes, or a
+// typical value if none is known.
 func medianRTT(nodes []*node) time.Duration {
 	const unknown = 100 * time.Millisecond
 	rtts := make([]time.Duration, 0, len(nodes))

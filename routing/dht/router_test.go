@@ -202,7 +202,7 @@ func TestAllDead(t *testing.T) {
 func TestOwnServer(t *testing.T) {
 	var mu sync.Mutex
 	var heard []string
-	a, ha := startNode(t, dht.Config{Heard: func(rec *ipns.Record) {
+	a, ha := startNode(t, dht.Config{Received: func(rec *ipns.Record) {
 		mu.Lock()
 		defer mu.Unlock()
 		heard = append(heard, string(rec.Raw()))

@@ -82,7 +82,7 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 	for {
 		now := time.Now()
 		s.advance(now)
-		if s.flying == 0 {
+		if s.inFlight == 0 {
 			break
 		}
 		e, err := s.wait(s.late)
@@ -92,7 +92,7 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 		if e.kind == eventTime {
 			continue
 		}
-		s.heard(e)
+		s.handleAnswer(e)
 		if e.err != nil || e.kind != eventAsked {
 			continue
 		}
@@ -183,10 +183,10 @@ func (s *search) correct() {
 			p.offer(n, time.Now())
 		}
 	}
-	for p.flying > 0 {
+	for p.inFlight > 0 {
 		select {
 		case <-p.events:
-			p.flying--
+			p.inFlight--
 		case <-ctx.Done():
 			return
 		}

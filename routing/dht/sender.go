@@ -25,11 +25,11 @@ const (
 	// before its stream is given up.
 	stallTimeout = 30 * time.Second
 
-	// farewell is how long a server may stay silent when nobody waits any more.
-	farewell = time.Second
+	// drainTimeout is how long a server may stay silent when nobody waits any more.
+	drainTimeout = time.Second
 
-	// partPatience is how long a visit waits for its connection to be closed.
-	partPatience = 100 * time.Millisecond
+	// dropTimeout is how long a visit waits for its connection to be closed.
+	dropTimeout = 100 * time.Millisecond
 
 	// maxIdleStreams bounds the streams that are kept open for later requests.
 	maxIdleStreams = 512
@@ -130,8 +130,8 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i i
 	defer s.abandoned(p)
 	defer cancel()
 	done := make(chan result, window)
-	for next, flying := 0, 0; next < count || flying > 0; {
-		for ; next < count && flying < window; next++ {
+	for next, inFlight := 0, 0; next < count || inFlight > 0; {
+		for ; next < count && inFlight < window; next++ {
 			f, err := frame(next)
 			if err != nil {
 				return fmt.Errorf("encoding request: %w", err)
@@ -139,11 +139,11 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i i
 			if err := s.enqueue(p, &call{ctx: ctx, frame: f, tag: next, done: done}); err != nil {
 				return err
 			}
-			flying++
+			inFlight++
 		}
 		select {
 		case r := <-done:
-			flying--
+			inFlight--
 			if r.err != nil && !errors.Is(r.err, errRefused) {
 				return r.err
 			}
@@ -170,7 +170,7 @@ func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
 		s.links[p] = l
 	}
-	l.queue, l.parting = append(l.queue, calls...), nil
+	l.queue, l.onIdle = append(l.queue, calls...), nil
 	if l.running {
 		l.poke()
 		return nil
@@ -194,22 +194,22 @@ func (s *sender) abandoned(p peer.ID) {
 // part has drop called once the server's link has nothing to do, unless somebody
 // calls the server before: then the connection is theirs. Nothing is sent to the
 // server while drop runs. It waits for that, but not for those who use the link.
-func (s *sender) part(p peer.ID, drop func(peer.ID)) {
-	parted := make(chan struct{})
-	if !s.startParting(p, func(p peer.ID) { defer close(parted); drop(p) }) {
+func (s *sender) dropWhenIdle(p peer.ID, drop func(peer.ID)) {
+	dropped := make(chan struct{})
+	if !s.requestDrop(p, func(p peer.ID) { defer close(dropped); drop(p) }) {
 		return
 	}
-	t := time.NewTimer(partPatience)
+	t := time.NewTimer(dropTimeout)
 	defer t.Stop()
 	select {
-	case <-parted:
+	case <-dropped:
 	case <-t.C:
 	case <-s.ctx.Done():
 	}
 }
 
-// startParting reports whether drop may come to be called.
-func (s *sender) startParting(p peer.ID, drop func(peer.ID)) bool {
+// requestDrop reports whether drop may come to be called.
+func (s *sender) requestDrop(p peer.ID, drop func(peer.ID)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
@@ -220,7 +220,7 @@ func (s *sender) startParting(p peer.ID, drop func(peer.ID)) bool {
 		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
 		s.links[p] = l
 	}
-	if l.parting = drop; l.running {
+	if l.onIdle = drop; l.running {
 		l.poke()
 		return true
 	}
@@ -231,19 +231,19 @@ func (s *sender) startParting(p peer.ID, drop func(peer.ID)) bool {
 }
 
 // parts returns what a link that has nothing to do has to call, or nil.
-func (s *sender) parts(l *link) (drop func(peer.ID)) {
+func (s *sender) takeDrop(l *link) (drop func(peer.ID)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(l.queue) > 0 || s.dead {
 		return nil
 	}
-	drop, l.parting = l.parting, nil
+	drop, l.onIdle = l.onIdle, nil
 	return drop
 }
 
 // rest is called by a link that has nothing to do. It reports whether that is
 // still so: then the link is over, and its stream is kept for later if it has one.
-func (s *sender) rest(l *link) bool {
+func (s *sender) park(l *link) bool {
 	var evicted *link
 	defer func() {
 		if evicted != nil {
@@ -267,7 +267,7 @@ func (s *sender) rest(l *link) bool {
 		}
 		return true
 	}
-	l.stream.rested = true
+	l.stream.wasIdle = true
 	s.idle = append(s.idle, l)
 	if len(s.idle) > maxIdleStreams {
 		evicted = s.idle[0]

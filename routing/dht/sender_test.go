@@ -274,7 +274,7 @@ func TestNothingIsLeft(t *testing.T) {
 		defer c.mu.Unlock()
 		return len(c.links)
 	}
-	for end := time.Now().Add(10 * farewell); left() > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * drainTimeout); left() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d links are left", left())
 		}

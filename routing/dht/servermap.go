@@ -19,13 +19,13 @@ const (
 	// them less than 32 MiB.
 	MaxServers = 25_000
 
-	// maxOfGroup is how many servers of one IP group a Map remembers: whoever owns
+	// maxGroupServers is how many servers of one IP group a Map remembers: whoever owns
 	// addresses of one network cannot fill the map with servers of his own.
-	maxOfGroup = MaxServers / 25
+	maxGroupServers = MaxServers / 25
 
-	// maxHearsay is how many servers that never answered a Map remembers because one
+	// maxUnproven is how many servers that never answered a Map remembers because one
 	// server named them first: whoever makes up servers does not fill the map.
-	maxHearsay = MaxServers / 25
+	maxUnproven = MaxServers / 25
 
 	// maxGuests is how many servers are kept for a while for which the map has no
 	// room: those that a few lookups are about to ask.
@@ -62,14 +62,14 @@ const (
 // named: whoever makes up servers keeps no real one out. All methods are safe for
 // concurrent use.
 type Map struct {
-	mu      sync.RWMutex
-	byID    map[peer.ID]*server
-	sorted  []*server                  // by key
-	groups  map[netip.Prefix]int       // how many servers each IP group has
-	hearsay map[peer.ID]int            // how many that never answered each server has named
-	guests  map[peer.ID]*server        // at most maxGuests
-	queue   []peer.ID                  // of the guests, the longest here first
-	full    map[netip.Prefix]time.Time // when a group, or all, had nobody to forget
+	mu       sync.RWMutex
+	byID     map[peer.ID]*server
+	sorted   []*server                  // by key
+	groups   map[netip.Prefix]int       // how many servers each IP group has
+	unproven map[peer.ID]int            // how many that never answered each server has named
+	guests   map[peer.ID]*server        // at most maxGuests
+	queue    []peer.ID                  // of the guests, the longest here first
+	full     map[netip.Prefix]time.Time // when a group, or all, had nobody to forget
 }
 
 // server is what the Map knows of one server. Its id and key never change; the
@@ -82,11 +82,11 @@ type server struct {
 	group netip.Prefix
 	namer peer.ID // who named it first, until it answers; "": nobody who counts
 
-	heard    time.Time     // when another last named it
-	answered time.Time     // when it last answered
-	failed   time.Time     // when it last failed, after it last answered
-	failures int           // since it last answered
-	rtt      time.Duration // of requests, smoothed; 0: unknown
+	lastNamed time.Time     // when another last named it
+	answered  time.Time     // when it last answered
+	failed    time.Time     // when it last failed, after it last answered
+	failures  int           // since it last answered
+	rtt       time.Duration // of requests, smoothed; 0: unknown
 }
 
 // usable reports whether the server is worth a request.
@@ -115,13 +115,13 @@ func (m *Map) find(key keyspace.Key) int {
 
 // hear notes that a server has these addresses. ok is false if it is not worth a
 // request: without an address, known to be dead.
-func (m *Map) hear(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
-	return m.hearNamed(id, "", 0, addrs, now)
+func (m *Map) noteAddrs(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
+	return m.noteNamed(id, "", 0, addrs, now)
 }
 
-// hearNamed is hear for a server that namer named. said is the hash of the
+// noteNamed is hear for a server that namer named. said is the hash of the
 // addresses as they were named, of which addrs are those that are of use.
-func (m *Map) hearNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
+func (m *Map) noteNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
 	packed := packAddrs(addrs)
 	if len(packed) == 0 || len(id) == 0 || len(id) > maxIDBytes {
 		return contact{}, false
@@ -130,42 +130,42 @@ func (m *Map) hearNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, no
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil {
-		s = &server{id: id, key: keyspace.KeyOf([]byte(id)), addrs: packed, said: said, group: groupOf(addrs), namer: namer, heard: now}
+		s = &server{id: id, key: keyspace.KeyOf([]byte(id)), addrs: packed, said: said, group: groupOf(addrs), namer: namer, lastNamed: now}
 		if !m.add(s, now) {
-			m.entertain(s)
+			m.addGuest(s)
 		}
 		return s.contact(), true
 	}
-	s.heard = now
+	s.lastNamed = now
 	if slices.EqualFunc(s.addrs, packed, slices.Equal) || m.move(s, groupOf(addrs), now) {
 		s.addrs, s.said = packed, said
 	}
 	return s.contact(), s.usable(now)
 }
 
-// hearAgain is hearNamed for a server that is known and was last named with just
+// noteUnchanged is noteNamed for a server that is known and was last named with just
 // these addresses: they need not be looked at.
-func (m *Map) hearAgain(id peer.ID, said uint64, now time.Time) (c contact, ok, known bool) {
+func (m *Map) noteUnchanged(id peer.ID, said uint64, now time.Time) (c contact, ok, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil || s.said != said {
 		return contact{}, false, false
 	}
-	s.heard = now
+	s.lastNamed = now
 	return s.contact(), s.usable(now), true
 }
 
-// hearOf is hear for a server of which nothing is said but that it is there. known
+// noteSeen is hear for a server of which nothing is said but that it is there. known
 // is false if the map knows no address of it.
-func (m *Map) hearOf(id peer.ID, now time.Time) (c contact, ok, known bool) {
+func (m *Map) noteSeen(id peer.ID, now time.Time) (c contact, ok, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.byID[id]
 	if s == nil {
 		return contact{}, false, false
 	}
-	s.heard = now
+	s.lastNamed = now
 	return s.contact(), s.usable(now), true
 }
 
@@ -219,7 +219,7 @@ type contact struct {
 }
 
 func (s *server) contact() contact {
-	seen := s.heard
+	seen := s.lastNamed
 	if s.answered.After(seen) {
 		seen = s.answered
 	}

@@ -33,7 +33,7 @@ func testAddrs(i int) []ma.Multiaddr {
 func filledMap(n int) *Map {
 	m := new(Map)
 	for i := range n {
-		m.hear(testID(uint64(i)), testAddrs(i), testTime)
+		m.noteAddrs(testID(uint64(i)), testAddrs(i), testTime)
 	}
 	return m
 }
@@ -43,7 +43,7 @@ func TestMapClosest(t *testing.T) {
 		m, now := new(Map), testTime
 		var all []contact
 		for _, i := range rapid.SliceOfDistinct(rapid.Uint64Range(0, 5000), rapid.ID[uint64]).Draw(t, "servers") {
-			if c, ok := m.hear(testID(i), testAddrs(int(i)), now); ok {
+			if c, ok := m.noteAddrs(testID(i), testAddrs(int(i)), now); ok {
 				all = append(all, c)
 			}
 			if rapid.IntRange(0, 3).Draw(t, "dead") == 0 {
@@ -99,27 +99,27 @@ func TestMapDeadServersComeBack(t *testing.T) {
 
 func TestMapIsBounded(t *testing.T) {
 	m := filledMap(MaxServers)
-	if c, ok := m.hear(testID(MaxServers), testAddrs(1), testTime); !ok || m.Len() != MaxServers || c.id != testID(MaxServers) {
+	if c, ok := m.noteAddrs(testID(MaxServers), testAddrs(1), testTime); !ok || m.Len() != MaxServers || c.id != testID(MaxServers) {
 		t.Errorf("a full map has %d servers; the new one can be asked: %v", m.Len(), ok)
 	}
 	for i := range uint64(10) {
 		m.fail(testID(i), testTime)
 	}
-	m.hear(testID(MaxServers), testAddrs(1), testTime)
+	m.noteAddrs(testID(MaxServers), testAddrs(1), testTime)
 	if m.Len() != MaxServers-9 {
 		t.Errorf("%d servers, want the dead to have made room", m.Len())
 	}
 	later := testTime.Add(staleAfter)
 	for i := range uint64(MaxServers) {
-		m.hear(testID(MaxServers+i), testAddrs(int(i)), later)
+		m.noteAddrs(testID(MaxServers+i), testAddrs(int(i)), later)
 	}
 	if m.Len() != MaxServers || m.byID[testID(500)] != nil {
 		t.Errorf("%d servers, want the stale to have made room", m.Len())
 	}
-	if c, ok := m.hear(peer.ID(bytes.Repeat([]byte("x"), maxIDBytes+1)), testAddrs(1), later); ok {
+	if c, ok := m.noteAddrs(peer.ID(bytes.Repeat([]byte("x"), maxIDBytes+1)), testAddrs(1), later); ok {
 		t.Errorf("%v is taken for a peer id", c)
 	}
-	if _, ok := m.hear(testID(1<<40), nil, later); ok {
+	if _, ok := m.noteAddrs(testID(1<<40), nil, later); ok {
 		t.Error("a server without an address is taken for one")
 	}
 }
@@ -128,25 +128,25 @@ func TestMapIsBounded(t *testing.T) {
 // ones of the group make room.
 func TestMapIsBoundedForEachGroup(t *testing.T) {
 	m, crowd := filledMap(100), ma.StringCast("/ip4/8.8.1.1/udp/4001/quic-v1")
-	for i := range uint64(2 * maxOfGroup) {
-		if _, ok := m.hear(testID(1000+i), []ma.Multiaddr{crowd}, testTime); !ok {
+	for i := range uint64(2 * maxGroupServers) {
+		if _, ok := m.noteAddrs(testID(1000+i), []ma.Multiaddr{crowd}, testTime); !ok {
 			t.Fatal("a server that is not remembered cannot be asked")
 		}
 	}
-	if m.Len() != 100+maxOfGroup {
-		t.Fatalf("%d servers, want 100 and %d of the crowd", m.Len(), maxOfGroup)
+	if m.Len() != 100+maxGroupServers {
+		t.Fatalf("%d servers, want 100 and %d of the crowd", m.Len(), maxGroupServers)
 	}
 	// One that moves into a full group stays where it was known.
-	m.hear(testID(1), []ma.Multiaddr{crowd}, testTime)
+	m.noteAddrs(testID(1), []ma.Multiaddr{crowd}, testTime)
 	if got := m.addrs(testID(1)); len(got) != 1 || !got[0].Equal(testAddrs(1)[0]) {
 		t.Errorf("moved into a full group: %v", got)
 	}
 	for i := range uint64(10) {
 		m.fail(testID(1000+i), testTime)
 	}
-	m.hear(testID(1), []ma.Multiaddr{crowd}, testTime)
-	m.hear(testID(1000+maxOfGroup), []ma.Multiaddr{crowd}, testTime)
-	if m.Len() != 100+maxOfGroup-10+1 || m.byID[testID(1000)] != nil {
+	m.noteAddrs(testID(1), []ma.Multiaddr{crowd}, testTime)
+	m.noteAddrs(testID(1000+maxGroupServers), []ma.Multiaddr{crowd}, testTime)
+	if m.Len() != 100+maxGroupServers-10+1 || m.byID[testID(1000)] != nil {
 		t.Errorf("%d servers, want the dead to have made room", m.Len())
 	}
 	if got := m.addrs(testID(1)); len(got) != 1 || !got[0].Equal(crowd) {
@@ -173,19 +173,19 @@ func TestWhoAnswersDisplacesWhoWasOnlyNamed(t *testing.T) {
 	m := new(Map)
 	const there = 2000
 	for i := range there {
-		m.hear(testID(uint64(i)), testAddrs(i), testTime)
+		m.noteAddrs(testID(uint64(i)), testAddrs(i), testTime)
 		m.answer(testID(uint64(i)), time.Millisecond, testTime)
 	}
 	m.fail(testID(7), testTime)
 	for i := range 3 * MaxServers {
-		m.hear(testID(uint64(1000_000+i)), testAddrs(i), testTime)
+		m.noteAddrs(testID(uint64(1000_000+i)), testAddrs(i), testTime)
 	}
 	if m.Len() != MaxServers {
 		t.Fatalf("%d servers, want a full map", m.Len())
 	}
 	for i := there; i < 2*there; i++ {
 		id := testID(uint64(i))
-		if c, ok := m.hear(id, testAddrs(i), testTime); !ok || c.id != id || len(m.addrs(id)) != 1 {
+		if c, ok := m.noteAddrs(id, testAddrs(i), testTime); !ok || c.id != id || len(m.addrs(id)) != 1 {
 			t.Fatal("a server without a place in the map cannot be asked")
 		}
 		m.answer(id, time.Millisecond, testTime)
@@ -200,12 +200,12 @@ func TestWhoAnswersDisplacesWhoWasOnlyNamed(t *testing.T) {
 	}
 	crowd := []ma.Multiaddr{ma.StringCast("/ip4/8.8.1.1/udp/4001/quic-v1")}
 	m = filledMap(100)
-	for i := range uint64(maxOfGroup) {
-		m.hear(testID(1000+i), crowd, testTime)
+	for i := range uint64(maxGroupServers) {
+		m.noteAddrs(testID(1000+i), crowd, testTime)
 	}
-	m.hear(testID(5000), crowd, testTime)
+	m.noteAddrs(testID(5000), crowd, testTime)
 	m.answer(testID(5000), time.Millisecond, testTime)
-	if m.byID[testID(5000)] == nil || m.Len() != 100+maxOfGroup {
+	if m.byID[testID(5000)] == nil || m.Len() != 100+maxGroupServers {
 		t.Errorf("in a full group the server that answered is known: %v", m.byID[testID(5000)] != nil)
 	}
 }
@@ -214,22 +214,22 @@ func TestHearsayHasAQuotaForEachNamer(t *testing.T) {
 	m, liar := new(Map), testID(1<<50)
 	name := func(from, to int) {
 		for i := from; i < to; i++ {
-			m.hearNamed(testID(uint64(i)), liar, 0, testAddrs(i), testTime)
+			m.noteNamed(testID(uint64(i)), liar, 0, testAddrs(i), testTime)
 		}
 	}
-	name(0, 5*maxHearsay)
-	if m.Len() != maxHearsay || m.hearsay[liar] != maxHearsay {
+	name(0, 5*maxUnproven)
+	if m.Len() != maxUnproven || m.unproven[liar] != maxUnproven {
 		t.Fatalf("%d servers, want the quota of one who names", m.Len())
 	}
 	for i := range 100 {
 		m.answer(testID(uint64(i)), time.Millisecond, testTime) // they are there
 	}
 	m.fail(testID(200), testTime)
-	if m.answer(testID(5*maxHearsay-1), time.Millisecond, testTime); m.byID[testID(5*maxHearsay-1)] == nil {
+	if m.answer(testID(5*maxUnproven-1), time.Millisecond, testTime); m.byID[testID(5*maxUnproven-1)] == nil {
 		t.Error("a server beyond the quota is not known though it answers")
 	}
-	name(5*maxHearsay, 6*maxHearsay)
-	if m.Len() != maxHearsay+101 || m.hearsay[liar] != maxHearsay {
+	name(5*maxUnproven, 6*maxUnproven)
+	if m.Len() != maxUnproven+101 || m.unproven[liar] != maxUnproven {
 		t.Errorf("%d servers, want as many more as have answered", m.Len())
 	}
 }
@@ -250,7 +250,7 @@ func TestMapMemory(t *testing.T) {
 	m := new(Map)
 	for i := range uint64(MaxServers) {
 		id := append([]byte(testID(i)), bytes.Repeat([]byte{1}, 24)...)
-		m.hear(peer.ID(id), addrs, testTime)
+		m.noteAddrs(peer.ID(id), addrs, testTime)
 	}
 	used := heap() - before
 	t.Logf("a map of %d servers takes %.1f MiB", m.Len(), float64(used)/(1<<20))
@@ -273,7 +273,7 @@ func TestMapSavedAndLoaded(t *testing.T) {
 		t.Errorf("%d servers were loaded, want all but the dead one", loaded.Len())
 	}
 	want, got := *m.byID[testID(7)], *loaded.byID[testID(7)]
-	if got.rtt != want.rtt || !got.answered.Equal(want.answered) || !got.heard.Equal(want.heard) ||
+	if got.rtt != want.rtt || !got.answered.Equal(want.answered) || !got.lastNamed.Equal(want.lastNamed) ||
 		got.group != want.group || !slices.EqualFunc(got.addrs, want.addrs, bytes.Equal) {
 		t.Errorf("saved %+v, loaded %+v", want, got)
 	}

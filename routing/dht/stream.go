@@ -24,7 +24,7 @@ type stream struct {
 	rw io.ReadWriteCloser // agrees on the protocol along with the first frame
 	r  *bufio.Reader
 
-	rested bool // has been idle since the last frame: the server may have ended it
+	wasIdle bool // has been idle since the last frame: the server may have ended it
 }
 
 // newStream makes a stream speak the protocol. It costs no round trip: whether

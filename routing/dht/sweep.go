@@ -140,7 +140,7 @@ func (s *sweep) run(yield func(routing.Ack, error) bool) error {
 		if len(visits) == 0 && round == 0 {
 			return s.r.nobody()
 		}
-		if len(visits) == 0 && s.flying == 0 {
+		if len(visits) == 0 && s.inFlight == 0 {
 			break
 		}
 		s.launch(visits)
@@ -166,12 +166,12 @@ type sweep struct {
 	known   int   // how many servers were in the map when a plan looked at all
 	of      int   // how many servers there are for a record, at most copies
 
-	slots  chan struct{}   // one for each visit that keeps others from being made
-	behind chan struct{}   // one for each visit that does so no more
-	late   chan *visit     // visits that begin to be late
-	done   chan *visit     // visits that have ended
-	busy   map[*visit]bool // neither late nor done
-	flying int             // not done
+	slots    chan struct{}   // one for each visit that keeps others from being made
+	behind   chan struct{}   // one for each visit that does so no more
+	late     chan *visit     // visits that begin to be late
+	done     chan *visit     // visits that have ended
+	busy     map[*visit]bool // neither late nor done
+	inFlight int             // not done
 }
 
 func (r *Router) newSweep(ctx context.Context, items []item, copies int) *sweep {
@@ -191,7 +191,7 @@ func (s *sweep) end() {
 
 // launch makes the visits, as there is room for them.
 func (s *sweep) launch(visits []*visit) {
-	s.flying += len(visits)
+	s.inFlight += len(visits)
 	for _, v := range visits {
 		s.busy[v] = true
 	}
@@ -271,7 +271,7 @@ func (s *sweep) send(to chan<- *visit, v *visit) {
 // there is something to do for others: or, if all is set, until none is left.
 func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 	var enough <-chan time.Time
-	for len(s.busy) > 0 || s.flying > 0 {
+	for len(s.busy) > 0 || s.inFlight > 0 {
 		if len(s.busy) == 0 && !all && enough == nil && s.unsettled() {
 			t := time.NewTimer(regroup)
 			defer t.Stop()
@@ -282,7 +282,7 @@ func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 			delete(s.busy, v)
 		case v := <-s.done:
 			delete(s.busy, v)
-			s.flying--
+			s.inFlight--
 			if !s.report(v, yield) {
 				return errStopped
 			}

@@ -105,7 +105,7 @@ func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 	})
 	r.settle(ctx, v, items, err)
 	if v.target.made.Load() && r.host.Network().Connectedness(p) == network.Connected {
-		r.sender.part(p, r.drop)
+		r.sender.dropWhenIdle(p, r.drop)
 	}
 }
 

@@ -55,11 +55,11 @@ const (
 // The budget survives a crash: it is counted from the datastore, by load.
 type valueStore struct {
 	ds.Batching
-	now    func() time.Time
-	heard  func(*ipns.Record) // nil: nobody asked
-	opener *routing.Opener    // by which kad-dht has validated
-	scarce func() bool        // nothing more is to be taken from others
-	log    *slog.Logger
+	now      func() time.Time
+	received func(*ipns.Record) // nil: nobody asked
+	opener   *routing.Opener    // by which kad-dht has validated
+	scarce   func() bool        // nothing more is to be taken from others
+	log      *slog.Logger
 
 	own     bool // this is the view for this node's own values
 	budget  *budget
@@ -73,12 +73,12 @@ type valueStore struct {
 // wait until load has run.
 func newValueStore(store ds.Batching, self peer.ID, c Config) (theirs *valueStore, own *records.ValueStore) {
 	theirs = &valueStore{
-		Batching: store, now: c.now(), heard: c.Heard, opener: c.Opener, scarce: c.scarce(), log: c.log(),
+		Batching: store, now: c.now(), received: c.Received, opener: c.Opener, scarce: c.scarce(), log: c.log(),
 		budget:  newBudget(self, c.Values.or(DefaultValueLimit), func(key string) keyspace.Key { return keyspace.KeyOf([]byte(key)) }),
 		senders: new(senders), loaded: make(chan struct{}), mu: new(sync.Mutex),
 	}
 	quiet := *theirs
-	quiet.own, quiet.heard = true, nil
+	quiet.own, quiet.received = true, nil
 	return theirs, records.NewValueStore(&quiet, Validator(c.Opener), amino.DefaultMaxRecordAge)
 }
 
@@ -123,9 +123,9 @@ func (s *valueStore) Put(ctx context.Context, key ds.Key, buf []byte) error {
 	if err := s.swap(ctx, key, rec, &r); err != nil {
 		return err
 	}
-	if s.heard != nil && rec != nil {
+	if s.received != nil && rec != nil {
 		if opened, err := s.opener.Open(rec.Name(), rec.Raw()); err == nil {
-			s.heard(opened)
+			s.received(opened)
 		}
 	}
 	return nil

@@ -13,73 +13,74 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// A server that has not answered a question after askPatience, or has not taken a
-// record after putPatience, may still do so, but nothing waits for it any more:
-// the next closest is asked, or given the record, in its place.
+// A server that has not answered a query within askPatience, or not taken a record
+// within putPatience, is late. It may still answer, but the walk no longer waits:
+// it turns to the next closest server instead.
 const (
 	askPatience = 250 * time.Millisecond
 	putPatience = 400 * time.Millisecond
 )
 
 const (
-	// maxNodes bounds how many servers one walk knows at a time, and how many it asks,
-	// whatever it is told.
+	// maxNodes bounds how many servers one walk tracks at a time, and how many it
+	// queries, whatever the answers contain.
 	maxNodes = 2000
 
-	// paths is how many paths a walk goes.
+	// paths is the number of disjoint paths of a walk.
 	paths = 4
 
-	// maxPerGroup is how many servers of one IP group count among the closest:
-	// others who look for the record may not ask more of them.
+	// maxPerGroup is how many servers of one IP group count among the closest.
+	// Other clients may query no more than that of one group.
 	maxPerGroup = 3
 
-	// The closest 20 are too dense to be there by chance if they lie within
-	// denseShare of the radius within which 20 are expected: for an honest
-	// network that is one name in 20,000. Then all within denseReach radii matter
-	// (the estimate is not exact, and counts the dead), but no more than maxDense.
+	// The closest 20 servers are too dense to be there by chance if they lie within
+	// denseShare of the radius that should hold 20; in an honest network that
+	// happens for one name in 20,000. The walk then also considers all servers
+	// within denseReach radii (the size estimate is inexact, and includes dead
+	// servers), but at most maxDense of them.
 	denseShare = 0.35
 	denseReach = 1.4
 	maxDense   = 80
 )
 
-// A walk is the state of one lookup: the servers known near a target and what
-// became of the questions to them. It decides and does nothing: it sends no
-// message, reads no clock, and is for one goroutine.
+// A walk is the state of one lookup: the known servers near a target and the status
+// of the queries to them. It only makes decisions: it sends no messages and reads no
+// clock. It is for use by one goroutine.
 //
-// Some servers lie. They may name any number of others that do not exist, close
-// to the target; so the walk goes several paths at once, and those that a liar
-// names delay its own path alone. And they may gather around a target to be
-// the closest to it; so a walk that knows how many servers the network has looks
-// beyond those that are closest where they are too many to be there by chance.
+// Servers may lie. A liar can name any number of nonexistent servers close to the
+// target, so the walk follows several paths at once and such servers delay only the
+// liar's own path. Attackers can also place many servers around a target to become
+// the closest to it, so a walk that knows the size of the network looks beyond the
+// closest servers where these are too dense to be there by chance.
 type walk struct {
 	target keyspace.Key
-	radius float64 // within which 20 servers are expected, as a share of the key space; 0: unknown
+	radius float64 // distance that should hold 20 servers, as a share of the key space; 0: unknown
 	byID   map[peer.ID]*node
 	sorted []*node // closest to the target first
-	asks   int     // how many were given out to be asked
+	asks   int     // nodes returned by next so far
 }
 
 // node is one server in a walk.
 type node struct {
 	contact
-	path  uint8 // which of the paths named it first
+	path  uint8 // the path that found it first
 	state nodeState
-	asked time.Time // when it was asked for closer servers
+	asked time.Time // when the query was sent
 
-	timedOut bool // it failed by saying nothing: it may be there
+	timedOut bool // it failed by not answering, so it may still be alive
 
 	put   putState
-	putAt time.Time    // when it was given the record
-	rec   *ipns.Record // in a search: what it answered with
+	putAt time.Time    // when the record was sent
+	rec   *ipns.Record // in a search: the record in its answer
 }
 
 type nodeState uint8
 
 const (
-	known    nodeState = iota // named by somebody
-	asked                     // has the question
-	answered                  // has answered it
-	failed                    // will not answer
+	known nodeState = iota // not queried yet
+	asked                  // query in flight
+	answered
+	failed
 )
 
 type putState uint8
@@ -96,9 +97,9 @@ func newWalk(target keyspace.Key) *walk {
 	return &walk{target: target, byID: make(map[peer.ID]*node)}
 }
 
-// hear adds a server that a path named, unless it is known already. In a walk that
-// is full it takes the place of a farther one.
-func (w *walk) hear(c contact, path uint8) {
+// add adds a server found on a path, unless it is already known. If the walk is
+// full it replaces a farther server.
+func (w *walk) add(c contact, path uint8) {
 	if w.byID[c.id] != nil {
 		return
 	}
@@ -113,9 +114,10 @@ func (w *walk) hear(c contact, path uint8) {
 	w.sorted = slices.Insert(w.sorted, at, n)
 }
 
-// makeRoom forgets the farthest of the nodes that were only named, so that nobody who
-// makes up servers makes the walk forget who is there; where all are more than that,
-// the farthest. It reports whether that is farther than n.
+// makeRoom removes the farthest node that has neither been queried nor answered
+// before, so that made-up servers cannot push out real ones; if there is none, it
+// removes the farthest node. It does so, and returns true, only if that node is
+// farther than n.
 func (w *walk) makeRoom(n *node) bool {
 	last := len(w.sorted) - 1
 	for at, other := range slices.Backward(w.sorted) {
@@ -132,26 +134,25 @@ func (w *walk) makeRoom(n *node) bool {
 	return true
 }
 
-// straggles reports whether nothing waits for the node any more.
-func (n *node) straggles(now time.Time) bool {
+// late reports whether the walk no longer waits for the node.
+func (n *node) late(now time.Time) bool {
 	return n.state == asked && now.Sub(n.asked) >= askPatience ||
 		n.put == putSent && now.Sub(n.putAt) >= putPatience
 }
 
-// counts reports whether the node can be one of the walk's result.
+// counts reports whether the node can be part of the walk's result.
 func (n *node) counts(now time.Time) bool {
-	return n.state != failed && n.put != putFailed && !n.straggles(now)
+	return n.state != failed && n.put != putFailed && !n.late(now)
 }
 
-// proven reports whether the node has ever answered, and not failed since.
+// proven reports whether the node has answered and has not failed since.
 func (n *node) proven() bool {
 	return n.alive || n.state == answered || n.put == putTaken
 }
 
-// live returns the closest nodes that have not failed and do not straggle: those
-// among which the walk's result will be, as far as is known. They are count, and
-// those among them that have too many of their IP group before them are beyond
-// that number.
+// live returns the closest count nodes that have neither failed nor are late: the
+// candidates for the walk's result. Nodes beyond maxPerGroup of one IP group are
+// included but not counted.
 func (w *walk) live(count int, now time.Time) []*node {
 	var found []*node
 	groups := make(map[netip.Prefix]int)
@@ -172,7 +173,7 @@ func (w *walk) live(count int, now time.Time) []*node {
 }
 
 // dense reports whether the closest 20 nodes that have answered are closer to the
-// target than chance would have it.
+// target than chance explains.
 func (w *walk) dense() bool {
 	count := 0
 	for _, n := range w.sorted {
@@ -186,9 +187,9 @@ func (w *walk) dense() bool {
 	return false
 }
 
-// wanted is live, and where the closest are too dense to be there by chance all
-// others within the radius too: the farthest of them first, since who wants to be
-// among the closest is close.
+// wanted returns the live nodes and, if the closest ones are too dense, all others
+// within the radius as well. Of these the farthest come first, because attackers
+// want to be close.
 func (w *walk) wanted(count int, now time.Time) []*node {
 	nodes := w.live(count, now)
 	if !w.dense() {
@@ -201,12 +202,12 @@ func (w *walk) wanted(count int, now time.Time) []*node {
 	return append(nodes, within[:min(len(within), maxDense)]...)
 }
 
-// next returns the nodes to ask now, so that no more than parallel questions are
-// under way: the closest of those wanted. Every fourth is the closest that
-// another path knows than the three before.
+// next returns the nodes to query now, so that at most parallel queries are in
+// flight: the closest of those wanted. Every fourth node is the closest one from a
+// path that found none of the three before it.
 func (w *walk) next(width, parallel int, now time.Time) []*node {
 	for _, n := range w.sorted {
-		if n.state == asked && !n.straggles(now) {
+		if n.state == asked && !n.late(now) {
 			parallel--
 		}
 	}
@@ -227,13 +228,13 @@ func (w *walk) next(width, parallel int, now time.Time) []*node {
 	return ask
 }
 
-// converged reports whether the width closest live nodes have all answered:
-// then nobody closer is known to anybody who would know.
+// converged reports whether the width closest live nodes have all answered: none of
+// them knows a closer server.
 func (w *walk) converged(width int, now time.Time) bool {
 	return !slices.ContainsFunc(w.wanted(width, now), func(n *node) bool { return n.state != answered })
 }
 
-// wakeAt returns when the next node begins to straggle.
+// wakeAt returns when the next node becomes late.
 func (w *walk) wakeAt(now time.Time) (at time.Time, ok bool) {
 	consider := func(t time.Time) {
 		if t.After(now) && (!ok || t.Before(at)) {
@@ -251,7 +252,7 @@ func (w *walk) wakeAt(now time.Time) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// distance is how far two keys are apart, as a share of the key space.
+// distance returns the XOR distance of two keys as a share of the key space.
 func distance(a, b keyspace.Key) float64 {
 	d := keyspace.Distance(a, b)
 	return math.Ldexp(float64(binary.BigEndian.Uint64(d[:8])), -64)

@@ -19,7 +19,7 @@ func TestFullWalkForgetsItsFarthest(t *testing.T) {
 			if closest.id == "" || keyspace.Closer(w.target, c.key, closest.key) < 0 {
 				closest = c
 			}
-			w.hear(c, 0)
+			w.add(c, 0)
 			if i == 0 {
 				answerer = w.sorted[0]
 				answerer.state = answered
@@ -48,7 +48,7 @@ func TestWalkAsksNoMoreThanItMayKnow(t *testing.T) {
 		c := contact{id: testID(i)}
 		c.key = w.target
 		c.key[31] ^= byte(i) // as close as can be
-		w.hear(c, 0)
+		w.add(c, 0)
 		for _, n := range w.next(replicas, 24, testTime) {
 			n.state = answered
 			asked++

@@ -6,12 +6,12 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// bookSource is the Source of what this node vouches for.
+// bookSource is the Source of answers from the Book.
 const bookSource = "book"
 
-// view is what is known of a name at one moment: a record, or why there is
-// none. The cache keeps views, and a flight improves one.
-type view struct {
+// result is what is known about a name at one moment: a record, or why there is
+// none. The cache stores results, and a search improves one.
+type result struct {
 	rec   *ipns.Record
 	data  [32]byte // DataHash of rec
 	root  string   // the text of its name
@@ -19,27 +19,26 @@ type view struct {
 	err   error // why there is no rec
 
 	source, network string
-	own             bool      // the key is here, and so is its newest record
+	own             bool      // this node has the key and its newest record
 	agree           int       // sources of the last search that hold the record
 	answered        int       // sources of the last search that answered
 	complete        bool      // the last search ended with enough answers
 	stale           bool      // the last search could not confirm the record
-	until           time.Time // confirmed until then: the end of the TTL
-	modified        time.Time // when its value was first seen here
+	until           time.Time // end of the TTL
+	modified        time.Time // when this node first saw the value
 }
 
-// viewOf makes the view of a record that source says is the newest, at the
-// given time.
-func (r *Resolver) viewOf(rec *ipns.Record, source, network string, at time.Time) view {
-	return view{
+// resultOf returns the result for a record that source returned at the given time.
+func (r *Resolver) resultOf(rec *ipns.Record, source, network string, at time.Time) result {
+	return result{
 		rec: rec, data: rec.DataHash(), root: rec.Name().String(), value: rec.Value(),
 		source: source, network: network,
 		until: at.Add(r.lifetime(rec, at)), modified: at,
 	}
 }
 
-// lifetime is for how long a record may be kept from now on: its TTL, never
-// beyond its EOL.
+// lifetime returns how long a record may be cached from now: its TTL, but not beyond
+// its EOL.
 func (r *Resolver) lifetime(rec *ipns.Record, now time.Time) time.Duration {
 	ttl := min(rec.TTL(), rec.EOL().Sub(now))
 	if r.MaxCacheTTL > 0 {
@@ -48,52 +47,52 @@ func (r *Resolver) lifetime(rec *ipns.Record, now time.Time) time.Duration {
 	return max(0, ttl)
 }
 
-// valid reports whether there is a record that can be shown now.
-func (v *view) valid(now time.Time) bool { return v.rec != nil && !v.rec.Expired(now) }
+// valid reports whether there is a record that is not expired.
+func (v *result) valid(now time.Time) bool { return v.rec != nil && !v.rec.Expired(now) }
 
-// saysSame reports whether both have the same signed document.
-func (v *view) saysSame(n *view) bool {
+// saysSame reports whether both records have the same signed document.
+func (v *result) saysSame(n *result) bool {
 	return v.rec != nil && n.rec != nil && v.data == n.data
 }
 
 // losesTo reports whether n has the newer record.
-func (v *view) losesTo(n *view) bool {
+func (v *result) losesTo(n *result) bool {
 	return v.rec == nil || !v.saysSame(n) && ipns.Compare(v.rec, n.rec) < 0
 }
 
-// replace makes n the view. A value that did not change keeps the time when it
-// was first seen.
-func (v *view) replace(n view) {
+// replace sets the result to n. An unchanged value keeps the time when it was first
+// seen.
+func (v *result) replace(n result) {
 	if v.rec != nil && v.value == n.value {
 		n.modified = v.modified
 	}
 	*v = n
 }
 
-// fresh reports whether the view needs no search.
-func (r *Resolver) fresh(v *view, now time.Time) bool {
+// fresh reports whether the result needs no search.
+func (r *Resolver) fresh(v *result, now time.Time) bool {
 	if !now.Before(v.until) {
 		return false
 	}
-	// After a search that came to nothing there is a pause in any case.
+	// After an unsuccessful search there is always a pause.
 	return v.rec == nil || v.stale || r.MaxCacheTTL >= 0
 }
 
-// usable reports whether the view, though not fresh, may be shown at once while
-// the network is asked.
-func (r *Resolver) usable(v *view, now time.Time) bool {
+// usable reports whether the result, though not fresh, may be shown at once while a
+// search runs.
+func (r *Resolver) usable(v *result, now time.Time) bool {
 	most := r.MaxStale
 	if most == 0 {
 		most = DefaultMaxStale
 	}
 	if !v.valid(now) || v.own || r.MaxCacheTTL < 0 {
-		return false // the Book answers at once for its own, and nothing is stale
+		return false // the Book answers for own names at once, and no cache means nothing stale
 	}
 	return now.Before(v.until.Add(min(most, r.lifetime(v.rec, v.until))))
 }
 
-// reached reports whether the view is what was asked for.
-func (v *view) reached(c Confidence) bool {
+// reached reports whether the result has the confidence c.
+func (v *result) reached(c Confidence) bool {
 	switch {
 	case c == First:
 		return true
@@ -103,8 +102,8 @@ func (v *view) reached(c Confidence) bool {
 	return v.complete
 }
 
-// hop makes the answer out of a view that has a record.
-func (v *view) hop(now time.Time) Hop {
+// hop returns the Hop for a result that has a record.
+func (v *result) hop(now time.Time) Hop {
 	h := Hop{
 		Root: v.root, Value: v.value, TTL: max(0, v.until.Sub(now)),
 		Source: v.source, Network: v.network,

@@ -1,0 +1,500 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
+)
+
+// search is the one running search for a name. It is added to Resolver.running
+// before it reads the Book, and every record that the Book takes later is offered to
+// it, so that no record can be missed in between.
+//
+// Resolver.mu guards all fields but name.
+type search struct {
+	name ipns.Name
+	best result
+	// confirmed says that best comes from this search or from the Book, and not
+	// only from the cache.
+	confirmed bool
+	mark      recordstore.Mark // the highest version ever shown
+	sources   map[string]bool  // sources that answered: true if they hold best; at most maxSources
+	wanted    Confidence       // the highest confidence that a caller asked for
+	taking    *ipns.Record     // the record that this search is passing to the Book
+	arrived   bool             // a record was put on this node's server since the search began
+	done      bool
+	err       error         // why there is no answer; set only when done
+	changed   chan struct{} // closed at the next change
+}
+
+// wake wakes all callers that wait for the search. Call with Resolver.mu held.
+func (s *search) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// offer makes n the best result if it is better. Call with Resolver.mu held.
+func (s *search) offer(n result) {
+	switch {
+	case s.best.losesTo(&n):
+		s.best.replace(n)
+		for source := range s.sources {
+			s.sources[source] = false
+		}
+	case s.best.saysSame(&n) && !s.confirmed:
+		n.modified = s.best.modified
+		s.best = n
+	default:
+		return
+	}
+	s.confirmed = true
+	s.wake()
+}
+
+// count records that a source holds best. Call with Resolver.mu held, after answered.
+func (s *search) count(a routing.Answer) {
+	if s.best.agree == 0 && !s.best.own {
+		s.best.source, s.best.network = a.Source, a.Network
+	}
+	if holds, counted := s.sources[a.Source]; counted && !holds {
+		s.sources[a.Source] = true
+		s.best.agree++
+	}
+	s.wake()
+}
+
+// answered records that a source has answered. A source that answers on two networks
+// counts once. Call with Resolver.mu held.
+func (s *search) answered(source string) {
+	if _, known := s.sources[source]; !known && len(s.sources) < maxSources {
+		s.sources[source] = false
+	}
+}
+
+// want raises the wanted confidence to c. Call with Resolver.mu held.
+func (s *search) want(c Confidence) {
+	if c == All || s.wanted != All && c > s.wanted {
+		s.wanted = c
+	}
+}
+
+// settled reports whether the search can stop before all sources have answered:
+// enough of them hold the best record, and none answered anything else. Call with
+// Resolver.mu held.
+func (s *search) settled() bool {
+	agree := s.best.agree
+	return s.wanted != All && agree >= max(agreement, int(s.wanted)) && agree == len(s.sources)
+}
+
+// lookup yields what is known about a name and what a search finds. Without stream
+// it yields one answer: the first that is good enough, or the best at the timeout.
+func (r *Resolver) lookup(ctx context.Context, name ipns.Name, opt Options, stream bool) iter.Seq2[Hop, error] {
+	return func(yield func(Hop, error) bool) {
+		r.start()
+		hop, s, err := r.join(name, opt)
+		switch {
+		case errors.Is(err, errOffline):
+			yield(r.offline(ctx, name))
+		case err != nil:
+			yield(Hop{}, err)
+		case hop.last:
+			yield(hop, nil)
+		case !stream || hop.Record == nil || yield(hop, nil):
+			r.follow(ctx, s, opt.Confidence, stream, yield)
+		}
+	}
+}
+
+// join answers from the cache, marked final if that is good enough. Otherwise it
+// also returns the search for the name, and starts one if none is running.
+// errOffline says that the network must not be asked.
+func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if opt.Offline || r.Router == nil || r.closed {
+		return Hop{}, nil, errOffline
+	}
+	var hop Hop
+	known, ok := r.cache.get(name)
+	if ok && !opt.NoCache {
+		fresh := r.fresh(&known, now)
+		if fresh && known.rec == nil {
+			r.stats.Cached++
+			return Hop{}, nil, known.err
+		}
+		if known.valid(now) {
+			hop = known.hop(now)
+			hop.Cached = true
+			// stale: a search has just failed to confirm it.
+			if fresh && (known.reached(opt.Confidence) || known.stale) {
+				hop.final, hop.last = true, true
+				r.stats.shown(hop)
+				return hop, nil, nil
+			}
+			hop.final = opt.Confidence == First && r.usable(&known, now)
+			hop.last = hop.final
+			if hop.final {
+				r.stats.shown(hop)
+			}
+		}
+	}
+	s, err := r.startSearch(name, known)
+	if err == nil {
+		s.want(opt.Confidence)
+	}
+	if err != nil && hop.final {
+		err = nil // the answer is good, though no search for a newer one starts
+	}
+	return hop, s, err
+}
+
+// startSearch returns the running search for a name, or starts one. Call with mu held.
+func (r *Resolver) startSearch(name ipns.Name, known result) (*search, error) {
+	if s := r.running[name]; s != nil {
+		return s, nil
+	}
+	limit := r.MaxSearches
+	if limit <= 0 {
+		limit = DefaultMaxSearches
+	}
+	if len(r.running) >= limit {
+		return nil, fmt.Errorf("could not resolve name: %s: %w", name, ErrBusy)
+	}
+	s := &search{name: name, changed: make(chan struct{}), sources: map[string]bool{}}
+	if known.rec != nil {
+		s.best = known
+		s.best.agree, s.best.answered, s.best.complete = 0, 0, false
+	}
+	r.running[name] = s
+	r.stats.Searches++
+	r.wg.Go(func() { r.runSearch(s) })
+	return s, nil
+}
+
+// follow yields the answers of a search until one is final.
+func (r *Resolver) follow(ctx context.Context, s *search, c Confidence, stream bool, yield func(Hop, error) bool) {
+	var shown *ipns.Record
+	for {
+		hop, changed, err := r.look(s, c)
+		if err != nil || hop.last {
+			yield(hop, err)
+			return
+		}
+		if stream && hop.Record != nil && hop.Record != shown {
+			shown = hop.Record
+			if !yield(hop, nil) {
+				return
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			yield(r.giveUp(ctx, s))
+			return
+		}
+	}
+}
+
+// look returns the current answer of the search. It is final if the confidence is
+// reached or the search has ended, and has no record if best is not confirmed yet.
+func (r *Resolver) look(s *search, c Confidence) (Hop, <-chan struct{}, error) {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	valid := s.best.valid(now)
+	s.best.answered = len(s.sources)
+	switch {
+	case s.done && valid, valid && s.confirmed && c != All && s.best.reached(c):
+		hop := s.best.hop(now)
+		hop.final, hop.last = true, true
+		return hop, nil, nil
+	case s.done && s.err != nil:
+		return Hop{}, nil, s.err
+	case s.done:
+		return Hop{}, nil, expired(s.name, s.best.rec.Sequence(), s.best.rec.EOL())
+	case valid && s.confirmed:
+		return s.best.hop(now), s.changed, nil
+	}
+	return Hop{}, s.changed, nil
+}
+
+// giveUp returns the best answer so far if the request timed out, and an error if
+// the caller cancelled it.
+func (r *Resolver) giveUp(ctx context.Context, s *search) (Hop, error) {
+	if cause := context.Cause(ctx); !errors.Is(cause, errTimeout) {
+		return Hop{}, cause
+	}
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.best.valid(now) {
+		s.best.answered = len(s.sources)
+		hop := s.best.hop(now)
+		hop.Stale = hop.Stale || !s.confirmed
+		hop.last = true
+		return hop, nil
+	}
+	return Hop{}, &UnknownError{Name: s.name, Asked: len(s.sources), Answered: len(s.sources), Err: context.DeadlineExceeded}
+}
+
+// runSearch runs a search to its end.
+func (r *Resolver) runSearch(s *search) {
+	limit := r.SearchTimeout
+	if limit <= 0 {
+		limit = DefaultSearchTimeout
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, limit)
+	defer cancel()
+	held, mark, err := r.recall(ctx, s.name)
+	if err != nil {
+		r.endSearch(s, err)
+		return
+	}
+	now := r.now()
+	r.mu.Lock()
+	s.mark = mark
+	switch {
+	case held.rec == nil:
+	case held.own || now.Before(held.until):
+		s.offer(held)
+	case s.best.losesTo(&held):
+		s.best.replace(held) // in case the search finds nothing
+	}
+	r.mu.Unlock()
+	ended, err := r.searchOnce(ctx, s)
+	if !ended && r.missed(s) {
+		ended, err = r.searchOnce(ctx, s)
+	}
+	if !ended {
+		r.endSearch(s, err)
+	}
+}
+
+// searchOnce asks the Router once and returns its error. ended says that the search
+// has already ended because it was settled.
+func (r *Resolver) searchOnce(ctx context.Context, s *search) (ended bool, err error) {
+	for a, err := range r.Router.Search(ctx, s.name) {
+		if err != nil {
+			return false, err
+		}
+		r.handleAnswer(ctx, s, a)
+		if r.endIfSettled(s) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// endIfSettled ends the search if it is settled, and reports whether it did.
+func (r *Resolver) endIfSettled(s *search) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.settled() {
+		return false
+	}
+	r.endSearchLocked(s, nil, false)
+	return true
+}
+
+// recall returns the Book's record of a name and its mark. It ignores a record that
+// is below the mark or does not verify.
+func (r *Resolver) recall(ctx context.Context, name ipns.Name) (result, recordstore.Mark, error) {
+	e, err := r.Book.Get(ctx, name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return result{}, recordstore.Mark{}, fmt.Errorf("could not resolve name: %s: %w", name, err)
+	}
+	mark, err := r.Book.Seen(ctx, name)
+	if err != nil {
+		return result{}, recordstore.Mark{}, fmt.Errorf("could not resolve name: %s: %w", name, err)
+	}
+	if e.Record == nil || recordstore.MarkOf(e.Record).Compare(mark) < 0 {
+		return result{}, mark, nil
+	}
+	if e.Record, err = r.opener.Open(name, e.Record.Raw()); err != nil {
+		return result{}, mark, nil
+	}
+	own, err := r.Book.Known(ctx, e)
+	if err != nil {
+		return result{}, recordstore.Mark{}, fmt.Errorf("could not resolve name: %s: %w", name, err)
+	}
+	return r.bookResult(e, own && e.Origin == recordstore.Own), mark, nil
+}
+
+// bookResult returns the result for an entry. An own name is always fresh; any other
+// may have a newer record elsewhere by now.
+func (r *Resolver) bookResult(e recordstore.Entry, own bool) result {
+	at := e.Changed
+	if own {
+		at = r.now()
+	}
+	v := r.resultOf(e.Record, bookSource, "", at)
+	v.modified, v.own = e.Changed, own
+	return v
+}
+
+// handleAnswer processes one answer. Only the search's own goroutine calls it.
+func (r *Resolver) handleAnswer(ctx context.Context, s *search, a routing.Answer) {
+	now := r.now()
+	r.mu.Lock()
+	if !a.Own { // this node's own server does not count as a source
+		s.answered(a.Source)
+	}
+	mark, best := s.mark, s.best
+	r.mu.Unlock()
+	if a.Record == nil || a.Record.Expired(now) {
+		return
+	}
+	n := r.resultOf(a.Record, a.Source, a.Network, now)
+	switch {
+	case best.losesTo(&n):
+		// Raise the mark before showing the record to anyone. If the Book cannot
+		// write now, the record is still shown.
+		r.setTaking(s, a.Record)
+		defer r.setTaking(s, nil)
+		outcome, err := r.Book.Take(ctx, a.Record, names.Entrance{Origin: recordstore.Seen})
+		if outcome == names.Older || err != nil && recordstore.MarkOf(a.Record).Compare(mark) < 0 {
+			return
+		}
+	case !best.saysSame(&n):
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.offer(n)
+	if s.best.saysSame(&n) { // otherwise the Book took a better one meanwhile
+		s.count(a)
+		r.refresh(s.name, s.best)
+	}
+}
+
+func (r *Resolver) setTaking(s *search, rec *ipns.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.taking = rec
+}
+
+// refresh replaces an older result in the cache, so that it is not shown any more.
+// Call with mu held.
+func (r *Resolver) refresh(name ipns.Name, v result) {
+	if known, ok := r.cache.get(name); ok && (known.losesTo(&v) || known.saysSame(&v) && known.until.Before(v.until)) {
+		known.replace(v)
+		r.cache.put(name, known)
+	}
+}
+
+// bookChanged is called by the Book on each change, before Take returns.
+func (r *Resolver) bookChanged(c names.Change) {
+	if c.Entry.Record == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.running[c.Entry.Name]
+	if _, cached := r.cache.get(c.Entry.Name); s == nil && !cached {
+		return // the next lookup reads the Book
+	}
+	if s != nil && s.taking == c.Entry.Record {
+		return // handleAnswer adds it, with its source
+	}
+	v := r.bookResult(c.Entry, c.Entry.Origin == recordstore.Own)
+	if s != nil {
+		s.offer(v)
+	}
+	r.refresh(c.Entry.Name, v)
+}
+
+// endSearch ends a search and puts its result into the cache, in one step.
+func (r *Resolver) endSearch(s *search, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endSearchLocked(s, err, err == nil)
+}
+
+// ended is land, for a search that was complete or was not. Call with mu held.
+func (r *Resolver) endSearchLocked(s *search, err error, complete bool) {
+	now := r.now()
+	s.done = true
+	if s.best.valid(now) {
+		s.best.answered, s.best.complete = len(s.sources), complete
+		if !s.confirmed {
+			s.best.stale = true
+			s.best.until = now.Add(failedPause)
+		}
+		r.cache.put(s.name, s.best)
+	} else {
+		s.err = s.verdict(err, now)
+		pause := failedPause
+		if errors.Is(s.err, ErrNotFound) || errors.Is(s.err, ErrExpired) {
+			pause = notFoundPause
+		}
+		if !s.arrived { // otherwise a record exists by now
+			r.cache.put(s.name, result{err: s.err, until: now.Add(pause)})
+		}
+	}
+	r.stats.ended(s)
+	delete(r.running, s.name)
+	s.wake()
+}
+
+// verdict returns the error of a search that ended with err and has no answer.
+func (s *search) verdict(err error, now time.Time) error {
+	mark := s.mark
+	if s.best.rec != nil && recordstore.MarkOf(s.best.rec).Compare(mark) > 0 {
+		mark = recordstore.MarkOf(s.best.rec)
+	}
+	unknown := &UnknownError{Name: s.name, Asked: len(s.sources), Answered: len(s.sources)}
+	var part *routing.IncompleteError
+	switch {
+	case errors.As(err, &part):
+		unknown.Asked, unknown.Answered, unknown.Err = part.Asked, part.Answered, part.Err
+	case errors.Is(err, routing.ErrNoTargets), errors.Is(err, routing.ErrAway), errors.Is(err, errOffline), errors.Is(err, context.DeadlineExceeded):
+		unknown.Err = err
+	case err != nil:
+		return fmt.Errorf("could not resolve name: search for %s: %w", s.name, err)
+	}
+	switch {
+	case !mark.IsZero() && !now.Before(mark.EOL):
+		return expired(s.name, mark.Sequence, mark.EOL)
+	case !mark.IsZero():
+		unknown.Seen = &mark.Sequence
+		return unknown
+	case err != nil:
+		return unknown
+	}
+	return fmt.Errorf("%w: nobody has a record of %s", ErrNotFound, s.name)
+}
+
+func expired(name ipns.Name, sequence uint64, eol time.Time) error {
+	return fmt.Errorf("could not resolve name: %s: sequence %d: %w since %s", name, sequence, ErrExpired, eol.UTC().Format(time.RFC3339))
+}
+
+// offline answers from the Book and the cache alone.
+func (r *Resolver) offline(ctx context.Context, name ipns.Name) (Hop, error) {
+	held, mark, err := r.recall(ctx, name)
+	if err != nil {
+		return Hop{}, err
+	}
+	now := r.now()
+	r.mu.Lock()
+	known, ok := r.cache.get(name)
+	r.mu.Unlock()
+	cached := ok && known.rec != nil && held.losesTo(&known)
+	if cached {
+		held = known
+	}
+	if !held.valid(now) {
+		s := search{name: name, best: held, mark: mark}
+		return Hop{}, s.verdict(errOffline, now)
+	}
+	hop := held.hop(now)
+	hop.Cached, hop.final, hop.last = cached, true, true
+	return hop, nil
+}
