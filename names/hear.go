@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	hearers   = 16               // records that strangers put here, taken at once
-	hearQueue = 64               // records waiting for that; those beyond are dropped
-	hearLimit = 10 * time.Second // for one of them
+	maxConcurrentHears = 16               // incoming records processed at once
+	hearQueue          = 64               // records waiting for that; more are dropped
+	hearTimeout        = 10 * time.Second // for one of them
 )
 
 // hearing is the queue of Hear.
@@ -28,9 +28,9 @@ func (h *hearing) records() chan *ipns.Record {
 }
 
 // Hear takes a record that a stranger has put on this node's server, if its name is
-// own or hosted; others rest with the server. The record must have been opened. Hear
-// does not wait for the disk: Run does the work, and what a flood brings beyond
-// hearQueue is dropped, since a search finds it on the server.
+// own or hosted. The record must have been opened. Hear does not wait for the disk:
+// Run does the work. When hearQueue is full, records are dropped; a search still finds
+// them on the server.
 func (b *Book) Hear(rec *ipns.Record) {
 	select {
 	case b.hearing.records() <- rec:
@@ -38,11 +38,11 @@ func (b *Book) Hear(rec *ipns.Record) {
 	}
 }
 
-// hear starts what takes the records that Hear gets, until ctx ends. wait returns
-// when it is over.
+// hear starts the goroutines that process what Hear has queued, until ctx ends. wait
+// returns when they have ended.
 func (b *Book) hear(ctx context.Context) (wait func()) {
 	var running sync.WaitGroup
-	for range hearers {
+	for range maxConcurrentHears {
 		running.Go(func() {
 			for {
 				select {
@@ -57,10 +57,10 @@ func (b *Book) hear(ctx context.Context) (wait func()) {
 	return running.Wait
 }
 
-// takeHeard takes a record if its name has an entry: of other names it would only
+// takeHeard takes a record if its name has an entry. For other names it would only
 // raise the mark.
 func (b *Book) takeHeard(ctx context.Context, rec *ipns.Record) {
-	ctx, cancel := context.WithTimeout(ctx, hearLimit)
+	ctx, cancel := context.WithTimeout(ctx, hearTimeout)
 	defer cancel()
 	_, err := b.Get(ctx, rec.Name())
 	if errors.Is(err, recordstore.ErrNotFound) {

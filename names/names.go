@@ -1,8 +1,8 @@
-// Package names is the one door through which records enter what this node
-// vouches for. Whatever brings a record (publishing, a PUT, pubsub, a search, a
-// sweep, an import), it calls [Book.Take], and the Book decides what the record
-// is worth: it compares it with the highest mark of the name, stores it, and
-// tells those who watch.
+// Package names is the one door through which records enter what this node vouches
+// for. Whatever brings a record (publishing, a PUT, pubsub, a search, a sweep, an
+// import) calls [Book.Take], or [Book.Enter] for a record made here. The Book compares
+// the record with the mark of the name, stores it if it is newer, and tells
+// subscribers.
 //
 // Invariants:
 //   - A name never goes back: what Take stored or marked, no later call
@@ -10,9 +10,9 @@
 //   - Subscribers are told after the record is durable, and before Take returns.
 //   - Two values under one sequence are both kept, until a higher sequence
 //     settles it.
-//   - Looking a name up never costs an fsync: marks of names that were merely
-//     seen are written in batches, so that a crash can lose the last second of
-//     them. Of own and hosted names it loses nothing.
+//   - Looking up a name never costs an fsync: marks of seen names are written in
+//     batches, and a crash can lose the last second of them. Of own and hosted
+//     names it loses nothing.
 package names
 
 import (
@@ -75,22 +75,22 @@ var ErrExists = errors.New("name already has an entry")
 // ErrReserved says that a sequence was already given to a signer.
 var ErrReserved = errors.New("sequence was already used")
 
-// ErrUnknownSequence says that a newer record than the Book's may exist: this
-// store was restored, or the key came from elsewhere, and no complete search has
-// told since.
+// ErrUnknownSequence says that a newer record than the Book's may exist: this store
+// was restored, or the key came from elsewhere, and no complete search has been made
+// since.
 var ErrUnknownSequence = errors.New("last sequence is unknown")
 
 // Entrance says on whose behalf a record enters.
 type Entrance struct {
-	// Origin is why the name is kept; 0: Seen. That of an entry is raised, never
-	// lowered.
+	// Origin is why the name is kept; 0: Seen. It raises that of an existing entry,
+	// never lowers it.
 	Origin recordstore.Origin
-	// Tenant is who asked to have the name kept; empty: the operator. It becomes
-	// that of an entry which is made or raised by it.
+	// Tenant is who asked to have the name kept; empty: the operator. An entry whose
+	// origin is set or raised gets it.
 	Tenant string
-	// Vouched says that the user takes it upon himself that the record is above
-	// all that exist: Enter then does not ask whether that is known. To Take it
-	// says nothing, since a record that exists needs no word for it.
+	// Vouched says that the user asserts that the record is above all that exist:
+	// Enter then does not check whether the last sequence is known. Take ignores it,
+	// since a record that already exists needs no such assertion.
 	Vouched bool
 }
 
@@ -284,8 +284,8 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	return outcome, true, nil
 }
 
-// Create makes the entry of a name whose key was just made here: nothing was
-// ever published under it. ErrExists says that the Book knows better.
+// Create makes the entry of a name whose key was just made here, so that nothing was
+// ever published under it. ErrExists says that the name has an entry already.
 func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	gen, err := b.Store.Generation(ctx)
 	if err == nil {
@@ -303,10 +303,10 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	return nil
 }
 
-// Reserve makes seq the property of the caller, before a remote signer is asked
-// to sign it: nobody else will get it, also if the signature never arrives.
-// ErrReserved says that it was used before; recordstore.ErrConflict that the
-// entry is not the one the caller read. It returns the entry as it then is.
+// Reserve gives seq to the caller, before a remote signer is asked to sign it: nobody
+// else will get it, even if the signature never arrives. ErrReserved says that it was
+// used before, recordstore.ErrConflict that the entry has changed since the caller
+// read it. Reserve returns the new entry.
 func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) (recordstore.Entry, error) {
 	if seq < from.Next {
 		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, ErrReserved)
