@@ -18,8 +18,8 @@ import (
 	"github.com/ipld/go-ipld-prime/datamodel"
 )
 
-// parsePath reads an immutable path: /ipfs/<cid>, with or without more elements, or the same without /ipfs/.
-func parsePath(s string) (path.ImmutablePath, error) {
+// immutablePath reads an immutable path: /ipfs/<cid>, with or without more elements, or the same without /ipfs/.
+func immutablePath(s string) (path.ImmutablePath, error) {
 	p, err := path.NewPath(s)
 	if err != nil {
 		var bare error
@@ -36,7 +36,7 @@ func parsePath(s string) (path.ImmutablePath, error) {
 
 // Resolve follows an immutable path (/ipfs/<cid>[/more], or without /ipfs/) to the CID of its end. A CID alone is not looked for.
 func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
-	im, err := parsePath(p)
+	im, err := immutablePath(p)
 	if err != nil {
 		return cid.Undef, err
 	}

@@ -6,8 +6,8 @@
 // [Entry] changes only by compare-and-swap, durable when the call returns. [Notes]
 // have bookkeeping about it (when was it put, who holds it), and [Marks] those names
 // that were merely looked at. Both are written in batches, and a crash may lose the
-// last of them: bookkeeping never makes a publisher's swap fail and never costs an
-// fsync. [Rows] are for what is no name: the tables of those who build on the store.
+// last of them, so that bookkeeping never makes a publisher's swap fail and never costs
+// an fsync. [Rows] are for what is no name: the tables of those who build on the store.
 //
 // Invariants:
 //   - A Mark never goes back, also when its record has expired or is deleted.
@@ -50,11 +50,11 @@ var (
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("record store is closed")
 
-	// ErrGap says that the changes since a position are not known: it is one of
-	// another life of the store. Begin anew, and read everything again.
+	// ErrGap says that the changes since a position are not known: it belongs to
+	// another generation of the store. Start over, and read everything again.
 	ErrGap = errors.New("changes since that position are not known")
 
-	// ErrLease says that a lease is over, or not one of this store.
+	// ErrLease says that a lease has ended, or is not one of this store.
 	ErrLease = errors.New("lease is not valid")
 )
 
@@ -82,12 +82,12 @@ type Store interface {
 	// stored one, should they be lower. Writers of different names do not wait
 	// for each other.
 	//
-	// An entry of Origin Seen is none: the stored one, its history and its upkeep go,
-	// and what is returned has the Version 0. The caller notes its mark in the Marks
-	// before. A name that is Own is never forgotten.
+	// Swapping in an entry of Origin Seen deletes the name: its entry, history and
+	// upkeep go, and the returned entry has the Version 0. The caller first notes its
+	// mark in the Marks. A name that is Own cannot be deleted.
 	//
-	// Unless the lease is the zero Lease, it must be one of the store that is not over
-	// and whose region holds the name; else the error is ErrLease.
+	// Unless the lease is the zero Lease, it must be a current lease of this store whose
+	// region holds the name; else the error is ErrLease.
 	Swap(ctx context.Context, e Entry, lease Lease) (Entry, error)
 
 	// Scan yields the entries of a region in the order of their Kademlia ids.
@@ -106,14 +106,14 @@ type Store interface {
 	// Changes yields names that were swapped after a position, each with its entry
 	// as it is, in the order of their last swaps, after these are durable. It then
 	// waits for more until ctx ends. Of each name, the last [KeptChanges] are kept,
-	// for as long as it has an entry: who goes on from any position of this life of
-	// the store, also after a crash, misses no name, and may miss versions between.
-	// Forgetting a name is no change.
+	// for as long as it has an entry: a reader that goes on from any position of this
+	// generation, also after a crash, misses no name, though it may miss versions in
+	// between. Forgetting a name is no change.
 	//
 	// The empty position stands for now. The first Change is then the position
 	// alone, without an entry: all that is swapped from then on comes after it.
 	//
-	// A position of another life ends it with ErrGap.
+	// A position of another generation ends it with ErrGap.
 	Changes(ctx context.Context, since Position) iter.Seq2[Change, error]
 
 	// Generation identifies this life of the store. It changes when the store

@@ -32,7 +32,7 @@ func Validator(o *routing.Opener) record.Validator {
 type ipnsValidator struct{ opener *routing.Opener }
 
 func (v ipnsValidator) Validate(key string, value []byte) error {
-	name, err := nameOfKey(key)
+	name, err := nameOfRoutingKey(key)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ var errNoneValid = errors.New("none of the records is valid")
 // records the first is the best: a server that is given what it has refreshes
 // its age.
 func (v ipnsValidator) Select(key string, values [][]byte) (int, error) {
-	name, err := nameOfKey(key)
+	name, err := nameOfRoutingKey(key)
 	if err != nil {
 		return 0, err
 	}
@@ -97,8 +97,8 @@ func (pkValidator) Validate(key string, value []byte) error {
 // Select takes any: the valid keys of one id are the same.
 func (pkValidator) Select(string, [][]byte) (int, error) { return 0, nil }
 
-// nameOfKey is the name that a routing key stands for.
-func nameOfKey(key string) (ipns.Name, error) {
+// nameOfRoutingKey is the name that a routing key stands for.
+func nameOfRoutingKey(key string) (ipns.Name, error) {
 	name, err := ipns.NameFromRoutingKey([]byte(key))
 	if err != nil {
 		return ipns.Name{}, fmt.Errorf("routing key: %w", err)

@@ -313,7 +313,7 @@ func decodeRecord(buf []byte) *ipns.Record {
 
 // recordOf returns the IPNS record inside a DHT record, or nil.
 func recordOf(r *recpb.Record) *ipns.Record {
-	name, err := nameOfKey(string(r.GetKey()))
+	name, err := nameOfRoutingKey(string(r.GetKey()))
 	if err != nil {
 		return nil
 	}
