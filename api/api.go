@@ -23,11 +23,11 @@ var All = slices.Concat(
 // Groups are the first words of commands that have more than one.
 var Groups = map[string]string{
 	"name":        "Publish and resolve names",
-	"name/pubsub": "Show which names are listened for by pubsub",
-	"republish":   "Show how names are kept alive",
+	"name/pubsub": "Show which names are subscribed to over pubsub",
+	"republish":   "Show how names are kept online",
 	"key":         "Make and manage the keys of names",
-	"pin":         "Keep content",
-	"repo":        "Look after what is stored",
+	"pin":         "Pin content, so that it stays",
+	"repo":        "Check and repair what is stored",
 	"routing":     "Get and put raw values, announce content",
 	"swarm":       "Connect to peers and list them",
 }

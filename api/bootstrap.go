@@ -8,20 +8,20 @@ import (
 var bootstrapCommands = []rpc.Spec{Bootstrap, BootstrapList, BootstrapAdd, BootstrapAddDefault, BootstrapRm, BootstrapRmAll}
 
 var (
-	// Bootstrap: list the peers by which this node joins the networks.
+	// Bootstrap: list the peers through which this node joins the network.
 	Bootstrap = rpc.Command[BootstrapListRequest, BootstrapPeers]{
 		Info: rpc.Info{
 			Path:     "bootstrap",
-			Short:    "List and change the peers by which this node joins the networks",
+			Short:    "List and change the peers through which this node joins the network",
 			Examples: []string{`ipns bootstrap`},
 		},
 		Text: BootstrapListRequest.Text,
 	}
-	// BootstrapList: list the peers by which this node joins the networks.
+	// BootstrapList: list the peers through which this node joins the network.
 	BootstrapList = rpc.Command[BootstrapListRequest, BootstrapPeers]{
 		Info: rpc.Info{
 			Path:     "bootstrap/list",
-			Short:    "List the peers by which this node joins the networks",
+			Short:    "List the peers through which this node joins the network",
 			Examples: []string{`ipns bootstrap list`, `ipns bootstrap list --expand-auto`},
 		},
 		Text: BootstrapListRequest.Text,
@@ -35,11 +35,11 @@ var (
 		},
 		Text: BootstrapAddRequest.Text,
 	}
-	// BootstrapAddDefault: add those of the public network.
+	// BootstrapAddDefault: add the bootstrap peers of the public network.
 	BootstrapAddDefault = rpc.Command[BootstrapAddRequest, BootstrapPeers]{
 		Info: rpc.Info{
 			Path:     "bootstrap/add/default",
-			Short:    "Add those of the public network",
+			Short:    "Add the bootstrap peers of the public network",
 			Examples: []string{`ipns bootstrap add default`},
 		},
 		Text: BootstrapAddRequest.Text,
@@ -79,7 +79,7 @@ func (BootstrapListRequest) Text(p BootstrapPeers) string { return Strings{p.Pee
 // BootstrapAddRequest adds bootstrap peers.
 type BootstrapAddRequest struct {
 	Peers   []string `arg:"peer,optional"`
-	Default bool     `opt:"default" help:"add those of the public network"`
+	Default bool     `opt:"default" help:"add the bootstrap peers of the public network"`
 }
 
 // Text is one line a peer that was not there yet.
@@ -88,7 +88,7 @@ func (BootstrapAddRequest) Text(p BootstrapPeers) string { return p.lines("added
 // BootstrapRemoveRequest removes bootstrap peers.
 type BootstrapRemoveRequest struct {
 	Peers []string `arg:"peer,optional"`
-	All   bool     `opt:"all" help:"remove all: this node need not be on a network"`
+	All   bool     `opt:"all" help:"remove all, which also tells the node that it needs no network"`
 }
 
 // Text is one line a peer that was removed.

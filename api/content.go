@@ -42,17 +42,17 @@ type AddRequest struct {
 
 	// Files are what to add: folders before what they contain.
 	Files      iter.Seq2[File, error]
-	CIDVersion *int   `opt:"cid-version" help:"0 or 1 (0, unless raw leaves are asked for)"`
-	RawLeaves  *bool  `opt:"raw-leaves" help:"leaves without UnixFS around them (with CID version 1: true)"`
-	Pin        bool   `opt:"pin" default:"true" help:"keep what is added"`
+	CIDVersion *int   `opt:"cid-version" help:"0 or 1 (default 0, or 1 with --raw-leaves)"`
+	RawLeaves  *bool  `opt:"raw-leaves" help:"store file data without a UnixFS wrapper (default true with CID version 1)"`
+	Pin        bool   `opt:"pin" default:"true" help:"pin what is added"`
 	PinName    string `opt:"pin-name" help:"name of the pin"`
-	OnlyHash   bool   `opt:"only-hash,n" help:"compute the CIDs, store nothing"`
-	Wrap       bool   `opt:"wrap-with-directory,w" help:"put the files into a folder"`
-	Chunker    string `opt:"chunker,s" default:"size-262144" help:"how files are cut: size-BYTES, rabin-MIN-AVG-MAX or buzhash"`
+	OnlyHash   bool   `opt:"only-hash,n" help:"compute the CIDs but store nothing"`
+	Wrap       bool   `opt:"wrap-with-directory,w" help:"wrap the files in a folder"`
+	Chunker    string `opt:"chunker,s" default:"size-262144" help:"how to split files: size-BYTES, rabin-MIN-AVG-MAX or buzhash"`
 	Quiet      bool   `opt:"quiet,q" help:"print CIDs only"`
 	Quieter    bool   `opt:"quieter,Q" help:"print the CID of the root only"`
 	Silent     bool   `opt:"silent" help:"print nothing"`
-	Progress   bool   `opt:"progress,p" help:"report how far it is"`
+	Progress   bool   `opt:"progress,p" help:"report progress"`
 }
 
 // FileKind tells a file from a folder from a link.
@@ -96,6 +96,6 @@ type CatRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false"`
 
 	Path   string `arg:"ipfs-path,stdin"`
-	Offset int64  `opt:"offset,o" help:"where to begin, in bytes"`
-	Length *int64 `opt:"length,l" help:"how many bytes to read"`
+	Offset int64  `opt:"offset,o" help:"first byte to print"`
+	Length *int64 `opt:"length,l" help:"how many bytes to print"`
 }

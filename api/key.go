@@ -34,29 +34,29 @@ var (
 		},
 		Text: KeyListRequest.Text,
 	}
-	// KeyImport: store a key that was exported.
+	// KeyImport: import a key from a file.
 	KeyImport = rpc.Command[KeyImportRequest, Key]{
 		Info: rpc.Info{
 			Path: "key/import", Args: "<name> <file>",
-			Short:    "Store a key that was exported",
+			Short:    "Import a key from a file",
 			Examples: []string{`ipns key import restored blog.key`},
 		},
 		Text: KeyImportRequest.Text,
 	}
-	// KeyRename: give a key another name.
+	// KeyRename: rename a key.
 	KeyRename = rpc.Command[KeyRenameRequest, KeyRenamed]{
 		Info: rpc.Info{
 			Path: "key/rename", Args: "<name> <new name>",
-			Short:    "Give a key another name",
+			Short:    "Rename a key",
 			Examples: []string{`ipns key rename blog journal`},
 		},
 		Text: KeyRenameRequest.Text,
 	}
-	// KeyRm: delete keys for ever.
+	// KeyRm: delete keys permanently.
 	KeyRm = rpc.Command[KeyRemoveRequest, KeysRemoved]{
 		Info: rpc.Info{
 			Path: "key/rm", Args: "<name>...",
-			Short:    "Delete keys for ever",
+			Short:    "Delete keys permanently",
 			Examples: []string{`ipns key rm old`},
 		},
 		Text: KeyRemoveRequest.Text,
@@ -111,7 +111,7 @@ type KeyImportRequest struct {
 	Name         string    `arg:"name"`
 	Key          io.Reader `file:"key"`
 	Format       string    `opt:"format,f" default:"libp2p-protobuf-cleartext" help:"libp2p-protobuf-cleartext or pem-pkcs8-cleartext"`
-	AllowAnyType bool      `opt:"allow-any-key-type" help:"also take ECDSA keys"`
+	AllowAnyType bool      `opt:"allow-any-key-type" help:"accept ECDSA keys too"`
 	IPNSBase     string    `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 }
 
@@ -122,7 +122,7 @@ func (KeyImportRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id
 type KeyRenameRequest struct {
 	Old      string `arg:"name"`
 	New      string `arg:"newName"`
-	Force    bool   `opt:"force,f" help:"replace a key that has the new name: it is lost"`
+	Force    bool   `opt:"force,f" help:"replace a key that already has the new name; that key is lost"`
 	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 }
 

@@ -24,39 +24,39 @@ var (
 		},
 		Text: PublishRequest.Text,
 	}
-	// NameResolve: find where a name leads.
+	// NameResolve: resolve a name to its content.
 	NameResolve = rpc.Command[ResolveRequest, Resolved]{
 		Info: rpc.Info{
 			Path: "name/resolve", Args: "[<name>]",
-			Short:    "Find where a name leads",
+			Short:    "Resolve a name to its content",
 			Examples: []string{`ipns name resolve $NAME`, `ipns name resolve --verbose $NAME`},
 		},
 		Text:  ResolveRequest.Text,
 		Check: ResolveRequest.Check,
 	}
-	// NameStatus: show how a name is doing, or all names of this node.
+	// NameStatus: show the state of a name, or of all names of this node.
 	NameStatus = rpc.Command[StatusRequest, Statuses]{
 		Info: rpc.Info{
 			Path: "name/status", Args: "[<name>]",
-			Short:    "Show how a name is doing, or all names of this node",
+			Short:    "Show the state of a name, or of all names of this node",
 			Examples: []string{`ipns name status`, `ipns name status blog`},
 		},
 		Text: StatusRequest.Text,
 	}
-	// NameLog: list what a name has meant so far.
+	// NameLog: list the past values of a name.
 	NameLog = rpc.Command[LogRequest, Log]{
 		Info: rpc.Info{
 			Path: "name/log", Args: "[<name>]",
-			Short:    "List what a name has meant so far",
+			Short:    "List the past values of a name",
 			Examples: []string{`ipns name log blog`},
 		},
 		Text: LogRequest.Text,
 	}
-	// NameRollback: publish an old value of a name again.
+	// NameRollback: publish a past value of a name again.
 	NameRollback = rpc.Command[RollbackRequest, Published]{
 		Info: rpc.Info{
 			Path: "name/rollback", Args: "<name> <sequence or cid>",
-			Short:    "Publish an old value of a name again",
+			Short:    "Publish a past value of a name again",
 			Examples: []string{`ipns name rollback blog 0`},
 		},
 		Text: RollbackRequest.Text,
@@ -69,20 +69,20 @@ var (
 			Examples: []string{`ipns name get $NAME > record.bin`},
 		},
 	}
-	// NamePut: put a record that was signed elsewhere on the network.
+	// NamePut: publish a record that was signed elsewhere.
 	NamePut = rpc.Command[NamePutRequest, Published]{
 		Info: rpc.Info{
 			Path: "name/put", Args: "<name> <file>",
-			Short:    "Put a record that was signed elsewhere on the network",
+			Short:    "Publish a record that was signed elsewhere",
 			Examples: []string{`ipns name put $NAME record.bin`},
 		},
 		Text: NamePutRequest.Text,
 	}
-	// NameInspect: show what a record says.
+	// NameInspect: show the fields of a record, and whether it is valid.
 	NameInspect = rpc.Command[InspectRequest, Inspected]{
 		Info: rpc.Info{
 			Path: "name/inspect", Args: "[<file>]",
-			Short:    "Show what a record says",
+			Short:    "Show the fields of a record, and whether it is valid",
 			Examples: []string{`ipns name inspect record.bin`, `ipns name inspect --verify=$NAME record.bin`},
 			Local:    true,
 		},
@@ -96,18 +96,18 @@ type PublishRequest struct {
 
 	Path           string         `arg:"ipfs-path,stdin"`
 	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
-	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path leads somewhere before publishing"`
+	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path resolves before publishing"`
 	Lifetime       *time.Duration `opt:"lifetime,t" help:"how long the record is valid: 300s, 36h, 2d (default 48h)"`
-	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (5m, at most the lifetime)"`
+	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (default 5m, at most the lifetime)"`
 	Quieter        bool           `opt:"quieter,Q" help:"print only the name"`
 	V1Compat       bool           `opt:"v1compat" default:"true" help:"add the fields that clients older than 2023 need"`
-	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, whether or not anybody takes it"`
-	AllowDelegated bool           `opt:"allow-delegated" help:"publish by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
-	Sequence       *uint64        `opt:"sequence" help:"the sequence number; must be larger than the last one"`
-	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if the name's last sequence number is this"`
-	Force          bool           `opt:"force" help:"publish although the last sequence number is unknown"`
-	OnRival        string         `opt:"on-rival" help:"if another holder of the key publishes too: raise signs above it, stop looks first and gives way (default raise)"`
-	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default: 10 servers, or all that can be reached)"`
+	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, even if no server accepts it"`
+	AllowDelegated bool           `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
+	Sequence       *uint64        `opt:"sequence" help:"publish under this sequence number, which must be higher than the last"`
+	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if this is the last sequence number of the name"`
+	Force          bool           `opt:"force" help:"publish even if the last sequence number is unknown"`
+	OnRival        string         `opt:"on-rival" help:"what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)"`
+	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default 10 servers, or all that are reachable)"`
 	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 	Progress       bool           `opt:"progress,p" chunked:"true" help:"report each server that answers"`
 }
@@ -142,7 +142,7 @@ type NamePutRequest struct {
 	Name           string    `arg:"name"`
 	Record         io.Reader `file:"record,stdin"`
 	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
-	AllowDelegated bool      `opt:"allow-delegated" help:"put it by HTTP without a DHT (needs Ipns.DelegatedPublishers)"`
+	AllowDelegated bool      `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
 	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
 }
 

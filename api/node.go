@@ -44,11 +44,11 @@ var (
 		},
 		Text: ConfigRequest.Text,
 	}
-	// ConfigShow: show the whole config, but not the private key.
+	// ConfigShow: show the whole config except the private key.
 	ConfigShow = rpc.Command[ConfigShowRequest, ConfigTree]{
 		Info: rpc.Info{
 			Path:     "config/show",
-			Short:    "Show the whole config, but not the private key",
+			Short:    "Show the whole config except the private key",
 			Examples: []string{`ipns config show`},
 			Instant:  true,
 		},
@@ -68,10 +68,10 @@ var (
 
 // VersionRequest asks for the version.
 type VersionRequest struct {
-	Number bool `opt:"number,n" help:"only the version number"`
-	Commit bool `opt:"commit" help:"the commit that it was built from too"`
-	Repo   bool `opt:"repo" help:"only the version of the repo"`
-	All    bool `opt:"all" help:"everything"`
+	Number bool `opt:"number,n" help:"print only the version number"`
+	Commit bool `opt:"commit" help:"print the commit too"`
+	Repo   bool `opt:"repo" help:"print only the version of the repo"`
+	All    bool `opt:"all" help:"print everything"`
 }
 
 // NodeVersion is the version of program, repo and Go.
@@ -102,7 +102,7 @@ type IDRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false"`
 
 	Peer   string `arg:"peerid,optional"`
-	Format string `opt:"format,f" help:"print by this template: <id> <aver> <pver> <pubkey> <addrs> <protocols>"`
+	Format string `opt:"format,f" help:"print with this template: <id> <aver> <pver> <pubkey> <addrs> <protocols>"`
 	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
 }
 

@@ -12,29 +12,29 @@ import (
 var pinCommands = []rpc.Spec{PinAdd, PinRm, PinLs}
 
 var (
-	// PinAdd: keep content, fetching what is missing.
+	// PinAdd: pin content, fetching what is missing.
 	PinAdd = rpc.Command[PinAddRequest, Pins]{
 		Info: rpc.Info{
 			Path: "pin/add", Args: "<path>...",
-			Short:    "Keep content, fetching what is missing",
+			Short:    "Pin content, fetching what is missing",
 			Examples: []string{`ipns pin add /ipfs/$CID`},
 		},
 		Text: PinAddRequest.Text,
 	}
-	// PinRm: stop keeping content.
+	// PinRm: unpin content.
 	PinRm = rpc.Command[PinRemoveRequest, Pins]{
 		Info: rpc.Info{
 			Path: "pin/rm", Args: "<path>...",
-			Short:    "Stop keeping content",
+			Short:    "Unpin content",
 			Examples: []string{`ipns pin rm /ipfs/$CID`},
 		},
 		Text: PinRemoveRequest.Text,
 	}
-	// PinLs: list what is kept.
+	// PinLs: list pinned content.
 	PinLs = rpc.Command[PinListRequest, PinListing]{
 		Info: rpc.Info{
 			Path: "pin/ls", Args: "[<path>...]",
-			Short:    "List what is kept",
+			Short:    "List pinned content",
 			Examples: []string{`ipns pin ls --type=recursive`, `ipns pin ls --names`},
 		},
 		Text: PinListRequest.Text,
@@ -46,7 +46,7 @@ type PinAddRequest struct {
 	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false cid-base upgrade-cidv0-in-output=false offline=false local,L=false"`
 
 	Paths     []string `arg:"ipfs-path,stdin"`
-	Recursive bool     `opt:"recursive,r" default:"true" help:"pin all that the root leads to"`
+	Recursive bool     `opt:"recursive,r" default:"true" help:"pin everything below the root too"`
 	Name      string   `opt:"name,n" help:"name of the pin"`
 	Progress  bool     `opt:"progress" help:"accepted for compatibility"`
 }

@@ -8,11 +8,11 @@ import (
 var pubsubCommands = []rpc.Spec{NamePubsubState, NamePubsubSubs, NamePubsubCancel}
 
 var (
-	// NamePubsubState: show whether names travel by pubsub.
+	// NamePubsubState: show whether names are published over pubsub.
 	NamePubsubState = rpc.Command[PubsubStateRequest, PubsubState]{
 		Info: rpc.Info{
 			Path:     "name/pubsub/state",
-			Short:    "Show whether names travel by pubsub",
+			Short:    "Show whether names are published over pubsub",
 			Examples: []string{`ipns name pubsub state`},
 		},
 		Text: PubsubStateRequest.Text,

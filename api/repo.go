@@ -8,11 +8,11 @@ import (
 // repoCommands are the commands of this file.
 var repoCommands = []rpc.Spec{RepoVerify}
 
-// RepoVerify: find what is damaged of names, and mend it.
+// RepoVerify: find and repair damaged records of names.
 var RepoVerify = rpc.Command[RepoVerifyRequest, Finding]{
 	Info: rpc.Info{
 		Path:     "repo/verify",
-		Short:    "Find what is damaged of names, and mend it",
+		Short:    "Find and repair damaged records of names",
 		Examples: []string{`ipns repo verify`, `ipns repo verify --repair`},
 	},
 	Text: RepoVerifyRequest.Text,
@@ -22,7 +22,7 @@ var RepoVerify = rpc.Command[RepoVerifyRequest, Finding]{
 type RepoVerifyRequest struct {
 	_ struct{} `kubo:"drop=false heal=false heal-timeout=30s"`
 
-	Repair bool `opt:"repair" help:"mend what is damaged"`
+	Repair bool `opt:"repair" help:"repair what is damaged"`
 }
 
 // Finding is something that is damaged, or the end of the search for it.

@@ -27,7 +27,7 @@ var RepublishStatus = rpc.Command[RepublishStatusRequest, Republishing]{
 
 // RepublishStatusRequest asks how the names of the node are kept alive.
 type RepublishStatusRequest struct {
-	Watch bool `opt:"watch,w" chunked:"true" help:"go on until no name is due"`
+	Watch bool `opt:"watch,w" chunked:"true" help:"keep printing until no name is due"`
 }
 
 // Republishing is how the names of the node are kept alive. What it says of names

@@ -11,12 +11,12 @@ import (
 // ResolveRequest asks where a name leads.
 type ResolveRequest struct {
 	Name        string        `arg:"name,optional,stdin"`
-	Recursive   bool          `opt:"recursive,r" default:"true" help:"follow names until something else than a name is found"`
+	Recursive   bool          `opt:"recursive,r" default:"true" help:"follow names that lead to names"`
 	NoCache     bool          `opt:"nocache,n" help:"do not use cached answers"`
-	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"3" help:"with nocache: how many servers must hold the newest record before it counts; 0: all that should are asked"`
-	Timeout     time.Duration `opt:"dht-timeout,dhtt" default:"1m" help:"how long to search for each name; 0 is for ever"`
-	Stream      bool          `opt:"stream,s" chunked:"true" help:"print every better answer as it is found"`
-	Verbose     bool          `opt:"verbose,v" help:"print of each step who said so, how many agree, and how long it holds"`
+	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"3" help:"with --nocache: how many servers must have the newest record; 0: ask all that should have it"`
+	Timeout     time.Duration `opt:"dht-timeout,dhtt" default:"1m" help:"how long to search for each name; 0 is without limit"`
+	Stream      bool          `opt:"stream,s" chunked:"true" help:"print each newer answer as it arrives"`
+	Verbose     bool          `opt:"verbose,v" help:"for each step, print where the answer came from, how many servers agree and how long it stays valid"`
 }
 
 // Resolved is where a name leads.

@@ -90,10 +90,10 @@ func (SwarmConnectRequest) Text(s Strings) string { return s.lines() }
 type SwarmPeersRequest struct {
 	_ struct{} `kubo:"identify=false"`
 
-	Verbose   bool `opt:"verbose,v" help:"print all that is known"`
+	Verbose   bool `opt:"verbose,v" help:"print everything that is known"`
 	Streams   bool `opt:"streams" help:"print the open streams too"`
 	Latency   bool `opt:"latency" help:"print the latency too"`
-	Direction bool `opt:"direction" help:"print who connected too"`
+	Direction bool `opt:"direction" help:"print who opened the connection too"`
 }
 
 // Peers are the connected peers.

@@ -23,10 +23,10 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 	req := check.Request{UserAgent: node.Agent}
 	var bootstrap []string
 	cmd := &cobra.Command{
-		Use: "check <name or key>", Short: "Ask others, not this node, who holds which record of a name", Args: cobra.ExactArgs(1),
+		Use: "check <name or key>", Short: "Ask the network, not this node, which records of a name it has", Args: cobra.ExactArgs(1),
 		Example: examples("ipns name check blog", "ipns name check --bootstrap=$PEER $NAME"),
 	}
-	cmd.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "server to join the DHT by (default: those of the config, else the daemon's peers)")
+	cmd.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "peer to join the DHT through (default those of the config, or else the daemon's peers)")
 	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well")
 	cmd.Flags().StringArrayVar(&req.Gateways, "gateway", nil, "URL of a gateway to ask as well")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

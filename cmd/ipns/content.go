@@ -24,10 +24,10 @@ func (c *cli) addCmd() *cobra.Command {
 	cmd := describe(api.Add)
 	bind(cmd, &req)
 	f := cmd.Flags()
-	f.BoolVarP(&o.recursive, "recursive", "r", false, "add folders with all that they contain")
+	f.BoolVarP(&o.recursive, "recursive", "r", false, "add folders and everything in them")
 	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
-	f.BoolVar(&o.follow, "dereference-symlinks", false, "add what symbolic links lead to in their place")
-	f.BoolVar(&o.followArgs, "dereference-args", false, "do so for the links given as arguments only")
+	f.BoolVar(&o.follow, "dereference-symlinks", false, "follow symbolic links and add their targets")
+	f.BoolVar(&o.followArgs, "dereference-args", false, "follow only links that are given as arguments")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			c.noteStdin()

@@ -32,7 +32,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 	var routing string
 	cmd := &cobra.Command{
 		Use:     "daemon",
-		Short:   "Run the node of the repo, until it is interrupted",
+		Short:   "Run the node of the repo until interrupted",
 		Example: examples("ipns daemon", "ipns daemon --bootstrap=$PEER"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,10 +61,10 @@ func (c *cli) daemonCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&init, "init", false, "make the repo if there is none")
+	f.BoolVar(&init, "init", false, "make the repo if it does not exist")
 	f.StringVar(&profile, "init-profile", "", "profile for --init")
-	f.StringSliceVar(&bootstrap, "bootstrap", nil, "one more peer to join the network by, as a multiaddr with a peer id")
-	f.StringVar(&routing, "routing", "", "instead of the config's Routing.Type: auto, dht, dhtclient or dhtserver")
+	f.StringSliceVar(&bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
+	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: auto, dht, dhtclient or dhtserver")
 	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")
 	f.BoolVar(&gc, "enable-gc", false, "accepted for compatibility")
 	return cmd

@@ -37,7 +37,7 @@ func (c *cli) initCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.profiles, "profile", "p", "", "change the config for a purpose: server (a machine in a data centre), test (several nodes on one machine)")
+	f.StringVarP(&o.profiles, "profile", "p", "", "start from a config for: server (a machine in a data center) or test (several nodes on one machine)")
 	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519 or rsa")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
 	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")

@@ -100,10 +100,10 @@ func (c *cli) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "print as JSON")
 	f.StringVar(&c.repoDir, "repo-dir", "", "folder of the repo (default $IPNS_PATH, else ~/.ipns)")
 	f.StringVar(&c.api, "api", "", "use the daemon whose API is at this multiaddr")
-	f.StringVar(&c.apiAuth, "api-auth", os.Getenv("IPFS_API_AUTH"), "secret for the daemon's API, as API.Authorizations in its config has it (default $IPFS_API_AUTH)")
+	f.StringVar(&c.apiAuth, "api-auth", os.Getenv("IPFS_API_AUTH"), "secret for the daemon's API, as in API.Authorizations of its config (default $IPFS_API_AUTH)")
 	f.Lookup("api-auth").DefValue = "" // or the help would show it
 	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long")
-	f.BoolVar(&c.offline, "offline", false, "do without a network")
+	f.BoolVar(&c.offline, "offline", false, "work without a network")
 	f.BoolVar(&c.streamCh, "stream-channels", false, "")
 	for _, hidden := range []string{"encoding", "stream-channels"} {
 		_ = f.MarkHidden(hidden) // it exists

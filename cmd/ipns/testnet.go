@@ -17,7 +17,7 @@ func (c *cli) testnetCmd() *cobra.Command {
 	var size int
 	cmd := &cobra.Command{
 		Use:     "testnet",
-		Short:   "Run a private network of DHT servers on this machine, until it is interrupted",
+		Short:   "Run a private network of DHT servers on this machine until interrupted",
 		Example: examples("ipns testnet", "ipns testnet --servers=5"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

@@ -46,16 +46,15 @@ func (c *cli) upCmd() *cobra.Command {
 		Long: `Put a folder on IPFS under a name that never changes, and keep it there.
 
 Makes a repo if there is none, adds and pins the folder, publishes its name and
-announces both. Through a running daemon if there is one; else this process is
-the node, and keeps running.
+announces both. It uses the running daemon if there is one; otherwise this process
+becomes the node and keeps running.
 
-Names that begin with a dot are left out and listed, all but .well-known, unless
---hidden is set. Symbolic links are followed within the folder; one that leads
-out of it is an error, one that leads nowhere is left out and listed.
+Files whose names begin with a dot are skipped and listed, except .well-known,
+unless --hidden is set. Symbolic links are followed within the folder. A link that
+leads out of the folder is an error; a broken link is skipped and listed.
 
-A key belongs to one folder. A folder that has moved takes its key along: if
-nothing is at the old place any more, the key is for the new one. If something is,
---replace says that the key shall publish this folder from now on.`,
+A key belongs to one folder. If the folder has moved, its key moves with it. If the
+old folder still exists, --replace makes the key publish the new one from now on.`,
 		Example: examples("ipns up site", "ipns up --testnet site", "ipns up --once --key=blog site"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -69,12 +68,12 @@ nothing is at the old place any more, the key is for the new one. If something i
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.key, "key", "k", "self", "key whose name the folder gets; it is made if there is none")
+	f.StringVarP(&o.key, "key", "k", "self", "key to publish under; made if it does not exist")
 	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
-	f.BoolVar(&o.replace, "replace", false, "publish this folder under the key even if the key publishes another one")
+	f.BoolVar(&o.replace, "replace", false, "publish this folder even if the key publishes another one so far")
 	f.BoolVar(&o.once, "once", false, "publish and exit")
-	f.StringVar(&o.onRival, "on-rival", "", "if another holder of the key publishes too: raise signs above it, stop looks first and gives way (default raise)")
-	f.BoolVar(&o.testnet, "testnet", false, "do it on a private network in this process, with a throw-away repo unless IPNS_PATH is set")
+	f.StringVar(&o.onRival, "on-rival", "", "what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)")
+	f.BoolVar(&o.testnet, "testnet", false, "try it on a private network in this process, with a temporary repo unless IPNS_PATH is set")
 	return cmd
 }
 
@@ -132,7 +131,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 		return err
 	}
 	if !r.Exists() {
-		if err := c.initForUp(cmd, r, o); err != nil {
+		if err := c.initSiteRepo(cmd, r, o); err != nil {
 			return err
 		}
 	}
@@ -148,19 +147,19 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 			return fmt.Errorf("a daemon runs on %s, and is not on a private network: stop it, or unset IPNS_PATH", string(r))
 		}
 		o.isDaemon = true
-		return c.withClient(api, func(n rpc.Caller) error { return c.putUp(ctx, n, r, o) })
+		return c.withClient(api, func(n rpc.Caller) error { return c.publishSite(ctx, n, r, o) })
 	}
-	return c.upHere(ctx, r, lock, d, o)
+	return c.upInProcess(ctx, r, lock, d, o)
 }
 
-// upHere makes this process the node.
-func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, up upOptions) (err error) {
+// upInProcess makes this process the node.
+func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, up upOptions) (err error) {
 	d, err := c.startDaemon(ctx, r, lock, o, io.Discard)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := c.putUp(ctx, verbs.Mux(d.node), r, up); err != nil || up.once {
+	if err := c.publishSite(ctx, verbs.Mux(d.node), r, up); err != nil || up.once {
 		return err
 	}
 	if !up.testnet && !o.Offline {
@@ -171,8 +170,8 @@ func (c *cli) upHere(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.O
 	return nil
 }
 
-// initForUp makes a repo whose ports are free.
-func (c *cli) initForUp(cmd *cobra.Command, r repo.Repo, o upOptions) error {
+// initSiteRepo makes a repo whose ports are free.
+func (c *cli) initSiteRepo(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 	config := repo.NewConfig(repo.Identity{})
 	if o.testnet {
 		if err := config.Apply("test"); err != nil {
@@ -189,8 +188,8 @@ func (c *cli) initForUp(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 	return makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
 }
 
-// putUp publishes the folder on a node.
-func (c *cli) putUp(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
+// publishSite publishes the folder on a node.
+func (c *cli) publishSite(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
 	sites, err := r.Sites()
 	if err != nil {
 		return err
@@ -227,7 +226,7 @@ func (c *cli) putUp(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions)
 	if err != nil {
 		return err
 	}
-	return c.concludeUp(r, o, p)
+	return c.printOutcome(r, o, p)
 }
 
 // mayTake reports whether the key is free for the folder if it publishes other so far: nothing, the same, or what has
@@ -311,7 +310,7 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o up
 		}
 		if last.Name == "" && !c.asJSON() {
 			bar.clear()
-			if err := c.describeUp(r, o, p); err != nil {
+			if err := c.printName(r, o, p); err != nil {
 				return p, err
 			}
 		}
@@ -321,8 +320,8 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o up
 	return last, nil
 }
 
-// describeUp prints what a user does with the name.
-func (c *cli) describeUp(r repo.Repo, o upOptions, p api.Published) error {
+// printName prints what a user does with the name.
+func (c *cli) printName(r repo.Repo, o upOptions, p api.Published) error {
 	name, err := ipns.ParseName(p.Name)
 	if err != nil {
 		return err
@@ -337,9 +336,9 @@ func (c *cli) describeUp(r repo.Repo, o upOptions, p api.Published) error {
 	return nil
 }
 
-// concludeUp prints who has the record and what is left to do. The error says
+// printOutcome prints who has the record and what is left to do. The error says
 // that nobody has it and nothing will change that.
-func (c *cli) concludeUp(r repo.Repo, o upOptions, p api.Published) error {
+func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
 	if c.asJSON() {
 		if err := c.print(p, ""); err != nil {
 			return err
