@@ -30,8 +30,8 @@ func (b *Book) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[re
 	return b.Store.Scan(ctx, region)
 }
 
-// Due yields those of them that have a record and are to be announced before the
-// given time, or never were.
+// Due yields the entries in a region that have a record and whose upkeep is due
+// before the given time or was never noted.
 func (b *Book) Due(ctx context.Context, region recordstore.Region, before time.Time) iter.Seq2[recordstore.Work, error] {
 	return b.Store.Due(ctx, region, before)
 }
@@ -41,17 +41,19 @@ func (b *Book) History(ctx context.Context, name ipns.Name) iter.Seq2[recordstor
 	return b.Store.History(ctx, name)
 }
 
-// Watch yields own and hosted names that change after a position, whoever changes
-// them, and waits for more until ctx ends: each with its newest entry, so that a slow
-// reader may miss versions and never a name. If names are given, it yields only
-// theirs. The position of a Change can be kept, and is good for going on after a
-// restart or a crash; recordstore.ErrGap says that it is not, since the store was
-// restored from a copy. From the empty position on, the first Change is the position
-// alone: what is read after it, and the changes after it, are everything.
+// Watch yields the own and hosted names that change after a position, whoever
+// changes them, and waits for more until ctx ends. Each comes with its newest entry:
+// a slow reader may miss versions but never a name. If names are given, only their
+// changes are yielded.
+//
+// A Change's position can be saved to resume from after a restart or a crash, unless
+// the store was restored from a copy, which is recordstore.ErrGap. Starting from the
+// empty position, the first Change holds only a position: reading all entries after
+// it, and then the changes, misses nothing.
 func (b *Book) Watch(ctx context.Context, since recordstore.Position, names ...ipns.Name) iter.Seq2[recordstore.Change, error] {
 	var only map[ipns.Name]bool
 	if len(names) > 0 {
-		only = map[ipns.Name]bool{{}: true} // no name: the position alone
+		only = map[ipns.Name]bool{{}: true} // the zero name: a Change with only a position
 		for _, n := range names {
 			only[n] = true
 		}
@@ -68,8 +70,8 @@ func (b *Book) Watch(ctx context.Context, since recordstore.Position, names ...i
 	}
 }
 
-// Note keeps bookkeeping about names: the last write wins, and a crash may lose what
-// was noted after the last Sync.
+// Note stores the upkeep of names. The last write wins, and a crash may lose those
+// after the last Sync.
 func (b *Book) Note(ctx context.Context, notes ...recordstore.Upkeep) error {
 	return b.notes().SetUpkeep(ctx, notes...)
 }
@@ -79,11 +81,11 @@ func (b *Book) Upkeep(ctx context.Context, name ipns.Name) (recordstore.Upkeep, 
 	return b.notes().Upkeep(ctx, name)
 }
 
-// Forget takes a name of somebody else out of the Book. Its mark stays, as that of a
-// merely seen name. recordstore.ErrConflict says that the entry has changed since it
-// was read.
+// Forget removes a hosted name from the Book. Its mark is kept, as that of a seen
+// name. It returns recordstore.ErrConflict if the entry has changed since it was
+// read.
 func (b *Book) Forget(ctx context.Context, e recordstore.Entry) error {
-	// The mark first: a crash in between leaves both.
+	// The mark is written first: a crash in between leaves mark and entry.
 	b.keepMark(e.Name, e.Mark)
 	err := b.writeSeen(ctx)
 	if err == nil {

@@ -5,7 +5,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// judge returns the entry as it is after rec came in, and what rec was to it.
+// judge returns the entry updated with rec, and the outcome of comparing the two.
 func judge(e recordstore.Entry, rec *ipns.Record) (recordstore.Entry, Outcome) {
 	mark := recordstore.MarkOf(rec)
 	cur := e.Record
@@ -26,8 +26,8 @@ func judge(e recordstore.Entry, rec *ipns.Record) (recordstore.Entry, Outcome) {
 	return e, New
 }
 
-// isFork reports whether rec has the entry's sequence, another value, and was
-// not met before.
+// isFork reports whether rec has the entry's sequence and another value, and is not
+// a rival already kept.
 func isFork(e recordstore.Entry, rec *ipns.Record) bool {
 	if e.Record == nil || rec.Sequence() != e.Record.Sequence() || rec.Value() == e.Record.Value() {
 		return false
@@ -40,8 +40,8 @@ func isFork(e recordstore.Entry, rec *ipns.Record) bool {
 	return true
 }
 
-// fork adds rec as a rival; the greater of it and the record becomes Record.
-// A renewal of a rival replaces it. When there are too many, the lowest goes.
+// fork adds rec to the rivals; the greater of rec and Record becomes Record. A
+// renewal of a rival replaces it. If there are too many, the lowest is dropped.
 func fork(e recordstore.Entry, rec *ipns.Record) recordstore.Entry {
 	rivals := []*ipns.Record{}
 	known := false
@@ -77,7 +77,7 @@ func dropLowest(list []*ipns.Record) []*ipns.Record {
 	return append(list[:low], list[low+1:]...)
 }
 
-// after returns the sequence after seq; there is none after the last.
+// after returns the sequence after seq, or seq if it is the highest possible.
 func after(seq uint64) uint64 {
 	if seq == 1<<64-1 {
 		return seq

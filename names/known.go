@@ -7,26 +7,25 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Known reports whether the last sequence of the entry is known: nothing newer than
-// its mark can have been published unnoticed by this store.
+// Known reports whether the last sequence of the entry is known, so that no record
+// newer than its mark exists.
 func (b *Book) Known(ctx context.Context, e recordstore.Entry) (bool, error) {
 	gen, err := b.Store.Generation(ctx)
 	return err == nil && e.Known == gen, err
 }
 
-// Current reports whether the record of the entry may be announced without asking
-// others first: it came in, or was found to be the newest, in this generation of the
-// store. What an earlier generation left may be older than what the store has lost.
+// Current reports whether the record of the entry may be announced without searching
+// the network first: it was entered or confirmed in the current generation of the
+// store. After a restore, an entry may be older than what the copy did not contain.
 func (b *Book) Current(ctx context.Context, e recordstore.Entry) (bool, error) {
 	gen, err := b.Store.Generation(ctx)
 	return err == nil && (e.Known == gen || e.Entered == gen), err
 }
 
-// Confirm stores that others have been asked and have nothing above the entry's mark,
-// and returns the new entry. For an own name that takes a complete search, after
-// which the next record can be made. The record of a hosted name may only be
-// announced. recordstore.ErrConflict says that the entry has changed since it was
-// read.
+// Confirm stores that a search found nothing above the entry's mark, and returns the
+// updated entry. For an own name the search must have been complete: its next record
+// can then be made. The record of a hosted name can then be announced. Confirm
+// returns recordstore.ErrConflict if the entry has changed since it was read.
 func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
 	gen, err := b.Store.Generation(ctx)
 	if err != nil {
@@ -44,9 +43,9 @@ func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.En
 	return stored, nil
 }
 
-// Confirmed returns the entry with the note that a complete search has found nothing
-// above its mark, so that the next record can be made from it. Nothing is stored:
-// Enter and Reserve do that together with their own change.
+// Confirmed returns the entry marked as known, after a complete search found nothing
+// above its mark, so that the next record can be made from it. Nothing is stored
+// until Enter or Reserve is called with it.
 func (b *Book) Confirmed(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
 	gen, err := b.Store.Generation(ctx)
 	if err != nil {

@@ -1,18 +1,17 @@
-// Package names is the one door through which records enter what this node vouches
-// for. Whatever brings a record (publishing, a PUT, pubsub, a search, a sweep, an
-// import) calls [Book.Take], or [Book.Enter] for a record made here. The Book compares
-// the record with the mark of the name, stores it if it is newer, and tells
-// subscribers.
+// Package names decides which records this node vouches for. Every source of
+// records (publishing, a PUT, pubsub, a search, a sweep, an import) goes through
+// [Book.Take], or [Book.Enter] for a record made here. The Book compares the record
+// with the mark of the name, stores it if it is newer, and notifies subscribers.
 //
 // Invariants:
-//   - A name never goes back: what Take stored or marked, no later call
-//     replaces by something lower, also after a crash or a restart.
-//   - Subscribers are told after the record is durable, and before Take returns.
-//   - Two values under one sequence are both kept, until a higher sequence
-//     settles it.
+//   - A name never goes back: no call replaces a stored record or mark with a
+//     lower one, even after a crash or a restart.
+//   - Subscribers are notified once the record is durable, before Take returns.
+//   - Two values with the same sequence are both kept until a record with a higher
+//     sequence arrives.
 //   - Looking up a name never costs an fsync: marks of seen names are written in
-//     batches, and a crash can lose the last second of them. Of own and hosted
-//     names it loses nothing.
+//     batches, and a crash can lose the last second of them. It loses nothing
+//     about own and hosted names.
 package names
 
 import (
@@ -29,29 +28,29 @@ import (
 
 // Limits of the Book.
 const (
-	// SeenLimit is how many marks of merely seen names are kept.
+	// SeenLimit is the maximum number of marks kept for seen names.
 	SeenLimit = 1_000_000
-	// SeenGrace is how long such a mark is kept after the EOL of its record.
+	// SeenGrace is how long the mark of a seen name is kept after its record's EOL.
 	SeenGrace = 30 * 24 * time.Hour
 
-	seenFlushEvery = time.Second // how long a mark may stay in memory only
-	seenPending    = 16_384      // how many may, before Take writes them itself
+	seenFlushEvery = time.Second // between writes of pending marks
+	maxPendingSeen = 16_384      // pending marks above which Take writes them itself
 	seenPruneEvery = time.Hour
-	takeTries      = 100 // swaps lost to other writers before Take gives up
+	takeTries      = 100 // swap conflicts before Take gives up
 )
 
-// Outcome says what a record was to the Book.
+// Outcome is the result of comparing a record with what the Book has.
 type Outcome int
 
 const (
-	// New records are higher than everything known of the name.
+	// New means that the record is higher than everything known about the name.
 	New Outcome = iota + 1
-	// Same records say what the Book already has.
+	// Same means that the Book already has the record.
 	Same
-	// Older records lose against what the Book has, or against its mark.
+	// Older means that the record is lower than the Book's record or mark.
 	Older
-	// Fork records have the sequence of the Book's record and another value: two
-	// writers sign with one key. Both are kept; the greater one is the Record.
+	// Fork means that the record has the sequence of the Book's record but another
+	// value: two writers share the key. Both are kept; the greater is the Record.
 	Fork
 )
 
@@ -69,65 +68,61 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// ErrExists says that a name already has an entry.
+// ErrExists means that the name already has an entry.
 var ErrExists = errors.New("name already has an entry")
 
-// ErrReserved says that a sequence was already given to a signer.
+// ErrReserved means that the sequence was already given to a signer.
 var ErrReserved = errors.New("sequence was already used")
 
-// ErrUnknownSequence says that a newer record than the Book's may exist: this store
-// was restored, or the key came from elsewhere, and no complete search has been made
-// since.
+// ErrUnknownSequence means that a record newer than the Book's may exist: the store
+// was restored or the key was imported, and no complete search has run since.
 var ErrUnknownSequence = errors.New("last sequence is unknown")
 
-// Entrance says on whose behalf a record enters.
+// Entrance says on whose behalf a record enters the Book.
 type Entrance struct {
-	// Origin is why the name is kept; 0: Seen. It raises that of an existing entry,
-	// never lowers it.
+	// Origin is why the name is kept; 0: Seen. It can raise the origin of an entry,
+	// never lower it.
 	Origin recordstore.Origin
-	// Tenant is who asked to have the name kept; empty: the operator. An entry whose
-	// origin is set or raised gets it.
+	// Tenant is who asked to keep the name; empty: the operator. It is stored when
+	// the entry is created or its origin is raised.
 	Tenant string
-	// Vouched says that the user asserts that the record is above all that exist:
-	// Enter then does not check whether the last sequence is known. Take ignores it,
-	// since a record that already exists needs no such assertion.
+	// Vouched means that the user vouches for the record being above all that exist,
+	// so Enter does not check whether the last sequence is known. Take ignores it.
 	Vouched bool
 }
 
 // Change is a record, a fork or a mark that entered the Book.
 type Change struct {
-	Outcome Outcome // New or Fork; New also if it came into the store past this Book
+	Outcome Outcome // New or Fork; New for a change that another writer made to the store
 	Entry   recordstore.Entry
-	// Rival is the record that entered, if another holder of the key has signed it
-	// over one from here; else nil.
+	// Rival is the record that entered, if another holder of the key signed it to
+	// replace one published here; else nil.
 	Rival *ipns.Record
 }
 
-// Book is the names that this node knows. It is safe for concurrent use. Run must be
-// running for seen marks to be written in time, for Hear, and for what comes into
-// the store past this Book to be told.
+// Book holds the names that this node knows. It is safe for concurrent use. Run must
+// be running: it writes seen marks, takes the records passed to Hear, and reports
+// changes that others make to the store.
 //
-// Nobody else uses the Store, the Notes and the Marks.
+// Nothing else may use the Store, the Notes and the Marks.
 type Book struct {
-	// Store is where the names rest; it must be set.
+	// Store keeps the entries; required.
 	Store recordstore.Store
-	// Notes is where bookkeeping about them rests; nil: the Store, which has to
-	// implement it then.
+	// Notes keeps the upkeep of names; nil: the Store, which must implement Notes.
 	Notes recordstore.Notes
-	// Marks is where the marks of merely seen names rest; nil: the Store, which has to
-	// implement it then.
+	// Marks keeps the marks of seen names; nil: the Store, which must implement Marks.
 	Marks recordstore.Marks
-	// Leases says who looks after which names when several processes share the Store;
-	// nil: this one does, alone. Nobody asks it yet: sharing a store is to come.
+	// Leases decides which process looks after which names when several share the
+	// Store; nil: this process alone. Unused until stores can be shared.
 	Leases recordstore.Leaser
-	// Now tells the time; nil: time.Now.
+	// Now returns the current time; nil: time.Now.
 	Now func() time.Time
-	// SeenLimit bounds the marks of merely seen names; 0: the constant SeenLimit.
+	// SeenLimit bounds the marks of seen names; 0: the constant SeenLimit.
 	SeenLimit int
-	// Log gets what no caller is told; nil: nothing.
+	// Log receives failures that no caller sees; nil: none are logged.
 	Log *slog.Logger
 
-	hearing  hearing
+	incoming incoming
 	watchers watchers
 	turns    turns
 	seen     pendingMarks
@@ -141,8 +136,7 @@ func (b *Book) now() time.Time {
 	return b.Now()
 }
 
-// Count returns how many records came in with the given outcome since the
-// process started.
+// Count returns how many records had the given outcome since the process started.
 func (b *Book) Count(o Outcome) uint64 {
 	if o < 0 || int(o) >= len(b.counts) {
 		return 0
@@ -155,13 +149,13 @@ func (b *Book) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, erro
 	return b.Store.Get(ctx, name)
 }
 
-// Take enters a record, which must have been opened and not merely loaded. If
-// the name has no entry yet, it gets one of the Entrance's origin; a merely Seen
-// name only gets its mark raised.
+// Take enters a record, which must have been opened (verified), not just loaded. A
+// name without an entry gets one with the Entrance's origin; if that is Seen, only
+// its mark is raised.
 //
-// An expired record counts as well: it says that everything below it is older.
-// When Take returns without an error, the record is durable; Outcome is then
-// what the record was before the call.
+// An expired record counts too: everything below it is older. When Take returns
+// without an error, the record is durable, and the Outcome compares it with what the
+// Book had before.
 func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome, error) {
 	for range takeTries {
 		e, err := b.Store.Get(ctx, rec.Name())
@@ -187,14 +181,14 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 	return 0, fmt.Errorf("take record of %s: %d tries: %w", rec.Name(), takeTries, recordstore.ErrConflict)
 }
 
-// Enter is Take for a record that was made from the entry as the caller read it:
-// if the entry has changed since, it returns recordstore.ErrConflict and enters
-// nothing. A record that is not above the entry's mark is not entered: the
-// Outcome says so. The name becomes Own; from.Known, from.Span and
-// from.Rival are stored as they are.
+// Enter is Take for a record that the caller made as the successor of an entry it
+// read: if the entry has changed since, Enter returns recordstore.ErrConflict and
+// enters nothing. A record that is not above the entry's mark is not entered; the
+// Outcome says so. The name becomes Own; from.Known, from.Span and from.Rival are
+// stored as given.
 //
-// Unless from is Known or the Entrance vouched for, nothing is entered either:
-// the error is ErrUnknownSequence, whoever made the record and for whatever.
+// If the last sequence is not known and the Entrance is not Vouched, Enter returns
+// ErrUnknownSequence and enters nothing.
 func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Record, in Entrance) (Outcome, error) {
 	if rec.Name() != from.Name {
 		return 0, fmt.Errorf("enter record of %s: the entry is of %s", rec.Name(), from.Name)
@@ -211,7 +205,7 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	in.Origin = recordstore.Own
 	outcome, swapped, err := b.enter(ctx, from, rec, in, from.Span)
 	if err == nil && !swapped {
-		err = b.unchanged(ctx, from) // no swap has told
+		err = b.unchanged(ctx, from) // no swap has checked the version
 	}
 	if err != nil {
 		return 0, fmt.Errorf("enter record of %s: %w", rec.Name(), err)
@@ -220,7 +214,7 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	return outcome, nil
 }
 
-// swap stores an entry and tells of it if that is a change, one with an Outcome.
+// swap stores an entry, and notifies subscribers if the change has an Outcome.
 func (b *Book) swap(ctx context.Context, e recordstore.Entry, c Change) (recordstore.Entry, error) {
 	defer b.watchers.begin(e.Name)()
 	stored, err := b.Store.Swap(ctx, e, recordstore.Lease{})
@@ -232,7 +226,7 @@ func (b *Book) swap(ctx context.Context, e recordstore.Entry, c Change) (records
 	return stored, nil
 }
 
-// unchanged returns recordstore.ErrConflict if the stored entry is another one.
+// unchanged returns recordstore.ErrConflict if the stored entry has another version.
 func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
 	now, err := b.Store.Get(ctx, e.Name)
 	switch {
@@ -244,8 +238,8 @@ func (b *Book) unchanged(ctx context.Context, e recordstore.Entry) error {
 	return err
 }
 
-// enter judges rec against e and stores what follows from it. What it writes is
-// one swap: a crash leaves all of it or nothing.
+// enter judges rec against e and stores the result in one swap: a crash leaves all
+// of it or nothing.
 func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record, in Entrance, span time.Duration) (_ Outcome, swapped bool, _ error) {
 	if err := b.liftSeen(ctx, &e); err != nil {
 		return 0, false, err
@@ -272,7 +266,7 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	case changed:
 		next.Changed = b.now()
 	case e.Version == 0 || next.Origin == e.Origin:
-		return outcome, false, nil // nothing to write: least of all an entry for an old record
+		return outcome, false, nil // nothing to write; an old record creates no entry
 	}
 	c := Change{Rival: rival}
 	if changed {
@@ -284,8 +278,9 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	return outcome, true, nil
 }
 
-// Create makes the entry of a name whose key was just made here, so that nothing was
-// ever published under it. ErrExists says that the name has an entry already.
+// Create makes the entry of a name whose key was just generated here, so that its
+// last sequence is known: nothing was ever published under it. It returns ErrExists
+// if the Book already has an entry.
 func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	gen, err := b.Store.Generation(ctx)
 	if err == nil {
@@ -303,10 +298,10 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	return nil
 }
 
-// Reserve gives seq to the caller, before a remote signer is asked to sign it: nobody
-// else will get it, even if the signature never arrives. ErrReserved says that it was
-// used before, recordstore.ErrConflict that the entry has changed since the caller
-// read it. Reserve returns the new entry.
+// Reserve reserves a sequence for the caller before a remote signer is asked to sign
+// with it: nobody else gets it, even if the signature never arrives. It returns the
+// updated entry, ErrReserved if the sequence was used before, or
+// recordstore.ErrConflict if the entry has changed since the caller read it.
 func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) (recordstore.Entry, error) {
 	if seq < from.Next {
 		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, ErrReserved)

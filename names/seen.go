@@ -13,15 +13,15 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// pendingMarks are marks of merely seen names that are not yet written.
+// pendingMarks are marks of seen names that are not written yet.
 type pendingMarks struct {
-	mu    sync.Mutex // guards marks and, while they are judged, their order
+	mu    sync.Mutex // guards marks; held while a new mark is compared with the old
 	marks map[ipns.Name]recordstore.SeenMark
 }
 
-// Seen returns the highest mark of a name, whether it has an entry or was merely
-// seen: an answer below it is older than one already shown. The zero Mark says
-// that nothing is known.
+// Seen returns the highest mark of a name, whether or not it has an entry: an answer
+// below it is older than one already shown. The zero Mark means that nothing is
+// known.
 func (b *Book) Seen(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
 	b.seen.mu.Lock()
 	defer b.seen.mu.Unlock()
@@ -41,7 +41,7 @@ func (b *Book) Seen(ctx context.Context, name ipns.Name) (recordstore.Mark, erro
 	return mark, nil
 }
 
-// seenMark returns the mark of a merely seen name. Call with seen.mu held.
+// seenMark returns the mark of a seen name. Call with seen.mu held.
 func (b *Book) seenMark(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
 	if s, ok := b.seen.marks[name]; ok {
 		return s.Mark, nil
@@ -74,7 +74,7 @@ func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
 			Name: rec.Name(), Mark: mark, Until: mark.EOL.Add(SeenGrace),
 		}
 	}
-	full := len(b.seen.marks) > seenPending
+	full := len(b.seen.marks) > maxPendingSeen
 	b.seen.mu.Unlock()
 	if err != nil {
 		return 0, err
@@ -93,11 +93,11 @@ func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
 	return outcome, nil
 }
 
-// liftSeen raises the mark of an entry that is about to be written to that of
-// the time when the name was merely seen.
+// liftSeen raises the mark of an entry that is about to be created to the mark kept
+// while the name was merely seen.
 func (b *Book) liftSeen(ctx context.Context, e *recordstore.Entry) error {
 	if e.Version != 0 {
-		return nil // was lifted when the entry was made
+		return nil // was raised when the entry was created
 	}
 	b.seen.mu.Lock()
 	defer b.seen.mu.Unlock()
@@ -138,7 +138,7 @@ func (b *Book) writeSeen(ctx context.Context) error {
 	return nil
 }
 
-// Sync makes durable what was noted, and the marks of merely seen names.
+// Sync makes notes and the marks of seen names durable.
 func (b *Book) Sync(ctx context.Context) error {
 	if err := b.writeSeen(ctx); err != nil {
 		return err
@@ -150,11 +150,11 @@ func (b *Book) Sync(ctx context.Context) error {
 	return notes.Sync(ctx)
 }
 
-// Run writes the marks of merely seen names, every second if there are any, and
-// forgets those that are out of date. It tells subscribers of what comes into the
-// store past this Book, and takes what Hear gets. It returns when ctx ends, after a last write.
+// Run writes pending marks of seen names every second, prunes outdated ones, notifies
+// subscribers of changes that others make to the store, and takes the records passed
+// to Hear. It returns when ctx ends, after a last write.
 func (b *Book) Run(ctx context.Context) error {
-	defer b.hear(ctx)()
+	defer b.takeIncoming(ctx)()
 	var pump sync.WaitGroup
 	defer pump.Wait()
 	pump.Go(func() { b.pump(ctx) })
@@ -164,7 +164,7 @@ func (b *Book) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			// The caller is going: what is pending must not go with it.
+			// The process is stopping: pending marks must not be lost.
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			return b.Sync(last)
@@ -172,7 +172,7 @@ func (b *Book) Run(ctx context.Context) error {
 		}
 		if b.pending() {
 			if err := b.Sync(ctx); err != nil && ctx.Err() == nil {
-				continue // a full disk: they stay pending
+				continue // such as a full disk: the marks stay pending
 			}
 		}
 		if now := b.now(); now.Sub(pruned) >= seenPruneEvery {

@@ -7,22 +7,22 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Turn waits until the caller is the only one in this process who makes the next
-// record of the name, and returns a function that must be called when it is
-// done. It saves writers of one name from signing what will lose; what keeps two
-// of them, also in two processes, from using one sequence is the swap.
+// Turn waits until no one else in this process is making the next record of the
+// name, and returns a function that the caller must call when done. It only saves
+// concurrent writers from signing records that would lose; that no two writers, even
+// in two processes, use the same sequence is ensured by the swap.
 func (b *Book) Turn(ctx context.Context, name ipns.Name) (done func(), err error) {
 	return b.turns.wait(ctx, name)
 }
 
 type turns struct {
-	mu   sync.Mutex // guards all below, is never held while waiting
+	mu   sync.Mutex // guards the fields below; never held while waiting
 	held map[ipns.Name]*turn
 }
 
 type turn struct {
-	token chan struct{} // has an element while somebody has the turn
-	users int           // who have it or wait for it
+	token chan struct{} // holds one element while someone has the turn
+	users int           // callers that have the turn or wait for it
 }
 
 func (t *turns) wait(ctx context.Context, name ipns.Name) (func(), error) {

@@ -11,27 +11,27 @@ import (
 )
 
 const (
-	// maxUnpassed is how many names that were swapped here are remembered until the
-	// pump has come by. Of others, subscribers are told twice.
-	maxUnpassed = 16_384
-	pumpPause   = time.Second // before the pump reads again where it could not
+	// maxUnpumped bounds the names that were swapped here and that the pump has not
+	// reached yet. Beyond it, subscribers get the same change twice.
+	maxUnpumped = 16_384
+	pumpPause   = time.Second // before the pump reads again after an error
 )
 
-// Subscribe has f called for every change, after it is durable and, if it was made
-// by this Book, before the call that made it returns: after a publish nobody who asks
-// a subscriber gets the old value. While Run is running, f is also told of what
-// comes into the store in another way: from another process, or late, when nobody
-// waited any more for a write whose outcome was unknown.
+// Subscribe calls f for every change once it is durable and, if this Book made it,
+// before the call that made it returns: after a publish, no subscriber still serves
+// the old value. While Run is running, f is also called for changes that reach the
+// store in another way: from another process, or late, from a write whose outcome was
+// unknown.
 //
-// Of changes that happen at the same time, f may be told of the newest only; it is
-// never told of an older one after it, and may be told of one twice. f must be quick,
-// must not call the Book, and is called by one goroutine at a time. After stop has
-// returned, f is called no more.
+// Of concurrent changes f may get only the newest; it never gets an older change
+// after a newer one, but may get the same change twice. f must be quick, must not
+// call the Book, and is called by one goroutine at a time. It is not called after
+// stop has returned.
 func (b *Book) Subscribe(f func(Change)) (stop func()) { return b.watchers.add(f) }
 
-// pump tells subscribers of what comes into the store past this Book, until ctx ends
-// or the store is closed. It tells what Get returns after the name has begun to be
-// told: telling what Changes returns would be late for what this Book does meanwhile.
+// pump notifies subscribers of changes that others make to the store, until ctx ends
+// or the store is closed. It passes on what Get returns after begin, not the entry
+// from Changes, which may be older than what this Book has passed on meanwhile.
 func (b *Book) pump(ctx context.Context) {
 	defer b.watchers.pump(false)
 	var since recordstore.Position
@@ -52,8 +52,8 @@ func (b *Book) pump(ctx context.Context) {
 	}
 }
 
-// pumpFrom tells of changes after a position, which it moves on, and before that of
-// all names if some were missed.
+// pumpFrom passes on the changes after a position and advances it. If changes were
+// missed, it passes on all names first.
 func (b *Book) pumpFrom(ctx context.Context, since *recordstore.Position, missed *bool) error {
 	for c, err := range b.Store.Changes(ctx, *since) {
 		if err != nil {
@@ -88,7 +88,7 @@ func (b *Book) passAll(ctx context.Context, missed bool) error {
 	return nil
 }
 
-// pass tells of a name as it is in the store.
+// pass passes on the stored entry of a name.
 func (b *Book) pass(ctx context.Context, name ipns.Name) error {
 	defer b.watchers.begin(name)()
 	e, err := b.Store.Get(ctx, name)
@@ -101,7 +101,7 @@ func (b *Book) pass(ctx context.Context, name ipns.Name) error {
 	return err
 }
 
-// watchers are told of every change.
+// watchers are the subscribers, and what they were told last.
 type watchers struct {
 	mu      sync.Mutex // guards all below
 	last    uint64
@@ -110,18 +110,18 @@ type watchers struct {
 	pumping bool
 }
 
-// told is a name whose entry is being changed, by one or by several at once, or was
-// changed here since the pump came by. The changes are durable in one order and may
-// come to be told in another.
+// told is what subscribers last got about a name whose entry is being changed, or was
+// changed here and not yet reached by the pump. Concurrent changes become durable in
+// one order and may be passed on in another.
 type told struct {
 	users   int
-	mark    recordstore.Mark // of what was told last
+	mark    recordstore.Mark // of the change passed on last
 	version uint64
 	ours    uint64 // version of the last swap by this Book
-	passed  uint64 // version that the pump has read last
+	pumped  uint64 // version that the pump read last
 }
 
-// begin announces a change of the name; end must be called after it was told.
+// begin must be called before a name is changed; end after subscribers were notified.
 func (w *watchers) begin(name ipns.Name) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,7 +138,7 @@ func (w *watchers) begin(name ipns.Name) (end func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		t.users--
-		if t.users == 0 && (t.ours <= t.passed || !w.pumping || len(w.names) > maxUnpassed) {
+		if t.users == 0 && (t.ours <= t.pumped || !w.pumping || len(w.names) > maxUnpumped) {
 			delete(w.names, name)
 		}
 	}
@@ -160,7 +160,7 @@ func (w *watchers) add(f func(Change)) (stop func()) {
 	}
 }
 
-// pump says whether there is one from now on. Without it, nothing waits for it.
+// pump sets whether the pump is running. Without it, no name is kept for the pump.
 func (w *watchers) pump(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,13 +175,12 @@ func (w *watchers) pump(on bool) {
 	}
 }
 
-// swapped passes on what this Book has swapped, if it is a change: one with an
-// Outcome.
+// swapped passes on a swap by this Book if it has an Outcome.
 func (w *watchers) swapped(c Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.names[c.Entry.Name]
-	if c.Entry.Version == 0 { // is forgotten, and will count from 1 again
+	if c.Entry.Version == 0 { // forgotten: versions start again at 1
 		*t = told{users: t.users}
 		return
 	}
@@ -191,27 +190,27 @@ func (w *watchers) swapped(c Change) {
 	}
 }
 
-// seen passes on a mark.
+// seen passes on the new mark of a seen name.
 func (w *watchers) seen(c Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tell(w.names[c.Entry.Name], c)
 }
 
-// passed passes on what the pump has read, unless this Book has swapped it or it was
-// told already.
+// passed passes on an entry that the pump read, unless this Book swapped it or
+// subscribers already got it.
 func (w *watchers) passed(e recordstore.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.names[e.Name]
 	if e.Version == 0 {
-		t.passed = t.ours // there is nothing to wait for
+		t.pumped = t.ours // forgotten: nothing to wait for
 		return
 	}
-	t.passed = max(t.passed, e.Version)
+	t.pumped = max(t.pumped, e.Version)
 	newer := e.Version > t.ours && e.Version > t.version
-	if e.Version < t.ours { // was read before that, or forgotten elsewhere since, and has come again
-		t.passed = t.ours
+	if e.Version < t.ours { // read before our swap, or forgotten elsewhere and created again
+		t.pumped = t.ours
 		newer = e.Mark.Compare(t.mark) > 0
 	}
 	if newer {
@@ -219,8 +218,8 @@ func (w *watchers) passed(e recordstore.Entry) {
 	}
 }
 
-// tell passes on a change, unless a newer one of the name was told already. Call with
-// mu held.
+// tell calls the subscribers, unless they already got a newer change of the name.
+// Call with mu held.
 func (w *watchers) tell(t *told, c Change) {
 	if d := c.Entry.Mark.Compare(t.mark); d < 0 || d == 0 && c.Entry.Version < t.version {
 		return
