@@ -75,8 +75,8 @@ func reportText(r check.Report) string {
 	return b.String()
 }
 
-// completeCheck finds the name, which may be given as that of a key, and whom to
-// join by. A name and --bootstrap are all that a check needs: no repo.
+// completeCheck finds the name, which may be given as the name of a key, and the
+// peers to join through. With a name and --bootstrap a check needs no repo.
 func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request, bootstrap *[]string) error {
 	var notName error
 	req.Name, notName = ipns.ParseName(arg)

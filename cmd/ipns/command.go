@@ -31,7 +31,7 @@ func (c *cli) printResult(res rpc.Result) error {
 	return c.print(res.Value, text)
 }
 
-// printNotes prints what a response says beside its text.
+// printNotes prints the warnings of a response.
 func (c *cli) printNotes(v any) {
 	if n, ok := v.(interface{ Notes() []string }); ok {
 		for _, note := range n.Notes() {
@@ -94,8 +94,8 @@ func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) 
 	return context.WithCancel(cmd.Context())
 }
 
-// arguments fills the arguments of a request, from the command line and, as far
-// as they may be, from the input. done closes what was opened.
+// arguments fills the arguments of a request from the command line or, where that
+// is allowed, from standard input. done closes the file it opened, if any.
 func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func(), err error) {
 	given := len(args)
 	wanted := 0
@@ -172,7 +172,7 @@ func (c *cli) readArguments(many bool) ([]string, error) {
 	return args, nil
 }
 
-// noteStdin tells somebody at a terminal why nothing happens.
+// noteStdin tells a user at a terminal that the command waits for input.
 func (c *cli) noteStdin() {
 	if isTerminal(c.in) {
 		display.Fprintln(c.errOut, "ipns: Reading from /dev/stdin; send Ctrl-d to stop.")

@@ -50,7 +50,7 @@ func (c *cli) addCmd() *cobra.Command {
 // addOptions say what is added of the paths given.
 type addOptions struct{ recursive, hidden, follow, followArgs bool }
 
-// addPaths checks the paths that are to be added and puts them in the order of their names, as Kubo adds them.
+// addPaths checks the paths to add and sorts them by name, as Kubo does.
 func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
 	var paths []string
 	dirs := make(map[string]string) // of each name, the folder it stands in
@@ -86,7 +86,7 @@ func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
 	return paths, nil
 }
 
-// baseName is the last element of a path, that of the current folder too.
+// baseName is the last element of a path; for "." that of the current folder.
 func baseName(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -126,7 +126,7 @@ func (c *cli) add(ctx context.Context, n rpc.Caller, req api.AddRequest) error {
 	return nil
 }
 
-// files yields what stands at the given paths; the input if there are none.
+// files yields the files at the given paths, or standard input if there are none.
 func (c *cli) files(paths []string, o addOptions) iter.Seq2[api.File, error] {
 	return func(yield func(api.File, error) bool) {
 		if len(paths) == 0 {

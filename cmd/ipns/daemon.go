@@ -100,8 +100,8 @@ type runningDaemon struct {
 	stopReload func()
 }
 
-// startDaemon starts the node of a repo and its servers, and prints on out what
-// they are. The lock is given back if that fails.
+// startDaemon starts the node of a repo and its servers, and prints to out where
+// they listen. It releases the lock if that fails.
 func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, out io.Writer) (d *runningDaemon, err error) {
 	d = &runningDaemon{lock: lock}
 	d.reload, d.stopReload = reloads()
@@ -215,14 +215,14 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 	}
 }
 
-// tell tells systemd, if this is one of its services, how it is.
+// tell reports the state of the daemon to systemd, if systemd started it.
 func (d *runningDaemon) tell(state string) {
 	if err := notify(state); err != nil {
 		d.log.Warn("systemd does not know how the daemon is", "err", err)
 	}
 }
 
-// close stops servers and node and gives the repo back.
+// close stops the servers and the node, and releases the repo.
 func (d *runningDaemon) close() error {
 	var errs []error
 	if d.servers != nil {

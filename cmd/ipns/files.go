@@ -14,7 +14,7 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// tree yields what stands at path as the files of a request.
+// tree yields the files at and below path.
 func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
 	return func(yield func(api.File, error) bool) {
 		for e, err := range folder.Walk(path, o) {
@@ -32,7 +32,7 @@ func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
 	}
 }
 
-// notPrivate returns what refuses paths that are private in a repo: the private keys, first of all.
+// notPrivate returns a check that refuses the private paths of a repo, above all its keys.
 func notPrivate(r repo.Repo) func(path string) error {
 	private := r.Private()
 	return func(path string) error {
@@ -44,8 +44,8 @@ func notPrivate(r repo.Repo) func(path string) error {
 	}
 }
 
-// source keeps the error with which the files of an upload could not be read. Others read them, perhaps in a goroutine of
-// theirs, and may tell less.
+// source keeps the error that stopped the reading of the files of an upload. The error that the upload returns may say
+// less.
 type source struct {
 	mu  sync.Mutex
 	err error
@@ -59,7 +59,7 @@ func (s *source) failed(err error) {
 	}
 }
 
-// watch yields files, and notes what goes wrong with them.
+// watch yields files, and keeps their first error.
 func (s *source) watch(files iter.Seq2[api.File, error]) iter.Seq2[api.File, error] {
 	return func(yield func(api.File, error) bool) {
 		for f, err := range files {
@@ -76,7 +76,7 @@ func (s *source) watch(files iter.Seq2[api.File, error]) iter.Seq2[api.File, err
 	}
 }
 
-// cause returns what went wrong with the files, if something did, in place of what came of it.
+// cause returns the error of the files, if there was one, instead of err.
 func (s *source) cause(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,10 +99,10 @@ func (w *watched) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// maxLeftOut bounds how much of what is left out is listed.
+// maxLeftOut bounds how many skipped files are listed.
 const maxLeftOut = 20
 
-// leftOut is what does not come along with a folder.
+// leftOut collects the files of a folder that are skipped.
 type leftOut struct {
 	mu     sync.Mutex // files may be read by a goroutine of the client's
 	lines  []string

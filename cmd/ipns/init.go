@@ -56,7 +56,7 @@ var errRepoExists = errors.Join(
 	errors.New("Reinitializing would overwrite your keys"), //lint:ignore ST1005 Kubo's words
 )
 
-// initRepo makes a repo and tells on out. Nothing changes if there is one.
+// initRepo makes a repo and reports to out. It changes nothing if there is one.
 func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) error {
 	if r.Exists() {
 		return errRepoExists

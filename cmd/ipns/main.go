@@ -1,14 +1,13 @@
-// Command ipns gives content a name that never changes: it keeps folders on
-// IPFS and their names alive.
+// Command ipns gives content a name that never changes, and keeps content and
+// name online.
 //
-// Its commands, flags and output are those that users of Kubo's ipfs know; its
-// own are up, testnet, contenthash, name log, rollback and status, and republish
-// status. A command runs on the daemon of the repo if there is one, else in this
-// process, and prints the same either way. The scripts in testdata/script
-// specify it.
+// Its commands, flags and output are those of Kubo's ipfs, with a few of its own:
+// docs/cli.md has them all. A command runs on the daemon of the repo if there is
+// one, otherwise in this process, and prints the same either way. The scripts in
+// testdata/script specify its behavior.
 //
 // Results go to standard output; notes, progress and errors to standard error.
-// The exit code is 0 only if what was asked for happened, else 1.
+// The exit code is 0 only if the command did what it was asked to.
 package main
 
 import (
@@ -122,7 +121,8 @@ func (c *cli) root() *cobra.Command {
 	return root
 }
 
-// localCommands work on this machine's repo, or need none, and on no daemon's.
+// localCommands never use a daemon's API: they work on the repo of this machine,
+// or need none.
 var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "key export "}
 
 // checkGlobal refuses global flags that the command would ignore.
@@ -209,8 +209,8 @@ func (c *cli) repository() (repo.Repo, error) {
 	return repo.Default()
 }
 
-// withNode calls f with the node to command: the running daemon, or else one
-// without a network in this process that ends with the call.
+// withNode calls f with the running daemon or, if there is none, with an offline
+// node in this process, which is closed when f returns.
 func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 	if c.api != "" {
 		return c.withClient(c.api, f)
@@ -237,7 +237,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 	return errors.Join(f(verbs.Mux(n)), n.Close())
 }
 
-// withoutNode calls f with what needs no node.
+// withoutNode calls f with the commands that need no node.
 func (c *cli) withoutNode(_ context.Context, f func(rpc.Caller) error) error {
 	return f(verbs.Mux(nil))
 }

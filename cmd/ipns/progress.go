@@ -9,8 +9,7 @@ import (
 	"github.com/goipns/ipns/api"
 )
 
-// progress shows on a terminal how far something is. On anything else it shows
-// nothing.
+// progress shows the progress of a task on a terminal, and nothing elsewhere.
 type progress struct {
 	bar  *progressbar.ProgressBar // nil: nothing is shown
 	name string                   // the file that was told of last
@@ -18,15 +17,15 @@ type progress struct {
 	at   int64                    // bytes of it
 }
 
-// redraw is how long the display stays as it is, at least.
+// redraw is the shortest time between two updates of the display.
 const redraw = 100 * time.Millisecond
 
-// adding begins to show how many bytes have been added.
+// adding starts to show how many bytes have been added.
 func (c *cli) adding() *progress {
 	return c.progress("adding", progressbar.OptionShowBytes(true), progressbar.OptionShowCount())
 }
 
-// progress begins to show how far something is.
+// progress starts to show the progress of a task.
 func (c *cli) progress(what string, options ...progressbar.Option) *progress {
 	if !isTerminal(c.terminal) {
 		return &progress{}
@@ -68,7 +67,7 @@ func (p *progress) clear() {
 	}
 }
 
-// end takes the display away.
+// end removes the display.
 func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

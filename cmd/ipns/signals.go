@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// exitSignal and the number of the signal is the exit code of a process that was
-// told twice to stop, as shells count.
+// exitSignal plus the number of the signal is the exit code of a process that a
+// second signal ended, as in shells.
 const exitSignal = 128
 
 // interrupted makes a context that ends with a signal to stop; a second one ends

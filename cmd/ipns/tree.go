@@ -18,8 +18,9 @@ import (
 // A runner sends a request to a node and prints what it answers.
 type runner func(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error
 
-// tree adds a command for each of [api.All] to root. Those in runners print in
-// their own way, the others each response as it comes; those in byHand are made.
+// tree adds a command to root for each of [api.All]. A command prints each
+// response as it arrives, unless runners has another way to print for it, or
+// byHand the whole command.
 func (c *cli) tree(root *cobra.Command, runners map[string]runner, byHand map[string]*cobra.Command) {
 	for _, spec := range api.All {
 		where := spec.Describe().Path
@@ -109,7 +110,7 @@ func (c *cli) each(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) er
 	return nil
 }
 
-// publishing shows on a terminal how far a publish is, and prints the result.
+// publishing shows the progress of a publish on a terminal, and prints the result.
 func (c *cli) publishing(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
 	bar := c.progress("announcing")
 	defer bar.end()
@@ -139,8 +140,8 @@ func (c *cli) publishing(ctx context.Context, n rpc.Caller, spec rpc.Spec, req a
 	return nil
 }
 
-// republishStatus prints the last status. While it is watched, a terminal shows
-// how far it is, and JSON has every one.
+// republishStatus prints the last status. With --watch, a terminal shows the
+// progress, and JSON has every status.
 func (c *cli) republishStatus(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
 	bar := c.progress("republishing")
 	defer bar.end()
@@ -163,7 +164,7 @@ func (c *cli) republishStatus(ctx context.Context, n rpc.Caller, spec rpc.Spec, 
 	return c.printResult(last)
 }
 
-// shutdownCmd stops a running daemon: a node of this process is none.
+// shutdownCmd stops a running daemon. It never starts a node in this process.
 func (c *cli) shutdownCmd() *cobra.Command {
 	cmd := describe(api.Shutdown)
 	cmd.Args = cobra.NoArgs

@@ -25,7 +25,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// upOptions are what to put up, and how.
+// upOptions say which folder to publish, and how.
 type upOptions struct {
 	dir       string // absolute, no element is a symbolic link
 	key       string
@@ -93,7 +93,7 @@ func siteFolder(path string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
-// missing says where a path that does not exist was looked for.
+// missing adds to an error the absolute path that was not found.
 func missing(path string, err error) error {
 	if abs, e := filepath.Abs(path); e == nil && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; nothing is at %s: correct the path", err, abs)
@@ -229,8 +229,8 @@ func (c *cli) publishSite(ctx context.Context, n rpc.Caller, r repo.Repo, o upOp
 	return c.printOutcome(r, o, p)
 }
 
-// mayTake reports whether the key is free for the folder if it publishes other so far: nothing, the same, or what has
-// been moved away.
+// mayTake reports whether the key may publish the folder, although it publishes other so far: other may be empty, the
+// same folder, or one that no longer exists.
 func (o upOptions) mayTake(other string) bool {
 	if other == "" || other == o.dir || o.replace {
 		return true
@@ -243,7 +243,7 @@ func keyTaken(key, dir string) error {
 	return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME, or say --replace to publish it in place of that one", key, dir)
 }
 
-// apart refuses a folder that the repo, which need not be there yet, would be published with.
+// apart refuses a folder that contains the repo, whether or not the repo exists yet.
 func apart(r repo.Repo, o upOptions) error {
 	inside, err := filepath.Rel(o.dir, r.Real())
 	if err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
@@ -255,7 +255,7 @@ func apart(r repo.Repo, o upOptions) error {
 	return fmt.Errorf("the repo %s is inside of %s, and its private keys would be published with it: move it out, and set IPNS_PATH", r.Real(), o.dir)
 }
 
-// needKey makes the key unless it is there.
+// needKey makes the key unless it exists.
 func (c *cli) needKey(ctx context.Context, n rpc.Caller, key string) error {
 	list, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
 	if err != nil {
@@ -273,7 +273,7 @@ func (c *cli) needKey(ctx context.Context, n rpc.Caller, key string) error {
 	return err
 }
 
-// addFolder adds and pins the folder, says what is not in it, and returns the CID of its root.
+// addFolder adds and pins the folder, lists what it skipped, and returns the CID of the root.
 func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) (root string, err error) {
 	bar := c.adding()
 	defer bar.end()
@@ -296,8 +296,8 @@ func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOpti
 	return root, s.cause(nil)
 }
 
-// publishFolder publishes the root and prints what the name is as soon as the
-// record is stored, and who has it when the announcement is over.
+// publishFolder publishes the root. It prints the name as soon as the record is
+// stored, and shows how many servers have it until the announcement ends.
 func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions, root string) (api.Published, error) {
 	bar := c.progress("announcing")
 	defer bar.end()
@@ -320,7 +320,7 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o up
 	return last, nil
 }
 
-// printName prints what a user does with the name.
+// printName prints the name in each form that users need.
 func (c *cli) printName(r repo.Repo, o upOptions, p api.Published) error {
 	name, err := ipns.ParseName(p.Name)
 	if err != nil {
@@ -336,8 +336,8 @@ func (c *cli) printName(r repo.Repo, o upOptions, p api.Published) error {
 	return nil
 }
 
-// printOutcome prints who has the record and what is left to do. The error says
-// that nobody has it and nothing will change that.
+// printOutcome prints who has the record and what the user should do next. It
+// returns an error if nobody has the record and this process will not retry.
 func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
 	if c.asJSON() {
 		if err := c.print(p, ""); err != nil {
@@ -367,7 +367,7 @@ func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
 	return nil
 }
 
-// stays reports whether a node goes on after the command has done its work.
+// stays reports whether a node keeps running after the folder is published.
 func (o upOptions) stays() bool { return o.isDaemon || !o.once }
 
 func backupHint(r repo.Repo, key string) string {
