@@ -18,28 +18,28 @@ const (
 	slowestRetry = 5 * time.Minute
 )
 
-// errBusy says that so many announcements wait that one more has to follow later.
+// errBusy means that too many announcements are waiting; Run retries this one later.
 var errBusy = errors.New("too many announcements are waiting: it follows later")
 
-// announcement is one record on its way to those who should hold it.
+// announcement is a record being announced.
 type announcement struct {
 	cancel context.CancelFunc
-	making *making // of rec, for run alone; nil: it was not signed just now
+	making *making // how rec was made, used only by run; nil: not signed just now
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	rec     *ipns.Record
-	others  []*ipns.Record // rivals that were met
-	yields  bool           // rec has to give way to one of them
+	others  []*ipns.Record // rivals found so far
+	yields  bool           // rec must give way to one of them
 	acks    int            // of rec
 	receipt routing.Receipt
 	over    bool
-	err     error         // set before over, then fixed
-	more    chan struct{} // closed when something above changes
+	err     error         // final once over is set
+	more    chan struct{} // closed when a field above changes
 }
 
-// start announces a record, or joins the announcement of it that is going on.
-// An older record of the name is not announced any further. One that was signed
-// just now comes with how it was made: then rivals are looked for.
+// start announces a record, or returns its running announcement. That of an older
+// record of the name is stopped. made is set for a record just signed here: its
+// announcement then looks for rivals.
 func (p *Publisher) start(rec *ipns.Record, made *making) (*announcement, error) {
 	if p.Router == nil {
 		return nil, routing.ErrNoTargets
@@ -78,7 +78,7 @@ func (p *Publisher) start(rec *ipns.Record, made *making) (*announcement, error)
 	return a, nil
 }
 
-// run puts the record and notes what became of it.
+// run puts the record and notes the result.
 func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -99,19 +99,19 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 		return err2
 	}
 	if ctx.Err() != nil {
-		return ctx.Err() // overtaken or stopped: whoever comes next notes it
+		return ctx.Err() // superseded or stopped: the next announcement notes its own result
 	}
 	p.note(ctx, a, err)
 	return err
 }
 
-// errYields says that what is announced has to give way to a rival.
+// errYields means that the announced record must give way to a rival.
 var errYields = errors.New("another holder of the key has published")
 
-// put announces the record as it is now. It ends with errYields when it meets a
-// rival that is not below it.
+// put announces the current record. It returns errYields if it finds a rival that is
+// not below it.
 func (p *Publisher) put(ctx context.Context, a *announcement) error {
-	ctx, cancel := context.WithTimeout(ctx, announceLimit)
+	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	rec, look := a.record(), routing.Look{}
 	if a.making != nil {
@@ -129,7 +129,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 		yields := false
 		for _, theirs := range []*ipns.Record{ack.Before, ack.Newer} {
 			if theirs != nil && p.meet(ctx, a, theirs) {
-				yields = true // before the ack is told of: who waits for it waits on
+				yields = true // set before the ack is added, so that waiting callers keep waiting
 			}
 		}
 		a.add(ack)
@@ -137,7 +137,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 			return errYields
 		}
 		if ack.Newer != nil {
-			// Somebody else publishes this name: we must know before we sign again.
+			// Someone else publishes this name: the Book must know before we sign again.
 			if _, err := p.Book.Take(ctx, ack.Newer, names.Entrance{Origin: recordstore.Seen}); err != nil {
 				p.log().Error("taking a newer record", "name", rec.Name().String(), "error", err)
 			}
@@ -146,7 +146,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 	return nil
 }
 
-// note keeps the receipt, and has Run come back if too few hold the record.
+// note stores the receipt, and schedules a retry if the record has too few holders.
 func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	if err := p.pass(stepNote); err != nil {
 		return
@@ -186,13 +186,13 @@ func (p *Publisher) period() time.Duration {
 	return p.RepublishPeriod
 }
 
-// retry is a name that too few hold.
+// retry is the next announcement of a name that has too few holders.
 type retry struct {
 	at    time.Time
-	delay time.Duration // the one that led to at
+	delay time.Duration // before at; doubled for the next retry
 }
 
-// retryLater has Run announce the name again, each time twice as late.
+// retryLater schedules another announcement of the name, doubling the delay each time.
 func (p *Publisher) retryLater(name ipns.Name, now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -210,7 +210,7 @@ func (p *Publisher) forgetRetry(name ipns.Name) {
 	delete(p.retries, name)
 }
 
-// wake tells those who wait. Call with mu held.
+// wake wakes waiting callers. Call with mu held.
 func (a *announcement) wake() {
 	close(a.more)
 	a.more = make(chan struct{})
@@ -224,7 +224,7 @@ func (a *announcement) add(ack routing.Ack) {
 	a.wake()
 }
 
-// failed notes which networks are away.
+// failed adds an error to the receipt, such as which networks are away.
 func (a *announcement) failed(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -239,15 +239,15 @@ func (a *announcement) end(err error) {
 	a.wake()
 }
 
-// progress is how far an announcement is.
+// progress is a snapshot of an announcement.
 type progress struct {
 	rec     *ipns.Record
 	acks    int // of rec
 	receipt routing.Receipt
 	rivals  []*ipns.Record
-	yields  bool            // the record has to give way: what there is of acks is not enough
-	over    bool            // nothing more comes
-	more    <-chan struct{} // closes when there is more
+	yields  bool            // the record must give way, so its acks are not enough
+	over    bool            // no more progress follows
+	more    <-chan struct{} // closed when there is more
 }
 
 func (a *announcement) progress() progress {
@@ -256,14 +256,14 @@ func (a *announcement) progress() progress {
 	return progress{a.rec, a.acks, a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
 }
 
-// record returns what is announced now.
+// record returns the record being announced.
 func (a *announcement) record() *ipns.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.rec
 }
 
-// rivals returns what was met so far, rival the newest of that.
+// rivals returns the rivals found so far; rival returns the newest of them.
 func (a *announcement) rivals() []*ipns.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -272,8 +272,8 @@ func (a *announcement) rivals() []*ipns.Record {
 
 func (a *announcement) rival() *ipns.Record { return slices.MaxFunc(a.rivals(), ipns.Compare) }
 
-// met notes a rival, and whether the record has to give way to it. It reports
-// whether it was met for the first time.
+// met adds a rival, and notes whether the record must give way to it. It reports
+// whether the rival is new.
 func (a *announcement) met(theirs *ipns.Record, yields bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -288,7 +288,7 @@ func (a *announcement) met(theirs *ipns.Record, yields bool) bool {
 	return true
 }
 
-// replace goes on with a record that was signed above the rivals.
+// replace sets the record to announce to one signed above the rivals.
 func (a *announcement) replace(rec *ipns.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

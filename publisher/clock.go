@@ -11,35 +11,35 @@ import (
 )
 
 const (
-	// MaxSkew is how far off the clock may be for a record to be signed.
+	// MaxSkew is the largest clock skew with which a record is signed.
 	MaxSkew = 5 * time.Minute
 
-	warnSkew = time.Minute // from when on it is warned of
+	warnSkew = time.Minute // skew above which a publish warns
 
-	minClocks = 3  // IP groups whose clocks say something together
-	maxClocks = 32 // that are remembered
+	minClocks = 3  // IP groups needed for a median
+	maxClocks = 32 // IP groups remembered
 	clockAge  = 24 * time.Hour
-	clockJump = 30 * time.Second // by which a clock was set, or the machine slept
+	clockJump = 30 * time.Second // a larger jump means that the clock was set or the machine slept
 )
 
-// ErrSkew says that the clock is off, as others see it. It is an ErrClock.
+// ErrSkew means that the clock differs from those of others. It is an ErrClock.
 var ErrSkew = fmt.Errorf("%w: others have another time", ErrClock)
 
-// clocks is what the clocks of others say, one of each IP group. The zero value is
+// clocks holds the clock readings of others, one for each IP group. The zero value is
 // ready to use.
 type clocks struct {
 	mu   sync.Mutex
 	list map[netip.Prefix]reading
 }
 
-// reading is what one clock said.
+// reading is one reading of another clock.
 type reading struct {
-	behind time.Duration // this node's clock is, behind that one; of past: at least
+	behind time.Duration // how far this clock is behind that one; if past, at least that
 	past   bool
-	at     time.Time // with the monotonic clock
+	at     time.Time // when it was read, with the monotonic clock
 }
 
-// add notes what a clock said just now, when this node's had now.
+// add adds a reading taken when this node's clock showed now.
 func (c *clocks) add(said *routing.Clock, now time.Time) {
 	if said == nil || !said.Group.IsValid() {
 		return
@@ -48,30 +48,30 @@ func (c *clocks) add(said *routing.Clock, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if old, ok := c.list[said.Group]; ok && said.Past && !old.past && old.holds(at) {
-		return // a bound says less
+		return // a lower bound is worth less than an exact reading
 	}
 	if c.list == nil {
 		c.list = make(map[netip.Prefix]reading)
 	}
 	if _, ok := c.list[said.Group]; !ok && len(c.list) >= maxClocks {
 		for g := range c.list {
-			delete(c.list, g) // any: those that are left are enough
+			delete(c.list, g) // any one: enough are left
 			break
 		}
 	}
 	c.list[said.Group] = reading{said.Time.Add(said.Ago).Sub(now).Round(0), said.Past, at}
 }
 
-// holds reports whether a reading still says something: it is not old, and the
-// clock was not set since.
+// holds reports whether a reading is still valid: it is recent, and the clock has not
+// been set since.
 func (r reading) holds(now time.Time) bool {
 	age := now.Sub(r.at)
 	jump := now.Round(0).Sub(r.at.Round(0)) - age
 	return age < clockAge && jump.Abs() < clockJump
 }
 
-// behind is how far this node's clock is behind the others' median; ok is false if
-// too few say so. Where clocks are known by bounds alone, so is the median.
+// behind returns how far this node's clock is behind the median of the others; ok is
+// false if there are too few readings. With only lower bounds, the result is one too.
 func (c *clocks) behind() (off time.Duration, ok bool) {
 	now := time.Now()
 	c.mu.Lock()
@@ -93,7 +93,7 @@ func (c *clocks) behind() (off time.Duration, ok bool) {
 		return 0, false
 	}
 	if off = median(all); off <= 0 {
-		return 0, false // the bounds say that it is not far behind, and no more
+		return 0, false // lower bounds cannot tell that the clock is ahead
 	}
 	return off, true
 }
@@ -103,7 +103,7 @@ func median(list []time.Duration) time.Duration {
 	return list[(len(list)-1)/2]
 }
 
-// skew is how far the clock is behind that of others.
+// skew returns how far the clock is behind that of others.
 func (p *Publisher) skew() (time.Duration, bool) {
 	if p.Skew != nil {
 		return p.Skew()
@@ -111,7 +111,7 @@ func (p *Publisher) skew() (time.Duration, bool) {
 	return p.clocks.behind()
 }
 
-// checkSkew refuses to sign with a clock that is far off.
+// checkSkew returns an ErrSkew if the clock is too far off to sign.
 func (p *Publisher) checkSkew(req Request) error {
 	off, ok := p.skew()
 	if !ok || off.Abs() <= MaxSkew || req.Force {
@@ -120,7 +120,7 @@ func (p *Publisher) checkSkew(req Request) error {
 	return fmt.Errorf("%w: this clock is %s; set it, or force the publish", ErrSkew, skewWords(off))
 }
 
-// warnClock adds to a result what others say of the clock.
+// warnClock adds a warning to the result if the clock is off.
 func (p *Publisher) warnClock(res Result) Result {
 	off, ok := p.skew()
 	if !ok || off.Abs() <= warnSkew {

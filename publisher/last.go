@@ -11,10 +11,10 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// last returns the entry from which the next record can be made. If its last
-// sequence is not known here, the network is asked; if that does not say for
-// sure either, the publish is refused unless the request says otherwise: signing
-// a number that was used would fork the name, and a low one would be ignored.
+// last returns the entry from which the next record can be made. If its last sequence
+// is unknown, the network is searched; if that is not conclusive, the publish is
+// refused unless the request overrides it: reusing a sequence would fork the name, and
+// a lower one would be ignored.
 func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e recordstore.Entry, warning string, err error) {
 	if err := p.pass(stepRead); err != nil {
 		return e, "", err
@@ -27,7 +27,7 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 		return e, "", err
 	}
 	if e.Version == 0 {
-		// What was merely seen counts as used.
+		// A sequence that was merely seen counts as used.
 		mark, err := p.Book.Seen(ctx, name)
 		if err != nil {
 			return e, "", err
@@ -67,16 +67,16 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 	}
 	warning = fmt.Sprintf("the last sequence is unknown (%v): a newer record may exist", err)
 	if req.Sequence != nil {
-		// Who names the number vouches that it is above all that were used. To force
-		// says nothing of the kind.
+		// A user who gives the sequence vouches that it is above all used ones; Force
+		// does not imply that.
 		e, err = p.Book.Confirmed(ctx, e)
 		return e, warning, err
 	}
 	return e, warning, nil
 }
 
-// search asks the network for the newest record of the name and takes what it
-// finds. Without an error, there is none newer.
+// search searches the network for the newest record of the name and enters it into
+// the Book. If it returns no error, no newer record exists.
 func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err error) {
 	best, err := p.find(ctx, name)
 	if err2 := p.takeOwn(ctx, best); err2 != nil {
@@ -85,13 +85,13 @@ func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err
 	return best != nil, err
 }
 
-// find returns the newest record of the name that the network has; nil: none.
-// Without an error, there is none newer.
+// find returns the newest record of the name on the network, or nil. If it returns no
+// error, no newer record exists.
 func (p *Publisher) find(ctx context.Context, name ipns.Name) (best *ipns.Record, err error) {
 	if p.Router == nil {
 		return nil, routing.ErrNoTargets
 	}
-	ctx, cancel := context.WithTimeout(ctx, searchLimit)
+	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()
 	for a, err := range p.Router.Search(ctx, name) {
 		if err != nil {

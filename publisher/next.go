@@ -18,22 +18,22 @@ import (
 // earliest is when this code was written: a clock before it is wrong.
 var earliest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
-// shortLifetime is one that may be over before the record has arrived.
+// shortLifetime is a lifetime so short that a record may expire before anyone finds it.
 const shortLifetime = time.Minute
 
-// longestLife is the most that a Publisher with a MaxLifetime signs for.
-const longestLife = 366 * 24 * time.Hour
+// longestLifetime is the longest that a Publisher with a MaxLifetime signs unforced.
+const longestLifetime = 366 * 24 * time.Hour
 
-// RemoteSigner is implemented by signers that may sign and fail to answer. What
-// they are to sign is reserved before. Keys in an ssh-agent and on other machines will
-// be such signers.
+// RemoteSigner is implemented by signers that may sign without the answer arriving, so
+// that a sequence is reserved before they are asked. Keys in an ssh-agent and on other
+// machines will be such signers.
 type RemoteSigner interface {
 	ipns.Signer
-	// Remote reports whether the key is out of this process.
+	// Remote reports whether the key is outside this process.
 	Remote() bool
 }
 
-// step is a point at which tests let a publish fail.
+// step is a point at which tests can make a publish fail.
 type step string
 
 const (
@@ -53,7 +53,7 @@ const (
 	stepAnswerAcks step = "answer acks"
 )
 
-// pass lets tests in.
+// pass runs the test hook of a step.
 func (p *Publisher) pass(s step) error {
 	if p.at == nil {
 		return nil
@@ -61,8 +61,8 @@ func (p *Publisher) pass(s step) error {
 	return p.at(s)
 }
 
-// enter signs the next record of the name and puts it into the Book. If the one
-// before is being announced and has met rivals, above is that announcement.
+// enter signs the next record of the name and enters it into the Book. If the previous
+// record is being announced and has met rivals, above is that announcement.
 func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signer, req Request, above *announcement) (Result, error) {
 	now := p.now()
 	fields, warnings, err := p.check(now, req)
@@ -81,13 +81,13 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 		}
 		before := e.Rival
 		if above == nil {
-			e.Rival = nil // this publish settles what was before it
+			e.Rival = nil // this publish supersedes earlier rivals
 		} else if err := above.overtaken(e); err != nil {
 			return Result{}, err
 		}
 		res, err := p.make(ctx, e, signer, fields, req)
 		if errors.Is(err, recordstore.ErrConflict) {
-			continue // somebody else was first: look again, and at the conditions too
+			continue // someone else was first: read again and check the conditions again
 		}
 		if err != nil {
 			return Result{}, err
@@ -97,7 +97,7 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 		}
 		res.Warnings = warnings
 		if above == nil && before != nil && e.Record != nil && before.DataHash() == e.Record.DataHash() {
-			res.Rivals = []*ipns.Record{before} // the Book knew of it before any server said so
+			res.Rivals = []*ipns.Record{before} // the Book already knew it
 		}
 		return res, nil
 	}
@@ -119,8 +119,8 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 		if err := p.pass(stepReserve); err != nil {
 			return Result{}, err
 		}
-		// Durable before the signer is asked: a signature that gets lost on its way
-		// back can turn up later, and must not meet another with its sequence.
+		// The reservation is durable before the signer is asked: a signature lost on
+		// its way back may turn up later, and no other may have its sequence.
 		if e, err = p.Book.Reserve(ctx, e, seq); err != nil {
 			return Result{}, err
 		}
@@ -142,8 +142,8 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 		return Result{}, err
 	}
 	e.Span, _ = p.times(req)
-	// A crash before Enter leaves no trace of the record, one after it the record
-	// with its mark: it is announced after the next start.
+	// A crash before Enter leaves no trace of the record. After Enter, the record and
+	// its mark are durable, and it is announced after the next start.
 	outcome, err := p.Book.Enter(ctx, e, rec, names.Entrance{Vouched: req.Force || req.Sequence != nil})
 	if err != nil {
 		return Result{}, err
@@ -164,7 +164,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	return res, nil
 }
 
-// check refuses what should not be signed, before anything is asked or written.
+// check rejects a request that should not be signed, before any search or write.
 func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings []string, err error) {
 	if now.Before(earliest) {
 		return f, nil, fmt.Errorf("%w: it says %v, which is over", ErrClock, now.UTC().Format(time.RFC3339))
@@ -180,8 +180,8 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	switch {
 	case !eol.After(now):
 		return f, nil, fmt.Errorf("%w: the record would have ended at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
-	case p.MaxLifetime > 0 && lifetime > longestLife && !req.Force:
-		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if that is meant", ErrLifetime, lifetime, longestLife)
+	case p.MaxLifetime > 0 && lifetime > longestLifetime && !req.Force:
+		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if that is meant", ErrLifetime, lifetime, longestLifetime)
 	case eol.Year() > 9999:
 		return f, nil, fmt.Errorf("%w: it ends after the year 9999", ErrLifetime)
 	}
@@ -194,8 +194,8 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	return ipns.Fields{Value: req.Value, EOL: eol, TTL: ttl, Metadata: req.Metadata}, warnings, nil
 }
 
-// CheckTimes returns the error, an ErrLifetime, that Publish has for the lifetime
-// and the TTL of a request, whatever else is wrong with it. Its words are Kubo's.
+// CheckTimes returns the ErrLifetime that Publish would return for the lifetime and
+// the TTL of a request, regardless of its other fields. The texts are Kubo's.
 func (p *Publisher) CheckTimes(req Request) error {
 	switch lifetime, ttl := p.times(req); {
 	case lifetime <= 0:
@@ -208,13 +208,13 @@ func (p *Publisher) CheckTimes(req Request) error {
 	return nil
 }
 
-// timesError is an ErrLifetime that says nothing but its text.
+// timesError is an ErrLifetime whose text does not include that of ErrLifetime.
 type timesError string
 
 func (e timesError) Error() string        { return string(e) }
 func (e timesError) Is(target error) bool { return target == ErrLifetime }
 
-// times returns the lifetime and the TTL of the record that a request asks for.
+// times returns the lifetime and the TTL of a request, with defaults applied.
 func (p *Publisher) times(req Request) (lifetime, ttl time.Duration) {
 	lifetime = cmp.Or(p.Lifetime, ipns.DefaultLifetime)
 	if req.Lifetime != nil {
@@ -234,8 +234,8 @@ func checkIfSequence(e recordstore.Entry, req Request) error {
 	return &IfSequenceError{Name: e.Name, Want: *req.IfSequence, Value: req.Value, Current: e.Record}
 }
 
-// sequence chooses the sequence of the record that follows the entry: that of
-// the record before if it is a mere renewal and wins against it, else the next.
+// sequence returns the sequence of the entry's next record: that of the current record
+// if the new one only renews it and wins against it, else the next number.
 func sequence(e recordstore.Entry, f ipns.Fields, req Request) (uint64, error) {
 	if req.Sequence != nil {
 		seq := *req.Sequence
@@ -260,15 +260,14 @@ func following(seq uint64) uint64 {
 	return seq + 1
 }
 
-// renews reports whether a record of f would differ from cur in nothing but a
-// later EOL, or not at all.
+// renews reports whether a record of f would equal cur, or differ only in a later EOL.
 func renews(cur *ipns.Record, f ipns.Fields, form ipns.Form) bool {
 	return f.Value == cur.Value() && f.TTL == cur.TTL() && form == cur.Form() &&
 		!f.EOL.Before(cur.EOL()) && sameMetadata(f.Metadata, cur.Metadata())
 }
 
-// sameMetadata compares what is to be signed with what was. Numbers of different
-// types count as different, which costs a sequence and nothing else.
+// sameMetadata reports whether two records have equal metadata. Numbers of different
+// types count as different, which only costs a sequence.
 func sameMetadata(a, b ipns.Metadata) bool {
 	return len(a) == len(b) && maps.EqualFunc(a, b, func(x, y any) bool { return reflect.DeepEqual(x, y) })
 }

@@ -3,22 +3,22 @@
 //
 // # Order
 //
-// Every publish goes the same way, and a crash at any point leaves a state from
-// which the next start goes on:
+// Every publish takes these steps, and after a crash at any point the next start
+// continues from what was stored:
 //
-//	read the entry   is the last sequence known? else search, else refuse
-//	reserve          only for a remote signer: the sequence is used up from here on
+//	read the entry   if the last sequence is unknown, search; if still unknown, refuse
+//	reserve          only for a remote signer: the sequence now counts as used
 //	sign             a record that is not entered never leaves the process
 //	enter            one durable swap of record and mark, or nothing
 //	answer "stored"
-//	announce         the bytes that were entered, now and after a restart
+//	announce         the entered bytes, now and after a restart
 //	answer "announced to k of n"
 //
 // # Invariants
 //
 //   - A record that left the node is in the store.
-//   - One sequence never has two values, whoever else publishes here.
-//   - What an answer claims has happened.
+//   - A sequence never has two values, no matter who else publishes on this node.
+//   - An answer claims only what has happened.
 package publisher
 
 import (
@@ -37,62 +37,63 @@ import (
 
 // Defaults and limits.
 const (
-	DefaultAcks            = 10               // what WaitDefault waits for
-	DefaultTimeout         = 60 * time.Second // how long
+	DefaultAcks            = 10               // acks that WaitDefault waits for
+	DefaultTimeout         = 60 * time.Second // of waiting for acks
 	DefaultWanted          = 15               // holders below which a name is announced again
 	DefaultRepublishPeriod = 4 * time.Hour
 
-	searchLimit   = 30 * time.Second // for the last sequence
-	announceLimit = 2 * time.Minute  // for one announcement
-	announcements = 256              // going on at once, the others wait
-	maxQueued     = 16_384           // waiting; those beyond are left to Run
-	enterTries    = 20               // entries that changed while their successor was signed
+	searchTimeout    = 30 * time.Second // of a search for the last sequence
+	announceTimeout  = 2 * time.Minute  // of one announcement
+	maxAnnouncements = 256              // running at once; the others wait
+	maxQueued        = 16_384           // running or waiting; Run retries those beyond
+	enterTries       = 20               // conflicts before a publish gives up
 )
 
 // Publisher publishes names. It is safe for concurrent use.
 type Publisher struct {
-	// Book is the door to the store; it must be set.
+	// Book keeps the records; required.
 	Book *names.Book
-	// Router is where records are announced and last sequences searched; nil:
-	// this node is offline.
+	// Router announces records and searches for last sequences; nil: this node is
+	// offline.
 	Router routing.Router
-	// Expected names the network whose acks count; "" and nil: any.
+	// Expected returns the network whose acks count; "" or nil: any network.
 	Expected func() string
-	// Now tells the time; nil: time.Now.
+	// Now returns the current time; nil: time.Now.
 	Now func() time.Time
-	// Skew tells how far the clock is behind that of others; ok is false if nobody
-	// knows. More than MaxSkew refuses to sign. Nil: as servers say that take records.
+	// Skew returns how far the clock is behind that of others; ok is false if that is
+	// unknown. Beyond MaxSkew, nothing is signed. Nil: measured from the servers that
+	// take records.
 	Skew func() (off time.Duration, ok bool)
-	// Log gets what no caller is told; nil: nothing.
+	// Log receives failures that no caller sees; nil: none are logged.
 	Log *slog.Logger
 
-	// Lifetime and TTL are those of requests without another wish; 0:
-	// ipns.DefaultLifetime and ipns.DefaultTTL.
+	// Lifetime and TTL are the defaults for requests; 0: ipns.DefaultLifetime and
+	// ipns.DefaultTTL.
 	Lifetime, TTL time.Duration
-	// MaxLifetime warns of longer ones, and refuses those above a year unless they
-	// are forced; 0: any is fine.
+	// MaxLifetime is the lifetime above which a publish warns; more than a year is
+	// then refused unless forced. 0: no limit.
 	MaxLifetime time.Duration
-	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
-	// network that has fewer, all.
+	// Wanted is how many holders a name should have; 0: DefaultWanted. In a network
+	// with fewer servers, all of them.
 	Wanted int
-	// RepublishPeriod is when a name that enough hold is due again, for the
-	// republisher; 0: DefaultRepublishPeriod.
+	// RepublishPeriod is the time after which a name with enough holders is due again;
+	// 0: DefaultRepublishPeriod.
 	RepublishPeriod time.Duration
 
 	once    sync.Once
-	base    context.Context // of announcements; ends with stop
+	base    context.Context // of announcements; canceled by stop
 	stop    context.CancelFunc
-	slots   chan struct{} // has an element for each announcement that is going on
+	slots   chan struct{} // holds one element for each running announcement
 	running sync.WaitGroup
 	clocks  clocks // of others
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	closed   bool
 	announce map[ipns.Name]*announcement // the newest of each name
 	retries  map[ipns.Name]retry
-	asking   map[ipns.Name]bool // names that are being searched before they are announced
+	asking   map[ipns.Name]bool // names being searched before they are announced
 
-	at func(step) error // tests stop here; nil: go on
+	at func(step) error // fails a step, for tests; nil: never
 }
 
 // Request is what to publish.
@@ -102,79 +103,79 @@ type Request struct {
 	// Lifetime is the time from now to EOL; nil: the Publisher's.
 	Lifetime *time.Duration
 	// TTL is how long resolvers may cache the record, 0 not at all; nil: the
-	// Publisher's, but no longer than the lifetime.
+	// Publisher's, or the lifetime if that is shorter.
 	TTL      *time.Duration
 	Form     ipns.Form
 	Metadata ipns.Metadata
-	// Sequence is the sequence of the new record; nil: the one that follows.
+	// Sequence is the sequence of the new record; nil: the next one.
 	Sequence *uint64
-	// IfSequence publishes only if the last sequence is this one; nil: whatever
-	// it is. If not, the error is an *IfSequenceError.
+	// IfSequence publishes only if this is the last sequence, else Publish returns an
+	// *IfSequenceError; nil: no condition.
 	IfSequence *uint64
-	// Force publishes also if the last sequence is unknown, above 2^63-1, and with a
-	// clock that others say is wrong.
+	// Force publishes even if the last sequence is unknown, the new one is above
+	// 2^63-1, or the clock is wrong according to others.
 	Force bool
 	// OnRival says what to do if another holder of the key publishes too.
 	OnRival OnRival
 	// Wait says when Publish returns.
 	Wait Wait
-	// Timeout bounds the waiting; 0: DefaultTimeout. Announcing goes on after it.
+	// Timeout limits the wait; 0: DefaultTimeout. Announcing continues after it.
 	Timeout time.Duration
-	// OnProgress, unless nil, is called while Publish waits: once the record is
-	// durable, when servers have answered, and when another record is signed above a
-	// rival, to which the receipt then belongs.
+	// OnProgress, if set, is called while Publish waits: when the record is durable,
+	// when servers have answered, and when a new record is signed above a rival, to
+	// which the receipt then belongs.
 	OnProgress func(Result)
 }
 
-// Result is what became of a publish.
+// Result is the result of a publish.
 type Result struct {
 	Record *ipns.Record
-	// Previous is the record before; nil: there was none.
+	// Previous is the record before this one; nil: there was none.
 	Previous *ipns.Record
-	// Outcome is New, also for a renewal, or Same if the Book had the record.
+	// Outcome is New (also for a renewal), or Same if the Book had the record.
 	Outcome names.Outcome
-	// NewSequence says that the sequence is not that of Previous.
+	// NewSequence reports whether the sequence differs from that of Previous.
 	NewSequence bool
-	// Rivals are records that another holder of the key has signed and that servers
-	// held, as they were met; Record is above them, unless an error says otherwise.
+	// Rivals are records by another holder of the key that servers held, in the order
+	// they were found; Record is above them unless an error says otherwise.
 	Rivals []*ipns.Record
-	// Receipt is who took the record, until Publish returned.
+	// Receipt lists who took the record before Publish returned.
 	Receipt routing.Receipt
-	// Complete says that the announcement is over; else it goes on.
+	// Complete reports whether the announcement has ended; else it continues.
 	Complete bool
-	// Warnings are for the user to see.
+	// Warnings are messages for the user.
 	Warnings []string
 
-	making *making // nil: it was not signed just now
+	making *making // nil: the record was not signed by this call
 }
 
 // Errors that callers branch on.
 var (
-	// ErrUnknownSequence says that a newer record may exist than this node knows.
+	// ErrUnknownSequence means that a newer record than this node knows may exist.
 	ErrUnknownSequence = names.ErrUnknownSequence
 
-	// ErrSequenceLow says that the asked sequence does not follow the last one.
+	// ErrSequenceLow means that the requested sequence is not above the last one.
 	ErrSequenceLow = errors.New("sequence number must be greater than the current record sequence")
 
-	// ErrClock says that the clock cannot be right.
+	// ErrClock means that the clock is wrong.
 	ErrClock = errors.New("clock is wrong")
 
-	// ErrLifetime says that lifetime or TTL make no sense.
+	// ErrLifetime means that the lifetime or the TTL is invalid.
 	ErrLifetime = errors.New("lifetime is refused")
 
-	// ErrOlder says that the Book has something newer.
+	// ErrOlder means that the Book has a newer record.
 	ErrOlder = errors.New("a newer record is known")
 
-	// ErrClosed says that the Publisher was closed.
+	// ErrClosed means that the Publisher was closed.
 	ErrClosed = errors.New("publisher is closed")
 )
 
-// IfSequenceError says that somebody else published first.
+// IfSequenceError means that someone else published first.
 type IfSequenceError struct {
 	Name    ipns.Name
 	Want    uint64       // the last sequence that the request expected
-	Value   string       // what it would have published
-	Current *ipns.Record // what is published instead; nil: nothing
+	Value   string       // the value that was not published
+	Current *ipns.Record // the record published instead; nil: none
 }
 
 func (e *IfSequenceError) Error() string {
@@ -185,16 +186,16 @@ func (e *IfSequenceError) Error() string {
 		e.Value, e.Want, e.Current.Value(), e.Current.Sequence())
 }
 
-// NobodyExpected is the warning of a publish that was offered to nobody because no
-// network is meant to be here.
+// NobodyExpected is the warning of a publish that reached no one because this node
+// has no network.
 const NobodyExpected = "this node is on no network, so nobody but it has the record"
 
-// NotAnnouncedError says that a record is stored, and announced to fewer than
-// was asked for.
+// NotAnnouncedError means that a record is stored, but announced to fewer targets than
+// requested.
 type NotAnnouncedError struct {
 	Result Result
 	Wait   Wait
-	Err    error // why the announcement or the waiting ended; nil: for the acks
+	Err    error // why the announcement or the wait ended; nil: only acks are missing
 }
 
 func (e *NotAnnouncedError) Error() string {
@@ -214,7 +215,7 @@ func (e *NotAnnouncedError) Unwrap() error { return e.Err }
 func (p *Publisher) init() {
 	p.once.Do(func() {
 		p.base, p.stop = context.WithCancel(context.Background())
-		p.slots = make(chan struct{}, announcements)
+		p.slots = make(chan struct{}, maxAnnouncements)
 		p.announce = make(map[ipns.Name]*announcement)
 		p.retries = make(map[ipns.Name]retry)
 		p.asking = make(map[ipns.Name]bool)
@@ -242,10 +243,10 @@ func (p *Publisher) log() *slog.Logger {
 	return p.Log
 }
 
-// Publish makes, enters and announces the next record of the signer's name. If
-// the error is a *NotAnnouncedError, the record is stored and will be announced;
-// if it is a *RivalError, the name has another value than was asked for, whether
-// or not a record was signed; with every other error nothing has changed, unless the store failed in doubt.
+// Publish makes, enters and announces the next record of the signer's name. After a
+// *NotAnnouncedError the record is stored and will be announced. After a *RivalError
+// the name has another value than requested, whether or not a record was signed. After
+// any other error nothing has changed, unless it is recordstore.ErrDoubt.
 func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request) (Result, error) {
 	p.init()
 	name, err := ipns.NameOf(signer.Public())
@@ -256,13 +257,13 @@ func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}
-	res, err = p.tell(ctx, res, req.Wait, req.Timeout, req.OnProgress)
+	res, err = p.announceAndWait(ctx, res, req.Wait, req.Timeout, req.OnProgress)
 	return p.warnClock(res), err
 }
 
-// PutRequest says how to put a record that somebody else has signed.
+// PutRequest says how to put a record that was signed elsewhere.
 type PutRequest struct {
-	// Origin is why it is kept; 0: Hosted.
+	// Origin is why the name is kept; 0: Hosted.
 	Origin  recordstore.Origin
 	Wait    Wait
 	Timeout time.Duration // 0: DefaultTimeout
@@ -270,9 +271,8 @@ type PutRequest struct {
 	OnProgress func(Result)
 }
 
-// Put enters a record that was signed elsewhere, which must have been opened,
-// and announces its bytes as they are. An older one than the Book knows is not
-// announced: ErrOlder.
+// Put enters a record that was signed elsewhere, which must have been opened, and
+// announces its bytes unchanged. It returns ErrOlder if the Book has a newer record.
 func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (Result, error) {
 	p.init()
 	if req.Origin == 0 {
@@ -294,11 +294,11 @@ func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (
 	}
 	res := Result{Record: rec, Previous: before.Record, Outcome: outcome}
 	res.NewSequence = before.Record == nil || before.Record.Sequence() != rec.Sequence()
-	return p.tell(ctx, res, req.Wait, req.Timeout, req.OnProgress)
+	return p.announceAndWait(ctx, res, req.Wait, req.Timeout, req.OnProgress)
 }
 
-// Close waits for the announcements that are going on until ctx ends, then stops
-// them. The Publisher must not be used afterwards.
+// Close waits for running announcements until ctx ends, then stops them. The Publisher
+// must not be used afterwards.
 func (p *Publisher) Close(ctx context.Context) error {
 	p.init()
 	p.mu.Lock()

@@ -12,21 +12,21 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// A rival is a record that another holder of the key has signed, and that is not
-// known here when the next one is signed. Whoever puts a record looks at what
-// servers held: of two who publish one name at a time, the one that came later to
-// a server sees the other there. The earlier one learns it when it puts its record
+// A rival is a record that another holder of the key has signed and that was not known
+// here when the next one was signed. Each put looks at what servers already hold: of
+// two nodes that publish a name at the same time, the one that reaches a server later
+// sees the other's record there. The earlier one finds out when it puts its record
 // again.
 
 // OnRival says what a publish does when it meets a rival.
 type OnRival int
 
 const (
-	// RivalRaise signs once more, above the highest that was seen, maxRaises times
-	// at most: the value that was asked for becomes that of the name. It does not
-	// where the request names a sequence.
+	// RivalRaise signs again above the highest rival, at most maxRaises times, so that
+	// the name gets the requested value. It does not if the request has a Sequence or
+	// an IfSequence.
 	RivalRaise OnRival = iota
-	// RivalStop looks at the whole network before anything is signed, and gives way.
+	// RivalStop searches the network before signing, and gives way to a rival.
 	RivalStop
 )
 
@@ -42,24 +42,24 @@ func ParseOnRival(s string) (OnRival, error) {
 }
 
 const (
-	maxRaises  = 3
-	raiseWait  = time.Second // at most before the first, each time twice as long
-	maxRivals  = 8           // that one publish tells apart
-	raiseLimit = 30 * time.Second
+	maxRaises    = 3
+	raiseWait    = time.Second // longest wait before the first raise; doubled each time
+	maxRivals    = 8           // rivals that one publish keeps
+	raiseTimeout = 30 * time.Second
 )
 
-// RivalError says that the value of a publish is not that of the name, because
+// RivalError means that the name does not have the value of the publish, because
 // another holder of the key has published something else.
 type RivalError struct {
 	Name  ipns.Name
-	Value string // what was to be published
-	// Signed is the record that was signed for it at last; nil: none was.
+	Value string // the value that was to be published
+	// Signed is the last record signed for it; nil: none was.
 	Signed *ipns.Record
-	// Rival is the newest record of the other.
+	// Rival is the newest record of the other holder.
 	Rival *ipns.Record
-	// Raised is how often a higher one was signed in vain.
+	// Raised counts the higher records signed in vain.
 	Raised int
-	Err    error // why it was not signed once more; nil: it was not to be
+	Err    error // why no higher record was signed; nil: none was to be
 }
 
 func (e *RivalError) Error() string {
@@ -77,25 +77,24 @@ func (e *RivalError) Error() string {
 	return text
 }
 
-// Unwrap returns why it was not signed once more.
+// Unwrap returns why no higher record was signed.
 func (e *RivalError) Unwrap() error { return e.Err }
 
-// making is how a record was made, so that it can be made again above a rival.
+// making holds how a record was made, so that another can be made above a rival.
 type making struct {
 	signer ipns.Signer
 	req    Request
-	base   recordstore.Entry // from which it was made first
-	made   []*ipns.Record    // what was signed so far
+	base   recordstore.Entry // from which the first record was made
+	made   []*ipns.Record    // records signed so far
 }
 
-// raises reports whether the request wants a higher record above a rival.
+// raises reports whether to sign a higher record above a rival.
 func (m *making) raises() bool {
 	return m.req.OnRival == RivalRaise && m.req.Sequence == nil && m.req.IfSequence == nil
 }
 
-// knew reports whether a record was known when the first of these was signed, or
-// is one of them. What is below the record before counts as known: whoever signed
-// it, it was settled then.
+// knew reports whether a record was known when the first of m.made was signed, or is
+// one of them. Records below the previous one count as known, whoever signed them.
 func (m *making) knew(rec *ipns.Record) bool {
 	if slices.ContainsFunc(m.made, func(r *ipns.Record) bool { return sameContent(r, rec) }) {
 		return true
@@ -110,13 +109,13 @@ func (m *making) knew(rec *ipns.Record) bool {
 	return slices.ContainsFunc(e.Kept(), func(r *ipns.Record) bool { return sameContent(r, rec) })
 }
 
-// sameContent reports whether two records say the same but for their end.
+// sameContent reports whether two records have the same sequence and value.
 func sameContent(a, b *ipns.Record) bool {
 	return a.Sequence() == b.Sequence() && a.Value() == b.Value()
 }
 
-// meet deals with a record that a server held. It reports whether what is being
-// announced has to give way to it, or a higher one to be signed.
+// meet handles a record that a server held. It reports whether the announced record
+// must give way to it or be replaced by a higher one.
 func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Record) (yields bool) {
 	m, ours := a.making, a.record()
 	if m == nil || m.knew(theirs) {
@@ -134,8 +133,8 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	return yields
 }
 
-// raise signs once more, above the rivals, and makes that what is announced. If it
-// does not, the error is a *RivalError, or that of ctx.
+// raise signs a record above the rivals and makes it the announced one. If it cannot,
+// it returns a *RivalError, or the error of ctx.
 func (p *Publisher) raise(ctx context.Context, a *announcement) error {
 	m, rival := a.making, a.rival()
 	round := len(m.made) - 1
@@ -150,7 +149,7 @@ func (p *Publisher) raise(ctx context.Context, a *announcement) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	within, cancel := context.WithTimeout(ctx, raiseLimit)
+	within, cancel := context.WithTimeout(ctx, raiseTimeout)
 	defer cancel()
 	res, err := p.enter(within, rival.Name(), m.signer, m.req, a)
 	if ctx.Err() != nil {
@@ -165,9 +164,8 @@ func (p *Publisher) raise(ctx context.Context, a *announcement) error {
 	return nil
 }
 
-// overtaken returns ErrOlder unless the newest record of an entry is one that this
-// announcement knows: then somebody else has published here meanwhile, and what is
-// announced is what is to be overtaken.
+// overtaken returns ErrOlder if the entry's record is unknown to this announcement:
+// then someone else has published on this node meanwhile, and theirs is newer.
 func (a *announcement) overtaken(e recordstore.Entry) error {
 	if e.Record == nil {
 		return nil
@@ -179,9 +177,9 @@ func (a *announcement) overtaken(e recordstore.Entry) error {
 	return fmt.Errorf("%w: %s with sequence %d", ErrOlder, e.Record.Value(), e.Record.Sequence())
 }
 
-// look asks the whole network, before anything is signed, whether another holder
-// of the key has published. Unless the publish is forced, an answer that is not
-// certain is an error: there would be no stopping for a rival.
+// look searches the network, before anything is signed, for a record by another holder
+// of the key. Unless the publish is forced, an inconclusive search is an error: a rival
+// could be missed.
 func (p *Publisher) look(ctx context.Context, e recordstore.Entry, req Request) (recordstore.Entry, error) {
 	best, err := p.find(ctx, e.Name)
 	if err != nil && (ctx.Err() != nil || !req.Force) {

@@ -9,18 +9,17 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// tick is how often Run looks for retries.
+// tick is how often Run looks for due retries.
 const tick = time.Second
 
-// resumeAsks is how many names are asked for after a start. The others are left to
-// a republisher, which asks for many with one visit to each server.
-const resumeAsks = 64
+// maxResumeSearches is how many names are searched after a start. The others are left
+// to a republisher, which checks many names with one visit to each server.
+const maxResumeSearches = 64
 
-// Run does what nobody waits for, until ctx ends: it announces again what a
-// crash left unannounced, and names that too few hold. Of what a restored store has
-// it asks first whether others have something newer. Then it stops the
-// announcements that are going on and waits for them. To keep what is announced
-// alive is the work of a republisher.
+// Run works in the background until ctx ends: it announces records that a crash left
+// unannounced, and names that have too few holders. For entries of a restored store it
+// first searches for newer records. When ctx ends, it stops running announcements and
+// waits for them. Keeping announced records alive is the work of a republisher.
 func (p *Publisher) Run(ctx context.Context) error {
 	p.init()
 	defer func() {
@@ -43,13 +42,13 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Stats says what goes on, for metrics.
+// Stats are current figures, for metrics.
 type Stats struct {
-	Announcing int // records on their way, or waiting for it
-	Retrying   int // names that too few hold
+	Announcing int // announcements running or waiting
+	Retrying   int // names with too few holders
 }
 
-// Stats returns what goes on now.
+// Stats returns the current figures.
 func (p *Publisher) Stats() Stats {
 	p.init()
 	p.mu.Lock()
@@ -57,10 +56,10 @@ func (p *Publisher) Stats() Stats {
 	return Stats{Announcing: len(p.announce), Retrying: len(p.retries)}
 }
 
-// resume announces the own records that no receipt tells of: the process ended
-// between storing and announcing, or its bookkeeping is lost.
+// resume announces own records without a receipt: the process ended between storing
+// and announcing them, or their upkeep was lost.
 func (p *Publisher) resume(ctx context.Context) error {
-	asks := 0
+	searches := 0
 	for e, err := range p.Book.Scan(ctx, recordstore.Region{}) {
 		if err != nil {
 			return err
@@ -80,16 +79,16 @@ func (p *Publisher) resume(ctx context.Context) error {
 		case err != nil:
 			return err
 		case current:
-			p.start(e.Record, nil) // when too many wait, it stays for retryDue
-		case asks < resumeAsks:
-			asks++
+			p.start(e.Record, nil) // if too many are waiting, retryDue does it
+		case searches < maxResumeSearches:
+			searches++
 			p.ask(ctx, e.Name)
 		}
 	}
 	return nil
 }
 
-// retryDue announces again what is due.
+// retryDue announces the names whose retry is due.
 func (p *Publisher) retryDue(ctx context.Context) {
 	now := p.now()
 	var due []ipns.Name
@@ -106,7 +105,7 @@ func (p *Publisher) retryDue(ctx context.Context) {
 		}
 		err := p.again(ctx, name)
 		if errors.Is(err, errBusy) {
-			break // so are the others
+			break // the others would fail too
 		}
 		if err != nil {
 			p.log().Error("announcing again", "name", name.String(), "error", err)
@@ -114,7 +113,7 @@ func (p *Publisher) retryDue(ctx context.Context) {
 	}
 }
 
-// again announces the record that the Book now has of the name.
+// again announces the name's current record.
 func (p *Publisher) again(ctx context.Context, name ipns.Name) error {
 	e, err := p.Book.Get(ctx, name)
 	if err != nil {
@@ -133,8 +132,8 @@ func (p *Publisher) again(ctx context.Context, name ipns.Name) error {
 	return err
 }
 
-// ask announces the record of a name, if others have nothing newer, or what they
-// have. If they do not tell, Run comes back to it.
+// ask searches for a newer record of a name, then announces the newest. If the search
+// fails, Run retries it.
 func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +156,7 @@ func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 	})
 }
 
-// newest returns the record of a name after the network was asked for it.
+// newest searches the network and returns the newest record of a name.
 func (p *Publisher) newest(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
 	select {
 	case p.slots <- struct{}{}:

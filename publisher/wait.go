@@ -12,23 +12,22 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// Wait says what a caller waits for after its record is stored, and what it
-// counts as success. A positive number asks for so many acks.
+// Wait says what a caller waits for after its record is stored, and what counts as
+// success. A positive number is a number of acks.
 type Wait int
 
 const (
-	// WaitDefault waits for DefaultAcks acks, or for all that can be reached, if
-	// they are fewer; one is enough for success, and none is if no network is meant
-	// to be here. Acks that come soon after the last that counts still get into the
-	// receipt.
+	// WaitDefault waits for DefaultAcks acks, or for all targets that can be reached if
+	// they are fewer. One ack is success; if the node has no network, none is needed.
+	// The receipt includes acks that arrive shortly after the last one needed.
 	WaitDefault Wait = 0
-	// WaitStored does not wait: announcing goes on behind the caller's back.
+	// WaitStored does not wait: announcing continues in the background.
 	WaitStored Wait = -1
 	// WaitAll waits until every target that should hold the record does.
 	WaitAll Wait = -2
 )
 
-// linger is for how long WaitDefault collects more acks once there are enough.
+// linger is how long WaitDefault collects more acks once there are enough.
 const linger = 300 * time.Millisecond
 
 // ParseWait parses "stored", "all", a number of acks, or "" for WaitDefault.
@@ -60,24 +59,22 @@ func (w Wait) String() string {
 	return strconv.Itoa(int(w))
 }
 
-// enough reports whether there is nothing more to wait for. What counts are acks of
-// the network that is expected, if one is: a single peer nearby is no sign that the
-// record is where others look for it.
+// enough reports whether the caller has what it waits for. If a network is expected,
+// only its acks count: one nearby peer does not mean that others can find the record.
 func (w Wait) enough(r routing.Receipt, expected string) bool {
 	switch w {
 	case WaitDefault:
 		return r.Took(expected) >= DefaultAcks
 	case WaitAll:
-		return false // Of may still grow
+		return false // more targets may follow
 	case WaitStored:
 		return true
 	}
 	return r.Took(expected) >= int(w)
 }
 
-// happened reports whether what was asked for happened, now that nobody waits
-// any more.
-func (w Wait) happened(r routing.Receipt, complete bool, expected string) bool {
+// succeeded reports whether the result is a success once the wait has ended.
+func (w Wait) succeeded(r routing.Receipt, complete bool, expected string) bool {
 	switch w {
 	case WaitDefault:
 		return r.Took(expected) > 0
@@ -88,8 +85,8 @@ func (w Wait) happened(r routing.Receipt, complete bool, expected string) bool {
 	return w.enough(r, expected)
 }
 
-// tell announces the record of the result and waits as the caller wishes.
-func (p *Publisher) tell(ctx context.Context, res Result, wait Wait, timeout time.Duration, onProgress func(Result)) (Result, error) {
+// announceAndWait announces the record of the result and waits as requested.
+func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, timeout time.Duration, onProgress func(Result)) (Result, error) {
 	if err := p.pass(stepAnswer); err != nil {
 		return res, &NotAnnouncedError{Result: res, Wait: wait, Err: err}
 	}
@@ -99,7 +96,7 @@ func (p *Publisher) tell(ctx context.Context, res Result, wait Wait, timeout tim
 	onProgress(res)
 	a, err := p.start(res.Record, res.making)
 	if wait == WaitStored {
-		return res, nil // whatever keeps the announcement, Run comes back to it
+		return res, nil // if the announcement did not start, Run retries it
 	}
 	if err == nil {
 		if timeout == 0 {
@@ -116,24 +113,24 @@ func (p *Publisher) tell(ctx context.Context, res Result, wait Wait, timeout tim
 	switch {
 	case errors.As(err, &rival):
 		return res, err
-	case wait.happened(res.Receipt, res.Complete, p.expected()):
+	case wait.succeeded(res.Receipt, res.Complete, p.expected()):
 		return res, nil
 	case wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
-		// No network is meant to be here: to store it is all that was asked.
+		// This node has no network: storing the record is all that it can do.
 		res.Warnings = append(res.Warnings, NobodyExpected)
 		return res, nil
 	}
 	return res, &NotAnnouncedError{Result: res, Wait: wait, Err: err}
 }
 
-// await brings the result up to date until there are enough acks, the
-// announcement is over, or ctx ends.
+// await updates the result until there are enough acks, the announcement is over, or
+// ctx ends.
 func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wait Wait, onProgress func(Result)) error {
-	known := res.Rivals           // before anything was announced
-	var lingered <-chan time.Time // nil: there are not enough
+	known := res.Rivals           // known before the announcement
+	var lingered <-chan time.Time // nil: not enough acks yet
 	for acks := 0; ; {
 		s := a.progress()
-		fresh := s.rec != res.Record // signed above a rival: nobody had taken it
+		fresh := s.rec != res.Record // signed above a rival: it starts without acks
 		if fresh {
 			lingered = nil
 		}
@@ -151,7 +148,7 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 			return nil
 		case lingered == nil:
 			t := time.NewTimer(linger)
-			defer t.Stop() // there is one for each time that a rival was met
+			defer t.Stop() // one timer for each raise, at most maxRaises
 			lingered = t.C
 		}
 		select {
@@ -164,8 +161,8 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 	}
 }
 
-// allRivals returns the rivals that were known before a publish and those that it
-// met, each once.
+// allRivals returns the rivals known before a publish and those found by it, without
+// duplicates.
 func allRivals(known, met []*ipns.Record) []*ipns.Record {
 	all := slices.Clone(known)
 	for _, r := range met {

@@ -7,24 +7,24 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// Bounds of what is kept of one name.
+// Limits for one name.
 const (
-	HostedHistory = 16       // versions of a hosted name
-	MaxRivals     = 4        // records beside Entry.Record under the same sequence
+	HostedHistory = 16       // kept versions of a hosted name
+	MaxRivals     = 4        // records with the same sequence as Entry.Record
 	MaxStaged     = 64       // records signed in advance
 	MaxReceipt    = 64 << 10 // bytes of a receipt
-	KeptChanges   = 1        // of its swaps, for those who read Changes
+	KeptChanges   = 1        // kept swaps, for readers of Changes
 )
 
 // Origin says why the node keeps a name. Higher ones promise more.
 type Origin uint8
 
 const (
-	// Seen names were merely looked up: nothing but a mark is kept.
+	// Seen names were only looked up: just a mark is kept.
 	Seen Origin = iota + 1
-	// Hosted names are somebody else's that this node keeps alive.
+	// Hosted names belong to someone else and are kept alive by this node.
 	Hosted
-	// Own names have, or had, their key here.
+	// Own names have, or had, their key on this node.
 	Own
 )
 
@@ -40,9 +40,9 @@ func (o Origin) String() string {
 	return "unknown"
 }
 
-// Mark is the highest version of a name ever seen or used: it outlives the
-// record, so that neither expiry nor deletion brings an older one back.
-// The zero Mark, which has no EOL, stands for none.
+// Mark is the highest version of a name ever seen or used. It outlives the record, so
+// that neither expiry nor deletion brings an older one back. The zero Mark, without
+// an EOL, means none.
 type Mark struct {
 	Sequence uint64
 	EOL      time.Time
@@ -54,10 +54,10 @@ func MarkOf(rec *ipns.Record) Mark {
 	return Mark{Sequence: rec.Sequence(), EOL: rec.EOL(), Hash: rec.DataHash()}
 }
 
-// IsZero reports whether there is no mark.
+// IsZero reports whether m is the zero Mark.
 func (m Mark) IsZero() bool { return m.EOL.IsZero() }
 
-// Compare orders marks by sequence, then by EOL; none is below every other.
+// Compare orders marks by sequence, then by EOL; the zero Mark is the lowest.
 func (m Mark) Compare(other Mark) int {
 	switch {
 	case m.IsZero() && other.IsZero():
@@ -74,50 +74,49 @@ func (m Mark) Compare(other Mark) int {
 	return m.EOL.Compare(other.EOL)
 }
 
-// Generation identifies one life of a store, from its making or restoration to
-// the next restoration. The zero Generation is no life of any store.
+// Generation identifies one life of a store, from its creation or restoration to the
+// next restoration. No store has the zero Generation.
 type Generation [16]byte
 
-// Entry is what the store vouches for about one name. Times are kept to the
-// nanosecond, in UTC.
+// Entry is the authoritative state of one name. Times are in UTC, with nanoseconds.
 type Entry struct {
 	Name ipns.Name
-	// Record is the newest known, by ipns.Compare; nil if nothing is published
-	// yet or nothing but the mark is known.
+	// Record is the newest known record by ipns.Compare; nil if nothing is published
+	// yet or only the mark is known.
 	Record *ipns.Record
-	// Rivals are records under the same sequence as Record but with another
-	// value: somebody else signs with the key. A higher sequence clears them.
+	// Rivals are records with the same sequence as Record but another value: someone
+	// else signs with the key. A higher sequence clears them.
 	Rivals []*ipns.Record
-	// Forks counts the rivals ever met.
+	// Forks counts all rivals ever seen.
 	Forks uint64
 	Mark  Mark
-	// Next is the lowest sequence that was never given to a signer.
+	// Next is the lowest sequence never given to a signer.
 	Next   uint64
 	Origin Origin
-	// Tenant is who asked to have the name kept; empty: the operator. Hosting for
-	// others will count and bill by it.
+	// Tenant is who asked to keep the name; empty: the operator. Hosting for others
+	// will use it for quotas and billing.
 	Tenant string
-	// Staged records are signed in advance, to take over when Record nears its
-	// end; in the order of Compare. Signing offline will fill them.
+	// Staged records are signed in advance and replace Record as it nears its EOL; in
+	// the order of Compare. Offline signing will fill them.
 	Staged []*ipns.Record
-	// Known is the generation of the store in which nothing newer than Mark was
-	// known to exist, because the key was made here or a complete search said so.
+	// Known is the generation of the store in which nothing newer than Mark was known
+	// to exist, because the key was made here or a complete search said so.
 	Known Generation
-	// Entered is the generation of the store in which Record came in, or others were
-	// asked and had nothing newer. If it is an earlier one, they may have by now.
+	// Entered is the generation of the store in which Record was entered, or a search
+	// found nothing newer. In a later generation, newer records may exist.
 	Entered Generation
-	// Rival is the record of another holder of the key that came in last over one
-	// from here; nil: none has since the last publish here.
+	// Rival is the last record by another holder of the key that replaced one
+	// published here; nil: none since the last publish here.
 	Rival *ipns.Record
 	// Span is the lifetime with which Record was signed here; 0: it was signed
-	// elsewhere, or by a version that did not keep that.
+	// elsewhere, or by a version that did not store the lifetime.
 	Span time.Duration
 	// Changed is when Record became the newest.
 	Changed time.Time
-	// Version counts the swaps of the entry; 0 in an entry that is not stored.
+	// Version counts the swaps of the entry; 0 if it is not stored.
 	Version uint64
-	// Damaged says that what is stored cannot be read, and that this is what is
-	// known from elsewhere. It is not stored: a Swap mends the entry.
+	// Damaged means that the stored entry cannot be read and that this one was rebuilt
+	// from other data. It is not stored: a Swap repairs the entry.
 	Damaged bool
 }
 
@@ -125,12 +124,12 @@ type Entry struct {
 type Upkeep struct {
 	Name      ipns.Name
 	Due       time.Time // when to announce again
-	LastPut   time.Time // when it was last announced to anybody
-	Announced [32]byte  // the Hash of the record that was announced then
-	Holders   int       // how many targets took it then
-	LastErr   string    // why it did not go as wanted; empty: it did
-	// Receipt is that of that announcement. Its targets are not kept if it would
-	// have more than MaxReceipt bytes.
+	LastPut   time.Time // when it was last announced
+	Announced [32]byte  // Hash of the record announced then
+	Holders   int       // targets that took it then
+	LastErr   string    // why the announcement fell short; empty: it did not
+	// Receipt is the receipt of that announcement, without its targets if it would
+	// exceed MaxReceipt bytes.
 	Receipt routing.Receipt
 }
 
@@ -148,13 +147,13 @@ type Past struct {
 
 // Change is the last swap of an entry.
 type Change struct {
-	Position Position // to go on from
-	Entry    Entry    // as it is; the zero Entry in a Change that is the position alone
+	Position Position // to resume from
+	Entry    Entry    // the current entry; zero if the Change holds only a position
 }
 
-// SeenMark is the mark of a name that was merely looked up.
+// SeenMark is the mark of a seen name.
 type SeenMark struct {
 	Name  ipns.Name
 	Mark  Mark
-	Until time.Time // keep it at least so long
+	Until time.Time // earliest time to prune it
 }

@@ -5,23 +5,22 @@ import (
 	"time"
 )
 
-// Lease is the right of one of several processes to look after a part of the key
-// space for some time. The zero Lease is none: that of a publish, which needs no
-// right but the key.
+// Lease gives one of several processes the right to look after a region of the key
+// space for some time. The zero Lease means none; a publish needs only the key.
 type Lease struct {
 	Region Region
 	Holder string
-	Epoch  uint64 // higher in each lease of the region than in those before
+	Epoch  uint64 // increases with each lease of the region
 	Until  time.Time
 }
 
-// Leaser gives leases. A store that one process uses needs none; the store in
-// PostgreSQL, which several daemons share, will be the first to implement it.
+// Leaser gives leases. A store used by one process needs none; the PostgreSQL store,
+// shared by several daemons, will be the first implementation.
 type Leaser interface {
-	// Lease gives a region to the holder, or extends the lease that it has. ErrLease
-	// says that somebody else has it.
+	// Lease leases a region to the holder, or extends the holder's lease. It returns
+	// ErrLease if another holder has the region.
 	Lease(ctx context.Context, region Region, holder string, ttl time.Duration) (Lease, error)
 
-	// Release ends a lease before its time.
+	// Release ends a lease before it expires.
 	Release(ctx context.Context, lease Lease) error
 }

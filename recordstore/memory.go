@@ -18,7 +18,7 @@ import (
 // Op names a method, for [Memory.Misbehave].
 type Op string
 
-// The operations that Memory can be told to fail at.
+// The operations for which Memory can be made to fail.
 const (
 	OpGet       Op = "get"
 	OpSwap      Op = "swap"
@@ -31,26 +31,26 @@ const (
 	OpSync      Op = "sync"
 )
 
-// Memory is a Store, with its Notes and Marks, that forgets everything when the
-// process ends: for tests and for nodes that keep nothing. It misbehaves when told so.
+// Memory is a Store, Notes and Marks in memory, for tests and for nodes that keep
+// nothing.
 type Memory struct {
-	// Misbehave, unless nil, is asked before each operation. The operation
-	// returns the error, if any; apply says whether it takes effect all the
-	// same, as when an answer gets lost on its way. It may block. It must be set
+	// Misbehave, if set, is called before each operation, for tests. If it returns an
+	// error, the operation returns it; apply says whether the operation still takes
+	// effect, as if only its answer was lost. Misbehave may block. It must be set
 	// before the store is used.
 	Misbehave func(op Op, name ipns.Name) (apply bool, err error)
 
 	mu      sync.RWMutex // guards all below
 	gen     Generation
 	names   map[ipns.Name]*known
-	sorted  []ipns.Name // keys of names in Kad order; nil: to be sorted again
+	sorted  []ipns.Name // keys of names in Kad order; nil: must be sorted again
 	changes changes
 	closed  bool
 }
 
 // known is everything about one name.
 type known struct {
-	entry   Entry // Version 0: there is none
+	entry   Entry // Version 0: no entry
 	upkeep  Upkeep
 	seen    SeenMark
 	history map[PastKey]Past
@@ -63,7 +63,7 @@ var (
 	_ Marks = (*Memory)(nil)
 )
 
-// NewMemory returns an empty store of a generation of its own.
+// NewMemory returns an empty store with a new generation.
 func NewMemory() *Memory {
 	m := &Memory{names: make(map[ipns.Name]*known)}
 	rand.Read(m.gen[:])
@@ -78,7 +78,7 @@ func (m *Memory) Renew() {
 	m.changes.wake()
 }
 
-// do runs f under the write lock, unless told to misbehave.
+// do runs f under the write lock, unless Misbehave prevents it.
 func (m *Memory) do(ctx context.Context, op Op, name ipns.Name, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (m *Memory) do(ctx context.Context, op Op, name ipns.Name, f func() error) 
 	return fault
 }
 
-// of returns what is known of a name, making room for it. Call with mu held.
+// of returns what is known about a name, adding it if needed. Call with mu held.
 func (m *Memory) of(name ipns.Name) *known {
 	k := m.names[name]
 	if k == nil {
@@ -131,7 +131,7 @@ func (m *Memory) Get(ctx context.Context, name ipns.Name) (e Entry, err error) {
 func (m *Memory) Swap(ctx context.Context, e Entry, lease Lease) (stored Entry, err error) {
 	err = m.do(ctx, OpSwap, e.Name, func() error {
 		if lease != (Lease{}) {
-			return fmt.Errorf("swap %s: %w: this store gives none", e.Name, ErrLease)
+			return fmt.Errorf("swap %s: %w: this store gives no leases", e.Name, ErrLease)
 		}
 		k := m.names[e.Name]
 		if k == nil {
@@ -160,7 +160,7 @@ func (m *Memory) Swap(ctx context.Context, e Entry, lease Lease) (stored Entry, 
 	return stored, nil
 }
 
-// remember adds the entry's records to the history and keeps its bounds.
+// remember adds the entry's records to the history, within its limit.
 func (k *known) remember(e Entry) {
 	if e.Origin < Hosted {
 		return
@@ -291,7 +291,7 @@ func (m *Memory) SetUpkeep(ctx context.Context, notes ...Upkeep) error {
 	for _, u := range notes {
 		receipt, err := EncodeReceipt(u.Receipt)
 		if err == nil {
-			u.Receipt, err = DecodeReceipt(receipt) // as it comes back from a disk
+			u.Receipt, err = DecodeReceipt(receipt) // as if read from disk
 		}
 		if err != nil {
 			return fmt.Errorf("upkeep of %s: %w", u.Name, err)

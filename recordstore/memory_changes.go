@@ -10,10 +10,10 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// changes are the last swaps of all names, in their order.
+// changes are the last swaps of all names, oldest first.
 type changes struct {
 	last uint64
-	list []change // by rising number, and some that are not the last of their name any more
+	list []change // by rising number; may include swaps since superseded
 	more chan struct{}
 }
 
@@ -22,8 +22,8 @@ type change struct {
 	name   ipns.Name
 }
 
-// add appends a swap and returns its number. When half of the list are no longer
-// the last swaps of their names, these go.
+// add appends a swap and returns its number. Superseded swaps are dropped once they
+// are half of the list.
 func (c *changes) add(name ipns.Name, names map[ipns.Name]*known) uint64 {
 	if len(c.list) > 2*len(names)+16 {
 		c.list = slices.DeleteFunc(c.list, func(old change) bool {
@@ -37,7 +37,7 @@ func (c *changes) add(name ipns.Name, names map[ipns.Name]*known) uint64 {
 	return c.last
 }
 
-// wake makes those who wait look again.
+// wake makes waiting readers look again.
 func (c *changes) wake() {
 	if c.more != nil {
 		close(c.more)

@@ -10,8 +10,7 @@ import (
 	"sync"
 )
 
-// MemoryRows are Rows that are forgotten when the process ends. The zero MemoryRows
-// are ready.
+// MemoryRows are Rows in memory. The zero value is ready to use.
 type MemoryRows struct {
 	mu       sync.Mutex // guards all below
 	rows     map[rowKey]Row
@@ -68,7 +67,7 @@ func (m *MemoryRows) Range(ctx context.Context, table, from, to string) iter.Seq
 	return func(yield func(Row, error) bool) {
 		for _, key := range m.keys(table, from, to) {
 			r, err := m.Get(ctx, table, key)
-			if errors.Is(err, ErrNotFound) { // was deleted meanwhile
+			if errors.Is(err, ErrNotFound) { // deleted meanwhile
 				continue
 			}
 			if !yield(r, err) || err != nil {

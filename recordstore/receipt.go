@@ -7,8 +7,8 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// EncodeReceipt returns the bytes in which a store keeps a receipt: its JSON. If
-// that is more than MaxReceipt, the targets are left out. The zero Receipt has none.
+// EncodeReceipt returns a receipt as JSON, the form in which stores keep it, without
+// its targets if it would exceed MaxReceipt bytes. The zero Receipt has no bytes.
 func EncodeReceipt(r routing.Receipt) ([]byte, error) {
 	if len(r.Networks) == 0 {
 		return nil, nil

@@ -7,49 +7,47 @@ import (
 	"strings"
 )
 
-// Bounds of a row.
+// Limits of a row.
 const (
-	MaxRowKey = 512     // bytes of its table and its key together
-	MaxRow    = 1 << 20 // bytes of its value
+	MaxRowKey = 512     // bytes of table and key together
+	MaxRow    = 1 << 20 // bytes of the value
 )
 
-// Row is a value by table and key.
+// Row is a value stored under a table and a key.
 type Row struct {
 	Table, Key string
-	// Value is what its owner makes of it; nil: there is no row.
+	// Value is opaque to the store; nil: there is no row.
 	Value []byte
-	// Version is another one after each swap, also of a row that was deleted and made
-	// again; 0 in a row that is not stored.
+	// Version is different after each swap, even if the row was deleted and created
+	// again; 0 if the row is not stored.
 	Version uint64
 }
 
-// Rows are small tables for those who build on a store, where the names are: what
-// they keep is as durable, and as shared, as a name. Tenants, tokens and quotas of
-// hosting will be rows, what is to be delivered to watchers, the keys that several
-// daemons share; nothing is yet. They know nothing of what is in them.
+// Rows are small generic tables for code built on a store, as durable and as shared
+// as its names. Nothing uses them yet; hosting (tenants, tokens, quotas), deliveries
+// to watchers and keys shared by several daemons will.
 //
-// Implementations are safe for concurrent use, and pass the test in package
+// Implementations are safe for concurrent use and pass the tests in package
 // recordstoretest.
 type Rows interface {
 	// Get returns a row, or ErrNotFound.
 	Get(ctx context.Context, table, key string) (Row, error)
 
-	// Swap replaces the row of r.Table and r.Key if the stored one still has the
-	// version that r.Version names, 0 standing for "there is none", and returns it as
-	// it is now stored. A nil Value deletes it. If the versions differ, it returns
-	// ErrConflict and changes nothing. It is durable when Swap returns without an
-	// error; errors say what those of Store.Swap say.
+	// Swap replaces the row of r.Table and r.Key if the stored version equals r.Version
+	// (0: no row is stored), and returns the stored row. A nil Value deletes it. If the
+	// versions differ, it returns ErrConflict and changes nothing. The row is durable
+	// when Swap returns without an error; errors mean the same as for Store.Swap.
 	Swap(ctx context.Context, r Row) (Row, error)
 
-	// Range yields the rows of a table from the key from up to the key to, which is
-	// not among them, in the order of their keys as bytes. An empty to is the end. What
-	// is written meanwhile may or may not be seen.
+	// Range yields the rows of a table whose key is at least from and less than to, in
+	// byte order of the keys. An empty to means no upper limit. Concurrent writes may
+	// or may not be seen.
 	Range(ctx context.Context, table, from, to string) iter.Seq2[Row, error]
 }
 
-// SettleRow returns next as a Swap that found old stores it, under a version that was
-// never used. Implementations of Rows call it between reading and writing; old is the
-// zero Row if there is none. A Version of 0 says that the row is to be deleted.
+// SettleRow returns the row to store when Swap replaces old with next, under a version
+// never used before. Implementations of Rows call it between reading and writing; old
+// is the zero Row if there is none. A returned Version of 0 means: delete the row.
 func SettleRow(old, next Row, version uint64) (Row, error) {
 	if err := CheckRowKey(next.Table, next.Key); err != nil {
 		return Row{}, err
@@ -66,7 +64,7 @@ func SettleRow(old, next Row, version uint64) (Row, error) {
 	return next, nil
 }
 
-// CheckRowKey refuses what cannot be the table and the key of a row.
+// CheckRowKey checks that table and key are valid for a row.
 func CheckRowKey(table, key string) error {
 	switch {
 	case table == "" || strings.Contains(table, "\x00"):

@@ -8,11 +8,11 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Settle returns next as a Swap that found old stores it: the mark and Next
-// never go back, the version is one more. ErrConflict says that next was not
-// made from old. Implementations of Store call it between reading and writing;
-// old is the zero Entry if there is none. If it returns a Version of 0, the name is
-// to be forgotten.
+// Settle returns the entry to store when Swap replaces old with next: Mark and Next
+// never go back, and the version is incremented. It returns ErrConflict if next was
+// not made from old. Implementations of Store call it between reading and writing;
+// old is the zero Entry if there is none. A returned Version of 0 means: forget the
+// name.
 func Settle(old, next Entry) (Entry, error) {
 	forget := next.Origin == Seen
 	if next.Version != old.Version || forget && old.Version == 0 {
@@ -39,8 +39,8 @@ func Settle(old, next Entry) (Entry, error) {
 	return next, nil
 }
 
-// check refuses an entry that contradicts itself: it comes from a bug of the
-// caller, and must not become the truth.
+// check rejects an inconsistent entry: it comes from a bug in the caller and must not
+// be stored.
 func check(e Entry) error {
 	switch {
 	case e.Name.IsZero():
@@ -66,8 +66,8 @@ func check(e Entry) error {
 	return nil
 }
 
-// Kept lists the records of the entry that belong to its history: Record and
-// its rivals.
+// Kept returns the records of the entry that belong in its history: Record and its
+// rivals.
 func (e Entry) Kept() []*ipns.Record {
 	if e.Record == nil {
 		return nil
@@ -75,12 +75,12 @@ func (e Entry) Kept() []*ipns.Record {
 	return append([]*ipns.Record{e.Record}, e.Rivals...)
 }
 
-// PastKey identifies a version of a name in its history: records with equal
-// keys replace each other. Keys order as bytes, older sequences first.
+// PastKey identifies a version of a name in its history: records with equal keys
+// replace each other. In byte order, lower sequences come first.
 type PastKey [16]byte
 
-// PastKeyOf returns the key of a record: its sequence and a hash of its value.
-// A renewal has the key of what it renews.
+// PastKeyOf returns the key of a record: its sequence and a hash of its value. A
+// renewal has the key of the record that it renews.
 func PastKeyOf(rec *ipns.Record) PastKey {
 	var k PastKey
 	seq := rec.Sequence()
