@@ -56,11 +56,11 @@ var rpcRequests = []rpcRequest{
 	{path: "/nope"},
 	{path: "/name/nope"},
 	{path: "/key/export?arg=self"},
-	{path: "/id", header: "Origin: https://example.com"},
-	{path: "/key/list", header: "Origin: http://localhost"},
-	{path: "/key/list", header: "Origin: http://127.0.0.1:3000"},
-	{path: "/id", header: "User-Agent: Mozilla/5.0"},
-	{path: "/id", header: "Referer: https://example.com/page"},
+	{path: "/id", header: "Origin: https://example.com", ownWords: "a refusal says which setting lets the page in"},
+	{path: "/key/list", header: "Origin: http://localhost", ownWords: "a refusal says which setting lets the page in"},
+	{path: "/key/list", header: "Origin: http://127.0.0.1:3000", ownWords: "a refusal says which setting lets the page in"},
+	{path: "/id", header: "User-Agent: Mozilla/5.0", ownWords: "a refusal says which setting lets the page in"},
+	{path: "/id", header: "Referer: https://example.com/page", ownWords: "a refusal says which setting lets the page in"},
 	{path: "/key/list?bogus=1"},
 	{path: "/key/list?l=maybe"},
 	{path: "/key/list?l="},
@@ -123,14 +123,14 @@ var rpcRequests = []rpcRequest{
 	{path: "/name/put?arg=k51qzi5uqu5dmjvg4gg3bvyr71v8q5pyj9tz1yaqzhx36yqhjw9nlk5zqxdusz&allow-offline=true", part: "record", file: "{v2.ipns-record}", ownWords: "the receipt adds its fields"},
 	{path: "/name/put?arg={self}&allow-offline=true", part: "record", file: "{v2.ipns-record}"},
 	{path: "/name/put?arg={self}&allow-offline=true"},
-	{path: "/name/get?arg=nope"},
+	{path: "/name/get?arg=nope", ownWords: "the error has its Reason beside Kubo's fields"},
 	{path: "/name/pubsub/state"},
 	{path: "/name/pubsub/subs"},
 
 	// The node.
 	{path: "/config?arg=Addresses.API"},
 	{path: "/config?arg=None.Such"},
-	{path: "/swarm/peers"},
+	{path: "/swarm/peers", ownWords: "the error has its Reason beside Kubo's fields"},
 	{path: "/swarm/connect?arg=nope"},
 }
 
