@@ -132,9 +132,6 @@ type NameGetRequest struct {
 	Name string `arg:"name"`
 }
 
-// maxUpload bounds an uploaded record or key, in bytes.
-const maxUpload = 1 << 20
-
 // NamePutRequest puts a signed record on the network.
 type NamePutRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false force,f=false"`
