@@ -7,18 +7,18 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// acks makes Acks of the events of a put. Which servers are the closest 20 that
-// live is known for sure only in the end. A server that takes the record while
-// 20 that are known to live are closer is therefore not told of at once: if some
-// of those turn out to be dead it counts, and if not it is extra.
+// acks turns the events of a put into Acks. Which servers are the closest 20 live ones
+// is certain only at the end. If a server takes the record while 20 proven servers are
+// closer, its Ack is held back: it counts if some of those turn out to be dead, and is
+// extra otherwise.
 type acks struct {
 	put     *put
 	yield   func(routing.Ack) bool
-	counted int     // told of, and not extra
-	held    []event // not told of yet
+	counted int     // acks yielded that are not extra
+	held    []event // events whose acks are held back
 }
 
-// add tells of what can be told after an event.
+// add processes an event and yields the acks that are certain now.
 func (a *acks) add(e event) bool {
 	now := time.Now()
 	if e.kind == eventPut {
@@ -42,7 +42,7 @@ func (a *acks) add(e event) bool {
 	return true
 }
 
-// finish tells of those that turned out to be extra.
+// finish yields the acks that turned out to be extra.
 func (a *acks) finish() error {
 	now := time.Now()
 	for _, e := range a.held {
@@ -55,8 +55,8 @@ func (a *acks) finish() error {
 	return nil
 }
 
-// ack is the Ack of an event. When none of the servers is left that should have the
-// value, the one that the event is about still counts.
+// ack returns the Ack for an event. If no live server is left, this event's server
+// still counts as one in Of.
 func (a *acks) ack(e event, now time.Time) routing.Ack {
 	return routing.Ack{
 		Target: e.node.id.String(), Err: e.err, Newer: e.newer, Before: e.before, Clock: e.clock, RTT: e.rtt,

@@ -11,20 +11,20 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// A Limit bounds what others make this node's server keep of one kind.
+// A Limit bounds how much of one kind this node's server keeps for other peers.
 type Limit struct {
 	Count int   // how many
 	Bytes int64 // with keys, and with keptOverhead for each
 }
 
-// What a server keeps for others by default. A server of a network of 10,000 is
-// to keep 1 of 500 names: these are all of 20 million.
+// Default limits. In a network of 10,000 servers, each keeps one name in 500, so
+// this is enough for 20 million names.
 var (
 	DefaultValueLimit    = Limit{Count: 40_000, Bytes: 32 << 20}
 	DefaultProviderLimit = Limit{Count: 65_536, Bytes: 32 << 20}
 )
 
-// or returns the limit with what is not set taken from another.
+// or returns the limit with unset fields taken from other.
 func (l Limit) or(other Limit) Limit {
 	if l.Count <= 0 {
 		l.Count = other.Count
@@ -36,36 +36,35 @@ func (l Limit) or(other Limit) Limit {
 }
 
 const (
-	// keptOverhead is what is counted for one kept thing beside its bytes: its
-	// place in the index, and what the database adds.
+	// keptOverhead is added to the size of each item for its index entry and the
+	// overhead of the database.
 	keptOverhead = 256
 
-	// peerPart is the part of the limit up to which a peer has room like all others
-	// where more than half is taken. It is small enough that one peer cannot take
-	// the other half, and large enough for a hoster's names.
+	// peerPart sets the fair part of one peer once more than half of the limit is in
+	// use: 1/peerPart of the limit. That is too small for one peer to take the other
+	// half, and large enough for the names of a hosting provider.
 	peerPart = 32
 )
 
-// A budget decides what is kept of what others put here. What this node puts
-// itself has a share of its own, as large again, that others cannot take.
+// A budget decides which items put by other peers are kept. Items that this node puts
+// itself have a share of their own, of the same size, which other peers cannot use.
 //
-// Up to half of the limit everything is kept. Above it, a peer that has more than
-// its part makes room for what it puts by what it put before: the farthest from
-// this node's id goes. At the limit the farthest of all goes. What is itself the
-// farthest is refused. So a flood by one peer leaves half to others, and one by many
-// leaves what this node is responsible for.
+// Up to half of the limit, everything is kept. Above that, a peer with more than its
+// fair part makes room for new items by losing old ones of its own, the farthest from
+// this node's id first. At the limit, the farthest item of all is dropped; a new item
+// that is itself the farthest is refused. So a flood by one peer leaves half of the
+// limit to others, and a flood by many leaves the items closest to this node.
 //
-// A budget remembers keys and sizes, not values. All methods are safe for
-// concurrent use.
+// A budget stores keys and sizes, not values. All methods are safe for concurrent use.
 type budget struct {
 	self  keyspace.Key
 	limit Limit
-	kad   func(key string) keyspace.Key // where a key lies
+	kad   func(key string) keyspace.Key // Kademlia id of a key
 
 	mu          sync.Mutex
 	byKey       map[string]*kept
 	theirs, our share
-	peers       map[uint64]*share // of those that have something of theirs
+	peers       map[uint64]*share // theirs, by peer
 }
 
 func newBudget(self peer.ID, limit Limit, kad func(string) keyspace.Key) *budget {
@@ -75,20 +74,20 @@ func newBudget(self peer.ID, limit Limit, kad func(string) keyspace.Key) *budget
 	}
 }
 
-// kept is one thing that is kept.
+// kept is one item in a budget.
 type kept struct {
 	key  string
-	dist uint64 // from this node
+	dist uint64 // distance from this node
 	size int64
 	own  bool
-	peer uint64 // who put it, if not this node; 0: unknown
-	at   [2]int // its places in the two shares that it is part of
+	peer uint64 // hash of the peer that put it, if not this node; 0: unknown
+	at   [2]int // its indexes in the two shares that contain it
 }
 
-// A share is a part of what is kept: a heap, the farthest first.
+// A share is a subset of the items: a heap, farthest first.
 type share struct {
 	items []*kept
-	place int // which of their places the items have here
+	place int // index into kept.at for this share
 	bytes int64
 }
 
@@ -116,20 +115,20 @@ func (s *share) Pop() any {
 	return k
 }
 
-// exceeds reports whether the share is more than one part of the limit of parts.
+// exceeds reports whether the share is larger than 1/parts of the limit.
 func (s *share) exceeds(l Limit, parts int64) bool {
 	return int64(len(s.items))*parts > int64(l.Count) || s.bytes*parts > l.Bytes
 }
 
-// admit takes something in, and returns what must go for it. ok is false if there
-// is no room: then nothing has changed.
+// admit adds an item and returns the items that it displaces. ok is false if there is
+// no room; then nothing has changed.
 func (b *budget) admit(key string, size int, who uint64, own bool) (gone []*kept, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.try(key, size, who, own, true)
 }
 
-// room reports whether admit would take something in from a peer.
+// room reports whether admit would add the item from this peer.
 func (b *budget) room(key string, size int, who uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,16 +136,16 @@ func (b *budget) room(key string, size int, who uint64) bool {
 	return ok
 }
 
-// crowded reports whether others have about half of the limit, where one of them may
-// stop, or more.
+// crowded reports whether other peers use about half of the limit or more. The
+// threshold is 45%, because a single peer may stop just short of half.
 func (b *budget) crowded() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int64(len(b.theirs.items))*20 > int64(b.limit.Count)*9 || b.theirs.bytes*20 > b.limit.Bytes*9
 }
 
-// count takes in what was kept by an earlier process, and returns what must go for
-// it, which may be itself. What has been put since is not touched.
+// count adds an item stored by an earlier process and returns the items that it
+// displaces, which may include itself. It does nothing if the key was put since.
 func (b *budget) count(key string, size int, who uint64, own bool) (gone []*kept) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,8 +156,8 @@ func (b *budget) count(key string, size int, who uint64, own bool) (gone []*kept
 	return b.shrink(b.shareOf(own))
 }
 
-// drop forgets something that is not kept any more, and reports whether it was
-// this node's own.
+// drop removes an item that is no longer stored, and reports whether it was this
+// node's own.
 func (b *budget) drop(key string) (own bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,7 +169,7 @@ func (b *budget) drop(key string) (own bool) {
 	return k.own
 }
 
-// isOwn reports whether this node has put what is kept under the key.
+// isOwn reports whether this node put the item with this key.
 func (b *budget) isOwn(key string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -178,14 +177,14 @@ func (b *budget) isOwn(key string) bool {
 	return k != nil && k.own
 }
 
-// try is admit, which is undone if it fails or is not to stay. The caller holds the
+// try is admit, but undoes it if it fails or if stay is false. The caller holds the
 // lock.
 func (b *budget) try(key string, size int, who uint64, own, stay bool) (gone []*kept, ok bool) {
 	k := b.newKept(key, size, who, own)
 	growth := k.size
 	old := b.byKey[key]
 	if old != nil {
-		// Whoever puts again what another has put does not become answerable for it.
+		// The item still counts for the peer that put it first.
 		growth, k.own, k.peer = k.size-old.size, own || old.own, old.peer
 		b.remove(old)
 	}
@@ -194,7 +193,7 @@ func (b *budget) try(key string, size int, who uint64, own, stay bool) (gone []*
 		for s := b.peers[k.peer]; growth > 0 && s.exceeds(b.limit, peerPart); {
 			far := s.items[0]
 			if growth < far.size/2 {
-				break // about as much has gone as comes
+				break // about as much has been freed as is needed
 			}
 			gone, growth = append(gone, far), growth-far.size
 			b.remove(far)
@@ -219,7 +218,7 @@ func (b *budget) try(key string, size int, who uint64, own, stay bool) (gone []*
 	return nil, ok
 }
 
-// shrink removes the farthest of a share until it is within the limit.
+// shrink removes the farthest items of a share until it is within the limit.
 func (b *budget) shrink(s *share) (gone []*kept) {
 	for s.exceeds(b.limit, 1) {
 		far := s.items[0]
@@ -271,16 +270,15 @@ func (b *budget) remove(k *kept) {
 	}
 }
 
-// peerSeed is another one in each process: nobody can find peers that are taken for
-// each other.
+// peerSeed is random per process, so that nobody can construct colliding peer ids.
 var peerSeed = maphash.MakeSeed()
 
-// peerHash is a peer in a budget; never 0.
+// peerHash returns the hash that stands for a peer in a budget; never 0.
 func peerHash(p peer.ID) uint64 { return max(maphash.String(peerSeed, string(p)), 1) }
 
-// senders remembers for a moment which peer has sent which value: kad-dht tells
-// the store what is put, but not by whom. Values meet in it by chance alone; then
-// the sender of one is unknown.
+// senders remembers for a moment which peer sent which value, because kad-dht does
+// not pass the sender to the store. It is a fixed-size hash table: if two values
+// collide, the sender of the earlier one is unknown.
 type senders struct {
 	mu    sync.Mutex
 	slots [4096]struct{ value, who uint64 }
@@ -302,7 +300,7 @@ func (s *senders) note(key, value []byte, who uint64) {
 	s.slots[at].value, s.slots[at].who = sum, who
 }
 
-// of returns who has sent a value, 0 if that is unknown.
+// of returns the sender of a value; 0 if unknown.
 func (s *senders) of(key, value []byte) uint64 {
 	sum, at := s.slot(key, value)
 	s.mu.Lock()

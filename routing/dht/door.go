@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// paceEvery is the time between two things that others put while more than half
-	// of the room is taken, refused or not: a flood gets no more of this machine.
+	// paceEvery is the minimum time between two puts by other peers, refused or not,
+	// while a budget is crowded. It bounds what a flood costs this machine.
 	paceEvery = time.Millisecond
 
-	// paceWait is the longest that one waits.
+	// paceWait is the longest that one put waits.
 	paceWait = time.Second
 )
 
-// A door sees each request to this node's server before kad-dht handles it. It
-// remembers who puts a value, and turns away what there is no room for before work
-// is done on it.
+// A door handles each request to this node's server before kad-dht does. It records
+// the sender of each value, and rejects values for which there is no room before they
+// cost any work.
 type door struct {
 	values    *valueStore
 	providers *providerStore
@@ -48,24 +48,24 @@ func (d *door) request(ctx context.Context, from network.Stream, req *pb.Message
 		d.values.senders.note(rec.GetKey(), rec.GetValue(), peerHash(who))
 	case pb.Message_ADD_PROVIDER:
 		if d.providers.budget.crowded() {
-			d.pace.wait(ctx) // what there is no room for is dropped later, without a word
+			d.pace.wait(ctx) // providerStore silently drops it if there is no room
 		}
 	}
 }
 
-// room reports whether there is room for a value of a peer.
+// room reports whether there is room for a value from a peer.
 func (s *valueStore) room(rec *recpb.Record, who peer.ID) bool {
 	return len(rec.GetValue()) <= maxStored && !s.scarce() &&
 		s.budget.room(string(rec.GetKey()), storedSize(rec), peerHash(who))
 }
 
-// pace lets one through at a time.
+// pace is a rate limiter with one event per paceEvery.
 type pace struct {
 	mu   sync.Mutex
 	next time.Time
 }
 
-// wait returns when it is the caller's turn, or it has waited long enough.
+// wait waits for the caller's turn, at most paceWait.
 func (p *pace) wait(ctx context.Context) {
 	p.mu.Lock()
 	now := time.Now()

@@ -30,36 +30,35 @@ const (
 	ProtocolLAN protocol.ID = "/ipfs/lan/kad/1.0.0"
 )
 
-// Config says how this node takes part in the DHTs. The zero value is a node
-// that keeps what it stores in memory.
+// Config configures this node's part in the DHTs. The zero value works, and stores
+// everything in memory.
 type Config struct {
-	// Mode is whether this node answers others. The zero value answers on the
+	// Mode says whether this node serves other peers. By default it serves on the
 	// public network once it is known to be reachable, and always on the LAN.
 	Mode kaddht.ModeOpt
 
-	// Store keeps what others put here: values under /dht, providers beside
-	// them. Nil keeps them in memory.
+	// Store keeps what other peers put here: values under /dht, and provider records.
+	// Nil: in memory.
 	Store ds.Batching
 
-	// Values and Providers bound what others make this node keep: records and
-	// keys, and who provides content. What is 0 there is taken from
-	// DefaultValueLimit and DefaultProviderLimit. This node's own values have as
-	// much room again; its own provider records are not counted.
+	// Values limits the records and keys, and Providers the provider records, that
+	// this node keeps for other peers. Zero fields mean those of DefaultValueLimit and
+	// DefaultProviderLimit. The same limit applies again to this node's own values;
+	// its own provider records are not counted.
 	Values, Providers Limit
 
-	// Scarce reports that Store has no room for what others put here, which is
-	// refused then. Nil: it always has.
+	// Scarce reports that Store has no room for what other peers put here; it is then
+	// refused. Nil: there is always room.
 	Scarce func() bool
 
-	// Bootstrap returns the servers to join the public network by.
-	// Nil: none.
+	// Bootstrap returns the bootstrap peers of the public network. Nil: none.
 	Bootstrap func() []peer.AddrInfo
 
-	// LoopbackOnLAN keeps loopback addresses of LAN servers, for networks within
-	// one machine.
+	// LoopbackOnLAN keeps the loopback addresses of LAN servers, for networks on one
+	// machine.
 	LoopbackOnLAN bool
 
-	// Opener verifies what others answer and put here. Nil: one is made.
+	// Opener verifies records in answers and those that peers put here. Nil: a new one.
 	Opener *routing.Opener
 
 	// Visits is how many servers a sweep visits at once. 0: 64.
@@ -68,15 +67,14 @@ type Config struct {
 	// Older is as in RouterConfig.
 	Older func(context.Context, *ipns.Record) bool
 
-	// Log is told of what looks like an attack. Nil: nobody is.
+	// Log receives warnings about possible attacks. Nil: none are logged.
 	Log *slog.Logger
 
-	// Heard is told of each valid record that others put on this node's server.
-	// It is called before they are answered and must not block. Nil: nobody is.
+	// Received is called with each valid record that other peers put on this node's
+	// server, before they are answered. It must not block. May be nil.
 	Received func(*ipns.Record)
 
-	// Signs tells what speaks for either network being there; see [DHT.Expected].
-	// Nil: none is expected.
+	// Signs returns the facts for [DHT.Expected]. Nil: no network is expected.
 	Signs func() Signs
 
 	// Now is the clock by which records expire. Nil means time.Now.
@@ -106,8 +104,8 @@ func (c Config) log() *slog.Logger {
 
 // DHT is this node's part in both networks.
 type DHT struct {
-	// Dual serves others and knows who provides content. Its two halves are not
-	// to be closed one by one.
+	// Dual runs this node's servers and handles provider records. Do not close its two
+	// halves separately.
 	Dual *dual.DHT
 
 	WAN, LAN *Router
@@ -130,8 +128,8 @@ func New(h host.Host, c Config) (*DHT, error) {
 	values, own := newValueStore(namespace.Wrap(store, ds.NewKey("/dht")), h.ID(), c)
 	providers := newProviderStore(store, h.ID(), c)
 	wan := []kaddht.Option{
-		// kad-dht takes no validator but boxo's under the prefix of the public
-		// network, so the prefix is ours and the protocol is given whole.
+		// Under the prefix of the public network kad-dht accepts only boxo's
+		// validator. So use a prefix of our own and override the whole protocol id.
 		kaddht.ProtocolPrefix("/goipns"),
 		kaddht.V1ProtocolOverride(ProtocolWAN),
 	}
@@ -164,14 +162,14 @@ func New(h host.Host, c Config) (*DHT, error) {
 	return joined, nil
 }
 
-// router makes the client of one of the two networks.
+// router returns the client of one of the two networks.
 func (c Config) router(d *kaddht.IpfsDHT, network string, p protocol.ID, filter addrFilter, own *records.ValueStore) *Router {
 	r := NewRouter(d, RouterConfig{Network: network, Protocol: p, Addrs: filter, Opener: c.Opener, Older: c.Older, Visits: c.Visits, Log: c.Log})
 	r.own = own
 	return r
 }
 
-// addrFilter keeps the addresses that are of use on one network.
+// addrFilter returns the addresses that are usable on a network.
 type addrFilter = func([]ma.Multiaddr) []ma.Multiaddr
 
 func publicAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
@@ -182,11 +180,11 @@ func lanAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
 	return ma.FilterAddrs(addrs, func(a ma.Multiaddr) bool { return !manet.IsIPLoopback(a) })
 }
 
-// Bootstrap starts to fill the routing tables of both networks and returns.
+// Bootstrap starts filling the routing tables of both networks, and returns at once.
 func (d *DHT) Bootstrap(ctx context.Context) error { return d.Dual.Bootstrap(ctx) }
 
-// Close leaves both networks. It waits for what runs in the background; the
-// host must be closed before the store that was given to New.
+// Close leaves both networks and waits for background work. Close the host before the
+// store given to New.
 func (d *DHT) Close() error {
 	d.stop()
 	d.running.Wait()

@@ -6,37 +6,39 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// The names of the two networks in Acks and Answers.
+// Names of the two networks, as used in Acks and Answers.
 const (
 	WAN = "wan"
 	LAN = "lan"
 )
 
-// awayAge is for how long after its last answer a network is expected to be there.
+// awayAge is how long a network remains expected after its last answer.
 const awayAge = 30 * 24 * time.Hour
 
-// Signs are what tells which network a node should be on.
+// Signs are the facts from which Expected decides which network a node should be on.
 type Signs struct {
 	// Bootstrap says that there are peers to join by.
 	Bootstrap bool
 
-	// ReachedWAN and ReachedLAN say that one of them was reached since the start,
+	// ReachedWAN and ReachedLAN say that a bootstrap peer was reached since the start
 	// and serves that network.
 	ReachedWAN, ReachedLAN bool
 
-	// AnsweredWAN is when a server of the WAN last answered, in this life of the node
-	// or an earlier one; AnsweredLAN is the same for the LAN, of this life alone.
+	// AnsweredWAN is when a WAN server last answered, including before this start.
+	// AnsweredLAN is when a LAN server last answered since the start.
 	AnsweredWAN, AnsweredLAN time.Time
 }
 
-// Expected names the network that should have servers; empty: none need have. What
-// is expected and reaches nobody is away: then what others know is not known here.
+// Expected names the network that should have servers; empty: none need to. An
+// expected network on which no server can be reached is away, and what records exist
+// there is unknown.
 //
-// The WAN is expected while nobody was reached of those to join by, when one of
-// them serves it, and for 30 days after a server of it answered, which holds also
-// where those that are reached now serve only the LAN: a machine without the
-// internet may well reach a neighbour. Else the LAN is expected if they serve only
-// that, as in a test network, or if somebody on it has answered since the start.
+// The WAN is expected if no bootstrap peer has been reached yet, if one that serves
+// the WAN has been reached, and for 30 days after a WAN server last answered. The last
+// rule also applies if only LAN peers can be reached now: a machine without internet
+// access may still reach a neighbour. Otherwise the LAN is expected if a bootstrap
+// peer that serves it has been reached, as in a test network, or if a LAN server has
+// answered recently.
 func (s Signs) Expected(now time.Time) string {
 	lately := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) < awayAge }
 	switch {
@@ -48,8 +50,7 @@ func (s Signs) Expected(now time.Time) string {
 	return ""
 }
 
-// Expected names the network that should have servers, by the signs of the node and
-// by who has answered.
+// Expected names the network that should have servers. See [Signs.Expected].
 func (d *DHT) Expected() string {
 	if d.signs == nil {
 		return ""
@@ -67,8 +68,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Answered is when a server of the network last answered this Router; zero: none has
-// since it was made.
+// Answered returns when a server last answered this Router; zero: never.
 func (r *Router) Answered() time.Time {
 	if at := r.answered.Load(); at != 0 {
 		return time.Unix(0, at)
@@ -76,13 +76,13 @@ func (r *Router) Answered() time.Time {
 	return time.Time{}
 }
 
-// standing is what a Router is to its node.
+// standing says whether the Router's network is the expected one.
 type standing int
 
 const (
-	loose  standing = iota // no network is expected: who is there counts
-	needed                 // this network should have servers
-	spare                  // another one should: what this one does not know says nothing
+	loose  standing = iota // no network is expected
+	needed                 // this one is: it should have servers
+	spare                  // the other one is: a missing record here proves nothing
 )
 
 func (r *Router) standing() standing {
@@ -98,7 +98,7 @@ func (r *Router) standing() standing {
 	return spare
 }
 
-// nobody is the error of an operation that reached no server.
+// nobody returns the error of an operation that reached no server.
 func (r *Router) nobody() error {
 	if r.standing() == needed {
 		return &routing.AwayError{Network: r.network}

@@ -19,38 +19,36 @@ import (
 )
 
 const (
-	// cellServers is about how many servers share a cell. An answer names 20: it
-	// should have room for all servers of the cell that it is about.
+	// cellServers is roughly how many servers a cell has. An answer names 20 servers,
+	// which should cover the whole cell.
 	cellServers = 10
 
-	// cellWidth is how many of the servers closest to the middle of a cell must
-	// have answered for the cell to be known.
+	// cellWidth is how many of the servers closest to a cell's key must have answered
+	// for the cell to count as explored.
 	cellWidth = 3
 
-	// cellStep is by how many bits the cells of one round are smaller than those
-	// of the round before, and maxCellBits how small they get: enough for a
-	// million servers.
+	// cellStep is how many more prefix bits cells have in each round. maxCellBits is
+	// the limit: enough for a million servers.
 	cellStep    = 3
 	maxCellBits = 17
 
-	// explorePatience is how long an answer is waited for. The others around the
-	// server know the same. It may still answer later, or turn out to be dead.
+	// explorePatience is how long a cell waits for an answer before it turns to the
+	// server's neighbours, which know the same. A late answer is still used.
 	explorePatience = 1500 * time.Millisecond
 
-	// exploreParallel is how many cells are worked on at once if not told
-	// otherwise.
+	// exploreParallel is the default number of cells explored at once.
 	exploreParallel = 64
 )
 
-// Exploration tells what exploring a region took and found.
+// Exploration is the result of exploring a region.
 type Exploration struct {
-	Requests int // questions asked
-	Servers  int // servers of the region that are in the map now
+	Requests int // queries sent
+	Servers  int // servers of the region now in the map
 }
 
-// Explore fills the map with the servers of a region: the zero Region is the
-// whole network. It asks about three servers in ten. parallel is how many cells
-// are worked on at once; 0 means 64.
+// Explore fills the map with the servers of a region; the zero Region is the whole
+// network. It queries about 30% of the servers. parallel is how many cells it explores
+// at once; 0 means 64.
 func (r *Router) Explore(ctx context.Context, region keyspace.Region, parallel int) (Exploration, error) {
 	if parallel <= 0 {
 		parallel = exploreParallel
@@ -60,7 +58,7 @@ func (r *Router) Explore(ctx context.Context, region keyspace.Region, parallel i
 		r.servers.noteAddrs(p, r.filter(r.host.Peerstore().Addrs(p)), time.Now())
 	}
 	defer e.wg.Wait()
-	// Larger cells first: what is learned of them is where the smaller ones start.
+	// Larger cells first: the servers found there are the start for smaller cells.
 	bits := max(region.Bits, e.depth(region)-2*cellStep)
 	for {
 		if err := e.round(region, bits); err != nil {
@@ -79,16 +77,16 @@ func (r *Router) Explore(ctx context.Context, region keyspace.Region, parallel i
 	}, nil
 }
 
-// exploration is one Explore under way.
+// exploration is one running Explore.
 type exploration struct {
 	r        *Router
 	ctx      context.Context
 	parallel int
 	requests atomic.Int64
-	wg       sync.WaitGroup // requests under way
+	wg       sync.WaitGroup // requests in flight
 }
 
-// depth is how many bits the smallest cells have, as far as is known.
+// depth estimates how many prefix bits the smallest cells need.
 func (e *exploration) depth(region keyspace.Region) int {
 	servers := float64(len(e.r.servers.within(region, time.Now())))
 	if size, ok := e.r.size(); ok {
@@ -125,8 +123,8 @@ func (e *exploration) round(region keyspace.Region, bits int) error {
 	return nil
 }
 
-// cell asks the servers closest to the key for closer ones, until the closest
-// known have answered. Those in avoid are not asked.
+// cell queries the servers closest to the key for closer ones, until the closest known
+// have answered. It skips the servers in avoid.
 func (e *exploration) cell(key []byte, avoid []peer.ID) {
 	type question struct {
 		server peer.ID
@@ -164,14 +162,13 @@ func (e *exploration) cell(key []byte, avoid []peer.ID) {
 	}
 }
 
-// inTime waits for an answer, but no longer than patience, and reports whether
-// the server has answered.
+// inTime waits for an answer until patience fires, and reports whether there was one.
 func inTime(answer <-chan bool, patience *time.Timer) bool {
 	select {
 	case ok := <-answer:
 		return ok
 	case <-patience.C:
-		patience.Reset(0) // for the questions after this one
+		patience.Reset(0) // so that it fires at once for the remaining queries
 	}
 	select {
 	case ok := <-answer:
@@ -181,8 +178,8 @@ func inTime(answer <-chan bool, patience *time.Timer) bool {
 	}
 }
 
-// ask asks one server who is closest to the key. Whether it answered comes on the
-// channel, which needs no reader.
+// ask queries one server for those closest to the key. It sends on the buffered channel
+// whether the server answered.
 func (e *exploration) ask(p peer.ID, key []byte) <-chan bool {
 	e.requests.Add(1)
 	answer := make(chan bool, 1)
@@ -198,8 +195,9 @@ func (e *exploration) ask(p peer.ID, key []byte) <-chan bool {
 	return answer
 }
 
-// cellKeys returns one key for each cell of the region that has so many bits: a
-// multihash whose SHA-256 lies in the cell. It draws keys until each cell has one.
+// cellKeys returns one key for each cell of the region with the given number of prefix
+// bits: a multihash whose SHA-256 lies in the cell. It draws random keys until each
+// cell has one.
 func cellKeys(region keyspace.Region, bits int) ([][]byte, error) {
 	cells := 1 << (bits - region.Bits)
 	keys := make(map[keyspace.Region][]byte, cells)

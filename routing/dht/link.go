@@ -12,23 +12,23 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 )
 
-// A link carries the calls to one server. While it has any it runs: it opens a
-// stream, writes calls, and gives each answer to the call that waits longest.
+// A link sends the calls to one server. It runs while it has calls: it opens a
+// stream, writes the calls, and gives each answer to the oldest unanswered call.
 //
-// A server that refuses a request resets the stream, without a word and with
-// whatever answers are still under way. So when a stream is reset under several
-// calls, they are sent again one at a time: the one that is reset while it is
-// alone is the one that is refused, and the rest goes on together, few at first
-// in case more are refused. Sending a request twice does no harm.
+// A server that refuses a request resets the stream without giving a reason, and
+// answers in flight are lost. So after a reset with several calls in flight, they are
+// sent again one at a time: the call that is reset while alone is the refused one.
+// The others are then pipelined again, only a few at first in case more are refused.
+// Sending a request twice does no harm.
 type link struct {
 	sender *sender
 	peer   peer.ID
-	wake   chan struct{} // there may be something new in queue, or less to do
+	wake   chan struct{} // signals a new call, or a caller that has left
 
 	// Guarded by sender.mu.
 	running bool
 	queue   []*call       // not yet taken by run
-	onIdle  func(peer.ID) // see sender.part
+	onIdle  func(peer.ID) // see sender.dropWhenIdle
 
 	// Owned by run while it runs, by the sender while the link is idle.
 	stream *stream
@@ -49,7 +49,7 @@ func (l *link) poke() {
 	}
 }
 
-// run works until there is nothing to do.
+// run processes calls until there are none.
 func (l *link) run() {
 	for {
 		l.take()
@@ -80,7 +80,7 @@ func (l *link) run() {
 	}
 }
 
-// take moves the queue into todo and drops the calls that nobody waits for.
+// take moves the queue to todo and drops calls whose caller has left.
 func (l *link) take() {
 	l.sender.mu.Lock()
 	l.todo = append(l.todo, l.queue...)
@@ -96,7 +96,7 @@ func (l *link) take() {
 	l.todo = live
 }
 
-// open dials and opens a stream, as long as somebody waits for it.
+// open dials the server and opens a stream. It gives up when no caller waits.
 func (l *link) open() error {
 	ctx, cancel := context.WithCancel(l.sender.ctx)
 	defer cancel()
@@ -127,11 +127,11 @@ func (l *link) open() error {
 	}
 }
 
-// errAbandoned says that nobody waits for what was under way.
+// errAbandoned says that no caller waits any more.
 var errAbandoned = errors.New("nobody waits for it")
 
-// open opens a stream to a server. It does not wait until the two hosts have
-// identified each other, which would be one more round trip.
+// open opens a stream to a server. It does not wait for identify, which would take
+// another round trip.
 func (s *sender) open(ctx context.Context, p peer.ID) (*stream, error) {
 	s.host.Peerstore().AddAddrs(p, s.addrs(p), peerstore.TempAddrTTL)
 	raw, err := s.host.Network().NewStream(ctx, p)
@@ -141,15 +141,15 @@ func (s *sender) open(ctx context.Context, p peer.ID) (*stream, error) {
 	return newStream(raw, s.protocol)
 }
 
-// converse exchanges calls and answers on the stream until there is nothing to
-// do, or the stream breaks.
+// converse sends calls and reads answers on the stream until there is nothing to do
+// or the stream breaks.
 func (l *link) converse() error {
-	expect := make(chan struct{}, window) // one for each frame to read
+	expect := make(chan struct{}, window) // one token per frame to read
 	frames := make(chan received, window)
 	defer close(expect)
 	s := l.stream
 	l.sender.wg.Go(func() { readFrames(s, expect, frames) })
-	silent := time.Now() // since then
+	silent := time.Now() // when the server last answered
 	stall := time.NewTimer(l.patience())
 	defer stall.Stop()
 	for {
@@ -182,19 +182,19 @@ func (l *link) converse() error {
 	}
 }
 
-// overdue reports whether the answer that all others queue behind has not come in
-// its time.
+// overdue reports whether the oldest unanswered call, which blocks all others, has
+// timed out.
 func (l *link) overdue() bool {
 	return errors.Is(l.waiting[0].ctx.Err(), context.DeadlineExceeded)
 }
 
-// wanted reports whether anybody waits for an answer on this stream.
+// wanted reports whether any caller waits for an answer on this stream.
 func (l *link) wanted() bool {
 	return slices.ContainsFunc(l.waiting, func(c *call) bool { return c.ctx.Err() == nil })
 }
 
-// patience is how long the server may stay silent. Answers that nobody waits for
-// any more are waited for a little, since a new stream would cost more.
+// patience is how long the server may stay silent. Even when no caller is left, it
+// waits a little for outstanding answers, since a new stream would cost more.
 func (l *link) patience() time.Duration {
 	if len(l.waiting) > 0 && !l.wanted() {
 		return drainTimeout
@@ -202,7 +202,7 @@ func (l *link) patience() time.Duration {
 	return stallTimeout
 }
 
-// readFrames reads a frame for each token in expect, until that is closed or the
+// readFrames reads one frame for each token in expect, until expect is closed or the
 // stream breaks.
 func readFrames(s *stream, expect <-chan struct{}, frames chan<- received) {
 	for range expect {
@@ -214,7 +214,7 @@ func readFrames(s *stream, expect <-chan struct{}, frames chan<- received) {
 	}
 }
 
-// write writes what may be written now.
+// write writes queued calls, as many as may be in flight.
 func (l *link) write(expect chan<- struct{}) error {
 	if l.width == 0 {
 		l.width = window
@@ -235,7 +235,7 @@ func (l *link) write(expect chan<- struct{}) error {
 	return nil
 }
 
-// answered gives a frame to the call that waits longest.
+// answered gives a frame to the oldest unanswered call.
 func (l *link) answered(f received) {
 	c := l.waiting[0]
 	l.waiting = l.waiting[1:]
@@ -251,8 +251,8 @@ func (l *link) answered(f received) {
 	c.end(answer{f.msg, f.at.Sub(c.sent)}, nil)
 }
 
-// broken deals with the calls that waited on a stream that broke: it gives them
-// their error, or has them sent again.
+// broken handles the unanswered calls of a stream that broke: it fails them or
+// queues them again.
 func (l *link) broken(err error) {
 	wasIdle, stands := l.stream.wasIdle, l.stream.connected()
 	l.stream.reset()
@@ -267,13 +267,13 @@ func (l *link) broken(err error) {
 		}
 		return
 	case wasReset && !wasIdle && len(again) == 1:
-		// Nothing else was under way, and the stream had not wasIdle so long that
+		// Nothing else was under way, and the stream had not been idle so long that
 		// the server may have ended it for that: the request is to blame.
 		again[0].end(answer{}, errRefused)
 		l.blamed, l.width = 0, 2
 		return
 	case wasReset && wasIdle:
-		// The server ended the stream while it wasIdle: nobody is to blame.
+		// The server may have reset the stream for being idle: blame no request.
 	case wasReset:
 		l.blamed, l.width = len(again), 1
 	}
@@ -283,7 +283,7 @@ func (l *link) broken(err error) {
 			c.losses++
 		}
 		switch {
-		case c.ctx.Err() != nil: // its caller has gone
+		case c.ctx.Err() != nil: // its caller has left
 		case c.losses == maxLosses:
 			c.end(answer{}, err)
 		default:
@@ -293,7 +293,7 @@ func (l *link) broken(err error) {
 	l.todo = append(retry, l.todo...)
 }
 
-// failAll gives up all calls that have not been written.
+// failAll fails all calls that have not been written.
 func (l *link) failAll(err error) {
 	l.take()
 	for _, c := range l.todo {

@@ -16,28 +16,28 @@ import (
 )
 
 const (
-	// looks is how many servers are asked what they hold before they are given a
-	// record: as many as should have it.
+	// looks is how many servers are queried for the record they hold before they are
+	// sent the new one.
 	looks = replicas
 
-	// clocks is how many servers, each of another IP group, are asked behind a
-	// record when they took it: by their clock, that is what time it is.
+	// clocks is how many servers, each in a different IP group, are queried after the
+	// put for the time at which they received the record, which shows their clock.
 	clocks = 4
 
-	// clockPatience is how long that answer is waited for once the record is taken.
+	// clockPatience is how long to wait for that answer once the record is taken.
 	clockPatience = 50 * time.Millisecond
 )
 
-// errNewer says that a server has a newer record, so that it is given none.
+// errNewer says that a server has a newer record, and so was not sent ours.
 var errNewer = errors.New("the server has a newer record")
 
-// looking is what a put finds out beside.
+// looking is the state of a put's routing.Look.
 type looking struct {
 	name   ipns.Name
 	rec    *ipns.Record
-	look   int                   // servers that are still to be looked at
-	clock  int                   // clocks that are still to be read
-	groups map[netip.Prefix]bool // whose clocks are read
+	look   int                   // servers still to query for their record
+	clock  int                   // clocks still to read
+	groups map[netip.Prefix]bool // IP groups whose clocks are read
 }
 
 func newLooking(rec *ipns.Record, look routing.Look) *looking {
@@ -51,38 +51,38 @@ func newLooking(rec *ipns.Record, look routing.Look) *looking {
 	return l
 }
 
-// offering is one value on its way to one server. What the server holds is asked
-// ahead of it and its clock behind it, all on one stream, where servers answer in
-// order: that costs no round trip.
+// offering is the put of one value to one server. A query for the server's current
+// record may precede it, and one for its clock may follow. All are pipelined on one
+// stream, so they take no extra round trip.
 //
-// Where a server refuses, the stream is reset and its answers are lost with it.
-// Then the link sends them again one by one, the question first; an answer with
-// a newer record saves the value.
+// If the server refuses, it resets the stream and the answers are lost. The link then
+// sends the calls again one by one, the query first; if that returns a newer record,
+// the value is not sent.
 type offering struct {
 	put    *put
 	node   *node
-	before bool // ask what it holds
-	clock  bool // ask its clock
+	before bool // query its record first
+	clock  bool // query its clock afterwards
 
 	ctx   context.Context
-	value context.Context // of the value and what follows it: ends with spare
+	value context.Context // of the value and the clock query; cancelled by spare
 	spare context.CancelFunc
 	done  chan result
 
-	// Set by the link before it ends the question's call.
-	held  *ipns.Record // what it held, if that is another record
-	past  time.Time    // when it took that, by its clock
+	// Set by the link before it ends the call of the first query.
+	held  *ipns.Record // the record it held, if different
+	past  time.Time    // when it received that, by its clock
 	newer bool         // held is newer than the value
 }
 
-// The tags of the calls of an offering, in the order in which they are sent.
+// Tags of the calls of an offering, in sending order.
 const (
 	tagBefore = iota
 	tagValue
 	tagClock
 )
 
-// newOffering decides what is asked of a node beside.
+// newOffering decides which extra queries to send to a node.
 func (p *put) newOffering(n *node) *offering {
 	o := &offering{put: p, node: n}
 	l := p.looking
@@ -101,7 +101,7 @@ func (p *put) newOffering(n *node) *offering {
 	return o
 }
 
-// run sends the value and returns what became of it.
+// run sends the value and returns the result.
 func (o *offering) run(ctx context.Context) event {
 	o.ctx = ctx
 	o.value, o.spare = context.WithCancel(ctx)
@@ -118,7 +118,7 @@ func (o *offering) run(ctx context.Context) event {
 	return o.await()
 }
 
-// calls makes the requests in their order.
+// calls returns the calls in sending order.
 func (o *offering) calls() ([]*call, error) {
 	p := o.put
 	get := pb.NewMessage(pb.Message_GET_VALUE, p.key, 0)
@@ -147,13 +147,13 @@ func (o *offering) calls() ([]*call, error) {
 	return calls, nil
 }
 
-// heldBefore looks at the answer to the question. It is called by the link, before
-// that sends anything more.
+// heldBefore handles the answer to the first query. The link calls it before it sends
+// anything else.
 func (o *offering) heldBefore(m *pb.Message) {
 	l := o.put.looking
 	have := o.put.r.recordIn(m, l.name)
 	if have == nil || bytes.Equal(have.Raw(), o.put.value) {
-		return // its own value, if the answer to it was lost
+		return // the same value: an earlier answer was lost
 	}
 	o.held, o.past = have, receivedAt(m.GetRecord())
 	if o.newer = ipns.Compare(have, l.rec) > 0; o.newer {
@@ -164,7 +164,7 @@ func (o *offering) heldBefore(m *pb.Message) {
 // await waits for the answers.
 func (o *offering) await() event {
 	e := event{}
-	var late <-chan time.Time // nil: the value is not taken yet
+	var late <-chan time.Time // nil until the value is taken
 	for waiting := true; waiting; {
 		select {
 		case r := <-o.done:
@@ -191,12 +191,12 @@ func (o *offering) await() event {
 	return o.settle(e)
 }
 
-// got takes one answer in and reports whether another is to be waited for.
+// got handles one answer and reports whether to wait for another.
 func (o *offering) got(e *event, r result) bool {
 	switch r.tag {
 	case tagBefore:
 		if r.err != nil {
-			return true // it says nothing; what becomes of the value shows the rest
+			return true // inconclusive; the put itself decides
 		}
 		e.look = r.msg
 		if e.before = o.held; o.newer {
@@ -216,15 +216,15 @@ func (o *offering) got(e *event, r result) bool {
 	}
 	if have := r.msg.GetRecord(); r.err == nil && bytes.Equal(have.GetValue(), o.put.value) {
 		if at := receivedAt(have); !at.IsZero() {
-			// It took the value half a round trip before the answer was here.
+			// It received the value about half a round trip ago.
 			e.clock = &routing.Clock{Time: at, Ago: r.rtt / 2, Group: o.node.group}
 		}
 	}
 	return false
 }
 
-// settle keeps the map's books. A server that refuses does not say why, so it is
-// asked what it has, unless it has told.
+// settle updates the map with the result. A refusal carries no reason, so settle
+// queries the server for a newer record.
 func (o *offering) settle(e event) event {
 	r, id := o.put.r, o.node.id
 	switch {
@@ -239,7 +239,7 @@ func (o *offering) settle(e event) event {
 	return e
 }
 
-// receivedAt is when a server says that it took a record; zero if it does not.
+// receivedAt returns when a server says it received a record; zero if it does not say.
 func receivedAt(have *recpb.Record) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, have.GetTimeReceived())
 	if err != nil {

@@ -17,24 +17,24 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// The form of a saved Map, all numbers uvarints:
+// The format of a saved Map. All numbers are uvarints:
 //
 //	"ipns dht map 1\n"
 //	count
 //	count times: id length, id, addresses, addresses times: length, multiaddr,
-//	             last answer (Unix seconds, 0: never), last heard of, RTT (µs)
+//	             last answer (Unix seconds, 0: never), last named, RTT (µs)
 //	CRC-32 (IEEE) of all before, 4 bytes big-endian
 //
 // Servers that have failed since they last answered are left out.
 const mapMagic = "ipns dht map 1\n"
 
-// maxIDBytes is the longest peer id that is believed to be one.
+// maxIDBytes is the longest valid peer id.
 const maxIDBytes = 64
 
 var errMapDamaged = errors.New("the saved map is damaged")
 
-// Save writes the Map to a file. An empty one does not take the place of one with
-// servers: they may be back.
+// Save writes the Map to a file. An empty Map never overwrites a file: the servers in
+// it may come back.
 func (m *Map) Save(file string) error {
 	if m.Len() == 0 {
 		return nil
@@ -45,8 +45,8 @@ func (m *Map) Save(file string) error {
 	return nil
 }
 
-// Load adds the servers of a saved Map. The file is no more than a cache: one that is
-// missing or damaged costs a few round trips.
+// Load adds the servers of a saved Map. The file is only a cache: if it is missing or
+// damaged, the cost is a few round trips.
 func (m *Map) Load(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -87,8 +87,7 @@ func unixSeconds(t time.Time) uint64 {
 	return uint64(max(t.Unix(), 0))
 }
 
-// ReadFrom adds the servers of a saved Map. If it is damaged nothing is added: a
-// map can always be made again.
+// ReadFrom adds the servers of a saved Map. If the data is damaged it adds none.
 func (m *Map) ReadFrom(r io.Reader) (int64, error) {
 	in := &mapReader{r: bufio.NewReader(r), sum: crc32.NewIEEE()}
 	servers, err := in.servers()
@@ -107,7 +106,7 @@ func (m *Map) ReadFrom(r io.Reader) (int64, error) {
 	return in.n, nil
 }
 
-// mapReader reads the saved form. Its first error stays.
+// mapReader reads a saved Map. It keeps the first error.
 type mapReader struct {
 	r   *bufio.Reader
 	sum interface {
@@ -149,7 +148,7 @@ func (in *mapReader) fail(err error) {
 	}
 }
 
-// bytes reads n bytes. After an error they are zero.
+// bytes reads n bytes, which are zero after an error.
 func (in *mapReader) bytes(n int) []byte {
 	b := make([]byte, n)
 	if in.err != nil {
@@ -167,13 +166,13 @@ func (in *mapReader) bytes(n int) []byte {
 	return b
 }
 
-// ReadByte makes a mapReader fit for binary.ReadUvarint.
+// ReadByte implements io.ByteReader for binary.ReadUvarint.
 func (in *mapReader) ReadByte() (byte, error) {
 	b := in.bytes(1)
 	return b[0], in.err
 }
 
-// number reads a number that is not larger than most.
+// number reads a number that is at most most.
 func (in *mapReader) number(most int) int {
 	n, err := binary.ReadUvarint(in)
 	if err != nil || n > uint64(most) {

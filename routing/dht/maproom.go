@@ -9,15 +9,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// proven reports whether the server has ever answered.
+// proven reports whether the server has ever answered a request.
 func (s *server) proven() bool { return !s.answered.IsZero() }
 
-// dead reports whether the server is not worth its place.
+// dead reports whether the server may be replaced by any other.
 func (s *server) dead() bool {
 	return s.failures >= deadFailures || s.failures > 0 && !s.proven()
 }
 
-// add makes room for a server and remembers it, and reports whether it could. The
+// add adds a server, making room for it if need be, and reports whether it could. The
 // caller holds the lock.
 func (m *Map) add(s *server, now time.Time) bool {
 	if !s.proven() && s.namer != "" && m.unproven[s.namer] >= maxUnproven {
@@ -44,8 +44,8 @@ func (m *Map) add(s *server, now time.Time) bool {
 	return true
 }
 
-// addGuest keeps a server for which there is no room as long as there are not too
-// many others. The caller holds the lock.
+// addGuest adds a guest. Beyond maxGuests the oldest guest is dropped. The caller
+// holds the lock.
 func (m *Map) addGuest(s *server) {
 	if m.guests == nil {
 		m.guests = make(map[peer.ID]*server)
@@ -60,8 +60,7 @@ func (m *Map) addGuest(s *server) {
 	}
 }
 
-// prove notes that a server has answered: it is no hearsay any more. The caller
-// holds the lock.
+// prove stops counting a server as unproven. The caller holds the lock.
 func (m *Map) prove(s *server) {
 	if s.namer == "" {
 		return
@@ -72,14 +71,14 @@ func (m *Map) prove(s *server) {
 	s.namer = ""
 }
 
-// admits reports whether an IP group has room for one more server, if need be in
-// the place of another. The caller holds the lock.
+// admits reports whether an IP group has room for one more server, making room if
+// need be. The caller holds the lock.
 func (m *Map) admits(group netip.Prefix, proven bool, now time.Time) bool {
 	return !group.IsValid() || m.groups[group] < maxGroupServers || m.makeRoom(group, proven, now)
 }
 
-// move notes that a server has addresses of another IP group, if that has room.
-// The caller holds the lock.
+// move moves a server to another IP group if that has room, and reports whether it
+// could. The caller holds the lock.
 func (m *Map) move(s *server, group netip.Prefix, now time.Time) bool {
 	if group == s.group {
 		return true
@@ -93,17 +92,17 @@ func (m *Map) move(s *server, group netip.Prefix, now time.Time) bool {
 	return true
 }
 
-// leave counts a server of an IP group less. The caller holds the lock.
+// leave decrements the server count of an IP group. The caller holds the lock.
 func (m *Map) leave(group netip.Prefix) {
 	if m.groups[group]--; m.groups[group] == 0 {
 		delete(m.groups, group)
 	}
 }
 
-// makeRoom forgets servers of an IP group, of all if it is the zero Prefix, so that
-// another can be remembered, and reports whether it could: those that are dead or
-// stale, else, for one that has answered, one that has not. The caller holds the
-// lock.
+// makeRoom removes servers of an IP group (any group, if it is the zero Prefix) to
+// make room for another, and reports whether it could. It removes dead and stale
+// servers. If there are none and the new server is proven, it removes one unproven
+// server. The caller holds the lock.
 func (m *Map) makeRoom(group netip.Prefix, proven bool, now time.Time) bool {
 	among := func(s *server) bool { return !group.IsValid() || s.group == group }
 	if since := now.Sub(m.full[group]); since < 0 || since >= evictPause {
@@ -130,8 +129,8 @@ func (m *Map) makeRoom(group netip.Prefix, proven bool, now time.Time) bool {
 	return false
 }
 
-// evict forgets those servers among some that are dead or stale, and reports
-// whether there were any. The caller holds the lock.
+// evict removes the dead and stale servers among those selected, and reports whether
+// there were any. The caller holds the lock.
 func (m *Map) evict(among func(*server) bool, now time.Time) bool {
 	before := len(m.sorted)
 	m.sorted = slices.DeleteFunc(m.sorted, func(s *server) bool {
@@ -145,7 +144,8 @@ func (m *Map) evict(among func(*server) bool, now time.Time) bool {
 	return len(m.sorted) < before
 }
 
-// forget removes a server from all but the sorted list. The caller holds the lock.
+// forget removes a server from everything except the sorted list. The caller holds
+// the lock.
 func (m *Map) forget(s *server) {
 	delete(m.byID, s.id)
 	m.leave(s.group)

@@ -13,11 +13,11 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// providerStore is where the records rest of who provides content. kad-dht writes
-// them in batches, under keys that name content and provider; a peer can name only
-// itself. What others provide stays within a budget, beyond which a record is
-// dropped without a word: kad-dht would try again. What this node provides is not
-// counted.
+// providerStore stores provider records. kad-dht writes them in batches, under keys
+// that contain content and provider; a peer can name only itself as the provider.
+// The records of other peers stay within a budget. Records beyond it are silently
+// dropped, because kad-dht would retry after an error. This node's own provider
+// records are not counted.
 type providerStore struct {
 	ds.Batching
 	self   peer.ID
@@ -37,7 +37,7 @@ func newProviderStore(store ds.Batching, self peer.ID, c Config) *providerStore 
 	}
 }
 
-// A provided record is known to its budget by the length of the content's multihash,
+// The key of a provider record in its budget is the length of the content's multihash,
 // the multihash, and the provider.
 
 func splitProvided(key string) (content, provider string) {
@@ -63,13 +63,13 @@ func providedKey(key string) ds.Key {
 	return ds.RawKey(records.ProvidersKeyPrefix + base32Keys.EncodeToString([]byte(content)) + "/" + base32Keys.EncodeToString([]byte(provider)))
 }
 
-// providedSize is how many bytes a record takes in the store beside its name.
+// providedSize returns how many bytes a record takes in the store in addition to name.
 func providedSize(key, name string) int {
 	const timeBytes = 9
 	return len(key) + timeBytes - len(name)
 }
 
-// Put stores a record as a batch does.
+// Put stores a record through a batch.
 func (s *providerStore) Put(ctx context.Context, key ds.Key, value []byte) error {
 	b, err := s.Batch(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *providerStore) Put(ctx context.Context, key ds.Key, value []byte) error
 	return b.Commit(ctx)
 }
 
-// Delete removes a record that kad-dht found to be too old.
+// Delete removes a record that kad-dht found expired.
 func (s *providerStore) Delete(ctx context.Context, key ds.Key) error {
 	s.drop(key)
 	return s.Batching.Delete(ctx, key)
@@ -93,7 +93,7 @@ func (s *providerStore) drop(key ds.Key) {
 	}
 }
 
-// Batch begins a batch that keeps to the budget.
+// Batch returns a batch that enforces the budget.
 func (s *providerStore) Batch(ctx context.Context) (ds.Batch, error) {
 	b, err := s.Batching.Batch(ctx)
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *providerBatch) Put(ctx context.Context, key ds.Key, value []byte) error
 	select {
 	case <-s.loaded:
 	default:
-		return nil // it comes again
+		return nil // the provider will send it again
 	}
 	if s.scarce() {
 		return nil
@@ -142,7 +142,7 @@ func (b *providerBatch) Delete(ctx context.Context, key ds.Key) error {
 	return b.Batch.Delete(ctx, key)
 }
 
-// load counts what an earlier process left, and deletes what is above the budget.
+// load counts the records of earlier processes and deletes those beyond the budget.
 func (s *providerStore) load(ctx context.Context) {
 	defer close(s.loaded)
 	err := eachKey(ctx, s.Batching, records.ProvidersKeyPrefix, func(key string, _ int) error {

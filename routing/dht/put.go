@@ -17,54 +17,49 @@ import (
 )
 
 const (
-	// putParallel is how many questions a put's walk has under way.
+	// putParallel is how many queries a put's walk has in flight.
 	putParallel = 24
 
-	// initialPuts is how many living servers of the map are given a record at once:
-	// some more than should have it, in the place of slow ones. Of servers that
-	// have only been named, not answered, a share of unprovenAlive is expected to
-	// live.
+	// initialPuts is how many live servers from the map are sent a record at once: a
+	// few more than should hold it, since some will be slow. Of servers that have
+	// never answered, the share unprovenAlive is expected to be alive.
 	initialPuts   = 24
 	unprovenAlive = 0.8
 
-	// fastRTT is a median round trip that is so short that nobody waits for the
-	// slow: then no server is given a record in the place of another at once, and
-	// the walk that verifies waits for the records, with which it would compete.
+	// fastRTT is the median round trip below which slow servers cost little. Then a
+	// put sends no records to spare servers at first, and its verifying walk, which
+	// would compete with the records, waits for them.
 	fastRTT = 20 * time.Millisecond
 
-	// nearPuts is how many records are under way at once to servers that are so near.
-	// There the time goes into the work on them, and the first to be taken would
-	// wait for the last.
+	// nearPuts is how many records are in flight at once below fastRTT. There
+	// processing takes most of the time, and more would delay the first acks.
 	nearPuts = 4
 
-	// verifyWidth is how many of the closest servers are asked for closer ones
-	// beside a put that relies on the map. In a small network that is near, nobody
-	// is asked again for verifyPause: whoever comes meanwhile is in the routing
-	// table, where the next put looks.
+	// verifyWidth is how many of the closest servers a put that trusts the map queries
+	// for closer ones. In a small network below fastRTT this is not repeated within
+	// verifyPause: new servers show up in the routing table, which the next put reads.
 	verifyWidth = 6
 	verifyPause = 10 * time.Second
 
-	// widenBy is how many of the outermost servers are asked for their own
-	// neighbours in the end. Servers name dead ones among the 20 closest to the
-	// record, and then nobody has named the last of those that live.
+	// widenBy is how many of the farthest servers of the result are finally queried
+	// for their own neighbours. Answers include dead servers among the 20 closest, so
+	// the last of the live ones may not have been named.
 	widenBy = 3
 )
 
-// errNotConfirmed says that a server answered with something else than the
-// value that it was given.
+// errNotConfirmed says that a server did not answer with the value that it was sent.
 var errNotConfirmed = errors.New("the server did not confirm the record")
 
-// Put offers the record to the 20 servers closest to its name. This node's own
-// server keeps it too, which is not counted.
+// Put offers the record to the 20 servers closest to its name. This node's own server
+// keeps it too, but is not counted.
 //
-// Where the map is good all are offered it at once, and a walk beside verifies
-// that nobody closer is missing; where it is not, servers are offered it as the
-// walk comes to those that are close enough. Servers that fail are replaced by
-// the next closest. The last Acks are those of slow servers: what matters is
-// settled long before.
+// Where the map can be trusted, Put sends the record to all at once while a walk
+// verifies that no closer server is missing. Elsewhere it sends the record as the walk
+// reaches servers that are close enough. Servers that fail are replaced by the next
+// closest. The last Acks come from slow servers, long after the result is clear.
 //
-// For a name that does not contain its key the key is put beside the record; the
-// Acks do not tell of it, since the record contains the key as well.
+// If the name does not contain its public key, Put also puts the key. The Acks do not
+// cover that, since the record contains the key as well.
 func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		name := rec.Name()
@@ -88,12 +83,12 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) i
 			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", name, err))
 		}
 		if err == nil {
-			key.Wait() // it is put even where all have taken the record already
+			key.Wait() // finish putting the key, even if the record was faster
 		}
 	}
 }
 
-// errStopped says that the caller wants no more.
+// errStopped says that the caller stopped the iteration.
 var errStopped = errors.New("stopped by the caller")
 
 // put puts one value on the servers closest to its key.
@@ -102,14 +97,14 @@ type put struct {
 	value    []byte
 	reach    reach
 	begun    bool // the first values have been sent
-	fast     bool // and servers are near
+	fast     bool // the round trip is below fastRTT
 	verified bool // by a walk just before this put
-	wide     bool // the outermost servers have been asked
+	wide     bool // the farthest servers have been queried; see widenBy
 
-	looking *looking // what it finds out beside; nil: nothing
+	looking *looking // the work for routing.Look; nil: none
 
-	// newer asks a server that refused whether it has something newer, and for
-	// it. Nil: that cannot be.
+	// newer fetches the newer record, if any, from a server that refused. Nil: there
+	// cannot be one.
 	newer func(context.Context, peer.ID) *ipns.Record
 }
 
@@ -117,9 +112,9 @@ func (r *Router) newPut(ctx context.Context, key, value []byte) *put {
 	return &put{lookup: r.newLookup(ctx, key), value: value}
 }
 
-// run puts the value until every server that should have it has taken it,
-// refused it or failed, and tells done of each, and of each moment at which
-// something else changed by a zero event. It ends early when done returns false.
+// run puts the value until every server that should have it has taken it, refused it
+// or failed. It calls done with every event; a zero event means that a node became
+// late. It ends early if done returns false.
 func (p *put) run(done func(event) bool) error {
 	if len(p.sorted) == 0 {
 		return p.r.nobody()
@@ -142,10 +137,10 @@ func (p *put) run(done func(event) bool) error {
 			p.handleAnswer(e)
 		case e.kind == eventPut:
 			if e.node.put = e.outcome(); e.node.put == putFailed {
-				p.verified = false // something has changed
+				p.verified = false // the network has changed
 			}
 			if p.fast && e.look != nil && e.node.state == known {
-				// The walk that verifies comes later, and need not ask it again.
+				// The later verifying walk need not query it again.
 				p.handleAnswer(event{node: e.node, kind: eventAsked, answer: answer{msg: e.look}})
 			}
 		}
@@ -155,8 +150,8 @@ func (p *put) run(done func(event) bool) error {
 	}
 }
 
-// advance sends what is to be sent now: the value to servers that should have
-// it, and questions to those that may know closer ones.
+// advance sends what is due: the value to servers that should have it, and queries to
+// those that may know closer ones.
 func (p *put) advance(now time.Time) {
 	width := replicas
 	if p.reach.trusted {
@@ -190,7 +185,7 @@ func (p *put) advance(now time.Time) {
 	}
 }
 
-// targets are the nodes that should have the value, as far as is known.
+// targets returns the nodes that should have the value, as far as is known.
 func (p *put) targets(now time.Time) []*node {
 	if !p.reach.trusted || p.begun {
 		return p.wanted(replicas, now)
@@ -214,22 +209,22 @@ func (p *put) targets(now time.Time) []*node {
 	return nodes
 }
 
-// noteWalk notes that a walk has verified what the map knows around a key.
+// noteWalk records that a walk has just verified the map around a key.
 func (r *Router) noteWalk(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.walkedAt = now
 }
 
-// walkedLately reports whether the network is so small that the last walk has seen
-// most of it, and was made just now.
+// walkedLately reports whether the network is so small that a walk sees most of it,
+// and the last walk was within verifyPause.
 func (r *Router) walkedLately(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.servers.Len() <= smallNetwork && now.Sub(r.walkedAt) < verifyPause
 }
 
-// sending is to how many servers the value is under way and not late.
+// sending counts the servers to which the value is in flight and not late.
 func (p *put) sending(now time.Time) int {
 	count := 0
 	for _, n := range p.sorted {
@@ -247,7 +242,7 @@ func (p *put) offer(n *node, now time.Time) {
 	p.send(n, eventPut, putTimeout, o.run)
 }
 
-// outcome is what became of the value at the node.
+// outcome returns what the node did with the value.
 func (e event) outcome() putState {
 	switch {
 	case e.err == nil:
@@ -258,7 +253,7 @@ func (e event) outcome() putState {
 	return putFailed
 }
 
-// rank is how many nodes that are known to live are closer than n.
+// rank counts the proven nodes that are closer than n.
 func (p *put) rank(n *node, now time.Time) int {
 	rank := 0
 	for _, other := range p.sorted {
@@ -272,8 +267,8 @@ func (p *put) rank(n *node, now time.Time) int {
 	return rank
 }
 
-// keepOwn gives the record to this node's own server. If that fails, or has a
-// newer one, the network decides.
+// keepOwn stores the record on this node's own server. It ignores failures and newer
+// records there: what counts is the network.
 func (r *Router) keepOwn(ctx context.Context, rec *ipns.Record) {
 	if r.own == nil {
 		return
@@ -282,8 +277,8 @@ func (r *Router) keepOwn(ctx context.Context, rec *ipns.Record) {
 	_ = r.own.Put(ctx, string(key), &recpb.Record{Key: key, Value: rec.Raw()})
 }
 
-// putKey puts the public key of a name that does not contain it under /pk/.
-// Whether that succeeds does not matter to the record.
+// putKey puts the public key under /pk/ if the name does not contain it. It ignores
+// failures.
 func (r *Router) putKey(ctx context.Context, rec *ipns.Record) {
 	name := rec.Name()
 	if _, err := name.PublicKey(); !errors.Is(err, ipns.ErrNoPublicKey) {

@@ -7,37 +7,36 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// reach says which servers are close enough to a key to be given what belongs
-// there, before a walk has shown that nobody is closer.
+// reach says which servers are close enough to a key to be sent a value before a walk
+// has shown that no server is closer.
 type reach struct {
-	// trusted says that the map knows the servers around the key: the closest of
-	// the map are the closest there are, but for a few that came since.
+	// trusted says that the map is complete around the key, except perhaps for a few
+	// new servers.
 	trusted bool
 
-	// radius is how far from the key, as a share of the key space, the 20th
-	// closest server is expected. 0: unknown.
+	// radius is the expected distance of the 20th closest server, as a share of the
+	// key space. 0: unknown.
 	radius float64
 }
 
 const (
-	// trustAge is how long ago a server of the map may have been heard of, and
-	// trustRadius how far the 20th may be, in radii, for the map to be trusted.
+	// The map is trusted if the closest 20 servers were seen within trustAge and lie
+	// within trustRadius radii.
 	trustAge    = 24 * time.Hour
 	trustRadius = 1.6
 
-	// Where the size of the network is not known, the map is trusted if all that
-	// is known are so few servers and the closest have answered within provenAge.
+	// If the size of the network is unknown, the map is trusted if no more than
+	// smallNetwork servers are known and the closest have answered within provenAge.
 	smallNetwork = 60
 	provenAge    = time.Hour
 )
 
-// covers reports whether a server is so close to the key that it is among the
-// closest 20, probably.
+// covers reports whether a server is probably among the closest 20.
 func (r reach) covers(target, server keyspace.Key) bool {
 	return distance(target, server) < r.radius
 }
 
-// reach judges the surroundings of a key.
+// reach returns the reach of a key.
 func (r *Router) reach(target keyspace.Key) reach {
 	var reach reach
 	size, sizeKnown := r.size()
@@ -57,7 +56,7 @@ func (r *Router) reach(target keyspace.Key) reach {
 	return reach
 }
 
-// size is the estimated number of servers of the network.
+// size returns the estimated number of servers in the network.
 func (r *Router) size() (float64, bool) {
 	n, err := r.kad.NetworkSize()
 	if err != nil || n < replicas {

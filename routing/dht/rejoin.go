@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// rejoinPeers is how many servers of the map are dialled to join by them, and
-	// rejoinTimeout how long that may take.
+	// rejoinPeers is how many servers of the map Rejoin dials, and rejoinTimeout how
+	// long it may take.
 	rejoinPeers   = 8
 	rejoinTimeout = 10 * time.Second
 )
 
-// Joined reports whether a server of the routing table is connected. The table
-// alone does not tell: who is gone stays in it for a while.
+// Joined reports whether a server of the routing table is connected. The table alone
+// proves nothing: it keeps servers for a while after they have gone.
 func (r *Router) Joined() bool {
 	for _, p := range r.table.ListPeers() {
 		if r.host.Network().Connectedness(p) == network.Connected {
@@ -29,37 +29,37 @@ func (r *Router) Joined() bool {
 	return false
 }
 
-// Rejoin dials the servers that answered last.
+// Rejoin dials the servers that answered most recently. Joined shows the result.
 func (r *Router) Rejoin(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, rejoinTimeout)
 	defer cancel()
 	var dials sync.WaitGroup
 	for _, p := range r.servers.latest(rejoinPeers, time.Now()) {
-		dials.Go(func() { _ = r.Dial(ctx, p) }) // Joined tells what came of it
+		dials.Go(func() { _ = r.Dial(ctx, p) })
 	}
 	dials.Wait()
 }
 
-// Dial connects the host of the Router to a peer, however often that has failed.
+// Dial connects the host to a peer, ignoring the dial backoff.
 func (r *Router) Dial(ctx context.Context, p peer.AddrInfo) error {
-	// The host would leave a peer alone for up to five minutes after failures.
+	// After failures the backoff would block dials for up to five minutes.
 	if s, ok := r.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		s.Backoff().Clear(p.ID)
 	}
 	return r.host.Connect(ctx, p)
 }
 
-// Rejoined tells that the network is back: what failed while it was away says
-// nothing of the servers.
+// Rejoined must be called when the network is back. It clears the failures of all
+// servers, since they happened while the network was away.
 func (r *Router) Rejoined() {
 	r.servers.clearFailures()
 	r.kad.RefreshRoutingTable()
 }
 
-// Forget takes back that a server has answered.
+// Forget resets Answered to zero.
 func (r *Router) Forget() { r.answered.Store(0) }
 
-// Answered is when a server last answered, of those that the Map knows.
+// Answered returns when any server in the Map last answered.
 func (m *Map) Answered() (at time.Time) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -69,8 +69,8 @@ func (m *Map) Answered() (at time.Time) {
 	return at
 }
 
-// lost counts the servers that answered within trustAge, failed since, and are left
-// alone for now.
+// lost counts the servers that answered within trustAge, have failed since, and are in
+// their pause.
 func (m *Map) lost(now time.Time) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -83,7 +83,7 @@ func (m *Map) lost(now time.Time) int {
 	return count
 }
 
-// latest returns the servers that answered last, n at most, within awayAge.
+// latest returns up to n servers that answered within awayAge, the most recent first.
 func (m *Map) latest(n int, now time.Time) []peer.AddrInfo {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -101,7 +101,7 @@ func (m *Map) latest(n int, now time.Time) []peer.AddrInfo {
 	return infos
 }
 
-// clearFailures has all servers asked again that were left alone because they failed.
+// clearFailures ends the pause of all servers that failed.
 func (m *Map) clearFailures() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -201,11 +201,11 @@ func TestAllDead(t *testing.T) {
 // and does not take an older record back.
 func TestOwnServer(t *testing.T) {
 	var mu sync.Mutex
-	var heard []string
+	var received []string
 	a, ha := startNode(t, dht.Config{Received: func(rec *ipns.Record) {
 		mu.Lock()
 		defer mu.Unlock()
-		heard = append(heard, string(rec.Raw()))
+		received = append(received, string(rec.Raw()))
 	}})
 	b, hb := startNode(t, dht.Config{})
 	if err := hb.Connect(t.Context(), *host.InfoFromHost(ha)); err != nil {
@@ -229,8 +229,8 @@ func TestOwnServer(t *testing.T) {
 		t.Error("the newer record was not taken")
 	}
 	mu.Lock()
-	if len(heard) != 1 || heard[0] != string(second.Raw()) {
-		t.Errorf("heard of %d records, want of the second alone", len(heard))
+	if len(received) != 1 || received[0] != string(second.Raw()) {
+		t.Errorf("received %d records, want the second alone", len(received))
 	}
 	mu.Unlock()
 	if took, acks := put(t, a.LAN, first); took != 0 || acks[0].Newer == nil {

@@ -15,32 +15,31 @@ import (
 )
 
 const (
-	// searchParallel is how many questions a search has under way where the map
-	// is of no use, and directWidth how many servers are asked at once where it is.
+	// searchParallel is how many queries a search has in flight in a walk, and
+	// directWidth how many servers it queries at once where the map can be trusted.
 	searchParallel = 10
 	directWidth    = 8
 
-	// nearWidth is how many servers are asked at once where answers take less than
-	// fastRTT: there the time goes into the work on questions, and the first answers
-	// would wait for those that nobody needs.
+	// nearWidth replaces directWidth where the round trip is below fastRTT. There
+	// processing takes most of the time, and unneeded queries would delay the first
+	// answers.
 	nearWidth = 3
 
-	// patience is how many median round trips the servers that are asked directly
-	// are given before others are asked as well.
+	// patience is how many median round trips a direct search waits before it queries
+	// more servers.
 	patience = 4.5
 
-	// correctTimeout bounds the correction of servers with older records.
+	// correctTimeout bounds the updating of servers with older records.
 	correctTimeout = 10 * time.Second
 )
 
-// Search asks the servers closest to the name, and this node's own, which counts as
-// nobody.
+// Search queries the servers closest to the name, and this node's own server, whose
+// answer is not counted.
 //
-// Where the map is good the closest few are asked at once, and the rest of the
-// closest 20 when those are late or the caller still wants more; where it is not,
-// a walk asks all that it comes by. When all have been asked and the caller still
-// listens, those of the closest 20 that have no record or an older one are given
-// the best that was found.
+// Where the map can be trusted, it queries the closest few directly, and the rest of
+// the closest 20 once those are late or have answered. Elsewhere it does a walk. When
+// all have been queried and the caller still reads, Search puts the best record found
+// on those of the closest 20 that have an older record or none.
 func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
 	return func(yield func(routing.Answer, error) bool) {
 		s := &search{lookup: r.newLookup(ctx, name.RoutingKey()), name: name}
@@ -64,13 +63,13 @@ type search struct {
 	name ipns.Name
 	best *ipns.Record
 
-	// direct says that only the closest few are asked, until late.
+	// direct: query only the closest few servers, until late.
 	direct bool
-	near   bool // and they answer fast
+	near   bool // the round trip is below fastRTT
 	late   time.Time
 }
 
-// run asks until the closest 20 servers have answered or failed.
+// run sends queries until the closest 20 servers have answered or failed.
 func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 	if len(s.sorted) == 0 {
 		return s.r.nobody()
@@ -108,7 +107,7 @@ func (s *search) run(yield func(peer.ID, *ipns.Record) bool) error {
 	return s.verdict()
 }
 
-// advance asks whom it is time to ask.
+// advance sends the queries that are due.
 func (s *search) advance(now time.Time) {
 	width, parallel := replicas, searchParallel
 	if s.direct {
@@ -127,11 +126,11 @@ func (s *search) advance(now time.Time) {
 	}
 }
 
-// verdict is nil if so many servers answered that what none of them has does not
-// exist: four fifths of the closest 20 that may be there, which is kad-dht's
-// quorum of 16 of 20, and half of all that are
-// known: where most seem to be dead, this node has no network. Of a network that is
-// not the expected one nothing is demanded.
+// verdict returns nil if enough servers answered to conclude that a record which
+// none of them has does not exist. That takes four fifths of the closest 20 that may
+// be alive (kad-dht's quorum is 16 of 20), and half of the closest 20 known: if most
+// seem dead, this node is probably offline. It is always nil if another network is
+// the expected one and any server answered.
 func (s *search) verdict() error {
 	asked, answers := 0, 0
 	for _, n := range s.sorted {
@@ -156,8 +155,7 @@ func (s *search) verdict() error {
 		}
 		return nil
 	}
-	// Those that were there a while ago are not asked again so soon, but they are
-	// missing all the same.
+	// Servers in their pause after a failure were not queried, but count as missing.
 	there := len(s.sorted)
 	if there < replicas {
 		there += s.r.servers.lost(time.Now())
@@ -168,9 +166,9 @@ func (s *search) verdict() error {
 	return nil
 }
 
-// correct gives the best record to those of the closest servers that answered
-// with an older one or none. What this node knows to be out of date is not spread:
-// servers that have lost the newer one would take it.
+// correct puts the best record on those of the closest servers that answered with an
+// older one or none. It does not spread a record that this node knows to be out of
+// date: servers that have lost the newer one would take it.
 func (s *search) correct() {
 	if s.best == nil || s.r.older != nil && s.r.older(s.ctx, s.best) {
 		return
@@ -193,8 +191,7 @@ func (s *search) correct() {
 	}
 }
 
-// fetch returns the record that a server has of the name, nil if it has none.
-// What is no valid record counts as none.
+// fetch returns a server's record of the name, or nil if it has no valid one.
 func (r *Router) fetch(ctx context.Context, p peer.ID, name ipns.Name) (*ipns.Record, error) {
 	a, err := r.request(ctx, p, pb.NewMessage(pb.Message_GET_VALUE, name.RoutingKey(), 0))
 	if err != nil {
@@ -216,7 +213,7 @@ func (r *Router) recordIn(m *pb.Message, name ipns.Name) *ipns.Record {
 	return rec
 }
 
-// ownRecord returns what this node's own server has of the name, or nil.
+// ownRecord returns the record of the name on this node's own server, or nil.
 func (r *Router) ownRecord(ctx context.Context, name ipns.Name) *ipns.Record {
 	if r.own == nil {
 		return nil

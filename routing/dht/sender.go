@@ -17,54 +17,52 @@ import (
 )
 
 const (
-	// window is how many requests wait on one stream for their answers. A
-	// server handles them one after the other; more only fill its buffers.
+	// window is how many requests may be in flight on one stream. A server handles
+	// them one at a time; more would only fill its buffers.
 	window = 64
 
-	// stallTimeout is how long a server may stay silent while requests wait
-	// before its stream is given up.
+	// stallTimeout is how long a server may stay silent while requests are in flight
+	// before its stream is closed.
 	stallTimeout = 30 * time.Second
 
-	// drainTimeout is how long a server may stay silent when nobody waits any more.
+	// drainTimeout replaces stallTimeout once no caller waits any more.
 	drainTimeout = time.Second
 
-	// dropTimeout is how long a visit waits for its connection to be closed.
+	// dropTimeout is how long dropWhenIdle waits.
 	dropTimeout = 100 * time.Millisecond
 
-	// maxIdleStreams bounds the streams that are kept open for later requests.
+	// maxIdleStreams bounds the idle streams kept open for later requests.
 	maxIdleStreams = 512
 
-	// maxLosses is how often a request may be lost with its connection or behind
-	// one that is not answered before it is given up.
+	// maxLosses is how often a request may be lost, with its connection or behind an
+	// unanswered request, before it fails.
 	maxLosses = 2
 )
 
 // Errors of a request.
 var (
-	// errRefused says that the server ended the stream instead of answering this
-	// very request.
+	// errRefused says that the server reset the stream because of this request.
 	errRefused = fmt.Errorf("the server %w the request", routing.ErrRefused)
-	// errStalled says that the server took the request and stayed silent.
+	// errStalled says that the server accepted the request but did not answer.
 	errStalled = errors.New("the server does not answer")
 	errClosed  = errors.New("the router is closed")
 )
 
-// sender sends requests to servers and hands out their answers. It keeps one
-// stream to each server, on which any number of requests travel without waiting
-// for each other: servers answer in the order of the requests.
+// sender sends requests to servers and returns their answers. It keeps one stream per
+// server and pipelines requests on it: servers answer in the order of the requests.
 type sender struct {
 	host     host.Host
 	protocol protocol.ID
-	addrs    func(peer.ID) []ma.Multiaddr // where a server is
+	addrs    func(peer.ID) []ma.Multiaddr // returns the addresses of a server
 
-	ctx    context.Context // ends all that runs
+	ctx    context.Context // of all links
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // one for each link that runs
+	wg     sync.WaitGroup // running links
 
 	mu    sync.Mutex
 	links map[peer.ID]*link
-	idle  []*link // links with a stream that nobody uses, the longest idle first
-	dead  bool    // closed: nothing new starts
+	idle  []*link // links with an unused stream, the longest idle first
+	dead  bool    // closed
 }
 
 func newSender(h host.Host, p protocol.ID, addrs func(peer.ID) []ma.Multiaddr) *sender {
@@ -72,7 +70,7 @@ func newSender(h host.Host, p protocol.ID, addrs func(peer.ID) []ma.Multiaddr) *
 	return &sender{host: h, protocol: p, addrs: addrs, ctx: ctx, cancel: cancel, links: make(map[peer.ID]*link)}
 }
 
-// close ends all requests and streams and waits for what runs.
+// close ends all requests and streams and waits for the links.
 func (s *sender) close() {
 	s.mu.Lock()
 	s.dead = true
@@ -86,7 +84,7 @@ func (s *sender) close() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.links) // a request that comes too late may look for its own
+	clear(s.links) // cleared, not nil: a late request may still look here
 }
 
 // answer is the answer to one request.
@@ -95,9 +93,9 @@ type answer struct {
 	rtt time.Duration // from the request to the answer, without the dial
 }
 
-// request sends m to the server and waits for the answer, or for the end of ctx.
-// The server is dialled if need be. A request that others' refusals took down
-// with their stream is sent again.
+// request sends m to the server and waits for the answer or the end of ctx. It dials
+// the server if necessary. If the stream is reset because of another request, m is
+// sent again.
 func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer, error) {
 	frame, err := encodeFrame(m)
 	if err != nil {
@@ -121,10 +119,10 @@ func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 	}
 }
 
-// batch sends count frames to the server, a window of them at a time, and tells
-// got of each answer, in the order of the frames. Refusals concern one frame each.
-// It ends early with an error when the server cannot be reached or is lost, when
-// got returns one, and when ctx ends.
+// batch sends count frames to the server, at most window of them at a time, and calls
+// got with each answer, in the order of the frames. A refusal fails only one frame.
+// batch returns early with an error if the server cannot be reached or is lost, if
+// got returns an error, or if ctx ends.
 func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i int) ([]byte, error), got func(i int, a answer, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.abandoned(p)
@@ -157,8 +155,8 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i i
 	return nil
 }
 
-// enqueue gives calls to the server's link, to be sent in this order, and starts
-// it if it rests.
+// enqueue queues calls on the server's link, to be sent in this order, and starts the
+// link if it is idle.
 func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,8 +179,8 @@ func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 	return nil
 }
 
-// abandoned tells the server's link that a caller has gone: if it was the last
-// one there is nothing to dial for.
+// abandoned tells the server's link that a caller has left. If it was the last one,
+// the link stops dialling.
 func (s *sender) abandoned(p peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,9 +189,9 @@ func (s *sender) abandoned(p peer.ID) {
 	}
 }
 
-// part has drop called once the server's link has nothing to do, unless somebody
-// calls the server before: then the connection is theirs. Nothing is sent to the
-// server while drop runs. It waits for that, but not for those who use the link.
+// dropWhenIdle calls drop once the server's link has nothing to do, unless a new call
+// to the server comes first and takes over the connection. Nothing is sent to the
+// server while drop runs. dropWhenIdle waits for drop, but at most dropTimeout.
 func (s *sender) dropWhenIdle(p peer.ID, drop func(peer.ID)) {
 	dropped := make(chan struct{})
 	if !s.requestDrop(p, func(p peer.ID) { defer close(dropped); drop(p) }) {
@@ -208,7 +206,8 @@ func (s *sender) dropWhenIdle(p peer.ID, drop func(peer.ID)) {
 	}
 }
 
-// requestDrop reports whether drop may come to be called.
+// requestDrop registers drop with the server's link. It returns false if the sender
+// is closed, so that drop will not be called.
 func (s *sender) requestDrop(p peer.ID, drop func(peer.ID)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,7 +229,7 @@ func (s *sender) requestDrop(p peer.ID, drop func(peer.ID)) bool {
 	return true
 }
 
-// parts returns what a link that has nothing to do has to call, or nil.
+// takeDrop returns the registered drop function of a link with nothing to do, or nil.
 func (s *sender) takeDrop(l *link) (drop func(peer.ID)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,13 +240,13 @@ func (s *sender) takeDrop(l *link) (drop func(peer.ID)) {
 	return drop
 }
 
-// rest is called by a link that has nothing to do. It reports whether that is
-// still so: then the link is over, and its stream is kept for later if it has one.
+// park is called by a link with nothing to do. It returns false if there is a new
+// call. Otherwise the link must end, and its stream, if any, is kept as idle.
 func (s *sender) park(l *link) bool {
 	var evicted *link
 	defer func() {
 		if evicted != nil {
-			evicted.stream.close() // without the lock: it may take its time
+			evicted.stream.close() // without the lock: it may be slow
 		}
 	}()
 	s.mu.Lock()
@@ -277,7 +276,7 @@ func (s *sender) park(l *link) bool {
 	return true
 }
 
-// unpark takes a link from the idle ones. The caller holds the lock.
+// unpark removes a link from the idle list. The caller holds the lock.
 func (s *sender) unpark(l *link) {
 	for i, other := range s.idle {
 		if other == l {
@@ -287,25 +286,25 @@ func (s *sender) unpark(l *link) {
 	}
 }
 
-// result is what became of one call.
+// result is the outcome of one call.
 type result struct {
 	answer
 	tag int // of the call
 	err error
 }
 
-// call is one request on its way.
+// call is one request, queued or in flight.
 type call struct {
 	ctx    context.Context
 	frame  []byte
 	tag    int
-	done   chan<- result // has room for the result
+	done   chan<- result // buffered, so that end never blocks
 	sent   time.Time
 	losses int // how often its stream broke without being reset
 
-	// got, unless nil, is shown the answer before the link sends anything more.
+	// got, unless nil, is called with the answer before the link sends anything else.
 	got func(*pb.Message)
 }
 
-// end tells the caller what became of the call.
+// end delivers the result of the call.
 func (c *call) end(a answer, err error) { c.done <- result{a, c.tag, err} }

@@ -15,65 +15,62 @@ import (
 )
 
 const (
-	// MaxServers is how many servers a Map remembers: with all that belongs to
-	// them less than 32 MiB.
+	// MaxServers is how many servers a Map remembers. They take less than 32 MiB.
 	MaxServers = 25_000
 
-	// maxGroupServers is how many servers of one IP group a Map remembers: whoever owns
-	// addresses of one network cannot fill the map with servers of his own.
+	// maxGroupServers is how many servers of one IP group a Map remembers, so that the
+	// owner of one IP range cannot fill the map with servers of their own.
 	maxGroupServers = MaxServers / 25
 
-	// maxUnproven is how many servers that never answered a Map remembers because one
-	// server named them first: whoever makes up servers does not fill the map.
+	// maxUnproven is how many servers that never answered a Map remembers from the
+	// same namer, so that one server cannot fill the map with made-up servers.
 	maxUnproven = MaxServers / 25
 
-	// maxGuests is how many servers are kept for a while for which the map has no
-	// room: those that a few lookups are about to ask.
+	// maxGuests is how many servers are kept for a while although the map has no room
+	// for them: those that a few lookups are about to query.
 	maxGuests = 2000
 
-	// maxAddrs and maxAddrBytes bound what is kept of one server's addresses.
+	// maxAddrs and maxAddrBytes bound the addresses kept for one server.
 	maxAddrs     = 8
 	maxAddrBytes = 400
 
-	// A server that failed is left alone for deadPause, twice as long after each
+	// A server that failed is not contacted for deadPause. The pause doubles with each
 	// further failure, up to deadPauseMax.
 	deadPause    = 5 * time.Minute
 	deadPauseMax = 24 * time.Hour
 
-	// A server that has neither answered nor been named by another for staleAfter
-	// makes room for a new one, and so does one that failed: at once if it has never
-	// answered, else when it has failed deadFailures times in a row.
+	// A new server may replace one that has neither answered nor been named for
+	// staleAfter, one that failed and has never answered, and one that failed
+	// deadFailures times in a row.
 	staleAfter   = 48 * time.Hour
 	deadFailures = 3
 
-	// evictPause is how long a Map without room does not look again for servers that
-	// are stale.
+	// evictPause is how long a full Map waits before it looks for stale servers again.
 	evictPause = time.Minute
 )
 
-// A Map is what a client knows of the servers of one DHT: who they are, where in
-// the key space, how to reach them, and how they behaved. It answers which known
-// servers are closest to a key without asking anybody.
+// A Map holds what a client knows about the servers of one DHT: their ids, places in
+// the key space, addresses and past behaviour. It finds the known servers closest to
+// a key without any network request.
 //
-// It is fed by every answer of every lookup. It is bounded, as a whole, for each
-// IP group, and in what one server may name. When it is full, a dead or long
-// unheard-of server makes room, and if there is none the new one is a guest: it can
-// be asked for a while. Once it answers, it takes the place of one that was only
-// named: whoever makes up servers keeps no real one out. All methods are safe for
-// concurrent use.
+// Every answer of every lookup updates it. Its size is bounded in total, per IP
+// group, and per naming server. When it is full, a dead or stale server makes room.
+// If there is none, the new server becomes a guest, which can be queried for a while.
+// Once a guest answers, it replaces a server that was only named, so made-up servers
+// cannot keep real ones out. All methods are safe for concurrent use.
 type Map struct {
 	mu       sync.RWMutex
 	byID     map[peer.ID]*server
 	sorted   []*server                  // by key
 	groups   map[netip.Prefix]int       // how many servers each IP group has
-	unproven map[peer.ID]int            // how many that never answered each server has named
+	unproven map[peer.ID]int            // by namer: servers that never answered
 	guests   map[peer.ID]*server        // at most maxGuests
 	queue    []peer.ID                  // of the guests, the longest here first
 	full     map[netip.Prefix]time.Time // when a group, or all, had nobody to forget
 }
 
-// server is what the Map knows of one server. Its id and key never change; the
-// rest is guarded by the Map.
+// server is the Map's entry for one server. Its id and key never change; the Map's
+// lock guards the rest.
 type server struct {
 	id    peer.ID
 	key   keyspace.Key
@@ -89,7 +86,7 @@ type server struct {
 	rtt       time.Duration // of requests, smoothed; 0: unknown
 }
 
-// usable reports whether the server is worth a request.
+// usable reports whether the server may be contacted now.
 func (s *server) usable(now time.Time) bool {
 	if s.failures == 0 {
 		return true
@@ -101,26 +98,26 @@ func (s *server) usable(now time.Time) bool {
 	return now.Sub(s.failed) >= pause
 }
 
-// Len is how many servers the Map knows, the dead included.
+// Len returns the number of servers in the Map, including dead ones.
 func (m *Map) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.sorted)
 }
 
-// find returns the place of key in the sorted list. The caller holds the lock.
+// find returns the index of key in the sorted list. The caller holds the lock.
 func (m *Map) find(key keyspace.Key) int {
 	return sort.Search(len(m.sorted), func(i int) bool { return m.sorted[i].key.Compare(key) >= 0 })
 }
 
-// hear notes that a server has these addresses. ok is false if it is not worth a
-// request: without an address, known to be dead.
+// noteAddrs adds a server or updates its addresses. ok is false if the server should
+// not be contacted because it has no address or is in its pause after a failure.
 func (m *Map) noteAddrs(id peer.ID, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
 	return m.noteNamed(id, "", 0, addrs, now)
 }
 
-// noteNamed is hear for a server that namer named. said is the hash of the
-// addresses as they were named, of which addrs are those that are of use.
+// noteNamed is noteAddrs for a server named by namer. said is the hash of all
+// addresses in the answer; addrs are the usable ones.
 func (m *Map) noteNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, now time.Time) (c contact, ok bool) {
 	packed := packAddrs(addrs)
 	if len(packed) == 0 || len(id) == 0 || len(id) > maxIDBytes {
@@ -143,8 +140,8 @@ func (m *Map) noteNamed(id, namer peer.ID, said uint64, addrs []ma.Multiaddr, no
 	return s.contact(), s.usable(now)
 }
 
-// noteUnchanged is noteNamed for a server that is known and was last named with just
-// these addresses: they need not be looked at.
+// noteUnchanged is noteNamed for a known server whose address hash has not changed,
+// so that its addresses need not be parsed. known is false for any other server.
 func (m *Map) noteUnchanged(id peer.ID, said uint64, now time.Time) (c contact, ok, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,8 +153,8 @@ func (m *Map) noteUnchanged(id peer.ID, said uint64, now time.Time) (c contact, 
 	return s.contact(), s.usable(now), true
 }
 
-// noteSeen is hear for a server of which nothing is said but that it is there. known
-// is false if the map knows no address of it.
+// noteSeen is noteAddrs for a server in the routing table, without new addresses.
+// known is false if the server is not in the map.
 func (m *Map) noteSeen(id peer.ID, now time.Time) (c contact, ok, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,7 +166,7 @@ func (m *Map) noteSeen(id peer.ID, now time.Time) (c contact, ok, known bool) {
 	return s.contact(), s.usable(now), true
 }
 
-// answer notes that the server answered a request after rtt.
+// answer records that the server answered a request after rtt.
 func (m *Map) answer(id peer.ID, rtt time.Duration, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -193,8 +190,8 @@ func (m *Map) answer(id peer.ID, rtt time.Duration, now time.Time) {
 	}
 }
 
-// fail notes that the server could not be reached or did not behave as a server
-// does. That it was slow is no failure.
+// fail records that the server could not be reached or broke the protocol.
+// Slowness is not a failure.
 func (m *Map) fail(id peer.ID, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -208,7 +205,7 @@ func (m *Map) fail(id peer.ID, now time.Time) {
 	}
 }
 
-// contact is what a lookup needs to know of a server.
+// contact is what a lookup needs to know about a server.
 type contact struct {
 	id    peer.ID
 	key   keyspace.Key
@@ -240,13 +237,13 @@ func (m *Map) addrs(id peer.ID) []ma.Multiaddr {
 	return unpackAddrs(s.addrs)
 }
 
-// closest returns the n usable servers that are closest to the key, or all if
-// there are fewer, the closest first.
+// closest returns the n usable servers closest to the key, or all if there are fewer,
+// in order of distance.
 func (m *Map) closest(key keyspace.Key, n int, now time.Time) []contact {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	// Servers that share more leading bits with the key are closer, and lie next
-	// to each other. The range is widened until it holds enough.
+	// Servers that share more leading bits with the key are closer, and are adjacent
+	// in the list. Widen the range until it holds enough.
 	for bits := m.commonBits(key); ; bits-- {
 		near := m.region(keyspace.RegionOf(key, bits))
 		if len(near) < n && bits > 0 {
@@ -266,8 +263,8 @@ func (m *Map) closest(key keyspace.Key, n int, now time.Time) []contact {
 	}
 }
 
-// commonBits is the number of leading bits that the key shares with the server
-// closest to it. The caller holds the lock.
+// commonBits returns how many leading bits the key shares with the server closest to
+// it. The caller holds the lock.
 func (m *Map) commonBits(key keyspace.Key) int {
 	at, bits := m.find(key), 0
 	for _, i := range []int{at - 1, at} {
@@ -278,8 +275,8 @@ func (m *Map) commonBits(key keyspace.Key) int {
 	return bits
 }
 
-// region returns the servers in a region, a part of the sorted list. The caller
-// holds the lock as long as it uses it.
+// region returns the servers of a region as a slice of the sorted list. The caller
+// must hold the lock while it uses the slice.
 func (m *Map) region(r keyspace.Region) []*server {
 	low := m.find(r.First())
 	last := r.Last()
@@ -287,7 +284,7 @@ func (m *Map) region(r keyspace.Region) []*server {
 	return m.sorted[low:high]
 }
 
-// within returns the usable servers of a region in the order of their keys.
+// within returns the usable servers of a region, sorted by key.
 func (m *Map) within(r keyspace.Region, now time.Time) []contact {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -300,7 +297,7 @@ func (m *Map) within(r keyspace.Region, now time.Time) []contact {
 	return found
 }
 
-// packAddrs keeps what is to be kept of a server's addresses.
+// packAddrs encodes a server's addresses, within the limits.
 func packAddrs(addrs []ma.Multiaddr) [][]byte {
 	var packed [][]byte
 	total := 0
@@ -325,9 +322,9 @@ func unpackAddrs(packed [][]byte) []ma.Multiaddr {
 	return addrs
 }
 
-// groupOf tells which addresses belong to one owner, roughly: the first 16 bits
-// of a public IPv4 address, the first 32 of an IPv6 one. A server that has no
-// public address belongs to no group.
+// groupOf returns the IP group of a server, which approximates the owner of its
+// addresses: the first 16 bits of a public IPv4 address or the first 32 of an IPv6
+// one. A server without a public address has no group.
 func groupOf(addrs []ma.Multiaddr) netip.Prefix {
 	for _, a := range addrs {
 		if !manet.IsPublicAddr(a) {

@@ -15,20 +15,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxFrame is the largest answer that is read: what kad-dht sends at most.
+// maxFrame bounds the size of an answer; kad-dht sends no larger ones.
 const maxFrame = network.MessageSizeMax
 
 // stream is a stream of frames to one server.
 type stream struct {
 	network.Stream
-	rw io.ReadWriteCloser // agrees on the protocol along with the first frame
+	rw io.ReadWriteCloser // negotiates the protocol with the first frame
 	r  *bufio.Reader
 
 	wasIdle bool // has been idle since the last frame: the server may have ended it
 }
 
-// newStream makes a stream speak the protocol. It costs no round trip: whether
-// the server speaks it too shows with its first answer.
+// newStream starts the protocol on a stream without an extra round trip: whether the
+// server supports the protocol shows only with its first answer.
 func newStream(s network.Stream, p protocol.ID) (*stream, error) {
 	if err := s.SetProtocol(p); err != nil {
 		return nil, errors.Join(err, s.Reset())
@@ -65,16 +65,16 @@ func (s *stream) read() (*pb.Message, error) {
 func (s *stream) close() { _ = s.rw.Close() }
 func (s *stream) reset() { _ = s.Reset() }
 
-// connected reports whether the connection below still stands.
+// connected reports whether the underlying connection is still open.
 func (s *stream) connected() bool { return !s.Conn().IsClosed() }
 
-// encodeFrame encodes a message with its length before it.
+// encodeFrame encodes a message with a length prefix.
 func encodeFrame(m *pb.Message) ([]byte, error) {
 	frame := binary.AppendUvarint(nil, uint64(proto.Size(m)))
 	return proto.MarshalOptions{}.MarshalAppend(frame, m)
 }
 
-// received is what a reader got from a stream.
+// received is one result of reading a frame.
 type received struct {
 	msg *pb.Message
 	at  time.Time

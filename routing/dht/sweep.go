@@ -20,56 +20,53 @@ const (
 	// sweepBatch is how many records a sweep holds at a time.
 	sweepBatch = 1 << 17
 
-	// sweepParallel is how many servers a sweep visits at once if not told
-	// otherwise.
+	// sweepParallel is the default number of servers that a sweep visits at once.
 	sweepParallel = 64
 
-	// sweepRounds is how often a batch is looked at: who is to be visited at
-	// first, then who takes the place of the dead or has been named only now.
+	// sweepRounds bounds how often a batch is planned. Later rounds replace dead
+	// servers and visit those found meanwhile.
 	sweepRounds = 50
 
-	// paceStep is how soon another pace is noticed.
+	// paceStep is how soon a sweep notices a new pace.
 	paceStep = time.Second
 
-	// regroup is for how long late visits that fail are gathered before others take
-	// their place.
+	// regroup is how long a sweep collects failed late visits before it plans their
+	// replacements.
 	regroup = time.Second
 
-	// lateAfter is how long a visit keeps another from being made. It goes on, but
-	// only so many of those as lateShare times the visits at once.
+	// A visit is late after lateAfter. It then frees its slot and continues in the
+	// background, where lateShare times as many visits may run as there are slots.
 	lateAfter = 2 * time.Second
 	lateShare = 4
 
-	// putPerServers is how many servers are explored for about what it costs to
-	// put one record by a walk of its own.
+	// putPerServers: putting one record by itself costs about as much as exploring
+	// this many servers.
 	putPerServers = 128
 
-	// exploreAge is for how long an explored region needs no exploring again: the
-	// servers visited name those that have come since.
+	// exploreAge is how long a region counts as explored. Visited servers name those
+	// that have joined since.
 	exploreAge = 24 * time.Hour
 
-	// A region of which less than the share thin of the servers is known that it
-	// should have is explored again after thinAge: the network may have been away,
-	// but the estimate of its size may also be wrong.
+	// If fewer than the share thin of a region's expected servers are known, it is
+	// explored again after thinAge. Not sooner, since the reason may be a wrong
+	// estimate of the network size and not an outage.
 	thin    = 0.6
 	thinAge = 30 * time.Minute
 
-	// maxExplored bounds the regions that are remembered as explored.
+	// maxExplored bounds how many explored regions are remembered.
 	maxExplored = 4096
 )
 
 var _ routing.Sweeper = (*Router)(nil)
 
-// Sweep puts the records with one visit to each server that should hold any of
-// them: it explores the region if little is known of it or that was not done
-// within a day, and gives each record to the 20 servers closest to it. Each server
-// is asked for its own neighbours on the way, and those that nobody had named
-// before get what is theirs. Servers that fail are replaced by the next closest;
-// slow ones hold up nobody.
+// Sweep puts the records with one visit to each server that should hold any of them.
+// It first explores the region, unless that was done within a day and enough servers
+// are known. Then it sends each record to the 20 servers closest to it. It also queries
+// each server for its neighbours, and includes new servers found that way. Servers that
+// fail are replaced by the next closest; slow servers do not delay the others.
 //
-// It holds no more than some 130,000 records at a time, and takes more of them
-// when those are done. A few records of a part of the network that is not known
-// are put one by one.
+// It holds at most about 130,000 records at a time and reads more when those are done.
+// If there are only a few records and the region is unexplored, it puts them one by one.
 func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter.Seq[*ipns.Record]) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		next, stop := iter.Pull(records)
@@ -93,7 +90,7 @@ func (r *Router) Sweep(ctx context.Context, region keyspace.Region, records iter
 	}
 }
 
-// take takes up to n records or names.
+// take reads up to n elements.
 func take[T any](next func() (T, bool), n int) (batch []T) {
 	for len(batch) < n {
 		one, ok := next()
@@ -105,7 +102,7 @@ func take[T any](next func() (T, bool), n int) (batch []T) {
 	return batch
 }
 
-// putEach puts a few records, one after the other.
+// putEach puts records one by one.
 func (r *Router) putEach(ctx context.Context, _ keyspace.Region, batch []*ipns.Record, yield func(routing.Ack, error) bool) error {
 	for _, rec := range batch {
 		for ack, err := range r.Put(ctx, rec, routing.Look{}) {
@@ -132,7 +129,7 @@ func (r *Router) sweepBatch(ctx context.Context, region keyspace.Region, batch [
 	return r.newSweep(ctx, items, replicas).run(yield)
 }
 
-// run makes the visits, and ends the sweep.
+// run makes the visits, then ends the sweep.
 func (s *sweep) run(yield func(routing.Ack, error) bool) error {
 	defer s.end()
 	for round := range sweepRounds {
@@ -151,8 +148,8 @@ func (s *sweep) run(yield func(routing.Ack, error) bool) error {
 	return nil
 }
 
-// sweep is one batch under way. What is not a channel belongs to the goroutine
-// that runs the sweep; the visits only read the items' records and frames.
+// sweep is one batch in progress. Apart from the channels, it belongs to the goroutine
+// that runs it; visits only read the records and frames of the items.
 type sweep struct {
 	r      *Router
 	ctx    context.Context
@@ -160,11 +157,11 @@ type sweep struct {
 	wg     sync.WaitGroup
 
 	items   []item
-	copies  int // of how many servers each is for
+	copies  int // servers per item
 	targets map[peer.ID]*target
 	todo    []int // items that a server did not take since the last plan
-	known   int   // how many servers were in the map when a plan looked at all
-	of      int   // how many servers there are for a record, at most copies
+	known   int   // servers in the map at the last plan that considered all items
+	of      int   // servers available per item, at most copies
 
 	slots    chan struct{}   // one for each visit that keeps others from being made
 	behind   chan struct{}   // one for each visit that does so no more
@@ -189,7 +186,7 @@ func (s *sweep) end() {
 	s.wg.Wait()
 }
 
-// launch makes the visits, as there is room for them.
+// launch starts the visits as slots become free.
 func (s *sweep) launch(visits []*visit) {
 	s.inFlight += len(visits)
 	for _, v := range visits {
@@ -210,8 +207,8 @@ func (s *sweep) launch(visits []*visit) {
 	})
 }
 
-// pause waits, after a visit with so many records has begun, until the pace allows
-// for the next. It reports false when the sweep is over.
+// pause waits after the start of a visit with so many records until the pace allows the
+// next visit. It returns false when the sweep is over.
 func (s *sweep) pause(records int) bool {
 	begin := time.Now()
 	for {
@@ -236,7 +233,7 @@ func (s *sweep) pause(records int) bool {
 // Pace implements [routing.Sweeper].
 func (r *Router) Pace(perSecond float64) { r.pace.Store(math.Float64bits(perSecond)) }
 
-// make makes one visit, which has a slot until it is late.
+// make makes one visit, which holds a slot until it is late or done.
 func (s *sweep) make(v *visit) {
 	ended := make(chan struct{})
 	s.wg.Go(func() {
@@ -267,8 +264,8 @@ func (s *sweep) send(to chan<- *visit, v *visit) {
 	}
 }
 
-// collect tells of the visits that end, until those that are left are late and
-// there is something to do for others: or, if all is set, until none is left.
+// collect reports visits as they end. It returns when only late visits are left and
+// another plan may have visits or, if all is set, when no visit is left.
 func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 	var enough <-chan time.Time
 	for len(s.busy) > 0 || s.inFlight > 0 {
@@ -295,21 +292,21 @@ func (s *sweep) collect(all bool, yield func(routing.Ack, error) bool) error {
 	return nil
 }
 
-// expected is about how many servers a region has; ok is false if that is unknown.
+// expected estimates how many servers a region has; ok is false if that is unknown.
 func (r *Router) expected(region keyspace.Region) (servers float64, ok bool) {
 	size, ok := r.size()
 	return math.Ldexp(size, -region.Bits), ok
 }
 
-// fewRecords is how many records are put one by one rather than swept where the
-// region is not known.
+// fewRecords returns the number of records up to which it is cheaper to put them one by
+// one than to explore the region.
 func (r *Router) fewRecords(region keyspace.Region) int {
 	servers, _ := r.expected(region)
 	return int(servers / putPerServers)
 }
 
-// explored reports whether the region, or one that contains it, was explored
-// within a day, and as many servers are known as there should be, about.
+// explored reports whether the region, or one that contains it, was explored within
+// exploreAge, or within thinAge if too few of its servers are known.
 func (r *Router) explored(region keyspace.Region) bool {
 	age := exploreAge
 	known := len(r.servers.within(region, time.Now()))
@@ -327,7 +324,7 @@ func (r *Router) explored(region keyspace.Region) bool {
 	return false
 }
 
-// exploreOnce explores the region if that is needed.
+// exploreOnce explores the region unless it is already explored.
 func (r *Router) exploreOnce(ctx context.Context, region keyspace.Region) error {
 	if r.explored(region) {
 		return nil

@@ -16,10 +16,10 @@ import (
 
 var _ routing.Asker = (*Router)(nil)
 
-// Ask asks for the names with one visit to each server that should hold a record of
-// any of them, as Sweep puts: a name is known when four fifths of the servers that it
-// is asked of have answered. Nobody is given anything. A few names of a part of the
-// network that is not known are searched one by one.
+// Ask queries for the names with one visit to each server that should hold a record of
+// any of them, just as Sweep puts. A name's Finding is complete when four fifths of its
+// servers have answered. Ask puts nothing. If there are only a few names and the region
+// is unexplored, it searches for them one by one.
 func (r *Router) Ask(ctx context.Context, region keyspace.Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[routing.Finding, error] {
 	if closest <= 0 || closest > replicas {
 		closest = replicas
@@ -60,7 +60,7 @@ func passFindings(findings iter.Seq2[routing.Finding, error], yield func(routing
 	return nil
 }
 
-// askBatch asks for the names of one batch.
+// askBatch queries for the names of one batch.
 func (r *Router) askBatch(ctx context.Context, region keyspace.Region, batch []ipns.Name, closest int, yield func(routing.Finding, error) bool) error {
 	if err := r.exploreOnce(ctx, region); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (r *Router) askBatch(ctx context.Context, region keyspace.Region, batch []i
 	return nil
 }
 
-// found is what the servers have answered of a name.
+// found returns the finding for a name.
 func (s *sweep) found(it *item) routing.Finding {
 	f := routing.Finding{Name: it.name, Record: it.best, Answers: it.took}
 	if s.r.standing() == spare {

@@ -16,24 +16,24 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// item is one record of a sweep, or one name that is asked for.
+// item is one record to put, or one name to query.
 type item struct {
 	name  ipns.Name
-	rec   *ipns.Record // nil: servers are asked what they have
-	frame []byte       // the request that puts it or asks, the same for all servers
+	rec   *ipns.Record // nil: a query
+	frame []byte       // the request, the same for all servers
 
-	given   []*target    // who was or is being given it, or asked
-	took    int          // how many of those have taken it, or answered
-	refused int          // how many refused it, and have nothing newer
-	best    *ipns.Record // the newest answer
+	given   []*target    // servers to which it was or is being sent
+	took    int          // how many of those took the record, or answered the query
+	refused int          // how many refused it without having a newer record
+	best    *ipns.Record // the newest record in the answers
 }
 
 // target is a server in a sweep.
 type target struct {
 	id   peer.ID
 	name string      // the id as text
-	met  bool        // is being visited, or was
-	made atomic.Bool // a visit has made the connection, so that the last one closes it
+	met  bool        // has been visited, or is being visited
+	made atomic.Bool // a visit opened the connection, so a visit closes it
 }
 
 func newItems(batch []*ipns.Record) ([]item, error) {
@@ -51,10 +51,9 @@ func newItems(batch []*ipns.Record) ([]item, error) {
 	return items, nil
 }
 
-// plan lists the visits that are to be made: each server with the records that
-// it should have and was not given, in the order of the key space. Where nobody
-// has named servers that were not known to the plan before, it looks only at the
-// records that a server did not take.
+// plan returns the visits to make: each server with the items that it should get and
+// was not sent yet, in key space order. If no new servers were found since the last
+// plan, it considers only items that a server did not take.
 func (s *sweep) plan(ctx context.Context) []*visit {
 	now := time.Now()
 	byServer := make(map[*target]*visit)
@@ -93,10 +92,10 @@ func (s *sweep) plan(ctx context.Context) []*visit {
 	return visits
 }
 
-// unsettled reports whether a plan may find something to do.
+// unsettled reports whether another plan may have visits.
 func (s *sweep) unsettled() bool { return len(s.todo) > 0 || s.r.servers.Len() > s.known }
 
-// target returns what is known in this sweep of a server.
+// target returns the sweep's entry for a server.
 func (s *sweep) target(id peer.ID) *target {
 	t := s.targets[id]
 	if t == nil {
@@ -106,10 +105,10 @@ func (s *sweep) target(id peer.ID) *target {
 	return t
 }
 
-// wanted returns the servers that should have the record: the closest 20, as far
-// as is known, and as many more as refused it. Those that have too many of their
-// IP group before them are beyond that number. This node's own server keeps the
-// record if it is closer than the last of them.
+// wanted returns the servers that should get the item: the closest known ones, copies
+// in number, plus one for each that refused it. Servers beyond maxPerGroup of one IP
+// group are included but not counted. This node's own server keeps the record too if
+// it is closer than the last of them.
 func (s *sweep) wanted(ctx context.Context, it *item, now time.Time) []contact {
 	key, count := keyspace.Key(it.name.Kad()), s.copies+it.refused
 	near, missing := spread(s.r.servers.closest(key, count, now), count)
@@ -123,9 +122,9 @@ func (s *sweep) wanted(ctx context.Context, it *item, now time.Time) []contact {
 	return near
 }
 
-// spread returns as many of the servers, which come closest first, as it takes to
-// have count of them of which no more than a few are of one IP group, and how many
-// are missing.
+// spread returns the shortest prefix of near, which is sorted by distance, that has
+// count servers if at most maxPerGroup per IP group are counted. missing is how many
+// servers near is short of that.
 func spread(near []contact, count int) (chosen []contact, missing int) {
 	for i, c := range near {
 		if count == 0 {
@@ -144,8 +143,8 @@ func spread(near []contact, count int) (chosen []contact, missing int) {
 	return near, count
 }
 
-// report tells what became of the records of one visit, and notes which of them
-// are to be looked at again: those that the server did not take.
+// report yields an Ack for each item of a finished visit, and queues those that the
+// server did not take for the next plan.
 func (s *sweep) report(v *visit, yield func(routing.Ack, error) bool) bool {
 	for at, i := range v.items {
 		it, o := &s.items[i], v.outcomes[at]

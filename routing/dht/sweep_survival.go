@@ -12,22 +12,21 @@ import (
 )
 
 const (
-	// keepBits is how fine the key space is cut to tell where records last.
+	// keepBits is the prefix length of the regions for which survival is recorded.
 	keepBits = 6
 
-	// ripeAge is how long ago a server must have taken a record before it is asked
-	// for it. In a small network a server is visited every few minutes.
+	// ripeAge is how old a sample must be before the server is queried for it. In a
+	// small network servers are visited every few minutes.
 	ripeAge = time.Hour
 )
 
-// Survival implements [routing.Sweeper]. Records are told apart by the first 6 bits
-// of their place in the key space: a smaller region is told of the larger one that
-// contains it.
+// Survival implements [routing.Sweeper]. It is recorded for regions with a prefix of 6
+// bits; for a smaller region it returns the figures of the one that contains it.
 func (r *Router) Survival(region keyspace.Region) routing.Survival {
 	return r.keeps.of(region)
 }
 
-// keeps is what is known of how long servers keep records.
+// keeps records how long servers keep records.
 type keeps struct {
 	mu      sync.Mutex
 	ripe    time.Duration      // 0: ripeAge
@@ -35,7 +34,7 @@ type keeps struct {
 	found   [1 << keepBits]routing.Survival
 }
 
-// sample is a record that a server has taken.
+// sample is a record that a server has taken, to query for later.
 type sample struct {
 	name     ipns.Name
 	sequence uint64
@@ -43,14 +42,13 @@ type sample struct {
 	at       time.Time
 }
 
-// in reports whether an answer has the record, renewed or not, or a newer one. One
-// with another value under the same sequence is neither.
+// in reports whether rec is the sample, possibly renewed, or a newer record. A record
+// with the same sequence and another value is neither.
 func (s sample) in(rec *ipns.Record) bool {
 	return rec != nil && (rec.Sequence() > s.sequence || rec.Sequence() == s.sequence && rec.Value() == s.value)
 }
 
-// sample remembers a record that a server has taken, to ask for it later, unless
-// there is one already.
+// sample stores a sample for a server, unless it has one already.
 func (k *keeps) sample(p peer.ID, s sample) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -63,7 +61,7 @@ func (k *keeps) sample(p peer.ID, s sample) {
 	k.samples[p] = s
 }
 
-// sampleOf returns the record that is to be asked of a server now, and forgets it.
+// sampleOf removes and returns the sample of a server if it is old enough.
 func (k *keeps) sampleOf(p peer.ID, now time.Time) (s sample, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -78,7 +76,7 @@ func (k *keeps) sampleOf(p peer.ID, now time.Time) (s sample, ok bool) {
 	return s, true
 }
 
-// note notes whether a server still had a sample.
+// note records whether a server still had a sample.
 func (k *keeps) note(s sample, held bool, now time.Time) {
 	f := routing.Survival{Asked: 1, Age: now.Sub(s.at)}
 	if held {
@@ -90,7 +88,7 @@ func (k *keeps) note(s sample, held bool, now time.Time) {
 	k.found[at] = k.found[at].Add(f)
 }
 
-// of sums up what was found in a region.
+// of returns the total for a region.
 func (k *keeps) of(region keyspace.Region) routing.Survival {
 	first := int(region.First()[0] >> (8 - keepBits))
 	last := int(region.Last()[0] >> (8 - keepBits))

@@ -15,8 +15,9 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// A server may refuse refusals records of a visit, and one in refusalShare of
-// those that it takes. Each costs up to a window of round trips.
+// A visit ends when the server has refused more than refusals records plus one for
+// every refusalShare records that it took. Each refusal costs up to a window of round
+// trips.
 const (
 	refusals     = 16
 	refusalShare = 4
@@ -25,35 +26,34 @@ const (
 var (
 	// errLost says that a server could not be reached, was lost, or took too long.
 	errLost = errors.New("the server was lost")
-	// errUnwilling says that a server refused so much that it was not offered more.
+	// errUnwilling says that the visit ended because of too many refusals.
 	errUnwilling = errors.New("the server refuses too much")
 	// errLate says that a server took too long.
 	errLate = errors.New("the server takes too long")
 )
 
-// visit is one server and the records that it is to be given. It belongs to the
-// goroutine that makes it, before and after to the sweep.
+// visit is one server and the items to send to it. While the visit runs it belongs to
+// its goroutine, before and after that to the sweep.
 type visit struct {
 	target   *target
-	first    bool  // of this sweep to this server: it is asked about others too
-	items    []int // into the sweep's items
+	first    bool  // the sweep's first visit to this server
+	items    []int // indexes into the sweep's items
 	outcomes []outcome
 }
 
-// outcome is what a server did with one record. err is or wraps errLost if the
-// server was lost before it told.
+// outcome is what a server did with one item. err is or wraps errLost if the server
+// was lost before it answered.
 type outcome struct {
 	told  bool
 	rtt   time.Duration
 	err   error
 	newer *ipns.Record
-	have  *ipns.Record // what it answered, if it was asked
+	have  *ipns.Record // the record in the answer to a query
 }
 
-// visit gives a server its records, all on one stream. On the first visit it
-// begins with two questions: for a record that the server was given in an earlier
-// sweep, which tells how long records last there, and for the server's own
-// neighbours.
+// visit sends a server its items, all on one stream. The first visit starts with two
+// queries: for a record that the server took in an earlier sweep, which shows how long
+// it keeps records, and for the server's own neighbours.
 func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 	p := v.target.id
 	if r.host.Network().Connectedness(p) != network.Connected {
@@ -109,10 +109,10 @@ func (r *Router) visit(ctx context.Context, v *visit, items []item) {
 	}
 }
 
-// drop closes the connection to a server that was made for a visit: a sweep meets
-// every server of the network, and they are not worth keeping. If others have come
-// to use it, it stays. kad-dht's own streams to a server are no use: it opens one
-// to whoever is connected, to see whether it answers.
+// drop closes a connection that was opened for a visit: a sweep connects to every
+// server of the network, which is too many to keep. It keeps a connection that others
+// use now. kad-dht's own outbound streams do not count as use: it opens one on every
+// connection, to check that the peer answers.
 func (r *Router) drop(p peer.ID) {
 	conns := r.host.ConnManager()
 	if tags := conns.GetTagInfo(p); conns.IsProtected(p, "") || tags != nil && tags.Value > 0 {
@@ -121,7 +121,7 @@ func (r *Router) drop(p peer.ID) {
 	for _, c := range r.host.Network().ConnsToPeer(p) {
 		for _, s := range c.GetStreams() {
 			id, inbound := s.Protocol(), s.Stat().Direction == network.DirInbound
-			// Hosts tell each other who they are on every connection.
+			// identify also runs on every connection.
 			if id != "" && !strings.HasPrefix(string(id), "/ipfs/id/") && (id != r.sender.protocol || inbound) {
 				return
 			}
@@ -130,13 +130,13 @@ func (r *Router) drop(p peer.ID) {
 	_ = r.host.Network().ClosePeer(p)
 }
 
-// question is what a server is asked on a visit beside its records.
+// question is a query that a visit sends in addition to its items.
 type question struct {
 	message  *pb.Message
 	answered func(answer)
 }
 
-// questions lists what a server is asked on the first visit of a sweep.
+// questions returns the queries for a sweep's first visit to a server.
 func (r *Router) questions(p peer.ID) []question {
 	neighbours := question{pb.NewMessage(pb.Message_FIND_NODE, []byte(p), 0), func(a answer) {
 		r.learn(p, a.msg.GetCloserPeers())
@@ -151,9 +151,9 @@ func (r *Router) questions(p peer.ID) []question {
 	}}, neighbours}
 }
 
-// settle notes how the server behaved: in the map, for the next sweep, and for
-// each record that it did not tell of. Those that it refused it may have newer
-// ones of: it is asked for them.
+// settle records the result of a visit: in the map, as a sample for later sweeps, and
+// as an error for each item without an answer. For each refused record it queries the
+// server for a newer one.
 func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) {
 	now, p := time.Now(), v.target.id
 	switch {
@@ -167,7 +167,7 @@ func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) 
 		r.servers.fail(p, now)
 		err = fmt.Errorf("%w: %w", errLost, err)
 	}
-	var taken *ipns.Record // the last
+	var taken *ipns.Record // the last one taken
 	for i := range v.outcomes {
 		o, rec := &v.outcomes[i], items[v.items[i]].rec
 		switch {
@@ -188,8 +188,8 @@ func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) 
 	}
 }
 
-// newerThan asks a server that refused a record whether it has a newer one, and
-// for it.
+// newerThan queries a server that refused rec and returns its record if that is newer,
+// else nil.
 func (r *Router) newerThan(ctx context.Context, p peer.ID, rec *ipns.Record) *ipns.Record {
 	have, err := r.fetch(ctx, p, rec.Name())
 	if err != nil || have == nil || ipns.Compare(have, rec) <= 0 {

@@ -11,13 +11,13 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// maxPublicKey is more than the largest key takes, RSA of 8192 bits.
+// maxPublicKey is above the size of the largest key, RSA with 8192 bits.
 const maxPublicKey = 2048
 
-// Validator returns the rules by which a DHT server takes and keeps records:
-// IPNS records under /ipns/ and public keys under /pk/, and nothing else. A server
-// looks at a record several times before it keeps it, and again when the next one
-// comes: the Opener verifies it once. Nil: one is made.
+// Validator returns the rules by which a DHT server accepts values: IPNS records under
+// /ipns/ and public keys under /pk/, and nothing else. A server validates a record
+// several times before it stores it, and again when the next one arrives; the Opener
+// verifies it only once. Nil: a new Opener.
 func Validator(o *routing.Opener) record.Validator {
 	if o == nil {
 		o = new(routing.Opener)
@@ -28,7 +28,7 @@ func Validator(o *routing.Opener) record.Validator {
 	}
 }
 
-// ipnsValidator is kad-dht's view of the rules of package ipns.
+// ipnsValidator adapts the rules of package ipns to kad-dht.
 type ipnsValidator struct{ opener *routing.Opener }
 
 func (v ipnsValidator) Validate(key string, value []byte) error {
@@ -68,8 +68,8 @@ func (v ipnsValidator) Select(key string, values [][]byte) (int, error) {
 	return index, nil
 }
 
-// pkValidator takes a public key in its canonical form only: what a peer appends to
-// one would be kept and served.
+// pkValidator accepts a public key only in canonical form. Otherwise bytes appended by
+// a peer would be stored and served.
 type pkValidator struct{}
 
 func (pkValidator) Validate(key string, value []byte) error {
@@ -94,7 +94,7 @@ func (pkValidator) Validate(key string, value []byte) error {
 	return nil
 }
 
-// Select takes any: the valid keys of one id are the same.
+// Select returns the first: all valid keys of one id are equal.
 func (pkValidator) Select(string, [][]byte) (int, error) { return 0, nil }
 
 // nameOfRoutingKey is the name that a routing key stands for.

@@ -24,53 +24,56 @@ import (
 )
 
 var (
-	// errHoldsNewer is what a writer gets who lost the race for a key.
+	// errHoldsNewer says that the stored record is newer than the one to write.
 	errHoldsNewer = errors.New("a newer record is held")
-	// errNoRoom is what a writer gets for a value that is the farthest from here
-	// when there is no room.
+	// errNoRoom says that the budget is exhausted and the value is the farthest from
+	// this node.
 	errNoRoom = errors.New("no room for what others put")
 )
 
 const (
-	// valueNamespaces are the beginnings of the keys in a datastore.
+	// Prefixes of the keys in the datastore.
 	ipnsNamespace = "/ipns"
 	pkNamespace   = "/pk"
 
-	// ownMarks is the namespace of empty entries that tell a later process which
-	// values this node put itself.
+	// ownMarks is the prefix of empty entries that mark the values that this node put
+	// itself, so that a later process knows them.
 	ownMarks = "/own"
 
-	// maxStored is more than any value takes that is taken now. Earlier versions
-	// took larger ones.
+	// maxStored is above the size of any value accepted now. Earlier versions accepted
+	// larger ones.
 	maxStored = ipns.MaxRecordSize + 512
 )
 
-// valueStore is where the records rest that this node's DHT server answers
-// with. kad-dht validates before it writes; this layer holds four rules that
-// must hold for every writer: a stored record never goes back, no matter which
-// of kad-dht and this node's own Put comes first; one that has expired is not
-// served; what others put stays within a budget, and nothing of it is kept but key,
-// value and time; whoever asked to be is told of what others put here.
+// valueStore stores the records that this node's DHT server serves. kad-dht validates
+// before it writes. This layer enforces four rules for every writer:
 //
-// The budget survives a crash: it is counted from the datastore, by load.
+//   - A record is never replaced by an older one, whether kad-dht or this node's own
+//     Put writes first.
+//   - An expired record is not served.
+//   - What other peers put stays within a budget, and only its key, value and time are
+//     stored.
+//   - Config.Received is called with each record that other peers put.
+//
+// The budget survives a crash: load counts the datastore.
 type valueStore struct {
 	ds.Batching
 	now      func() time.Time
-	received func(*ipns.Record) // nil: nobody asked
-	opener   *routing.Opener    // by which kad-dht has validated
-	scarce   func() bool        // nothing more is to be taken from others
+	received func(*ipns.Record) // see Config.Received; may be nil
+	opener   *routing.Opener    // the one that kad-dht's validator uses
+	scarce   func() bool        // see Config.Scarce
 	log      *slog.Logger
 
-	own     bool // this is the view for this node's own values
+	own     bool // for this node's own values
 	budget  *budget
 	senders *senders
-	loaded  chan struct{} // closed when the budget counts what was here before
-	mu      *sync.Mutex   // held from the comparison to the write of a record
+	loaded  chan struct{} // closed when load has counted the datastore
+	mu      *sync.Mutex   // held from comparing a record to writing it
 }
 
-// newValueStore returns the store for kad-dht, over which heard is told of every
-// record, and the one for this node's own records. Both are the same store. Others
-// wait until load has run.
+// newValueStore returns the store for kad-dht, which calls received with every record,
+// and the one for this node's own records, which does not. Both share one datastore.
+// Writes by kad-dht wait until load has run.
 func newValueStore(store ds.Batching, self peer.ID, c Config) (theirs *valueStore, own *records.ValueStore) {
 	theirs = &valueStore{
 		Batching: store, now: c.now(), received: c.Received, opener: c.Opener, scarce: c.scarce(), log: c.log(),
@@ -82,7 +85,7 @@ func newValueStore(store ds.Batching, self peer.ID, c Config) (theirs *valueStor
 	return theirs, records.NewValueStore(&quiet, Validator(c.Opener), amino.DefaultMaxRecordAge)
 }
 
-// storedSize is how many bytes a record takes in the store beside its key.
+// storedSize returns how many bytes a record takes in the store, without its key.
 func storedSize(rec *recpb.Record) int {
 	const timeAndTags = 48
 	return len(rec.GetKey()) + len(rec.GetValue()) + timeAndTags
@@ -100,7 +103,7 @@ func (s *valueStore) Get(ctx context.Context, key ds.Key) ([]byte, error) {
 	return buf, nil
 }
 
-// Put stores what kad-dht has validated and tells heard of it.
+// Put stores a value that kad-dht has validated, and calls received with a record.
 func (s *valueStore) Put(ctx context.Context, key ds.Key, buf []byte) error {
 	var r recpb.Record
 	if err := proto.Unmarshal(buf, &r); err != nil {
@@ -131,8 +134,8 @@ func (s *valueStore) Put(ctx context.Context, key ds.Key, buf []byte) error {
 	return nil
 }
 
-// swap stores r, which carries rec if it is of a name, unless what is there is
-// newer or there is no room.
+// swap stores r, unless the stored record is newer or there is no room. rec is the
+// IPNS record in r, or nil.
 func (s *valueStore) swap(ctx context.Context, key ds.Key, rec *ipns.Record, r *recpb.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +150,7 @@ func (s *valueStore) swap(ctx context.Context, key ds.Key, rec *ipns.Record, r *
 			}
 		}
 	}
-	// What a peer has added to the message is not kept.
+	// Drop anything that a peer has added to the message.
 	buf, err := proto.Marshal(&recpb.Record{Key: r.GetKey(), Value: r.GetValue(), TimeReceived: r.GetTimeReceived()})
 	if err != nil {
 		return fmt.Errorf("encoding a record: %w", err)
@@ -155,8 +158,8 @@ func (s *valueStore) swap(ctx context.Context, key ds.Key, rec *ipns.Record, r *
 	return s.write(ctx, key, r, buf)
 }
 
-// write makes room for a value and stores it. What goes is deleted before: a crash
-// leaves less than the budget, never more.
+// write makes room for a value and stores it. It deletes displaced values first, so
+// that a crash never leaves more than the budget allows.
 func (s *valueStore) write(ctx context.Context, key ds.Key, r *recpb.Record, buf []byte) error {
 	name, who := string(r.GetKey()), uint64(0)
 	if !s.own {
@@ -177,7 +180,7 @@ func (s *valueStore) write(ctx context.Context, key ds.Key, r *recpb.Record, buf
 	return err
 }
 
-// remove deletes what must go from the store.
+// remove deletes displaced values from the store.
 func (s *valueStore) remove(ctx context.Context, gone []*kept) error {
 	var errs []error
 	for _, k := range gone {
@@ -190,7 +193,7 @@ func (s *valueStore) remove(ctx context.Context, gone []*kept) error {
 	return errors.Join(errs...)
 }
 
-// Delete removes a value that kad-dht found to be too old.
+// Delete removes a value that kad-dht found expired.
 func (s *valueStore) Delete(ctx context.Context, key ds.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,8 +205,8 @@ func (s *valueStore) Delete(ctx context.Context, key ds.Key) error {
 	return s.Batching.Delete(ctx, key)
 }
 
-// load counts what an earlier process left, and deletes what is above the budget. It
-// reads no value.
+// load counts the values of earlier processes and deletes those beyond the budget. It
+// reads keys and sizes only.
 func (s *valueStore) load(ctx context.Context) {
 	defer close(s.loaded)
 	marks := make(map[string]bool)
@@ -218,7 +221,7 @@ func (s *valueStore) load(ctx context.Context) {
 			err = s.each(ctx, namespace, func(key string, size int) error { return s.reload(ctx, key, size, marks) })
 		}
 	}
-	for key := range marks { // of what a crash has left without a value
+	for key := range marks { // marks without a value, left by a crash
 		if err == nil {
 			err = s.unmark(ctx, key)
 		}
@@ -228,7 +231,7 @@ func (s *valueStore) load(ctx context.Context) {
 	}
 }
 
-// reload counts one value. It takes its mark from marks.
+// reload counts one value and removes its mark from marks.
 func (s *valueStore) reload(ctx context.Context, key string, size int, marks map[string]bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,12 +253,12 @@ func (s *valueStore) unmark(ctx context.Context, key string) error {
 	return s.Batching.Delete(ctx, ownMark(ds.RawKey(key)))
 }
 
-// each calls f with the key and the size of all that has a prefix.
+// each calls f with the key and value size of each entry with the prefix.
 func (s *valueStore) each(ctx context.Context, prefix string, f func(key string, size int) error) error {
 	return eachKey(ctx, s.Batching, prefix, f)
 }
 
-// eachKey calls f with the keys that have a prefix and the sizes of their values.
+// eachKey calls f with the key and value size of each entry with the prefix.
 func eachKey(ctx context.Context, store ds.Datastore, prefix string, f func(key string, size int) error) error {
 	found, err := store.Query(ctx, query.Query{Prefix: prefix, KeysOnly: true, ReturnsSizes: true})
 	if err != nil {
@@ -278,10 +281,10 @@ func eachKey(ctx context.Context, store ds.Datastore, prefix string, f func(key 
 
 func ownMark(key ds.Key) ds.Key { return ds.RawKey(ownMarks + key.String()) }
 
-// base32Keys is how keys are written in the datastore.
+// base32Keys is the encoding of keys in the datastore.
 var base32Keys = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// dsKeyOf is where kad-dht keeps the value of a routing key.
+// dsKeyOf returns the datastore key under which kad-dht stores a routing key's value.
 func dsKeyOf(key string) ds.Key {
 	namespace := pkNamespace
 	if strings.HasPrefix(key, ipnsNamespace+"/") {
@@ -290,7 +293,7 @@ func dsKeyOf(key string) ds.Key {
 	return ds.RawKey(namespace + "/" + base32Keys.EncodeToString([]byte(key)))
 }
 
-// recordKeyOf is the reverse of dsKeyOf.
+// recordKeyOf is the inverse of dsKeyOf.
 func recordKeyOf(key string) (string, bool) {
 	b, err := base32Keys.DecodeString(key[strings.LastIndexByte(key, '/')+1:])
 	if err != nil || dsKeyOf(string(b)).String() != key {
@@ -301,8 +304,8 @@ func recordKeyOf(key string) (string, bool) {
 
 func isRecordKey(key ds.Key) bool { return strings.HasPrefix(key.String(), ipnsNamespace+"/") }
 
-// decodeRecord returns the IPNS record inside a stored DHT record, or nil. Its
-// signature was checked when it was stored.
+// decodeRecord returns the IPNS record in a stored DHT record, or nil. Its signature was
+// verified when it was stored.
 func decodeRecord(buf []byte) *ipns.Record {
 	var r recpb.Record
 	if proto.Unmarshal(buf, &r) != nil {
@@ -311,7 +314,7 @@ func decodeRecord(buf []byte) *ipns.Record {
 	return recordOf(&r)
 }
 
-// recordOf returns the IPNS record inside a DHT record, or nil.
+// recordOf returns the IPNS record in a DHT record, or nil.
 func recordOf(r *recpb.Record) *ipns.Record {
 	name, err := nameOfRoutingKey(string(r.GetKey()))
 	if err != nil {
