@@ -15,26 +15,27 @@ import (
 )
 
 const (
-	maxAsked   = 16_384      // names to ask for in one plan; the others wait for the next
-	settlers   = 64          // names whose answer is stored at once
-	firstAsk   = time.Minute // until a name that too few answered for is asked for again
-	lastAsk    = time.Hour   // each time twice as late, until this
-	maxUnasked = 65_536      // such names that are remembered
+	maxAsked   = 16_384      // questions in one plan; the others wait for the next
+	settlers   = 64          // findings processed concurrently
+	firstAsk   = time.Minute // first delay before a repeated question; it doubles each time
+	lastAsk    = time.Hour   // longest delay before a repeated question
+	maxUnasked = 65_536      // bounds Republisher.unasked
 
-	// askHosted is of how many servers a hosted name is asked: its owner has put what
-	// is newer on all of the closest 20. An answer is fifteen times as long as a put.
+	// askHosted is how many servers are asked for a hosted name. That is enough, since
+	// its owner has put any newer record on all of the closest 20, and an answer is
+	// fifteen times as long as a put.
 	askHosted = 5
 )
 
-// question is a name of which it must be known whether others have something newer.
+// question is a name for which servers must be asked whether they have a newer record.
 type question struct {
 	name   ipns.Name
 	origin recordstore.Origin
 }
 
-// mayPut and mayRenew report whether the record of an entry may be announced, and
-// signed again, as far as is known here: what an earlier life of the store has left
-// waits until the network was asked.
+// mayPut and mayRenew report whether the record of an entry may be announced, or
+// renewed. One from an earlier generation of the store may not, until the network has
+// been asked.
 func (r *Republisher) mayPut(ctx context.Context, e recordstore.Entry) bool {
 	ok, err := r.Book.Current(ctx, e)
 	return ok && err == nil
@@ -45,7 +46,7 @@ func (r *Republisher) mayRenew(ctx context.Context, e recordstore.Entry) bool {
 	return ok && err == nil
 }
 
-// ask asks for the names of each plan, one plan after the other, until ctx ends.
+// ask processes the questions of each plan, one plan after another, until ctx ends.
 func (r *Republisher) ask(ctx context.Context) {
 	for {
 		select {
@@ -57,7 +58,7 @@ func (r *Republisher) ask(ctx context.Context) {
 	}
 }
 
-// askAll asks for names: where many are of one sector, by one visit to each server.
+// askAll asks for names; for many names of one sector, with one visit to each server.
 func (r *Republisher) askAll(ctx context.Context, list []question) {
 	if len(list) == 0 {
 		return
@@ -90,7 +91,7 @@ func (r *Republisher) askAll(ctx context.Context, list []question) {
 	r.settleAll(ctx, routing.FindEach(ctx, r.Router, slices.Values(loose)))
 }
 
-// settleAll stores what was found. It reports whether more can be asked for now.
+// settleAll processes findings. It reports whether more questions can be asked now.
 func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.Finding, error]) (more bool) {
 	slots := make(chan struct{}, settlers)
 	var wg sync.WaitGroup
@@ -100,7 +101,7 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 			err = f.Err
 		}
 		if err != nil {
-			// Nobody can be asked, which says nothing of a name.
+			// No server can be asked: this is not about one name.
 			if ctx.Err() == nil {
 				r.log().Info("asking whether others have newer records", "error", err)
 			}
@@ -112,7 +113,7 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			// Also when ctx has ended: what was found is not to be asked for again.
+			// Even if ctx has ended, so that the question is not repeated.
 			err := r.settle(context.WithoutCancel(ctx), f)
 			if err != nil && ctx.Err() == nil {
 				r.log().Error("asking whether others have a newer record", "name", f.Name.String(), "error", err)
@@ -122,8 +123,8 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 	return true
 }
 
-// settle takes what was found of a name. If nobody has anything newer, the record
-// may be announced, and signed again, from now on.
+// settle processes the finding for a name. If no server has a newer record, the record
+// may be announced and renewed from now on.
 func (r *Republisher) settle(ctx context.Context, f routing.Finding) error {
 	defer r.changed(f.Name)
 	e, err := r.Book.Get(ctx, f.Name)
@@ -153,7 +154,7 @@ func (r *Republisher) settle(ctx context.Context, f routing.Finding) error {
 	return err
 }
 
-// unanswered has a name asked for again later, and says why it waits.
+// unanswered schedules another question for a name and stores the reason.
 func (r *Republisher) unanswered(ctx context.Context, e recordstore.Entry, cause error) error {
 	r.mu.Lock()
 	u := postponed{delay: min(max(2*r.unasked[e.Name].delay, firstAsk), lastAsk)}
@@ -173,14 +174,14 @@ func (r *Republisher) unanswered(ctx context.Context, e recordstore.Entry, cause
 	if kept.Announced != e.Record.Hash() {
 		kept.Announced, kept.Holders, kept.Receipt = [32]byte{}, 0, routing.Receipt{} // that was another record's
 	}
-	kept.LastErr, kept.Due = unsure+cause.Error(), r.now().Add(-grace) // due when there is an answer
+	kept.LastErr, kept.Due = unsure+cause.Error(), r.now().Add(-grace) // due once there is an answer
 	return r.Book.Note(ctx, kept)
 }
 
-// unsure begins the reason why a name is neither put nor renewed.
+// unsure is the start of LastErr for a name that is neither put nor renewed.
 const unsure = "it is not known whether others have a newer record: "
 
-// askAt is when a name may be asked for.
+// askAt returns when the next question for a name may be asked.
 func (r *Republisher) askAt(name ipns.Name) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

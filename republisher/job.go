@@ -13,27 +13,27 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// job is one name on its way.
+// job is the put of one name.
 type job struct {
 	work    recordstore.Work
 	sector  int
-	rec     *ipns.Record // what is put; nil: nothing yet
+	rec     *ipns.Record // the record put; nil: not loaded
 	receipt routing.Receipt
-	err     error // that its put ended with
+	err     error // of the put
 	over    bool  // the put was not interrupted
-	refused bool  // somebody answered and did not take the record
+	refused bool  // a target answered but did not take the record
 }
 
-// took reports whether anybody took the record.
+// took reports whether any target took the record.
 func (j *job) took() bool { return j.receipt.Took("") > 0 }
 
-// answered reports whether the receipt tells of anybody: that a network is away says
-// nothing of those who hold the record since an earlier put.
+// answered reports whether the receipt has any target. If not, the network was away,
+// and the holders from an earlier put still count.
 func (j *job) answered() bool {
 	return slices.ContainsFunc(j.receipt.Networks, func(n routing.NetworkReceipt) bool { return len(n.Targets) > 0 })
 }
 
-// putAll puts the records of the jobs: by a sweep if they are many of one sector.
+// putAll puts the records of the jobs, by a sweep if there are many in one sector.
 func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
 	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
 	defer cancel()
@@ -59,8 +59,8 @@ func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
 	}
 }
 
-// load reads the record of a job once more. If it has changed, whoever changed it
-// announces it.
+// load reads the record of a job again. It returns false if the entry has changed: the
+// publisher that changed it announces it.
 func (r *Republisher) load(ctx context.Context, j *job) bool {
 	e, err := r.Book.Get(ctx, j.work.Entry.Name)
 	if err != nil || e.Version != j.work.Entry.Version || e.Record.Expired(r.now()) {
@@ -84,7 +84,7 @@ func (r *Republisher) putOne(ctx context.Context, j *job) {
 	r.end(ctx, j)
 }
 
-// sweep puts all jobs by one visit to each server.
+// sweep puts all jobs with one visit to each server.
 func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routing.Region, jobs []*job) {
 	byName := make(map[ipns.Name]*job, len(jobs))
 	for _, j := range jobs {
@@ -129,7 +129,7 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 	}
 }
 
-// ack folds one ack in.
+// ack adds one ack to a job.
 func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	j.receipt.Add(ack)
 	j.refused = j.refused || ack.Newer != nil || errors.Is(ack.Err, routing.ErrRefused)
@@ -141,12 +141,11 @@ func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	}
 }
 
-// end counts a put that is over. When nobody answers for name after name, it is the
-// network that is away: then the others wait, and do not fail too. A record that
-// is refused says nothing of the others.
+// end handles the end of a put. If allFailing names in a row get no answer, the network
+// is probably away: puts then pause, so that the other names do not fail too. A refused
+// record shows that the network is there.
 func (r *Republisher) end(ctx context.Context, j *job) {
-	// One that ran out of its own time has failed; what the caller interrupted
-	// has not.
+	// A put that timed out has failed; one that the caller interrupted has not.
 	j.over = j.took() || !errors.Is(context.Cause(ctx), context.Canceled)
 	if !j.over {
 		return
@@ -166,13 +165,13 @@ func (r *Republisher) end(ctx context.Context, j *job) {
 	}
 }
 
-// note returns what is to be kept of a put that is over.
+// note returns the upkeep to store after a put.
 func (r *Republisher) note(j *job) recordstore.Upkeep {
 	u, name, now := j.work.Upkeep, j.work.Entry.Name, r.now()
 	u.Name = name
 	held, of := j.receipt.Announced()
 	if j.answered() {
-		// The targets of every name would be most of the store.
+		// Figures only: the targets of every name would take most of the store.
 		u.Announced, u.Holders, u.Receipt = j.rec.Hash(), held, j.receipt.Figures()
 		if held > 0 {
 			u.LastPut = now
@@ -194,13 +193,13 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 	}
 	u.Due = now.Add(r.retryAfter(name))
 	if held == 0 && (errors.Is(j.err, routing.ErrNoTargets) || errors.Is(j.err, routing.ErrAway)) {
-		u.Due = now.Add(-grace) // it is the network that is away: due when that is back
+		u.Due = now.Add(-grace) // the network is away: due as soon as it is back
 	}
 	return u
 }
 
-// retryAfter is how long a name waits that was put and that too few took: the more
-// there are of them, the longer, so that retries never take the place of puts.
+// retryAfter returns how long a name that too few took waits for its retry. The more
+// such names there are, the longer they wait, so that retries do not crowd out puts.
 func (r *Republisher) retryAfter(name ipns.Name) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,32 +15,32 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// lane says how soon a name is put, compared with others that are due.
+// lane is the priority of a due name.
 type lane int
 
 const (
 	laneNone    lane = iota // not now
 	laneNew                 // a value that was never announced
-	laneUrgent              // too few hold it, or it ends soon
+	laneUrgent              // too few holders, or near its EOL
 	laneRoutine             // its sector's turn has come
 )
 
-// plan is what there is to do.
+// plan is the work to do.
 type plan struct {
 	urgent  []urgent     // in the order of mostUrgent
-	sectors [sectors]int // routine names that are due in each
-	late    int          // names that wait for too long
-	renew   []ipns.Name  // those to sign again; at most maxRenewals
-	ask     []question   // those of which others may have something newer; at most maxAsked
-	ended   []ipns.Name  // those of others whose record has ended; at most maxEnded in each sector
+	sectors [sectors]int // number of due routine names per sector
+	late    int          // number of names that have waited too long
+	renew   []ipns.Name  // names to renew; at most maxRenewals
+	ask     []question   // names for which others may have a newer record; at most maxAsked
+	ended   []ipns.Name  // hosted names whose record has expired; at most maxEnded per sector
 }
 
 // urgent is a name that does not wait for its sector's turn.
 type urgent struct {
 	name ipns.Name
 	lane lane
-	// before orders a lane: when a value that was never announced became due, when
-	// any other record ends.
+	// before is the order within a lane: when the name became due (laneNew), or the
+	// EOL of its record.
 	before time.Time
 }
 
@@ -52,8 +52,8 @@ func mostUrgent(list []urgent) []urgent {
 	return slices.Clip(list[:min(len(list), maxUrgent)])
 }
 
-// waits adds a name that is due at a time. A view never holds more than twice
-// what a plan takes, and forgets what is least urgent.
+// waits adds an urgent name that is due at the given time. A view holds at most twice
+// maxUrgent names and drops the least urgent.
 func (v *view) waits(e recordstore.Entry, l lane, at time.Time) {
 	if l != laneNew {
 		at = e.Record.EOL()
@@ -63,11 +63,11 @@ func (v *view) waits(e recordstore.Entry, l lane, at time.Time) {
 	}
 }
 
-// view is what a scan saw of one sector.
+// view is the result of scanning one sector.
 type view struct {
-	at    time.Time // zero: never
-	soon  time.Time // when to look again, though nothing is changed; zero: no reason
-	dirty bool      // something was changed since
+	at    time.Time // of the scan; zero: never
+	soon  time.Time // when to scan again even without a change; zero: no reason to
+	dirty bool      // something has changed since
 
 	urgent  []urgent
 	routine int
@@ -77,19 +77,19 @@ type view struct {
 	tally   tally
 }
 
-// wake has the view looked at again at the given time, if that is to come.
+// wake schedules another scan of the sector for the given time if that is in the future.
 func (v *view) wake(at time.Time) {
 	if at.After(v.at) && (v.soon.IsZero() || at.Before(v.soon)) {
 		v.soon = at
 	}
 }
 
-// stale reports whether a sector must be looked at again.
+// stale reports whether the sector must be scanned again.
 func (v *view) stale(now time.Time) bool {
 	return v.at.IsZero() || v.dirty || !v.soon.IsZero() && !v.soon.After(now) || now.Sub(v.at).Abs() >= rescan
 }
 
-// touch has the sector of a name looked at again.
+// touch marks the sector of a name as changed.
 func (r *Republisher) touch(name ipns.Name) {
 	sector := sectorOf(name)
 	r.mu.Lock()
@@ -97,15 +97,14 @@ func (r *Republisher) touch(name ipns.Name) {
 	r.views[sector].dirty = true
 }
 
-// scan looks at the sectors in which something may be different. It changes
-// nothing, so that what is done later looks at each name again.
+// scan scans the stale sectors. It only reads; every later action reads the name again.
 func (r *Republisher) scan(ctx context.Context) error {
 	r.init()
 	begin := time.Now()
 	for sector := range sectors {
 		r.mu.Lock()
 		stale := r.views[sector].stale(r.now())
-		r.views[sector].dirty = false // what is changed from here on counts again
+		r.views[sector].dirty = false // from here on changes count again
 		r.mu.Unlock()
 		if !stale {
 			continue
@@ -130,7 +129,7 @@ func (r *Republisher) scan(ctx context.Context) error {
 	return nil
 }
 
-// lookAt reads a sector.
+// lookAt scans one sector.
 func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 	v := view{at: r.now()}
 	for w, err := range r.Book.Due(ctx, regionOf(sector), forever) {
@@ -150,8 +149,8 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 			v.wake(again)
 			renew = false
 		}
-		// What waits for an answer of others is asked for and nothing else: own names
-		// at once, since this node's own doors say that they are so.
+		// A name that may not be put is only asked for. Own names at once, even if they
+		// are not due, since this node's servers present their records as current.
 		if (l != laneNone || w.Entry.Origin == recordstore.Own) && !r.mayPut(ctx, w.Entry) {
 			v.asked(r, w.Entry)
 			l, renew = laneNone, false
@@ -174,7 +173,7 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 	return v, nil
 }
 
-// asked has others asked for what they have of a name, now or when that is due.
+// asked plans a question for a name, now or when askAt says.
 func (v *view) asked(r *Republisher, e recordstore.Entry) {
 	if at := r.askAt(e.Name); at.After(v.at) {
 		v.wake(at)
@@ -183,7 +182,7 @@ func (v *view) asked(r *Republisher, e recordstore.Entry) {
 	}
 }
 
-// makePlan puts together what the last scan saw.
+// makePlan makes a plan from the last scan of each sector.
 func (r *Republisher) makePlan() plan {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,14 +201,14 @@ func (r *Republisher) makePlan() plan {
 	return p
 }
 
-// hasEnded reports whether an entry is that of a name of somebody else whose record has
-// ended: whoever wants it kept brings a newer one.
+// hasEnded reports whether an entry is hosted and its record has expired. If its owner
+// wants it kept, they will send a newer record.
 func hasEnded(e recordstore.Entry, now time.Time) bool {
 	return e.Origin == recordstore.Hosted && len(e.Staged) == 0 && e.Record != nil && e.Record.Expired(now)
 }
 
-// endHosted forgets names of others whose record has ended, some at once, so that they
-// share their writes to disk. What fails is met again by the next scan.
+// endHosted removes hosted names whose record has expired, several at a time so that
+// they share disk writes. The next scan finds those that failed.
 func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
 	var g errgroup.Group
 	g.SetLimit(forgetAtOnce)
@@ -239,11 +238,11 @@ func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
 // forever is a time before which every name is due.
 var forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
-// due returns the lane of a name and since when it waits, or when it will.
+// due returns the lane of a name and when it became due, or laneNone and when it will.
 func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, time.Time) {
 	e, u := w.Entry, w.Upkeep
 	if e.Record.Expired(now) {
-		return laneNone, time.Time{} // an own one is renewed first
+		return laneNone, time.Time{} // an own name must be renewed first
 	}
 	if until, ok := r.left(w, now); ok {
 		return laneNone, until
@@ -252,10 +251,10 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 	l := laneRoutine
 	switch {
 	case u.LastErr != "":
-		// The publisher that noted it tries again itself, while it remembers to.
+		// The publisher that recorded the error also retries; let it go first.
 		at, l = u.Due.Add(grace), laneUrgent
 		if u.Due.Sub(now) > lastRetry {
-			at = now // noted by a clock that was ahead
+			at = now // recorded while the clock was ahead
 		}
 	case u.LastPut.IsZero(), u.Announced != e.Record.Hash():
 		at, l = e.Changed, laneNew
@@ -274,10 +273,11 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 	return l, at
 }
 
-// left reports whether, and until when, a record is left to whoever changed the
-// entry: who announces it, and has done so if that was noted. A clock that went back
-// must not make a name wait. Renewals are nobody else's, and what came in before Run
-// began is its publisher's only if that looks for it after a start.
+// left reports whether a record is still left to the publisher that changed the entry
+// and will announce it, and until when. It is not if the announcement has been
+// recorded, if the clock went back, if the record is a renewal made here, or if it is
+// a hosted record stored before Run began, since its publisher does not resume after a
+// restart.
 func (r *Republisher) left(w recordstore.Work, now time.Time) (until time.Time, ok bool) {
 	e := w.Entry
 	rest := now.Sub(e.Changed)
@@ -294,15 +294,15 @@ func (r *Republisher) left(w recordstore.Work, now time.Time) (until time.Time, 
 	return e.Changed.Add(r.grace(e)), true
 }
 
-// grace is how long the record of an entry is left to whoever changed it.
+// grace returns how long a record is left to the publisher that changed the entry.
 func (r *Republisher) grace(e recordstore.Entry) time.Duration {
 	return min(grace, r.lifetime(e)/8)
 }
 
-// lifetime is how long the record of the entry was to live. Of one that was signed
-// here that is kept; of one that somebody else signed with the key, what is left says
-// nothing of what its owner wants, and two nodes that renew each other's records
-// would make it less each time. Hosted ones are renewed by others.
+// lifetime returns the intended lifetime of an entry's record. For own names it is the
+// stored span or the default, never what remains of a record signed by another holder
+// of the key: two nodes that renew each other's records would shorten it each time.
+// For hosted names it is the time from the last change to the EOL.
 func (r *Republisher) lifetime(e recordstore.Entry) time.Duration {
 	if e.Origin == recordstore.Own {
 		return or(e.Span, or(r.Lifetime, ipns.DefaultLifetime))
@@ -314,7 +314,7 @@ func (r *Republisher) lifetime(e recordstore.Entry) time.Duration {
 	return d
 }
 
-// nearEnd reports whether less than a quarter of the record's life is left.
+// nearEnd reports whether less than a quarter of the record's lifetime is left.
 func (r *Republisher) nearEnd(e recordstore.Entry, now time.Time) bool {
 	return e.Record.EOL().Sub(now) < r.lifetime(e)/4
 }

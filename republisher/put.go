@@ -13,7 +13,7 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// put does what the newest plan says, one batch after the other, until ctx ends.
+// put follows the newest plan, one batch after another, until ctx ends.
 func (r *Republisher) put(ctx context.Context) {
 	for {
 		select {
@@ -27,8 +27,8 @@ func (r *Republisher) put(ctx context.Context) {
 	}
 }
 
-// follow does what a plan says until it is done, or there is a newer one: that
-// one knows of new values, and names that are done are not in it.
+// follow follows a plan until it is done or there is a newer one, which includes new
+// values and leaves out what is done.
 func (r *Republisher) follow(ctx context.Context, p plan) error {
 	r.pace(p)
 	for l := laneNew; l <= laneUrgent; l++ {
@@ -37,7 +37,7 @@ func (r *Republisher) follow(ctx context.Context, p plan) error {
 		}
 	}
 	r.mu.Lock()
-	first := r.cursor // where it stopped, so that no sector is always the last
+	first := r.cursor // where the last plan stopped, so that no sector is always last
 	r.mu.Unlock()
 	var b batches
 	for i := range sectors {
@@ -78,13 +78,13 @@ func (r *Republisher) pace(p plan) {
 	s.Pace(float64(copies*names) / within.Seconds())
 }
 
-// batches are names on their way into batches. Where many of one sector are due,
-// they make one; the few of the others are put one by one, and together.
+// batches collects names into batches. Many names of one sector are a batch of their
+// own; small groups from several sectors share one and are put one by one.
 type batches struct {
 	loose []recordstore.Work
 }
 
-// add puts the names of one sector, or keeps them for later.
+// add puts the names of one sector, or keeps them for a shared batch.
 func (r *Republisher) add(ctx context.Context, b *batches, list []recordstore.Work) error {
 	if r.sweeps(len(list)) {
 		return r.batch(ctx, list)
@@ -97,21 +97,21 @@ func (r *Republisher) add(ctx context.Context, b *batches, list []recordstore.Wo
 	return r.batch(ctx, list)
 }
 
-// sweeps reports whether so many names of one sector are swept.
+// sweeps reports whether to sweep for this many names of one sector.
 func (r *Republisher) sweeps(names int) bool {
 	_, ok := r.Router.(routing.Sweeper)
 	return ok && names >= fewNames
 }
 
-// away reports whether nothing is put for now, because nobody took anything.
+// away reports whether puts are paused because the network seems away.
 func (r *Republisher) away() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.paused.After(r.now())
 }
 
-// putUrgent puts the names of a lane that do not wait for their sector's turn, the
-// most urgent first. Within a batch the order is that of the key space.
+// putUrgent puts the urgent names of one lane, the most urgent first. Within a batch
+// they are in key space order.
 func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(u urgent) bool { return u.lane != l })
 	for some := range slices.Chunk(list, looseBatch) {
@@ -122,7 +122,7 @@ func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) erro
 	return nil
 }
 
-// putSome puts names of all sectors.
+// putSome puts names from any sectors.
 func (r *Republisher) putSome(ctx context.Context, list []urgent) error {
 	var bySector [sectors][]recordstore.Work
 	for _, u := range list {
@@ -148,7 +148,7 @@ func (r *Republisher) putSome(ctx context.Context, list []urgent) error {
 	return r.batch(ctx, b.loose)
 }
 
-// again reads a name once more and reports whether it is still to be put.
+// again reads a name again and reports whether it is still due.
 func (r *Republisher) again(ctx context.Context, name ipns.Name) (w recordstore.Work, ok bool, err error) {
 	w.Entry, err = r.Book.Get(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) {
@@ -163,8 +163,8 @@ func (r *Republisher) again(ctx context.Context, name ipns.Name) (w recordstore.
 	return w, r.ready(ctx, w, sectorOf(name)), nil
 }
 
-// ready reports whether a name is to be put now. One that is being signed is left
-// to the next plan, unless that takes long.
+// ready reports whether to put a name now. A name that is being renewed waits for the
+// next plan, unless the renewal takes long.
 func (r *Republisher) ready(ctx context.Context, w recordstore.Work, sector int) bool {
 	now := r.now()
 	l, _ := r.due(w, sector, now)
@@ -204,9 +204,9 @@ func (r *Republisher) putSector(ctx context.Context, sector int, b *batches) err
 	return r.add(ctx, b, list)
 }
 
-// batch puts names and notes what became of them. Those of a sweep are of one
-// sector and in the order of their Kademlia ids. A crash before the note repeats
-// the batch, one after it does not.
+// batch puts names and stores their upkeep. Names of a sweep are in one sector and
+// sorted by Kademlia id. After a crash before the upkeep is stored, the batch is
+// repeated.
 func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error {
 	if len(list) == 0 {
 		return nil
@@ -217,7 +217,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		jobs[i] = &job{work: w, sector: sectorOf(w.Entry.Name)}
 	}
 	r.putAll(ctx, jobs)
-	// Also when ctx has ended: what was done is not to be repeated.
+	// Store the upkeep even if ctx has ended, so that finished puts are not repeated.
 	ctx = context.WithoutCancel(ctx)
 	var notes []recordstore.Upkeep
 	for _, j := range jobs {
@@ -225,7 +225,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 			continue // due as before
 		}
 		if e, err := r.Book.Get(ctx, j.work.Entry.Name); err != nil || e.Record == nil || e.Record.Hash() != j.rec.Hash() {
-			continue // what was put is not the newest any more: nothing is known of that
+			continue // the put record is not the newest any more
 		}
 		notes = append(notes, r.note(j))
 	}
@@ -241,7 +241,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 	return r.Book.Sync(ctx)
 }
 
-// newer takes a newer record that the network has. Its next put is of that one.
+// newer passes a newer record found on the network to the Book. The next put uses it.
 func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.Record) {
 	outcome, err := r.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen})
 	if err != nil {
@@ -251,7 +251,7 @@ func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.
 		return
 	}
 	if !r.mayRenew(ctx, e) {
-		// It may be of this node, and forgotten.
+		// This node may have signed it itself, before a restore.
 		if outcome == names.New && e.Record != nil {
 			r.log().Info("others have a newer record than this store knew", "name", e.Name.String(), "ours", e.Record.Sequence(), "theirs", rec.Sequence(), "value", rec.Value())
 		}

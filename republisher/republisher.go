@@ -1,6 +1,5 @@
-// Package republisher keeps the records of a node alive: it puts each of them
-// on the network again before the servers forget it, and signs it again before
-// it ends.
+// Package republisher keeps the records of a node alive: it puts each of them on the
+// network again before servers forget it, and renews it before it expires.
 //
 // # Turns
 //
@@ -11,17 +10,16 @@
 // other state: what a crash leaves undone is due at the next start, and what was done
 // is not.
 //
-// What was stored in an earlier generation of the store, before it was restored, is
-// neither put nor renewed until others have been asked whether they have something
-// newer: where many such names are due in a sector, by one visit to each server.
+// Entries from an earlier generation of the store (before a restore) are neither put
+// nor renewed until servers have been asked for newer records. If a sector has many
+// such names, that takes one visit to each server.
 //
-// Four parts run side by side. The scan reads, about every minute, the sectors in which
-// something has happened or is due, and counts; it puts nothing. Signing renews
-// records that are past half of their life, in the background, and holds up nothing
-// else. Putting does what the last scan has found: new values first, then names near
-// their EOL or with too few holders, then the sectors whose turn has come, at a pace
-// that spreads the load. Asking finds out what others have of names that an earlier
-// generation left.
+// Four parts run concurrently. The scan reads, about once a minute, the sectors in which
+// something has changed or is due; it only collects work and figures. Signing renews
+// records in the background, so that a slow signer delays nothing else. Putting follows
+// the last scan: new values first, then names near their EOL or with too few holders,
+// then the sectors whose turn has come, at a pace that spreads the load. Asking searches
+// for newer records of the names from an earlier generation.
 //
 // # Invariants
 //
@@ -29,10 +27,10 @@
 //     EOL and nothing else.
 //   - Republishing never overtakes a publish: what is put is read just before,
 //     and a renewal enters only if the entry is the one it was made from.
-//   - What may be older than what the store has forgotten stays here.
-//   - A newer record met on the way goes through the Book. It is reported, and
-//     not fought.
-//   - A name that fails delays no other name.
+//   - A record that may be older than one the store has lost is not put.
+//   - A newer record found on the network goes through the Book. It is reported, not
+//     overwritten.
+//   - A failing name does not delay other names.
 package republisher
 
 import (
@@ -56,88 +54,87 @@ const (
 	DefaultConcurrency  = 32
 	AtRiskHolders       = 10 // holders below which a name is at risk
 
-	scanEvery    = time.Minute      // and
-	scanShare    = 50               // at most one part in so many of the time
-	rescan       = time.Hour        // also a sector in which nothing seems to happen
-	firstScan    = 5 * time.Second  // after the network was joined
-	unjoined     = time.Minute      // after the start, if it was not
-	soonScan     = time.Second      // after names were signed, or answers came
-	grace        = 3 * time.Minute  // in which a new record is left to its publisher
-	lateAfter    = 5 * time.Minute  // that a name may wait before it counts as late
-	failedWait   = 5 * time.Minute  // after nobody took anything
-	firstRetry   = 5 * time.Minute  // of a name that too few took
-	lastRetry    = time.Hour        // when there are many of them
+	scanEvery    = time.Minute      // minimum pause between scans
+	scanShare    = 50               // and the pause is at least this many times as long as the scan
+	rescan       = time.Hour        // after which even an unchanged sector is scanned
+	firstScan    = 5 * time.Second  // delay of the scan after the network was joined
+	unjoined     = time.Minute      // delay of the first scan if the network is not joined
+	soonScan     = time.Second      // delay of the scan after signing or answers
+	grace        = 3 * time.Minute  // for which a new record is left to its publisher
+	lateAfter    = 5 * time.Minute  // after which a due name counts as late
+	failedWait   = 5 * time.Minute  // pause when the network seems away
+	firstRetry   = 5 * time.Minute  // shortest delay before a retry
+	lastRetry    = time.Hour        // longest delay before a retry
 	retryEvery   = time.Second / 3  // average gap between two retries
-	putLimit     = 2 * time.Minute  // for one name
-	sweepLimit   = 30 * time.Minute // for one batch
-	looseBatch   = 1024             // names of several sectors that are put one by one
-	sweepBatch   = 16_384           // names of one sector that are put together: some 60 MiB
-	fewNames     = 16               // below which they are put one by one
-	spread       = 2 * time.Minute  // over which routine names are put, at most
-	copies       = 20               // of each name that are put, for its share of the load
-	maxUrgent    = 4096             // names out of turn in one plan; the others wait for the next
-	maxEnded     = 1024             // names of one sector that are forgotten after one scan
-	forgetAtOnce = 64               // of them, how many share their writes to disk
-	maxShort     = 65_536           // names that too few took: so many are counted
-	allFailing   = 64               // names in a row for which nobody answered: the network is away
+	putLimit     = 2 * time.Minute  // timeout for one name
+	sweepLimit   = 30 * time.Minute // timeout for one batch
+	looseBatch   = 1024             // names of several sectors in a batch
+	sweepBatch   = 16_384           // names of one sector in a batch: about 60 MiB
+	fewNames     = 16               // names of one sector below which no sweep is made
+	spread       = 2 * time.Minute  // maximum time over which routine names are spread
+	copies       = 20               // servers per name, to compute the pace
+	maxUrgent    = 4096             // urgent names in one plan; the others wait for the next
+	maxEnded     = 1024             // expired hosted names removed per sector and scan
+	forgetAtOnce = 64               // of them, removed concurrently to share disk writes
+	maxShort     = 65_536           // bounds Republisher.short
+	allFailing   = 64               // names in a row without an answer: the network is away
 )
 
 // Republisher keeps names alive. Set its fields before Run; all other methods
 // may be called at any time.
 type Republisher struct {
-	// Book is the door to the store; it must be set.
+	// Book holds the records; it must be set.
 	Book *names.Book
-	// Router is where records are put; it must be set. One that is a
-	// routing.Sweeper sweeps.
+	// Router puts records; it must be set. If it is a routing.Sweeper, many names of a
+	// sector are put by a sweep.
 	Router routing.Router
-	// Signers returns the signer of an own name. An error, or a nil Signers, means
-	// that its record cannot be renewed: it is put as it is until it ends.
+	// Signers returns the signer of an own name. If it is nil or fails, the record
+	// cannot be renewed and is put unchanged until it expires.
 	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
-	// Now tells the time; nil: time.Now.
+	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-	// Log gets what somebody should know; nil: nothing.
+	// Log may be nil.
 	Log *slog.Logger
 
 	// OwnPeriod and HostedPeriod are how often a name is put; 0: 4 h and 12 h.
-	// Where servers forget names sooner, both are halved; where they keep them,
-	// the period of hosted names is doubled.
+	// If servers forget names sooner, both are halved; if they keep names well, the
+	// period of hosted names is doubled.
 	OwnPeriod, HostedPeriod time.Duration
-	// Joined receives a value each time the network is joined: a scan then follows
-	// soon, and what waited for the network goes on. Nil: the network is there when
-	// Run begins.
+	// Joined receives a value each time the network is joined: puts resume and a scan
+	// follows soon. Nil: the network is joined when Run begins.
 	Joined <-chan struct{}
-	// Lifetime is for which own records are renewed if it is not known for how long
-	// they were signed here; 0: ipns.DefaultLifetime.
+	// Lifetime is the lifetime of renewed records for which the store has no span;
+	// 0: ipns.DefaultLifetime.
 	Lifetime time.Duration
-	// Wanted is how many holders a name should have; 0: DefaultWanted. Of a
-	// network that has fewer servers, all.
+	// Wanted is how many holders a name should have; 0: DefaultWanted. In a network
+	// with fewer servers, all of them.
 	Wanted int
-	// Concurrency is how many names are put at once where they are put one by
-	// one; 0: DefaultConcurrency.
+	// Concurrency is how many names are put at once outside of sweeps;
+	// 0: DefaultConcurrency.
 	Concurrency int
 
 	once sync.Once
-	news chan struct{} // has an element when there is something new to do
-	soon chan struct{} // has an element when a scan will find something new
+	news chan struct{} // signals a new plan
+	soon chan struct{} // signals that a scan will find something new
 
-	questions chan []question // is received from while nobody is asked
+	questions chan []question // received from only while no questions are in progress
 
 	mu        sync.Mutex // guards all below
 	began     time.Time  // when Run did
 	views     [sectors]view
-	scannedAt time.Time // when all of them were up to date
-	rested    time.Time // before then another scan would take too much of the time
+	scannedAt time.Time // end of the last scan
+	rested    time.Time // no scan before this time; see scanShare
 	counts    counts
 	survival  [sectors]survival
 	short     map[ipns.Name]struct{}  // names that too few took last time
-	renewing  map[ipns.Name]time.Time // names that are being signed, since when
+	renewing  map[ipns.Name]time.Time // start times of the renewals in progress
 	unsigned  map[ipns.Name]postponed // names whose renewal failed
-	signed    map[ipns.Name][32]byte  // renewals that were not put yet; at most maxRenewals
-	unasked   map[ipns.Name]postponed // names that too few answered for
-	askAfter  time.Time               // nobody is asked before
-	paused    time.Time               // nothing is put before
-	failing   int                     // names in a row that nobody took
-	cursor    int                     // the sector to begin with
+	signed    map[ipns.Name][32]byte  // renewals not put yet; at most maxRenewals
+	unasked   map[ipns.Name]postponed // names for which too few servers answered
+	askAfter  time.Time               // no questions before
+	paused    time.Time               // no puts before
+	failing   int                     // names in a row without an answer
+	cursor    int                     // the sector to start with
 }
 
 func (r *Republisher) init() {
@@ -168,8 +165,7 @@ func (r *Republisher) log() *slog.Logger {
 	return r.Log
 }
 
-// Run keeps the names alive until ctx ends, and returns when all it started has
-// ended.
+// Run keeps the names alive until ctx ends. It returns when its goroutines have ended.
 func (r *Republisher) Run(ctx context.Context) error {
 	r.init()
 	if r.Book == nil || r.Router == nil {
@@ -184,7 +180,7 @@ func (r *Republisher) Run(ctx context.Context) error {
 	defer signing.wait()
 	parts.Go(func() { r.put(ctx) })
 	parts.Go(func() { r.ask(ctx) })
-	// Sectors in which nothing happens are not read again.
+	// Only changed sectors are scanned again.
 	defer r.Book.Subscribe(func(c names.Change) {
 		if c.Entry.Origin >= recordstore.Hosted {
 			r.touch(c.Entry.Name)
@@ -223,23 +219,22 @@ func (r *Republisher) Run(ctx context.Context) error {
 	}
 }
 
-// look scans, and has those begin who have something to do then. Its error is that
-// of ctx.
+// look scans and starts the resulting work. Its only error is that of ctx.
 func (r *Republisher) look(ctx context.Context, signing *signing) error {
 	if err := r.scan(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// A store that fails is asked again; what it told before still holds.
+		// The next scan retries; until then the earlier views still hold.
 		r.log().Error("looking for names to republish", "error", err)
 	}
 	p := r.makePlan()
 	r.endHosted(ctx, p.ended)
-	r.pace(p) // also that of what is being put now
+	r.pace(p) // also applies to the sweep in progress
 	signing.begin(ctx, p.renew)
 	select {
 	case r.questions <- p.ask:
-	default: // those of an earlier plan are being asked for
+	default: // the questions of an earlier plan are still in progress
 	}
 	select {
 	case r.news <- struct{}{}:
@@ -248,7 +243,7 @@ func (r *Republisher) look(ctx context.Context, signing *signing) error {
 	return nil
 }
 
-// joined ends the waiting for the network.
+// joined ends all pauses caused by an absent network.
 func (r *Republisher) joined() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,13 +253,13 @@ func (r *Republisher) joined() {
 	}
 }
 
-// changed has the sector of a name looked at soon.
+// changed requests a scan of a name's sector soon.
 func (r *Republisher) changed(name ipns.Name) {
 	r.touch(name)
 	r.hurry()
 }
 
-// hurry has Run scan soon.
+// hurry makes Run scan soon.
 func (r *Republisher) hurry() {
 	select {
 	case r.soon <- struct{}{}:
@@ -283,7 +278,7 @@ func (r *Republisher) ownPeriod() time.Duration    { return or(r.OwnPeriod, Defa
 func (r *Republisher) hostedPeriod() time.Duration { return or(r.HostedPeriod, DefaultHostedPeriod) }
 func (r *Republisher) wanted() int                 { return or(r.Wanted, DefaultWanted) }
 
-// or returns v, or what stands for its zero value.
+// or returns v, or zero if v is not positive.
 func or[T time.Duration | int](v, zero T) T {
 	if v <= 0 {
 		return zero
