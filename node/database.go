@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
@@ -16,9 +18,9 @@ import (
 	store "github.com/goipns/ipns/recordstore/pebble"
 )
 
-func (n *Node) openDatabase(ctx, life context.Context, o Options) (err error) {
+func (n *Node) openDatabase(ctx, life context.Context, c Config) (err error) {
 	n.disk = &store.Disk{Dir: n.Repo.Database()}
-	if n.db, err = openDB(ctx, n.disk, n.Log, o.ReadOnFull); err != nil {
+	if n.db, err = openDB(ctx, n.disk, n.Log, c.ReadOnFull); err != nil {
 		return err
 	}
 	n.onClose(func() error {
@@ -88,6 +90,19 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
 		return fmt.Errorf("make a repo in %s: %w", string(r), err)
 	}
 	return r.Create(c)
+}
+
+// Identity is how the config of a repo has the key of the name self.
+func Identity(key crypto.PrivKey) (repo.Identity, error) {
+	name, err := ipns.NameOf(key.GetPublic())
+	if err != nil {
+		return repo.Identity{}, err
+	}
+	b, err := ipns.MarshalPrivateKey(key)
+	if err != nil {
+		return repo.Identity{}, err
+	}
+	return repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}, nil
 }
 
 // createEntry notes that nothing was ever published under the name.

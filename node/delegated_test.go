@@ -19,7 +19,7 @@ import (
 func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 	nw := servers(t, 25)
 	r := newRepo(t)
-	n := start(t, r, Options{Bootstrap: nw.Addrs()[:1]})
+	n := start(t, r, Config{Bootstrap: nw.Addrs()[:1]})
 	s, err := n.Serve()
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +95,8 @@ func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 
 // That nobody could be asked is no "nobody has it": clients keep that.
 func TestWhatIsUnknownIsNotServedAsNone(t *testing.T) {
-	n := start(t, newRepo(t), Options{Offline: true})
-	h := n.routingHandler(&n.Config)
+	n := start(t, newRepo(t), Config{Offline: true})
+	h := n.routingHandler(&n.Settings)
 	name := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"}).Name()
 	for path, status := range map[string]int{
 		"ipns/" + name.String():              http.StatusInternalServerError,

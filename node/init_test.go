@@ -60,7 +60,7 @@ func TestInitFinishesWhatACrashLeft(t *testing.T) {
 		if err := Init(ctx, r, unused); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("init of a repo: %v", err)
 		}
-		n, err := New(ctx, r, Options{Offline: true})
+		n, err := New(ctx, r, Config{Offline: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,9 @@ import (
 // outside must say so.
 func TestThirdOfTheServersDies(t *testing.T) {
 	nw := servers(t, 30)
-	n := start(t, newRepo(t), Options{Bootstrap: nw.Addrs()[:1]})
-	for range n.Router.Search(t.Context(), n.Name) { // waits until the node has joined
+	n := start(t, newRepo(t), Config{Bootstrap: nw.Addrs()[:1]})
+	for !n.DHT.LAN.Joined() {
+		time.Sleep(20 * time.Millisecond)
 	}
 	near := nw.Closest(n.Name)
 	var killed sync.WaitGroup

@@ -59,19 +59,19 @@ func (n *Node) Serve() (s *Servers, err error) {
 	}
 	var api manet.Listener
 	if n.api != nil {
-		if api, err = take("API", n.Config.Addresses.API); err != nil {
+		if api, err = take("API", n.Settings.Addresses.API); err != nil {
 			return nil, err
 		}
 	}
-	gw, err := take("Gateway", n.Config.Addresses.Gateway)
+	gw, err := take("Gateway", n.Settings.Addresses.Gateway)
 	if err != nil {
 		return nil, err
 	}
-	figures, err := take("Metrics", n.Config.Addresses.Metrics)
+	figures, err := take("Metrics", n.Settings.Addresses.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := n.Config.HTTP.Proxies()
+	trusted, err := n.Settings.HTTP.Proxies()
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (n *Node) Serve() (s *Servers, err error) {
 	if gw != nil {
 		s.Gateway = gw.Multiaddr()
 	}
-	apiHandler, gatewayHandler, err := s.handlers(&n.Config)
+	apiHandler, gatewayHandler, err := s.handlers(&n.Settings)
 	if err != nil {
 		return nil, err
 	}

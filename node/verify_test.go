@@ -61,7 +61,7 @@ func verify(t *testing.T, n *Node, repair bool) (msgs string, err error) {
 func TestDamagedNameIsNamedAndMended(t *testing.T) {
 	for _, history := range []bool{false, true} {
 		r := newRepo(t)
-		n, err := New(t.Context(), r, Options{Offline: true, ReadOnFull: true})
+		n, err := New(t.Context(), r, Config{Offline: true, ReadOnFull: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestDamagedNameIsNamedAndMended(t *testing.T) {
 func TestStartMendsOwnNames(t *testing.T) {
 	r := newRepo(t)
 	for _, damaged := range []bool{true, false} {
-		n, err := New(t.Context(), r, Options{Offline: true})
+		n, err := New(t.Context(), r, Config{Offline: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 			if gc {
 				display.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
 			}
-			return c.runDaemon(cmd.Context(), r, node.Options{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
+			return c.runDaemon(cmd.Context(), r, node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
 		},
 	}
 	f := cmd.Flags()
@@ -71,7 +71,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 }
 
 // runDaemon runs the node of a repo until it is interrupted or told to stop.
-func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Options) (err error) {
+func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err error) {
 	if err := r.Check(); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ type runningDaemon struct {
 
 // startDaemon starts the node of a repo and its servers, and prints to out where
 // they listen. It releases the lock if that fails.
-func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, out io.Writer) (d *runningDaemon, err error) {
+func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Config, out io.Writer) (d *runningDaemon, err error) {
 	d = &runningDaemon{lock: lock}
 	d.reload, d.stopReload = reloads()
 	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))

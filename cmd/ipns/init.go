@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +75,7 @@ func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOption
 	if err != nil {
 		return err
 	}
-	if config.Identity, err = identity(key); err != nil {
+	if config.Identity, err = node.Identity(key); err != nil {
 		return err
 	}
 	display.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
@@ -106,16 +105,4 @@ func newIdentity(o initOptions, out io.Writer) (crypto.PrivKey, error) {
 		return ipns.GenerateKey(ipns.RSA, o.bits)
 	}
 	return nil, fmt.Errorf("unrecognized key type: %s", o.algorithm)
-}
-
-func identity(key crypto.PrivKey) (repo.Identity, error) {
-	name, err := ipns.NameOf(key.GetPublic())
-	if err != nil {
-		return repo.Identity{}, err
-	}
-	b, err := ipns.MarshalPrivateKey(key)
-	if err != nil {
-		return repo.Identity{}, err
-	}
-	return repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}, nil
 }

@@ -230,7 +230,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	n, err := node.New(ctx, r, node.Options{Offline: true, ReadOnFull: true})
+	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: true})
 	if err != nil {
 		return err
 	}

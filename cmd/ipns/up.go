@@ -108,7 +108,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	d := node.Options{Offline: c.offline}
+	d := node.Config{Offline: c.offline}
 	if o.testnet {
 		if os.Getenv("IPNS_PATH") == "" && c.repoDir == "" {
 			dir, err := os.MkdirTemp("", "ipns-testnet-")
@@ -153,7 +153,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 }
 
 // upInProcess makes this process the node.
-func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Options, up upOptions) (err error) {
+func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Config, up upOptions) (err error) {
 	d, err := c.startDaemon(ctx, r, lock, o, io.Discard)
 	if err != nil {
 		return err

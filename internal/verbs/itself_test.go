@@ -15,7 +15,7 @@ import (
 // in between, unless nobody is to look.
 func TestANameIsNotPublishedToItself(t *testing.T) {
 	nw := servers(t, 3)
-	n := start(t, newRepo(t), node.Options{Bootstrap: nw.Addrs()[:1]})
+	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	n.Resolver.LookupTXT = func(_ context.Context, domain string) ([]string, time.Duration, error) {
 		return []string{"dnslink=/ipns/" + n.Name.String()}, time.Minute, nil
 	}

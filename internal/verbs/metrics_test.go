@@ -20,7 +20,7 @@ func TestMetrics(t *testing.T) {
 	if _, err := r.Set("Addresses.Metrics", "/ip4/127.0.0.1/tcp/0"); err != nil {
 		t.Fatal(err)
 	}
-	n := start(t, r, node.Options{Offline: true})
+	n := start(t, r, node.Config{Offline: true})
 	s, err := n.Serve()
 	if err != nil {
 		t.Fatal(err)

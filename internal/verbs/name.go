@@ -61,7 +61,7 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if err != nil {
 		return api.Published{}, fmt.Errorf("record validation failed: %w", err)
 	}
-	res, err := n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: n.waits(publisher.WaitDefault)})
+	res, err := n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)})
 	if errors.Is(err, publisher.ErrOlder) {
 		return api.Published{}, n.olderError(ctx, rec)
 	}

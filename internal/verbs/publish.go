@@ -157,7 +157,7 @@ func (n *verbs) has(ctx context.Context, c cid.Cid) error {
 // publish publishes what was prepared. allowOffline makes it a success once the record
 // is stored, whoever takes it.
 func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string, asked publisher.Request, allowOffline bool) (api.Published, error) {
-	asked.Wait = n.waits(asked.Wait)
+	asked.Wait = n.Waits(asked.Wait)
 	begin := time.Now()
 	res, err := n.Publisher.Publish(ctx, signer, asked)
 	n.ObservePublish(begin, err)
@@ -175,14 +175,6 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 		out.Warnings = append(out.Warnings, nobodyAsked)
 	}
 	return out, nil
-}
-
-// waits is what a publish waits for: a node without a network waits for nobody.
-func (n *verbs) waits(asked publisher.Wait) publisher.Wait {
-	if n.Host == nil {
-		return publisher.WaitStored
-	}
-	return asked
 }
 
 // publishError adds to an error of the publisher what to do about it.

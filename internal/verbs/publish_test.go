@@ -29,7 +29,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []node.Options{{Offline: true}, {}, {Bootstrap: nw.Addrs()[:1]}} {
+	for _, o := range []node.Config{{Offline: true}, {}, {Bootstrap: nw.Addrs()[:1]}} {
 		o.API = Mux
 		n, err := node.New(t.Context(), r, o)
 		if err != nil {
@@ -63,14 +63,14 @@ func TestCloseLeavesNothing(t *testing.T) {
 // own shows at once.
 func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
 	nw := servers(t, 25)
-	us := start(t, newRepo(t), node.Options{Bootstrap: nw.Addrs()[:1]})
+	us := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	// The other one serves nobody, so that the servers of the network are all that
 	// a receipt can count.
 	silent := newRepo(t)
 	if _, err := silent.Set("Routing.Type", "dhtclient"); err != nil {
 		t.Fatal(err)
 	}
-	other := start(t, silent, node.Options{Bootstrap: nw.Addrs()[1:2]})
+	other := start(t, silent, node.Config{Bootstrap: nw.Addrs()[1:2]})
 	doors, err := us.Serve()
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func fetch(t *testing.T, url string) string {
 // Progress tells of the stored record first and of growing numbers then.
 func TestPublishProgress(t *testing.T) {
 	nw := servers(t, 22)
-	n := start(t, newRepo(t), node.Options{Bootstrap: nw.Addrs()[:1]})
+	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	req := rpc.New[api.PublishRequest]()
 	req.Path, req.Resolve, req.Progress = "/ipfs/bafkqaaa", false, true
 	last, events := -1, 0
@@ -151,7 +151,7 @@ func TestPublishProgress(t *testing.T) {
 
 // V4 of the peers: two nodes with one key do not take each other's sequence.
 func TestIfSequenceOverTheAPI(t *testing.T) {
-	n := start(t, newRepo(t), node.Options{Offline: true})
+	n := start(t, newRepo(t), node.Config{Offline: true})
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	if _, err := publish(t, Mux(n), api.PublishRequest{Path: "/ipfs/bafkqaaa", AllowOffline: true}); err != nil {
@@ -190,7 +190,7 @@ func TestIfSequenceOverTheAPI(t *testing.T) {
 // A neighbour is no public network: while that is expected and away, a search of both is
 // not complete, and a publish to the neighbour alone is no success.
 func TestANeighbourDoesNotStandForThePublicNetwork(t *testing.T) {
-	n := start(t, newRepo(t), node.Options{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
+	n := start(t, newRepo(t), node.Config{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
 	nw := servers(t, 1)
 	if _, err := rpc.Do(t.Context(), Mux(n), api.SwarmConnect, api.SwarmConnectRequest{Addresses: nw.Addrs()}); err != nil {
 		t.Fatal(err)

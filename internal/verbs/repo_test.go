@@ -50,7 +50,7 @@ func (quiet) Fatalf(string, ...any) {}
 func TestStatusAndVerifyNameWhatIsDamaged(t *testing.T) {
 	for _, history := range []bool{false, true} {
 		r := newRepo(t)
-		n, err := node.New(t.Context(), r, node.Options{Offline: true})
+		n, err := node.New(t.Context(), r, node.Config{Offline: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestStatusAndVerifyNameWhatIsDamaged(t *testing.T) {
 		if history {
 			damage(t, r, 'h')
 		}
-		m := Mux(start(t, r, node.Options{Offline: true, ReadOnFull: true}))
+		m := Mux(start(t, r, node.Config{Offline: true, ReadOnFull: true}))
 		list, err := rpc.Do(t.Context(), m, api.NameStatus, api.StatusRequest{})
 		if err != nil || len(list.Names) != 1 || !list.Names[0].Damaged || list.Names[0].Key != "self" || history != (list.Names[0].Value == "") {
 			t.Errorf("history damaged %t: status %+v, %v", history, list.Names, err)

@@ -17,7 +17,7 @@ func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 	nw := servers(t, 25)
 	r := newRepo(t)
 	during := func(r repo.Repo, f func(to rpc.Caller)) {
-		n := start(t, r, node.Options{Bootstrap: nw.Addrs()[:1]})
+		n := start(t, r, node.Config{Bootstrap: nw.Addrs()[:1]})
 		f(Mux(n))
 		if err := n.Close(); err != nil {
 			t.Fatal(err)

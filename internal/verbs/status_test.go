@@ -39,7 +39,7 @@ func status(t *testing.T, n *node.Node) api.Status {
 // TestStatusShowsNoOtherRecordsReceipt shows what was noted of a record for as long as
 // it is the newest: who took it has taken no other one.
 func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
-	n := start(t, newRepo(t), node.Options{Offline: true})
+	n := start(t, newRepo(t), node.Config{Offline: true})
 	first := signed(t, n, 1, "/ipfs/bafkqaaa/1", time.Hour)
 	if _, err := n.Book.Take(t.Context(), first, names.Entrance{Origin: recordstore.Own}); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
 // TestHoldersAreCountedByValue tells servers that have another value under the same
 // sequence from those that have the value, renewed or not.
 func TestHoldersAreCountedByValue(t *testing.T) {
-	n := start(t, newRepo(t), node.Options{})
+	n := start(t, newRepo(t), node.Config{})
 	older := signed(t, n, 2, "/ipfs/bafkqaaa/older", time.Hour)
 	mine, renewed := signed(t, n, 3, "/ipfs/bafkqaaa/mine", time.Hour), signed(t, n, 3, "/ipfs/bafkqaaa/mine", 3*time.Hour)
 	rival := signed(t, n, 3, "/ipfs/bafkqaaa/rival", 2*time.Hour)

@@ -41,7 +41,7 @@ func newRepo(t *testing.T) repo.Repo {
 }
 
 // start starts a node that ends with the test. Its API serves the commands.
-func start(t *testing.T, r repo.Repo, o node.Options) *node.Node {
+func start(t *testing.T, r repo.Repo, o node.Config) *node.Node {
 	t.Helper()
 	o.API = Mux
 	n, err := node.New(t.Context(), r, o)

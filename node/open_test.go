@@ -28,9 +28,9 @@ func newRepo(t *testing.T) repo.Repo {
 }
 
 // start starts a node that ends with the test.
-func start(t *testing.T, r repo.Repo, o Options) *Node {
+func start(t *testing.T, r repo.Repo, c Config) *Node {
 	t.Helper()
-	n, err := New(t.Context(), r, o)
+	n, err := New(t.Context(), r, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func servers(t *testing.T, n int) *testnet.Network {
 // Another node's records of a name that is held here enter the Book; the others
 // do not.
 func TestHeard(t *testing.T) {
-	n := start(t, newRepo(t), Options{Offline: true})
+	n := start(t, newRepo(t), Config{Offline: true})
 	if _, err := n.Publisher.Publish(t.Context(), ipns.NewSigner(n.Key), publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitStored}); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestBadConfig(t *testing.T) {
 		if _, err := r.Set(c.key, c.value); err != nil {
 			t.Fatal(err)
 		}
-		n, err := New(t.Context(), r, Options{API: func(*Node) *rpc.Mux { return &rpc.Mux{} }})
+		n, err := New(t.Context(), r, Config{API: func(*Node) *rpc.Mux { return &rpc.Mux{} }})
 		if err == nil {
 			_, err = n.Serve()
 			if cerr := n.Close(); cerr != nil {
@@ -136,7 +136,7 @@ func TestBadConfig(t *testing.T) {
 		if _, err := r.Set(c.key, nil); err != nil {
 			t.Fatal(err)
 		}
-		n, err = New(t.Context(), r, Options{Offline: true})
+		n, err = New(t.Context(), r, Config{Offline: true})
 		if err != nil {
 			t.Fatalf("after %s: %v", c.key, err)
 		}
@@ -149,8 +149,8 @@ func TestBadConfig(t *testing.T) {
 // A second node on a repo whose lock was not asked for does no harm.
 func TestTwoNodesOneDatabase(t *testing.T) {
 	r := newRepo(t)
-	start(t, r, Options{Offline: true})
-	n, err := New(t.Context(), r, Options{Offline: true})
+	start(t, r, Config{Offline: true})
+	n, err := New(t.Context(), r, Config{Offline: true})
 	if err == nil {
 		n.Close()
 		t.Fatal("two nodes on one database")
