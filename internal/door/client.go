@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// remote is the address of host:port; the zero Addr if there is none, as on a
+// remote returns the address in host:port, or the zero Addr if there is none, as on a
 // Unix socket.
 func remote(hostport string) netip.Addr {
 	ap, err := netip.ParseAddrPort(hostport)
@@ -21,9 +21,9 @@ func contains(all []netip.Prefix, a netip.Addr) bool {
 	return a.IsValid() && slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// proxied returns the client of a request that came through trusted proxies: the
-// last one in X-Forwarded-For that is none of them, for each proxy appends whom
-// it heard, and what stands before that anybody can write.
+// proxied returns the client of a request that came through trusted proxies: the last
+// address in X-Forwarded-For that is not a trusted proxy. Each proxy appends the address
+// it received the request from; anything before that may be forged.
 func proxied(r *http.Request, trusted []netip.Prefix) (netip.Addr, bool) {
 	if !contains(trusted, remote(r.RemoteAddr)) {
 		return netip.Addr{}, false

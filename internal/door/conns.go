@@ -19,7 +19,7 @@ type conns struct {
 
 	mu        sync.Mutex // guards below
 	open      int
-	waiting   *list.List // of *conn: those that nobody works for, the longest waiting first
+	waiting   *list.List // of *conn: those without a running handler, the longest waiting first
 	addresses map[netip.Addr]int
 }
 
@@ -30,11 +30,11 @@ func newConns(limit, perAddress int) *conns {
 	}
 }
 
-// conn is one connection. Writes end when the client takes nothing.
+// conn is one connection. Writes fail when the client stalls.
 type conn struct {
 	net.Conn
-	from netip.Addr    // whose share it takes; the zero Addr: nobody's
-	end  func()        // ends the context of its requests
+	from netip.Addr    // the address it is counted for; zero: none
+	end  func()        // cancels the context of its requests
 	at   *list.Element // in waiting; guarded by conns.mu
 	gone bool          // no longer counted; guarded by conns.mu
 }
@@ -42,7 +42,7 @@ type conn struct {
 // connKey is the key of a request's *conn in its context.
 type connKey struct{}
 
-// context is that of the requests of a connection.
+// context returns the context for the requests of a connection.
 func (s *conns) context(ctx context.Context, nc net.Conn) context.Context {
 	if c, ok := nc.(*conn); ok {
 		ctx, c.end = context.WithCancel(context.WithValue(ctx, connKey{}, c))
@@ -50,7 +50,7 @@ func (s *conns) context(ctx context.Context, nc net.Conn) context.Context {
 	return ctx
 }
 
-// admit counts a new connection, if there is room for it or can be made.
+// admit counts a new connection, if there is room or a waiting connection can be closed.
 func (s *conns) admit(c *conn) bool {
 	s.mu.Lock()
 	var oldest *conn
@@ -93,8 +93,8 @@ func (s *conns) unwait(c *conn) {
 	}
 }
 
-// wait says that the connection of a request waits, for its client or for a
-// turn, until the result is called: meanwhile it may have to make room.
+// wait marks the connection of a request as waiting, for its client or for a turn, until
+// over is called. While it waits it may be closed to make room.
 func (s *conns) wait(ctx context.Context) (over func()) {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok {
@@ -121,7 +121,7 @@ func (s *conns) hint() {
 	}
 }
 
-// changed is told by the server of each connection that it is given.
+// changed is the http.Server's ConnState hook.
 func (s *conns) changed(nc net.Conn, state http.ConnState) {
 	c, ok := nc.(*conn)
 	if !ok {
@@ -144,7 +144,8 @@ func (s *conns) changed(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// enter counts a connection or request of an address, unless it has its share.
+// enter counts a connection or request of an address. It returns false if the address has
+// reached its limit.
 func (s *conns) enter(a netip.Addr) bool {
 	a = share(a)
 	if s.perAddress == 0 || !a.IsValid() {
@@ -176,8 +177,8 @@ func (s *conns) drop(a netip.Addr) {
 	}
 }
 
-// share is what an address is counted as: IPv6 by its /64, which is what one
-// user gets. The users of this machine are not counted.
+// share returns the address for which a is counted: for IPv6 its /64, which is what one
+// user gets. Loopback addresses are not counted.
 func share(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
@@ -190,7 +191,7 @@ func share(a netip.Addr) netip.Addr {
 	return a
 }
 
-// listener accepts what the door has room for.
+// listener accepts connections within the limits of the door.
 type listener struct {
 	net.Listener
 	door   *Door
@@ -230,10 +231,10 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// stallTick is how often a write that is blocked is looked at.
+// stallTick is how often a blocked write is checked.
 const stallTick = Stall / 20
 
-// Write ends when the client has taken nothing for Stall.
+// Write fails when the client has read nothing for Stall.
 func (c *conn) Write(p []byte) (int, error) {
 	written := 0
 	moved := time.Now()
@@ -252,7 +253,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// CloseWrite lets the server end an answer before the client has sent all of its
+// CloseWrite lets the server finish an answer before the client has sent its whole
 // request.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

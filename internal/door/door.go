@@ -1,11 +1,10 @@
-// Package door is the outer side of every HTTP server of a node: what strangers
-// cause there is bounded, whatever stands behind.
+// Package door is the outer layer of every HTTP server of a node. It bounds the load
+// that clients can cause, whatever the handler does.
 //
-// A client that stops sending its request or taking its answer is dropped after
-// Stall; an answer that has nothing to say yet goes on. When the turns are taken,
-// requests wait, and those that command the node have a reserve. When the
-// connections are taken, the one that has waited longest, for its client or for a
-// turn, makes room.
+// A client that stops sending its request or reading its answer is dropped after
+// Stall; a handler that has nothing to send yet is not limited. When all turns are in
+// use, requests wait, and Control requests have a reserve. When all connections are in
+// use, the one that has waited longest, for its client or for a turn, is closed.
 package door
 
 import (
@@ -23,36 +22,35 @@ import (
 
 // Limits of every door.
 const (
-	Stall             = 20 * time.Second // without a byte, while one is awaited
+	Stall             = 20 * time.Second // without progress in reading or writing
 	readHeaderTimeout = 5 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
-	lingerTimeout     = time.Second // for what is left of a body that nobody reads
+	lingerTimeout     = time.Second // for the rest of a body that the handler does not read
 )
 
-// Class says how a request is let in.
+// Class says how a request gets its turn.
 type Class int
 
 const (
 	Ordinary Class = iota // waits for its turn
 	Control               // may use the reserve
-	Instant               // is answered from memory: needs no turn
+	Instant               // answered from memory, needs no turn
 )
 
 // Options are the limits of one door.
 type Options struct {
-	Conns      int // at once
-	PerAddress int // connections of one client, or its requests through a trusted proxy; 0: no limit
-	Requests   int // that have their turn at once; 0: no limit
-	Reserve    int // more of them, for Control
-	// Class tells the class of a request. One whose body is not there yet is
-	// Ordinary whatever this says, since it waits for its client. nil: all are.
+	Conns      int // maximum number of connections
+	PerAddress int // maximum per client of connections, or of requests through a trusted proxy; 0: no limit
+	Requests   int // maximum number of concurrent requests; 0: no limit
+	Reserve    int // additional concurrent Control requests
+	// Class returns the class of a request. A request whose body has not arrived yet
+	// is always Ordinary, since it waits for its client. nil: all are Ordinary.
 	Class func(*http.Request) Class
-	// Unhurried tells which requests may pause for longer than Stall while they
-	// send their body. nil: none.
+	// Unhurried reports which requests may pause for longer than Stall while sending
+	// their body. nil: none.
 	Unhurried func(*http.Request) bool
-	// NoBodies says that nothing behind the door reads a body: one that is long
-	// ends the connection.
+	// NoBodies says that the handler reads no bodies: a long one ends the connection.
 	NoBodies bool
 	Log      *slog.Logger // nil: nothing is logged
 }
@@ -66,14 +64,14 @@ type Door struct {
 	turns  *turns
 }
 
-// rules are what may change while a door is open.
+// rules are the settings that may change while the server runs.
 type rules struct {
 	handler http.Handler
 	trusted []netip.Prefix
 }
 
-// New makes a door to what h serves. Proxies in trusted are believed when they
-// tell the address of a client.
+// New returns a door in front of h. Client addresses in X-Forwarded-For are accepted
+// from the proxies in trusted.
 func New(o Options, h http.Handler, trusted []netip.Prefix) *Door {
 	log := o.Log
 	if log == nil {
@@ -93,16 +91,15 @@ func New(o Options, h http.Handler, trusted []netip.Prefix) *Door {
 	return d
 }
 
-// Set replaces what New was given, for the requests that come from now on.
+// Set replaces the handler and the trusted proxies for all further requests.
 func (d *Door) Set(h http.Handler, trusted []netip.Prefix) { d.rules.Store(&rules{h, trusted}) }
 
-// Serve answers what comes to l, until Close.
+// Serve serves connections from l until Close.
 func (d *Door) Serve(l net.Listener) error {
 	return d.server.Serve(&listener{Listener: l, door: d, closed: make(chan struct{})})
 }
 
-// Close waits for the requests that are going on, but not longer than ctx; then
-// it ends them.
+// Close waits for running requests until ctx ends, then closes their connections.
 func (d *Door) Close(ctx context.Context) error {
 	if err := d.server.Shutdown(ctx); err != nil {
 		return d.server.Close()
@@ -110,7 +107,7 @@ func (d *Door) Close(ctx context.Context) error {
 	return nil
 }
 
-// serve lets one request in.
+// serve handles one request.
 func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	rules := d.rules.Load()
 	r = r.WithContext(r.Context()) // a copy: the server goes on with its own
@@ -150,20 +147,19 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	rules.handler.ServeHTTP(w, r)
 }
 
-// maxAhead is how much of a body is read before the turn of its request, in
-// bytes: a record is smaller.
+// maxAhead is how many bytes of a body are read before the request gets its turn. A
+// record is smaller.
 const maxAhead = 16 << 10
 
-// body is the body of a request, whose client must send something from time to
-// time until it ends. From then on the server reads the connection to see that
-// the client is there, which may take as long as the answer does.
+// body is a request body with a stall timeout until its end. After that, net/http reads
+// the connection to notice when the client leaves, which must not time out.
 type body struct {
 	io.ReadCloser
 	ctx     context.Context
 	conns   *conns
 	control *http.ResponseController
-	stall   time.Time // when the read that comes ends if nothing came before; zero: never
-	ahead   []byte    // was read and is to be given
+	stall   time.Time // deadline of the next read; zero: none
+	ahead   []byte    // read ahead, not yet returned by Read
 
 	ended, stalled atomic.Bool
 }
@@ -177,12 +173,11 @@ func (d *Door) body(w http.ResponseWriter, r *http.Request) *body {
 	return b
 }
 
-// deadline is that of reading. A connection that is closed has none, and fails
-// the read.
+// deadline sets the read deadline. On a closed connection it fails, as the read will.
 func (b *body) deadline(t time.Time) { _ = b.control.SetReadDeadline(t) }
 
-// fill reads ahead, unless the client may take its time, and reports whether all
-// of the body is there.
+// fill reads ahead, unless the request is unhurried, and reports whether the whole body
+// has arrived.
 func (b *body) fill() bool {
 	p := make([]byte, maxAhead)
 	n := 0
@@ -190,7 +185,7 @@ func (b *body) fill() bool {
 		m, err := b.receive(p[n:])
 		n += m
 		if err != nil {
-			break // what failed, fails again when it is read
+			break // the next read returns the error again
 		}
 	}
 	b.ahead = p[:n]
@@ -237,8 +232,8 @@ func (b *body) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// end is called after the answer. A client that stalled gets none, and what is
-// left of a body does not hold the connection.
+// end is called after the handler. A client that stalled gets no answer, and an unread
+// rest of the body does not keep the connection open.
 func (b *body) end() {
 	switch {
 	case b.stalled.Load():
@@ -248,7 +243,7 @@ func (b *body) end() {
 	}
 }
 
-// retryAfter is how long those wait who are refused, in seconds.
+// retryAfter is the Retry-After of refused requests, in seconds.
 const retryAfter = "5"
 
 func refuse(w http.ResponseWriter, status int, text string) {

@@ -8,8 +8,8 @@ import (
 // waitTimeout is how long a request waits for its turn.
 const waitTimeout = time.Minute
 
-// turns are the requests that may be worked on at once. Each element of a
-// channel is one; both are nil without a limit.
+// turns limits concurrent requests. Each element of a channel is one request; both
+// channels are nil if there is no limit.
 type turns struct{ ordinary, reserve chan struct{} }
 
 func newTurns(o Options) *turns {
@@ -19,7 +19,7 @@ func newTurns(o Options) *turns {
 	return &turns{make(chan struct{}, o.Requests), make(chan struct{}, o.Reserve)}
 }
 
-// try takes the turn of a request, which lasts until done, if there is one now.
+// try takes a turn if one is free now. The turn ends when done is called.
 func (t *turns) try(class Class) (done func(), ok bool) {
 	if t.ordinary == nil || class == Instant {
 		return func() {}, true
@@ -37,7 +37,7 @@ func (t *turns) try(class Class) (done func(), ok bool) {
 	}
 }
 
-// wait takes a turn as soon as there is one.
+// wait waits for a turn.
 func (t *turns) wait(ctx context.Context, class Class) (done func(), ok bool) {
 	late := time.NewTimer(waitTimeout)
 	defer late.Stop()
@@ -52,7 +52,8 @@ func (t *turns) wait(ctx context.Context, class Class) (done func(), ok bool) {
 	return nil, false
 }
 
-// reserved is the reserve for those who may use it; on nil nobody's turn comes.
+// reserved returns the reserve for Control requests, and nil for others: a nil channel
+// never gives a turn.
 func (t *turns) reserved(class Class) chan struct{} {
 	if class == Control {
 		return t.reserve
