@@ -1,18 +1,16 @@
-// Package resolver finds the newest valid record of a name and follows it to
-// what it means.
+// Package resolver finds the newest valid record of a name and resolves paths through it.
 //
-// A [Resolver] answers from what this node vouches for (names.Book), from what
-// it found lately (a cache keyed by ipns.Name), and by a search of the network,
-// of which there is at most one per name at any time. It answers as soon as the
-// asked [Confidence] is reached; the search goes on in the background, and what
-// it finds enters the Book and the cache.
+// A [Resolver] answers from the Book (names.Book), from a cache of recent results keyed
+// by ipns.Name, and by searching the network, with at most one search per name at a
+// time. It answers as soon as the requested [Confidence] is reached; the search continues
+// in the background, and its results enter the Book and the cache.
 //
 // Invariants:
-//   - What is shown was verified and is not expired when it is shown.
-//   - Nothing older is shown than what was shown before, also after a restart:
-//     the Book keeps the mark. If all that is newer has expired, the answer is
-//     "expired" and not the older record.
-//   - What the Book takes is shown from the moment its Take returns.
+//   - A record is verified and not expired when it is shown.
+//   - No record is shown that is older than one shown before, even after a restart: the
+//     Book keeps the mark. If all newer records have expired, the answer is "expired",
+//     not the older record.
+//   - A record that the Book takes is shown as soon as Take returns.
 //   - "Does not exist", "too few answered to know" and "failed" are three
 //     answers: [ErrNotFound], [*UnknownError], any other error.
 package resolver
@@ -44,51 +42,51 @@ const (
 
 	notFoundPause = 30 * time.Second // how long "not found" and "expired" are remembered
 	failedPause   = 5 * time.Second  // how long any other failure is remembered
-	maxSources    = 256              // sources told apart when they are counted
-	agreement     = 8                // sources after which a search ends if none said anything else
+	maxSources    = 256              // sources counted per search
+	agreement     = 8                // agreeing sources, without any other answer, that end a search
 )
 
 // Resolver resolves names. Set its fields before first use and do not copy it.
 // It is safe for concurrent use.
 type Resolver struct {
-	// Book is what this node vouches for, and the memory of what was shown. It
+	// Book has the records that this node vouches for and the marks of those shown. It
 	// must be set.
 	Book *names.Book
 	// Router searches the network. nil: this node is offline.
 	Router routing.Router
-	// LookupTXT returns the TXT records of a domain, the strings of each one
-	// joined, and for how long they may be kept: 0 if that is unknown. That there
-	// are none is a *net.DNSError with IsNotFound. nil: the DNS of the system.
+	// LookupTXT returns the TXT records of a domain, the strings of each joined, and
+	// their TTL; 0 if unknown. If there are none, the error is a *net.DNSError with
+	// IsNotFound. nil: the system resolver.
 	LookupTXT func(ctx context.Context, domain string) (txt []string, ttl time.Duration, err error)
-	// Static says what names and domains mean, instead of their records; see
-	// ParseStatic. It is not to be changed after first use.
+	// Static maps names and domains to paths and overrides their records; see
+	// ParseStatic. It must not change after first use.
 	Static map[string]string
 
-	// Opener verifies what the Book has, before it is shown. nil: one of its own.
+	// Opener verifies records from the Book before they are shown. nil: a new one.
 	Opener *routing.Opener
 
-	// CacheSize is how many names are kept, of some 400 bytes each and 10 KiB at
-	// most, and as many domains. 0: DefaultCacheSize
+	// CacheSize is how many names are cached, and how many domains. A name takes about
+	// 400 bytes, 10 KiB at most. 0: DefaultCacheSize
 	CacheSize int
-	// MaxCacheTTL bounds for how long anything is kept and the TTL that answers
-	// show. 0: no bound; negative: nothing is kept, and the TTL is shown as it is.
+	// MaxCacheTTL bounds how long anything is cached, and the TTL in answers. 0: no
+	// bound; negative: nothing is cached, and the TTL is shown unchanged.
 	MaxCacheTTL time.Duration
-	// MaxStale is for how long after its TTL a record is still answered at once,
-	// while the network is asked for a newer one; it is never more than the TTL
-	// itself. 0: DefaultMaxStale; negative: such a record is answered only if
-	// the search comes to nothing. It is never answered after its EOL.
+	// MaxStale is how long after its TTL a record is still returned at once while a
+	// search for a newer one runs; never longer than the TTL itself. 0: DefaultMaxStale;
+	// negative: a stale record is returned only if the search finds nothing. A record is
+	// never returned after its EOL.
 	MaxStale time.Duration
 	// SearchTimeout bounds one search of the network. 0: DefaultSearchTimeout
 	SearchTimeout time.Duration
-	// MaxSearches bounds how many go on at once. 0: DefaultMaxSearches
+	// MaxSearches bounds the number of concurrent searches. 0: DefaultMaxSearches
 	MaxSearches int
-	// Now tells the time. nil: time.Now
+	// Now is the clock. nil: time.Now
 	Now func() time.Time
 
 	once   sync.Once
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	leave  func() // stops the Book telling us
+	leave  func() // ends the subscription to the Book
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex // guards all below, and what searches hold
@@ -104,15 +102,15 @@ type Resolver struct {
 	opener *routing.Opener
 }
 
-// Confidence says when an answer is good enough. Positive ones want so many
-// sources that hold the same newest record.
+// Confidence says when an answer is good enough. A positive value is the number of
+// sources that must hold the same newest record.
 type Confidence int
 
 const (
-	// First wants the first valid answer: from the Book, from the cache within
-	// the TTL, or from the first source that has a record. It is the default.
+	// First accepts the first valid answer: from the Book, from the cache within the
+	// TTL, or from the first source that has a record. It is the default.
 	First Confidence = 0
-	// All wants the search to have ended.
+	// All waits until the search has ended.
 	All Confidence = -1
 )
 
@@ -130,32 +128,30 @@ func (c Confidence) String() string {
 // Options are for one request. The zero value resolves recursively to the first
 // valid answer.
 type Options struct {
-	// OneHop stops after one lookup, whatever it leads to.
+	// OneHop stops after one lookup.
 	OneHop bool
-	// NoCache asks the network even if the cache has an answer. A search for the
-	// name that is going on already is joined.
+	// NoCache asks the network even if the cache has an answer. It joins a search for
+	// the name that is already running.
 	NoCache bool
 	// Offline asks neither the network nor DNS.
 	Offline bool
 	// Confidence says when an answer is good enough.
 	Confidence Confidence
-	// Timeout bounds the whole request. If it ends before the confidence is
-	// reached, the best answer so far is given, if there is one. 0:
-	// DefaultTimeout; negative: none.
+	// Timeout bounds the whole request. If the confidence is not reached in time, the
+	// best answer so far is returned, if there is one. 0: DefaultTimeout; negative: none.
 	Timeout time.Duration
 }
 
-// Resolution is what a path means.
+// Resolution is the result of resolving a path.
 type Resolution struct {
-	Path string // the path it leads to; /ipns/… only with Options.OneHop
-	// TTL is for how long the answer may be kept: the smallest that is known of
-	// all hops. 0: not at all.
+	Path string // the resolved path; /ipns/… only with Options.OneHop
+	// TTL is how long the answer may be cached: the smallest known TTL of all hops.
+	// 0: not at all.
 	TTL time.Duration
-	// LastModified is when this node first saw the newest of the values that led
-	// here.
+	// LastModified is when this node first saw the newest value among the hops.
 	LastModified time.Time
-	// Final says that the asked confidence was reached, or else that the searches
-	// have ended. It is not set if the time for the request was over before.
+	// Final says that the requested confidence was reached or the searches have ended.
+	// It is not set if the request timed out before.
 	Final bool
 	// Hops are the lookups that led here, in their order: at least one.
 	Hops []Hop
@@ -164,46 +160,44 @@ type Resolution struct {
 // Hop is one lookup: of a name, of a domain or in Resolver.Static.
 type Hop struct {
 	Root  string // the name or domain, in its canonical form
-	Value string // the path that it means
-	// TTL is for how long this may be kept, never beyond EOL. 0: not at all, or
-	// unknown.
+	Value string // the path that it stands for
+	// TTL is how long this may be cached, never beyond EOL. 0: not at all, or unknown.
 	TTL time.Duration
 
-	// Source is who said so: a peer id or a URL, "book" for what this node
-	// vouches for, "dnslink" (which nobody has signed) or "static".
+	// Source is a peer id, a URL, "book" for the node's Book, "dnslink" (which is not
+	// signed) or "static".
 	Source string
-	// Network is where the source is, as in routing.Answer.
+	// Network is the network of the source, as in routing.Answer.
 	Network string `json:",omitempty"`
-	// Cached says that nobody was asked for this answer.
+	// Cached says that the answer came from the cache.
 	Cached bool `json:",omitempty"`
 
-	// The rest is of names only.
+	// The remaining fields are set for names only.
 
 	Record   *ipns.Record `json:"-"`
 	Sequence uint64
 	EOL      time.Time
-	// Agree is how many sources of the last search held this record, of Answered
-	// that answered by then: the others had an older one or none.
+	// Agree is how many sources of the last search held this record, out of Answered
+	// that answered by then; the others had an older record or none.
 	Agree, Answered int
-	// Complete says that as many answered that search as it takes to know that
-	// this is the newest.
+	// Complete says that enough sources answered the last search to know that this is
+	// the newest record.
 	Complete bool
-	// Stale says that the TTL is over and nobody has confirmed the record since,
-	// or that nobody could when asked.
+	// Stale says that the TTL is over and the record has not been confirmed since, or
+	// that the last search could not confirm it.
 	Stale bool `json:",omitempty"`
 
 	ttlKnown bool
 	modified time.Time
 	final    bool // the confidence was reached, or the search has ended
-	last     bool // no other one follows
+	last     bool // no better answer follows
 }
 
-// LastModified is when this node first saw what the hop leads to.
+// LastModified returns when this node first saw the value of the hop.
 func (h Hop) LastModified() time.Time { return h.modified }
 
-// Resolve follows a path to what it means: /ipns/<name>[/rest], a name or domain
-// with or without /ipns/ before it, or an ipns: URI. The rest of the path is
-// kept at every hop.
+// Resolve resolves a path: /ipns/<name>[/rest], a name or domain with or without /ipns/
+// before it, or an ipns: URI. The rest of the path is kept at every hop.
 //
 // Errors wrap ErrNotFound, *UnknownError, ErrExpired, ErrRecursion, ErrPath or
 // ErrBusy, those of ctx, or say what failed.
@@ -218,15 +212,15 @@ func (r *Resolver) Resolve(ctx context.Context, path string, opt Options) (Resol
 	return last, nil
 }
 
-// Stream is Resolve that yields each better answer as it is found: at once what
-// is known already, last the one that Resolve would have returned, with Final
-// set unless time ran out. An error is yielded last, also after answers.
+// Stream is like Resolve but yields each better answer as it is found. The first is what
+// is already known; the last is the one that Resolve would return, with Final set unless
+// the request timed out. An error is yielded last, possibly after answers.
 func (r *Resolver) Stream(ctx context.Context, path string, opt Options) iter.Seq2[Resolution, error] {
 	return r.walk(ctx, path, opt, true)
 }
 
-// Lookup finds the newest record of one name. Hop.Record is set. OneHop is
-// implied, and Static is not looked at.
+// Lookup finds the newest record of one name and sets Hop.Record. It implies OneHop and
+// ignores Static.
 func (r *Resolver) Lookup(ctx context.Context, name ipns.Name, opt Options) (Hop, error) {
 	ctx, cancel := opt.limit(ctx)
 	defer cancel()
@@ -240,8 +234,8 @@ func (r *Resolver) Lookup(ctx context.Context, name ipns.Name, opt Options) (Hop
 	return last, nil
 }
 
-// Close ends the searches that go on and waits for them. Answers are given from
-// the Book and the cache only afterwards.
+// Close ends the running searches and waits for them. After that, answers come from the
+// Book and the cache only.
 func (r *Resolver) Close() error {
 	r.start()
 	r.mu.Lock()
@@ -282,7 +276,7 @@ func (r *Resolver) now() time.Time {
 	return time.Now()
 }
 
-// errTimeout is why a request ended that took longer than its own Timeout.
+// errTimeout is the cause when a request exceeds its Timeout.
 var errTimeout = errors.New("time for the request is over")
 
 // limit returns the context for a request.
@@ -296,7 +290,7 @@ func (o Options) limit(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeoutCause(ctx, o.Timeout, errTimeout)
 }
 
-// systemTXT asks the DNS of the system, which does not tell TTLs.
+// systemTXT asks the system resolver, which returns no TTLs.
 func systemTXT(ctx context.Context, domain string) ([]string, time.Duration, error) {
 	txt, err := net.DefaultResolver.LookupTXT(ctx, domain)
 	return txt, 0, err
