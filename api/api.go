@@ -32,9 +32,24 @@ var Groups = map[string]string{
 	"swarm":       "Connect to peers and list them",
 }
 
-// Reasons why a command failed, for programs that know what to do about it.
+// Reasons why a command failed, for programs that know what to do about it. What to
+// do on the command line, cmd/ipns says.
 const (
-	ReasonOffline = "offline" // it needs the network of a running daemon
+	ReasonOffline      = "offline"          // it needs the network of a running daemon
+	ReasonAway         = "away"             // the network should have servers, and none was reached
+	ReasonUnannounced  = "unannounced"      // the record is stored, and too few servers took it
+	ReasonFull         = "full"             // the disk has no room
+	ReasonConflict     = "conflict"         // the last sequence is not the one that was asked for
+	ReasonRival        = "rival"            // another holder of the key has published
+	ReasonClock        = "clock"            // others say that the clock is wrong
+	ReasonNotKnown     = "sequence-unknown" // a newer record may exist
+	ReasonTooLarge     = "sequence-large"   // other implementations refuse the sequence
+	ReasonNoKey        = "no-key"           // no key has that label or name
+	ReasonNotPublished = "not-published"    // nothing was published under the name here
+	ReasonNoContent    = "no-content"       // the path to publish leads nowhere
+	ReasonNeverHad     = "never-had"        // the name never had that value or sequence
+	ReasonDamaged      = "damaged"          // what was stored is damaged
+	ReasonNotBootstrap = "not-bootstrap"    // the peer is not a bootstrap peer
 )
 
 // ErrOffline is the error of commands that need the network of a running daemon.

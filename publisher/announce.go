@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	maxAcks      = 4 * routing.MaxTargets // that one announcement tells of one by one
 	firstRetry   = 15 * time.Second
 	slowestRetry = 5 * time.Minute
 )
@@ -30,7 +31,7 @@ type announcement struct {
 	rec     *ipns.Record
 	others  []*ipns.Record // rivals found so far
 	yields  bool           // rec must give way to one of them
-	acks    int            // of rec
+	acks    []routing.Ack  // of rec
 	receipt routing.Receipt
 	over    bool
 	err     error         // final once over is set
@@ -151,7 +152,7 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	if err := p.pass(stepNote); err != nil {
 		return
 	}
-	s, now := a.progress(), p.now()
+	s, now := a.progress(nil, 0), p.now()
 	name, receipt := s.rec.Name(), s.receipt
 	held, of := receipt.Announced()
 	u := recordstore.Upkeep{
@@ -219,7 +220,9 @@ func (a *announcement) wake() {
 func (a *announcement) add(ack routing.Ack) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.acks++
+	if len(a.acks) < maxAcks {
+		a.acks = append(a.acks, ack)
+	}
 	a.receipt.Add(ack)
 	a.wake()
 }
@@ -242,7 +245,7 @@ func (a *announcement) end(err error) {
 // progress is a snapshot of an announcement.
 type progress struct {
 	rec     *ipns.Record
-	acks    int // of rec
+	acks    []routing.Ack // of rec, since the last look
 	receipt routing.Receipt
 	rivals  []*ipns.Record
 	yields  bool            // the record must give way, so its acks are not enough
@@ -250,10 +253,15 @@ type progress struct {
 	more    <-chan struct{} // closed when there is more
 }
 
-func (a *announcement) progress() progress {
+// progress returns how far the announcement is, for who has seen the first n acks of
+// rec.
+func (a *announcement) progress(rec *ipns.Record, n int) progress {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return progress{a.rec, a.acks, a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
+	if rec != a.rec {
+		n = 0
+	}
+	return progress{a.rec, a.acks[n:len(a.acks):len(a.acks)], a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
 }
 
 // record returns the record being announced.
@@ -292,6 +300,6 @@ func (a *announcement) met(theirs *ipns.Record, yields bool) bool {
 func (a *announcement) replace(rec *ipns.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.rec, a.acks, a.receipt, a.yields = rec, 0, routing.Receipt{}, false
+	a.rec, a.acks, a.receipt, a.yields = rec, nil, routing.Receipt{}, false
 	a.wake()
 }

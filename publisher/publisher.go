@@ -122,7 +122,7 @@ type Request struct {
 	// Timeout limits the wait; 0: DefaultTimeout. Announcing continues after it.
 	Timeout time.Duration
 	// OnProgress, if set, is called while Publish waits: when the record is durable,
-	// when servers have answered, and when a new record is signed above a rival, to
+	// with each server that answers, and when a new record is signed above a rival, to
 	// which the receipt then belongs.
 	OnProgress func(Result)
 }

@@ -128,17 +128,19 @@ func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, 
 func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wait Wait, onProgress func(Result)) error {
 	known := res.Rivals           // known before the announcement
 	var lingered <-chan time.Time // nil: not enough acks yet
-	for acks := 0; ; {
-		s := a.progress()
-		fresh := s.rec != res.Record // signed above a rival: it starts without acks
-		if fresh {
-			lingered = nil
+	step := *res                  // what onProgress gets, ack by ack
+	for seen := 0; ; {
+		s := a.progress(step.Record, seen)
+		if s.rec != step.Record { // signed above a rival: it starts without acks
+			step.Record, step.Receipt, seen, lingered = s.rec, routing.Receipt{}, 0, nil
+			onProgress(step)
 		}
+		for _, ack := range s.acks {
+			step.Receipt.Add(ack)
+			onProgress(step)
+		}
+		seen += len(s.acks)
 		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, allRivals(known, s.rivals)
-		if fresh || s.acks > acks {
-			onProgress(*res)
-		}
-		acks = s.acks
 		switch {
 		case s.over:
 			return a.err

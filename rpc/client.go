@@ -199,7 +199,7 @@ func (c *Client) call(ctx context.Context, path string, req any, respType reflec
 			}
 		}
 		if msg := resp.Trailer.Get(streamError); msg != "" {
-			yield(nil, &Error{Message: msg})
+			yield(nil, &Error{Message: msg, Reason: resp.Trailer.Get(streamReason)})
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // Error is a command that failed, as a caller at the other end sees it.
@@ -11,8 +13,9 @@ type Error struct {
 	Message string
 	// Client says that the request itself was wrong.
 	Client bool
-	// Reason names the kind of failure for a program that knows what to do about
-	// it: "offline", "full", "conflict". Empty: no particular one.
+	// Reason names the kinds of failure, separated by spaces, for a program that
+	// knows what to do about them: "offline", "full", "conflict". Empty: no
+	// particular one.
 	Reason string
 }
 
@@ -25,7 +28,8 @@ type refused struct{ error }
 
 func (r *refused) Unwrap() error { return r.error }
 
-// Because gives an error the reason that callers are told.
+// Because gives an error a reason that callers are told. One that wraps another
+// with a reason has both.
 func Because(reason string, err error) error { return &reasoned{err, reason} }
 
 type reasoned struct {
@@ -35,18 +39,24 @@ type reasoned struct {
 
 func (r *reasoned) Unwrap() error { return r.error }
 
-// ReasonOf returns the reason that an error was given here or at the other end
-// of a [Client]; empty if it has none.
+// ReasonOf returns the reasons that an error was given here or at the other end of a
+// [Client], separated by spaces; empty if it has none.
 func ReasonOf(err error) string {
+	var all []string
 	var here *reasoned
-	if errors.As(err, &here) {
-		return here.reason
+	for ; errors.As(err, &here); err = here.error {
+		all = append(all, here.reason)
 	}
 	var there *Error
-	if errors.As(err, &there) {
-		return there.Reason
+	if errors.As(err, &there) && there.Reason != "" {
+		all = append(all, there.Reason)
 	}
-	return ""
+	return strings.Join(all, " ")
+}
+
+// HasReason reports whether a reason is among those of an error.
+func HasReason(err error, reason string) bool {
+	return slices.Contains(strings.Fields(ReasonOf(err)), reason)
 }
 
 // errorReply is a failed command on the wire.

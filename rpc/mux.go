@@ -20,6 +20,10 @@ const Prefix = "/api/v0/"
 // streamError is the trailer for an error after the first byte of a reply.
 const streamError = "X-Stream-Error"
 
+// streamReason is the trailer for the Reason of that error. It is not declared
+// before: replies begin as Kubo's do.
+const streamReason = "X-Stream-Reason"
+
 const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
 
 // Mux holds what commands do, by their paths. It is a [Caller] for this process
@@ -211,6 +215,9 @@ func (p *reply) value(v any, text string) error {
 // fail ends a reply whose first values are out.
 func (p *reply) fail(err error) {
 	p.w.Header().Set(streamError, err.Error())
+	if reason := ReasonOf(err); reason != "" {
+		p.w.Header().Set(http.TrailerPrefix+streamReason, reason)
+	}
 	if f, ok := p.req.(Failer); ok && !p.asText {
 		_ = json.NewEncoder(p.w).Encode(f.Failed(err)) // the caller may be gone
 	}

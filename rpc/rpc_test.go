@@ -66,7 +66,7 @@ func TestErrors(t *testing.T) {
 // A stream arrives value by value, and an error after the first one is an error.
 func TestStream(t *testing.T) {
 	read := make(chan struct{})
-	broken := errors.New("the network went away")
+	broken := rpc.Because("away", fmt.Errorf("publish: %w", rpc.Because("full", errors.New("the network went away"))))
 	c := serve(t, api.NamePublish, (func(_ context.Context, req api.PublishRequest) iter.Seq2[api.Published, error] {
 		return func(yield func(api.Published, error) bool) {
 			if !yield(api.Published{Name: req.Key, Outcome: api.Outcome{Stored: true}}, nil) {
@@ -94,8 +94,8 @@ func TestStream(t *testing.T) {
 		if fmt.Sprint(got) != "[0 1]" {
 			t.Errorf("wait=%s: got %v", wait, got)
 		}
-		if (failed != nil) != (wait == "fail") || failed != nil && failed.Error() != broken.Error() {
-			t.Errorf("wait=%s: error %v", wait, failed)
+		if (failed != nil) != (wait == "fail") || failed != nil && (failed.Error() != broken.Error() || rpc.ReasonOf(failed) != "away full") {
+			t.Errorf("wait=%s: error %v because of %q", wait, failed, rpc.ReasonOf(failed))
 		}
 	}
 }

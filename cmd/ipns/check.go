@@ -127,5 +127,5 @@ func nameOfKey(ctx context.Context, n rpc.Caller, key string) (ipns.Name, error)
 			return ipns.ParseName(k.Id)
 		}
 	}
-	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; 'ipns key list' shows the keys", key)
+	return ipns.Name{}, rpc.Because(api.ReasonNoKey, fmt.Errorf("%q is neither a name nor the name of a key", key))
 }

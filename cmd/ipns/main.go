@@ -47,11 +47,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetErr(c.errOut)
 	ctx, stop := interrupted(context.Background())
 	defer stop()
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
-	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+"\n") // there is nowhere else to say it
+	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+nextStep(cmd, err)+"\n") // there is nowhere else to say it
 	var use *usageError
 	if errors.As(err, &use) {
 		if use.meant != "" {

@@ -136,6 +136,9 @@ func (n *Network) forgetNetworks() error {
 	return nil
 }
 
+// ErrNotBootstrap says that a peer to remove is not there.
+var ErrNotBootstrap = errors.New("is no bootstrap peer")
+
 // AutoBootstrap stands for the bootstrap peers of the public network.
 const AutoBootstrap = "auto"
 
@@ -183,7 +186,7 @@ func (n *Network) RemoveBootstrap(peers []string, all bool) (removed []string, e
 		n.boot.wan, n.boot.lan = false, false // by those that are left
 		for _, p := range peers {
 			if !slices.ContainsFunc(list, func(have string) bool { return removes(p, have) }) {
-				return nil, fmt.Errorf("%s is no bootstrap peer; 'ipns bootstrap list' shows them", p)
+				return nil, fmt.Errorf("%s %w", p, ErrNotBootstrap)
 			}
 		}
 		return slices.DeleteFunc(list, func(have string) bool {

@@ -107,7 +107,7 @@ func (r Repo) Exists() bool {
 // if it holds none.
 func (r Repo) Check() error {
 	if !r.Exists() {
-		return fmt.Errorf("%w: %s; run 'ipns init', or set IPNS_PATH", ErrNoRepo, string(r))
+		return fmt.Errorf("%w: %s", ErrNoRepo, string(r))
 	}
 	b, err := os.ReadFile(r.path(versionFile))
 	if err != nil {

@@ -2,18 +2,16 @@ package verbs
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/rpc"
 )
 
-// ifNotMeant is what to do about a network that is away and always will be.
-const ifNotMeant = "if this node is not meant to be on that network, say so by 'ipns bootstrap rm --all'"
-
-// wayOut adds ifNotMeant to an error because of a network that is away.
-func wayOut(err error) error {
+// away gives an error because of a network that is away its reason.
+func away(err error) error {
 	if !errors.Is(err, routing.ErrAway) {
 		return err
 	}
-	return fmt.Errorf("%w; this node keeps trying to join it; %s", err, ifNotMeant)
+	return rpc.Because(api.ReasonAway, err)
 }

@@ -49,6 +49,9 @@ func (n *verbs) bootstrapRm(_ context.Context, req api.BootstrapRemoveRequest) (
 		return api.BootstrapPeers{}, rpc.Refuse(errors.New("no bootstrap peers to remove: name them, or pass --all"))
 	}
 	list, err := n.Network.RemoveBootstrap(req.Peers, req.All)
+	if errors.Is(err, host.ErrNotBootstrap) {
+		err = rpc.Because(api.ReasonNotBootstrap, err)
+	}
 	return api.BootstrapPeers{Peers: list}, err
 }
 

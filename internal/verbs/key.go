@@ -175,14 +175,11 @@ func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
 	return encode(key.Name)
 }
 
-// listKeys is the next step for who named a key that does not exist.
-const listKeys = "'ipns key list' shows those there are"
-
 // findKey looks a key up by its label, or by the IPNS name or peer id it makes.
 func (n *verbs) findKey(text string) (keystore.Key, error) {
 	key, err := n.Keys.Find(text)
 	if errors.Is(err, keystore.ErrNotFound) {
-		err = fmt.Errorf("%w; %s", err, listKeys)
+		err = rpc.Because(api.ReasonNoKey, err)
 	}
 	return key, err
 }

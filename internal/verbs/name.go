@@ -133,10 +133,10 @@ func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, erro
 	}
 	e, err := n.Book.Get(ctx, name)
 	if err == nil && e.Record == nil && e.Damaged {
-		return e, fmt.Errorf("what was stored of %s is damaged, and nothing of it is left here; run 'ipns repo verify --repair'", name)
+		return e, rpc.Because(api.ReasonDamaged, fmt.Errorf("what was stored of %s is damaged, and nothing of it is left here", name))
 	}
 	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
-		return e, fmt.Errorf("nothing was published under %s here; 'ipns name status' lists what was", name)
+		return e, rpc.Because(api.ReasonNotPublished, fmt.Errorf("nothing was published under %s here", name))
 	}
 	return e, err
 }
@@ -153,7 +153,7 @@ func (n *verbs) nameArgument(text string) (ipns.Name, error) {
 	if key, kerr := n.findKey(text); kerr == nil {
 		return key.Name, nil
 	}
-	return ipns.Name{}, fmt.Errorf("%q is neither a name nor the name of a key; %s", text, listKeys)
+	return ipns.Name{}, rpc.Because(api.ReasonNoKey, fmt.Errorf("%q is neither a name nor the name of a key", text))
 }
 
 // nameLog implements the command.
@@ -218,7 +218,7 @@ func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value s
 	wantSeq, seqErr := strconv.ParseUint(req.To, 10, 64)
 	wantPath, pathErr := parsePath(req.To)
 	if seqErr != nil && pathErr != nil {
-		return "", 0, fmt.Errorf("%q is neither a sequence nor a CID; 'ipns name log %s' lists them", req.To, req.Name)
+		return "", 0, rpc.Because(api.ReasonNeverHad, fmt.Errorf("%q is neither a sequence nor a CID", req.To))
 	}
 	for past, err := range n.Book.History(ctx, e.Name) {
 		if err != nil {
@@ -231,7 +231,7 @@ func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value s
 			return past.Record.Value(), e.Record.Sequence(), nil
 		}
 	}
-	return "", 0, fmt.Errorf("%s never had %s here; 'ipns name log %s' lists what it had", e.Name, req.To, req.Name)
+	return "", 0, rpc.Because(api.ReasonNeverHad, fmt.Errorf("%s never had %s here", e.Name, req.To))
 }
 
 // nameStatus implements the command.

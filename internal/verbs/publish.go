@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +14,10 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/rpc"
 )
 
 // findLimit bounds how long a publish looks for the value that it is to publish.
@@ -24,7 +25,7 @@ const findLimit = time.Minute
 
 var (
 	errBothFlags   = errors.New("cannot use both --allow-offline and --allow-delegated flags")
-	errPublishOff  = errors.New("can't publish while offline: pass `--allow-offline` to override or `--allow-delegated` if Ipns.DelegatedPublishers are set up")
+	errPublishOff  = rpc.Because(api.ReasonOffline, errors.New("can't publish while offline: pass `--allow-offline` to override or `--allow-delegated` if Ipns.DelegatedPublishers are set up"))
 	errNoDelegates = errors.New("no delegated publishers configured: add Ipns.DelegatedPublishers or use --allow-offline for local-only publishing")
 )
 
@@ -126,7 +127,7 @@ func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error
 		err = n.has(ctx, c)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; pass --resolve=false to publish %s all the same", err, path)
+		return rpc.Because(api.ReasonNoContent, err)
 	}
 	return nil
 }
@@ -177,23 +178,25 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	return out, nil
 }
 
-// publishError adds to an error of the publisher what to do about it.
+// publishError gives an error of the publisher its reason.
 func publishError(err error, asked publisher.Request) error {
 	var lost *publisher.IfSequenceError
 	var rival *publisher.RivalError
 	switch {
 	case errors.As(err, &rival):
-		return fmt.Errorf("%w; %s", err, rivalHint(rival, asked))
+		return rivalError(err, rival, asked)
 	case errors.Is(err, publisher.ErrSkew):
-		return fmt.Errorf("%w (--force)", err)
+		return rpc.Because(api.ReasonClock, err)
+	case errors.Is(err, recordstore.ErrFull):
+		return rpc.Because(api.ReasonFull, err)
 	case errors.Is(err, publisher.ErrSequenceLow):
 		return publisher.ErrSequenceLow // Kubo's words
 	case errors.As(err, &lost) && lost.Current != nil:
-		return fmt.Errorf("%w (--if-sequence %d publishes over it)", err, lost.Current.Sequence())
+		return rpc.Because(api.ReasonConflict, err)
 	case errors.Is(err, ipns.ErrSequence) && !asked.Force:
-		return fmt.Errorf("%w; the largest is %d without --force", err, int64(math.MaxInt64))
+		return rpc.Because(api.ReasonTooLarge, err)
 	case errors.Is(err, publisher.ErrUnknownSequence):
-		return wayOut(fmt.Errorf("%w (--sequence N or --force)", err))
+		return away(rpc.Because(api.ReasonNotKnown, err))
 	}
 	return err
 }
@@ -201,17 +204,18 @@ func publishError(err error, asked publisher.Request) error {
 // nobodyAsked is said where no server was reached, so that none was looked at.
 const nobodyAsked = "no server could be asked whether another holder of the key has published: if one has, the next announcement shows it"
 
-// rivalHint says what to do after a publish that gave way to a rival.
-func rivalHint(e *publisher.RivalError, req publisher.Request) string {
+// rivalError is the error of a publish that gave way to a rival.
+func rivalError(err error, e *publisher.RivalError, asked publisher.Request) error {
 	switch {
 	case errors.Is(e.Err, publisher.ErrSkew):
-		return "set the clock, or --force"
-	case req.OnRival == publisher.RivalStop:
-		return "publish without --on-rival stop to replace it"
-	case req.Sequence != nil, req.IfSequence != nil:
-		return fmt.Sprintf("the next sequence is %d, which a publish that names none has", e.Rival.Sequence()+1)
+		err = rpc.Because(api.ReasonClock, err)
+	case asked.OnRival == publisher.RivalStop:
+	case asked.Sequence != nil, asked.IfSequence != nil:
+		err = fmt.Errorf("%w; the next sequence is %d, which a publish that names none has", err, e.Rival.Sequence()+1)
+	default:
+		err = fmt.Errorf("%w; find out who has the key: as long as both publish, the last one wins", err)
 	}
-	return "find out who has the key: as long as both publish, the last one wins"
+	return rpc.Because(api.ReasonRival, err)
 }
 
 // announced returns the error of a publish or put as it is to be told. If the record
@@ -241,11 +245,11 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	text += "; this node keeps trying (--allow-offline makes this a success)"
+	err = rpc.Because(api.ReasonUnannounced, errors.New(text+"; this node keeps trying"))
 	if errors.Is(e.Err, routing.ErrAway) {
-		text += "; " + ifNotMeant
+		err = rpc.Because(api.ReasonAway, err)
 	}
-	return errors.New(text)
+	return err
 }
 
 func published(name string, res publisher.Result) api.Published {

@@ -205,7 +205,7 @@ func TestANeighbourDoesNotStandForThePublicNetwork(t *testing.T) {
 		t.Errorf("the search ended with %v", ended)
 	}
 	_, err := publish(t, Mux(n), api.PublishRequest{Path: "/ipfs/bafkqaaa"})
-	if err == nil || !strings.Contains(err.Error(), "only to 1 on other networks") || !strings.Contains(err.Error(), "ipns bootstrap rm") {
+	if err == nil || !strings.Contains(err.Error(), "only to 1 on other networks") || rpc.ReasonOf(err) != "away unannounced" {
 		t.Errorf("published: %v", err)
 	}
 	s, err := n.Republisher.Look(t.Context())

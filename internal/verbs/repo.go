@@ -27,7 +27,7 @@ func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.
 		case err != nil:
 			yield(api.Finding{}, err)
 		case left > 0 && !req.Repair:
-			yield(api.Finding{}, fmt.Errorf("%d damaged: 'ipns repo verify --repair' mends what can be mended", left))
+			yield(api.Finding{}, rpc.Because(api.ReasonDamaged, fmt.Errorf("%d damaged", left)))
 		case left > 0:
 			yield(api.Finding{}, fmt.Errorf("%d damaged and not mended: put a backup of the repo in its place", left))
 		default:

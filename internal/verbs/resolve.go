@@ -26,7 +26,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 		if !req.Stream {
 			res, err := n.Resolver.Resolve(ctx, path, o)
 			n.ObserveResolve(begin, err)
-			yield(resolved(res, req.Verbose), wayOut(err))
+			yield(resolved(res, req.Verbose), away(err))
 			return
 		}
 		shown := ""
@@ -38,7 +38,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 				continue // confirmed, nothing new to print
 			}
 			shown = res.Path
-			if !yield(resolved(res, req.Verbose), wayOut(err)) {
+			if !yield(resolved(res, req.Verbose), away(err)) {
 				return
 			}
 		}
@@ -125,7 +125,7 @@ func (n *verbs) record(ctx context.Context, name ipns.Name) (*ipns.Record, error
 	if errors.Is(err, resolver.ErrNotFound) {
 		return nil, errors.New("routing: not found")
 	}
-	return hop.Record, wayOut(err)
+	return hop.Record, away(err)
 }
 
 // parseName parses a name, given with or without ipns:// before it.

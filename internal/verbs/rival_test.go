@@ -48,7 +48,7 @@ func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 	during(other, func(to rpc.Caller) {
 		req.Path, req.OnRival = second, "stop"
 		_, err := rpc.Do(t.Context(), to, api.NamePublish, req)
-		if err == nil || !strings.Contains(err.Error(), "is not published") || !strings.Contains(err.Error(), first) || !strings.Contains(err.Error(), "without --on-rival stop") {
+		if err == nil || !strings.Contains(err.Error(), "is not published") || !strings.Contains(err.Error(), first) || !rpc.HasReason(err, api.ReasonRival) {
 			t.Errorf("stop: %v", err)
 		}
 	})

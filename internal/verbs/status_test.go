@@ -93,7 +93,7 @@ func TestHoldersAreCountedByValue(t *testing.T) {
 			}
 		}
 	}
-	n.Router = net
+	n.Resolver.Router = net // nobody has used it yet
 	held(mine, mine, renewed, rival, rival, rival, older)
 	s := status(t, n)
 	if h := s.Network; h == nil || h.Holders != 3 || h.Other != 3 || h.Older != 1 || h.Answered != 20 || h.Value != mine.Value() {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
+)
+
+// nextStep is what to do about the error of a command, as the end of its message.
+// The parts of a node name the reason alone: they don't know who asks.
+func nextStep(cmd *cobra.Command, err error) string {
+	if errors.Is(err, repo.ErrNoRepo) {
+		return "; run 'ipns init', or set IPNS_PATH"
+	}
+	var b strings.Builder
+	reasons := strings.Fields(rpc.ReasonOf(err))
+	for i := len(reasons) - 1; i >= 0; i-- { // the innermost first
+		b.WriteString(stepFor(cmd, reasons[i], reasons))
+	}
+	return b.String()
+}
+
+// stepFor is what to do about one of the reasons of an error.
+func stepFor(cmd *cobra.Command, reason string, all []string) string {
+	has := func(other string) bool { return strings.Contains(" "+strings.Join(all, " ")+" ", " "+other+" ") }
+	switch reason {
+	case api.ReasonUnannounced:
+		return " (--allow-offline makes this a success)"
+	case api.ReasonAway:
+		step := "; if this node is not meant to be on that network, say so by 'ipns bootstrap rm --all'"
+		if !has(api.ReasonUnannounced) {
+			step = "; this node keeps trying to join it" + step
+		}
+		return step
+	case api.ReasonConflict:
+		if cmd.Flags().Lookup("if-sequence") == nil {
+			return ""
+		}
+		return " (--if-sequence with that number publishes over it)"
+	case api.ReasonClock:
+		if has(api.ReasonRival) {
+			return "; set the clock, or --force"
+		}
+		return " (--force)"
+	case api.ReasonRival:
+		if f := cmd.Flags().Lookup("on-rival"); !has(api.ReasonClock) && f != nil && f.Value.String() == "stop" {
+			return "; publish without --on-rival stop to replace it"
+		}
+	case api.ReasonNotKnown:
+		return " (--sequence N or --force)"
+	case api.ReasonTooLarge:
+		return fmt.Sprintf("; the largest is %d without --force", int64(math.MaxInt64))
+	case api.ReasonNoKey:
+		return "; 'ipns key list' shows those there are"
+	case api.ReasonNotPublished:
+		return "; 'ipns name status' lists what was"
+	case api.ReasonNoContent:
+		return "; pass --resolve=false to publish it all the same"
+	case api.ReasonNeverHad:
+		return fmt.Sprintf("; 'ipns name log %s' lists what it had", cmd.Flags().Arg(0))
+	case api.ReasonDamaged:
+		if commandPath(cmd) == "repo verify " {
+			return ": 'ipns repo verify --repair' mends what can be mended"
+		}
+		return "; run 'ipns repo verify --repair'"
+	case api.ReasonNotBootstrap:
+		return "; 'ipns bootstrap list' shows them"
+	}
+	return ""
+}
