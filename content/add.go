@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	defaultChunker = "size-262144" // part of what decides a CID
+	defaultChunker = "size-262144" // the CID depends on it
 	progressStep   = 256 << 10     // bytes between two reports
-	maxDepth       = 1024          // directories inside one another; deeper trees can't be read through the gateway either
+	maxDepth       = 1024          // nested directories; the gateway cannot read deeper trees either
 )
 
-// Leaves tells how the ends of a file's tree are encoded.
+// Leaves says how the leaves of a file's tree are encoded.
 type Leaves int
 
 const (
@@ -34,43 +34,43 @@ const (
 	LeavesWrapped                 // in a UnixFS node
 )
 
-// AddOptions configure [Store.Add]. The zero value does what `ipfs add --pin=false` does.
+// AddOptions are the options of [Store.Add]. The zero value does what `ipfs add --pin=false` does.
 type AddOptions struct {
 	CIDVersion int // 0 or 1
 	Leaves     Leaves
-	// Chunker tells how files are cut: "size-BYTES", "rabin-MIN-AVG-MAX" or "buzhash", no leaf above 2 MiB.
-	// "": size-262144.
+	// Chunker says how files are split: "size-BYTES", "rabin-MIN-AVG-MAX" or "buzhash", with no leaf above 2 MiB. "":
+	// size-262144.
 	Chunker string
 	// Pin pins each root recursively, under PinName if it is not empty.
 	Pin     bool
 	PinName string
 	// OnlyHash computes the CIDs and stores nothing; Pin is then ignored.
 	OnlyHash bool
-	// Wrap puts all that is added into one directory, which becomes the only root and has the empty name.
+	// Wrap puts everything added into one directory, which becomes the only root and has an empty name.
 	Wrap bool
-	// Progress is told how many bytes of the file called name have been read so far, after each further 256 KiB and
-	// at its end. It is called by the goroutine that ranges over the result.
+	// Progress is called with the number of bytes read so far of the file called name, every 256 KiB and at its end, by
+	// the goroutine that ranges over the result.
 	Progress func(name string, bytes int64)
 }
 
-// Added is one entry of a tree after it was added.
+// Added is one entry of a tree that was added.
 type Added struct {
-	Name string // the entry's path; of a file without name its CID
+	Name string // the entry's path; for a file without a name, its CID
 	CID  cid.Cid
-	Size uint64 // bytes of all blocks below, their own included, as links count them
-	Root bool   // the last event of a tree: it is now stored, pinned and on disk, whatever was asked for
+	Size uint64 // bytes of this block and all below it, as links count them
+	Root bool   // the last event of a tree: it is now stored, pinned and on disk, as requested
 }
 
-// Add imports trees, and tells each entry when its CID is known: files and links in the order in which they came, and,
-// when an entry of another tree comes or there are no more, the directories of the tree, children first, the root last.
-// It ends with the first error. Whoever stops earlier leaves blocks that nobody refers to, but no pin.
+// Add imports trees, and yields each entry when its CID is known: files and links in the order in which they came;
+// then, when an entry of another tree or the end follows, the directories of the tree, children first and the root
+// last. It ends with the first error. A caller that stops earlier leaves unreferenced blocks, but no pin.
 //
-// Entries of a tree may come in any order, and a directory more than once; anything else that comes twice in a directory
-// is an error, which is told at the end of the tree. A tree that is entered again after another one is told a second
-// time, as a whole, after the last entry; its first part then has a pin too.
+// Entries of a tree may come in any order, and a directory more than once; any other duplicate in a directory is an
+// error, reported at the end of the tree. A tree that is continued after another one is yielded a second time, as a
+// whole, after the last entry; its first part then has a pin too.
 //
-// Beside one block per level of the file that is being read, it holds up to 2 MiB of blocks, 65,536 links, more of them in
-// a temporary file, the links of a directory that is being finished and those above it, and the names of finished trees.
+// Add holds one block per level of the file being read, up to 2 MiB of blocks, 65,536 links (more go to a temporary
+// file), the links of a directory being finished and those above it, and the names of finished trees.
 func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {
 		a, err := s.newImport(ctx, o, yield)
@@ -84,7 +84,7 @@ func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddO
 	}
 }
 
-// errStopped ends an import whose consumer wants no more events.
+// errStopped ends an import whose caller wants no more events.
 var errStopped = errors.New("consumer stopped")
 
 // importer is one call of Add. Files become blocks as they come; directories are built from their sorted links when the
@@ -101,9 +101,9 @@ type importer struct {
 	root  string     // of the current tree; "" with Wrap, and if there is none
 	links linkSorter // of the current tree
 
-	// What is needed to tell a tree again: the links of finished trees, and which of these were entered again.
+	// Needed to yield a tree again: the links of finished trees, and which of these were continued.
 	earlier  linkFile
-	finished map[string]bool // false: not entered again
+	finished map[string]bool // false: not continued
 
 	open []*openDir // while directories are built: one inside the other
 }
@@ -136,8 +136,8 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 	return a, nil
 }
 
-// finishRoot makes a finished tree durable and only then tells of its root. The blocks are written before the
-// pin: a crash between them leaves a tree that is there, but not pinned.
+// finishRoot makes a finished tree durable, then yields its root. The blocks are written before the pin: a crash in
+// between leaves a tree that is stored but not pinned.
 func (a *importer) finishRoot(root Added) error {
 	if err := a.dag.flush(a.ctx); err != nil {
 		return err
@@ -174,7 +174,7 @@ func event(name string, node ipld.Node) (Added, error) {
 	return Added{Name: name, CID: node.Cid(), Size: size}, nil
 }
 
-// leaf builds what is no directory.
+// leaf builds a file or a link.
 func (a *importer) leaf(e Entry) (ipld.Node, error) {
 	if e.Mode.Type() == fs.ModeSymlink {
 		return a.symlink(e.Target)
@@ -212,7 +212,7 @@ func (a *importer) symlink(target string) (ipld.Node, error) {
 	return node, a.dag.Add(a.ctx, node)
 }
 
-// errCutOff stands for io.ErrUnexpectedEOF, which the chunker would take for the regular end of a file.
+// errCutOff replaces io.ErrUnexpectedEOF, which the chunker would take for the regular end of a file.
 var errCutOff = errors.New("the content breaks off")
 
 // progressReader ends with ctx and reports what has been read.

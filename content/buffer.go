@@ -13,10 +13,10 @@ const (
 	bufferNodes = 1024
 )
 
-// blockBuffer collects new blocks and writes many at a time. The goroutine that adds also writes: when an import
-// returns, nobody writes any more.
+// blockBuffer collects new blocks and writes many at a time, in the goroutine that adds: when an import returns, all
+// writes have ended.
 type blockBuffer struct {
-	to    ipld.DAGService // nil: blocks are thrown away
+	to    ipld.DAGService // nil: blocks are discarded
 	nodes []ipld.Node
 	bytes int
 }
@@ -54,7 +54,7 @@ func (b *blockBuffer) flush(ctx context.Context) error {
 	return err
 }
 
-// An import never reads: trees are built from what is in memory. Reads and removals answer as an empty store would.
+// An import never reads: trees are built from memory. Reads and removals behave as on an empty store.
 
 func (*blockBuffer) Get(_ context.Context, c cid.Cid) (ipld.Node, error) {
 	return nil, ipld.ErrNotFound{Cid: c}

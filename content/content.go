@@ -1,12 +1,13 @@
 // Package content turns folders into CIDs and back: it imports files, keeps and pins their blocks, exchanges them with
-// other nodes and announces who has them. It is the one door to boxo; its CIDs are those of Kubo for the same input.
+// other nodes and announces who has them. It is the only package that uses boxo's content code; its CIDs are those of
+// Kubo for the same input.
 //
-// A [Store] rests on a Pebble database that it shares with others. All its keys begin with '/' (0x2f): whoever shares
-// the database uses other first bytes. Given a libp2p host it fetches from and serves to other nodes, without one it
-// works on what is there.
+// A [Store] uses a Pebble database that it shares. All its keys begin with '/' (0x2f); other users of the database must
+// use other first bytes. With a libp2p host it exchanges blocks with other nodes; without one it uses local blocks
+// only.
 //
 // Invariant: an [Added] with Root set, and a pin call that returned nil, survive a crash of the process and of the
-// machine. Everything before that may be lost, and leaves at most blocks that nobody refers to.
+// machine. Anything earlier may be lost, and leaves at most unreferenced blocks.
 package content
 
 import (
@@ -34,36 +35,37 @@ import (
 	"github.com/libp2p/go-libp2p/core/routing"
 )
 
-// Bounds of the exchange with other nodes.
+// Limits of the exchange with other nodes.
 const (
-	sendWorkers      = 8       // messages to other nodes in the making at once
+	sendWorkers      = 8       // messages to other nodes prepared at once
 	readWorkers      = 32      // blocks read from disk at once for others
-	bytesPerPeer     = 1 << 20 // blocks on the way to one node before it has to acknowledge some
-	wantsPerPeer     = 1024    // wishes of one node that are remembered
-	fetchConcurrency = 32      // blocks of one tree that are fetched at once
+	bytesPerPeer     = 1 << 20 // sent to one node and not acknowledged
+	wantsPerPeer     = 1024    // wanted blocks remembered for one node
+	fetchConcurrency = 32      // blocks of one tree fetched at once
 
 	searchAfter = 250 * time.Millisecond // connected nodes are asked for a block this long before the router is
 )
 
 // Options configure a [Store].
 type Options struct {
-	// DB holds blocks and pins. The Store does not close it. Required.
+	// DB holds blocks and pins. Required. The Store does not close it.
 	DB *pebble.DB
-	// Writes is what all writes to DB pass through. nil: nothing.
+	// Writes runs all writes to DB. nil: they are not wrapped.
 	Writes Writes
 	// Host connects the Store with other nodes. nil: the Store is offline.
 	Host host.Host
 	// Router finds who has a block and announces that we have it; it may also be an [Announcer].
 	// nil: only connected nodes are asked, and nothing is announced. Without Host it is not used.
 	Router routing.ContentRouting
-	// Reprovide is how long after an announcement of all pinned roots the next one begins; a root that is pinned in
-	// between is announced at once. 0: 22 h, so that the 48 h for which a DHT keeps them never run out. Negative: nothing is announced but by [Store.Provide].
+	// Reprovide is the time between two announcements of all pinned roots; a newly pinned root is announced at once. 0:
+	// 22 h, so that announcements never expire on a DHT, which keeps them for 48 h. Negative: nothing is announced
+	// except by [Store.Provide].
 	Reprovide time.Duration
-	// Log gets a line for each round of announcements. nil: nothing is logged.
+	// Log receives a line for each round of announcements. nil: none are logged.
 	Log *slog.Logger
 }
 
-// Store holds blocks and pins. Its methods may be called from several goroutines at once, none after [Store.Close].
+// Store holds blocks and pins. Its methods are safe for concurrent use, but must not be called after [Store.Close].
 type Store struct {
 	router   routing.ContentRouting // nil: offline or no router
 	log      *slog.Logger
@@ -76,10 +78,10 @@ type Store struct {
 	stop       context.CancelFunc // ends the exchange and the announcements
 	announcing sync.WaitGroup     // the announcements
 	ds         datastore.Batching
-	newRoots   chan cid.Cid // pinned and not announced yet; nil: they never are
+	newRoots   chan cid.Cid // pinned and not announced yet; nil: nothing is announced
 }
 
-// Open makes a Store over o.DB and, with a host, connects it with other nodes.
+// Open opens a Store over o.DB and, if there is a host, connects it with other nodes.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	ds, err := Datastore(o.DB, o.Writes)
 	if err != nil {
@@ -92,8 +94,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 
-	// The block service asks whether a block is there before it writes one: the block store need not ask again.
-	// Blocks that their CID spells out are there without being stored.
+	// The block service checks whether a block exists before writing it, so the block store need not. Identity CIDs,
+	// which contain their block, are always there.
 	bs := blockstore.NewIdStore(blockstore.NewBlockstore(ds, blockstore.WriteThrough(true)))
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
@@ -131,11 +133,10 @@ func newBitswap(ctx context.Context, h host.Host, r routing.ContentRouting, bs b
 	)
 }
 
-// BlockService gives access to single blocks, local ones and, when online, those of other nodes.
+// BlockService gives access to single blocks: local ones and, when online, those of other nodes.
 func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 
-// Sync returns when all that was written to the Store before is on disk. [Store.Add] and the pin methods call it
-// themselves.
+// Sync makes everything written to the Store so far durable. [Store.Add] and the pin methods call it themselves.
 func (s *Store) Sync(ctx context.Context) error {
 	if err := s.ds.Sync(ctx, datastore.NewKey("/")); err != nil {
 		return fmt.Errorf("write blocks to disk: %w", err)
@@ -143,11 +144,11 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
-// closeTimeout bounds how long Close waits for a disk that does not answer.
+// closeTimeout bounds how long Close waits for a disk that does not respond.
 const closeTimeout = 5 * time.Second
 
-// Close ends announcements, exchange and pinner, in this order, and makes all durable. Host, router and database stay
-// open and are to be closed after it.
+// Close stops announcements, exchange and pinner, in this order, and makes everything durable. The caller closes host,
+// router and database after it.
 func (s *Store) Close() error {
 	s.stop()
 	s.announcing.Wait()

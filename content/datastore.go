@@ -11,11 +11,11 @@ import (
 	pebbleds "github.com/ipfs/go-ds-pebble"
 )
 
-// Datastore shows db as a datastore, for a [Store] and for others that need one, such as a DHT. Its keys begin with
-// '/'. Writes are durable only after a Sync. Its Close leaves db open, since it belongs to the caller: it waits for
-// the reads and writes that are going on, and fails those that come later. Queries must be ended before.
+// Datastore presents db as a datastore, for a [Store] and for others that need one, such as a DHT. Its keys begin with
+// '/'. Writes are durable only after a Sync. Close leaves db open, since it belongs to the caller: it waits for running
+// reads and writes, and makes later ones fail. Queries must have ended before.
 //
-// What it writes passes through w; nil: it is written as it comes.
+// Its writes are run by w; nil: they are not wrapped.
 func Datastore(db *pebble.DB, w Writes) (datastore.Batching, error) {
 	d, err := pebbleds.NewDatastore("", pebbleds.WithPebbleDB(db))
 	if err != nil {
@@ -24,19 +24,17 @@ func Datastore(db *pebble.DB, w Writes) (datastore.Batching, error) {
 	return &shared{Datastore: d, writes: w}, nil
 }
 
-// Writes runs a write to the database. It may refuse it, and it may return before
-// the write is over, with an error: what the write uses then belongs to it.
-// Whoever closes the database waits for it.
+// Writes runs a write to the database. It may refuse the write, and it may return an error before the write has ended:
+// what the write uses then belongs to it. Whoever closes the database waits for it.
 type Writes func(ctx context.Context, write func() error) error
 
 var errClosed = errors.New("datastore is closed")
 
-// shared keeps the adapter's Close away from a database that others use, and
-// what still reads away from a database that is about to be closed: a reader of
-// files fetches ahead, and does not wait for that when it is closed itself.
+// shared keeps the adapter's Close away from a database that others use, and late reads away from one that is about to
+// be closed: a file reader prefetches, and its Close does not wait for that.
 type shared struct {
 	*pebbleds.Datastore
-	writes Writes // nil: none
+	writes Writes // nil: writes are not wrapped
 
 	mu     sync.RWMutex // held for reading by all that goes on; guards closed
 	closed bool
@@ -49,7 +47,7 @@ func (s *shared) Close() error {
 	return nil
 }
 
-// enter begins something that Close waits for, until leave.
+// enter begins an operation, which Close waits for until leave.
 func (s *shared) enter() (leave func(), err error) {
 	s.mu.RLock()
 	if s.closed {
@@ -86,8 +84,7 @@ func (s *shared) GetSize(ctx context.Context, key datastore.Key) (int, error) {
 	return s.Datastore.GetSize(ctx, key)
 }
 
-// write runs what writes to the database. Close waits for it only if nobody else
-// does: it must not wait for a disk that is full.
+// write runs a write to the database. Close waits for it only if no one else does: it must not wait for a full disk.
 func (s *shared) write(ctx context.Context, f func() error) error {
 	if s.writes == nil {
 		leave, err := s.enter()
@@ -127,7 +124,7 @@ func (s *shared) Batch(ctx context.Context) (datastore.Batch, error) {
 	return batch{b, s}, nil
 }
 
-// batch is written when it is committed.
+// batch is a batch of writes, run when it is committed.
 type batch struct {
 	datastore.Batch
 	to *shared

@@ -16,10 +16,10 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// linksInMemory is how many links of a tree an import holds before it puts them into a linkFile.
+// linksInMemory is how many links of a tree an import holds in memory before it moves them to a linkFile.
 const linksInMemory = 1 << 16
 
-// treeLink is what stands at a path of a tree. Without a CID it is a directory that has yet to be built.
+// treeLink is the link at a path of a tree. Without a CID it is a directory that is not built yet.
 type treeLink struct {
 	path string
 	cid  cid.Cid
@@ -28,8 +28,8 @@ type treeLink struct {
 
 func (l treeLink) isDir() bool { return !l.cid.Defined() }
 
-// compareLinks orders links so that a directory comes before what it holds, and nothing else between the two. Of one
-// path, what is no directory comes first.
+// compareLinks orders links so that a directory is directly followed by its contents. If a path occurs twice, a file or
+// link comes before a directory.
 func compareLinks(a, b treeLink) int {
 	n := min(len(a.path), len(b.path))
 	for i := range n {
@@ -52,7 +52,7 @@ func compareLinks(a, b treeLink) int {
 	return 1
 }
 
-// linkSorter sorts links, in a linkFile if there are more than linksInMemory. The zero value is ready.
+// linkSorter sorts links, in a linkFile if there are more than linksInMemory. The zero value is ready to use.
 type linkSorter struct {
 	held []treeLink
 	file linkFile
@@ -110,14 +110,14 @@ func (s *linkSorter) sorted() iter.Seq2[treeLink, error] {
 	}
 }
 
-// reset forgets all links.
+// reset removes all links.
 func (s *linkSorter) reset() error {
 	s.forget()
 	s.runs = nil
 	return s.file.reset()
 }
 
-// merge is a heap of sorted sequences, that with the lowest head first.
+// merge is a heap of sorted sequences, the one with the lowest head first.
 type merge []*sequence
 
 type sequence struct {
@@ -175,10 +175,10 @@ func (m *merge) Pop() any {
 	return s
 }
 
-// linkFile holds links one after the other: the last of them, up to spillAt bytes, in memory, those before in a temporary
-// file, which the file system forgets with the process. After an error it is of no more use. The zero value is ready.
+// linkFile holds links in order: the last ones, up to spillAt bytes, in memory, the earlier ones in a temporary file,
+// which is deleted when the process ends. It is unusable after an error. The zero value is ready to use.
 type linkFile struct {
-	f    *os.File // nil: all is in memory
+	f    *os.File // nil: everything is in memory
 	tail []byte
 	size int64
 }
@@ -270,7 +270,7 @@ func readLink(r *bufio.Reader) (l treeLink, err error) {
 	return l, err
 }
 
-// reset forgets all links and gives the space back.
+// reset removes all links and frees their space.
 func (lf *linkFile) reset() error {
 	f := lf.f
 	*lf = linkFile{}

@@ -11,20 +11,20 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// PinType tells what a pin holds.
+// PinType says what a pin keeps.
 type PinType string
 
 const (
 	Recursive PinType = "recursive" // a block and all below it
 	Direct    PinType = "direct"    // a block alone
 	Indirect  PinType = "indirect"  // a block below a recursive pin
-	AnyPin    PinType = "all"       // in questions only
+	AnyPin    PinType = "all"       // in queries only
 )
 
 // maxPinName bounds the name of a pin, in bytes.
 const maxPinName = 255
 
-// Pin is a block that is kept.
+// Pin is a pinned block.
 type Pin struct {
 	CID  cid.Cid
 	Type PinType
@@ -40,11 +40,11 @@ func CheckPinName(name string) error {
 	return nil
 }
 
-// ErrNotPinned says that a CID has no pin of its own.
+// ErrNotPinned means that a CID has no pin of its own.
 var ErrNotPinned = pin.ErrNotPinned
 
-// Pin keeps the block c, with all below it if t is [Recursive], after fetching what is not here. Pinning again changes
-// nothing but the name. A block that is pinned recursively can't be pinned directly.
+// Pin keeps the block c, and all below it if t is [Recursive], after fetching missing blocks. Pinning again only
+// changes the name. A recursively pinned block cannot be pinned directly.
 func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) error {
 	err := CheckPinName(name)
 	if err != nil {
@@ -74,8 +74,8 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 	return nil
 }
 
-// pinStored pins recursively a tree whose blocks are all here. The pinner replaces a pin in two steps: one that stays
-// the same is left alone.
+// pinStored recursively pins a tree whose blocks are all stored. The pinner replaces a pin in two steps, so an
+// unchanged pin is left alone.
 func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
 	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
 	return s.pins.PinWithMode(ctx, c, pin.Recursive, name)
 }
 
-// Unpin removes the pin of c. With t [Direct] a recursive pin is left alone and is an error. The blocks stay.
-// No pin: [ErrNotPinned].
+// Unpin removes the pin of c, but not the blocks. If t is [Direct], a recursive pin is left alone and is an error.
+// Without a pin it returns [ErrNotPinned].
 func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
 	if err := s.pins.Unpin(ctx, c, t != Direct); err != nil {
 		if errors.Is(err, ErrNotPinned) {
@@ -99,8 +99,8 @@ func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
 	return s.Sync(ctx)
 }
 
-// PinOf tells how c is pinned, if it is pinned as t: [ErrNotPinned] otherwise. To answer for indirect pins it reads
-// the trees of all recursive ones.
+// PinOf returns the pin of c with type t, or [ErrNotPinned]. For indirect pins it reads the trees of all recursive
+// ones.
 func (s *Store) PinOf(ctx context.Context, c cid.Cid, t PinType) (Pin, error) {
 	mode, ok := pin.StringToMode(string(t))
 	if !ok {
@@ -121,8 +121,8 @@ func pinOf(p pin.Pinned) Pin {
 	return Pin{CID: p.Key, Type: PinType(t), Name: p.Name, Via: p.Via}
 }
 
-// Pins lists the pins of type t: recursive ones first, then direct, then indirect. Indirect ones need the trees of all
-// recursive ones, which are not fetched from others, and the set of their CIDs in memory. It ends with the first error.
+// Pins yields the pins of type t: recursive ones first, then direct, then indirect. Indirect ones need the trees of all
+// recursive pins, which are not fetched from others, and the set of their CIDs in memory. It ends with the first error.
 func (s *Store) Pins(ctx context.Context, t PinType) iter.Seq2[Pin, error] {
 	return func(yield func(Pin, error) bool) {
 		ctx, cancel := context.WithCancel(ctx) // ends the pinner's goroutine if the consumer stops
@@ -144,7 +144,7 @@ func (s *Store) Pins(ctx context.Context, t PinType) iter.Seq2[Pin, error] {
 	}
 }
 
-// yieldPins hands pins on and tells whether the consumer wants more.
+// yieldPins yields pins, and reports whether the caller wants more.
 func yieldPins(pins <-chan pin.StreamedPin, yield func(Pin, error) bool) bool {
 	for p := range pins {
 		if p.Err != nil {
@@ -158,7 +158,7 @@ func yieldPins(pins <-chan pin.StreamedPin, yield func(Pin, error) bool) bool {
 	return true
 }
 
-// indirect hands out what lies below recursive pins and has no pin of its own.
+// indirect yields the blocks below recursive pins that have no pin of their own.
 func (s *Store) indirect(ctx context.Context, yield func(Pin, error) bool) bool {
 	own := cid.NewSet()
 	var roots []cid.Cid

@@ -13,22 +13,22 @@ import (
 
 // Announcing pinned roots: when, and how many at once.
 const (
-	reprovideEvery = 22 * time.Hour   // of the 48 h that a DHT keeps an announcement
+	reprovideEvery = 22 * time.Hour   // a DHT keeps an announcement for 48 h
 	reprovideFirst = time.Minute      // after Open: time to find other nodes
-	reprovideRetry = 15 * time.Minute // after a round in which not all could be announced
+	reprovideRetry = 15 * time.Minute // after a round in which some announcements failed
 	provideTimeout = 3 * time.Minute  // for one root
 	provideAtOnce  = 4
-	newRootRetry   = time.Minute // for what was pinned and could not be announced at once
-	maxNewRoots    = 1024        // that wait for that; the others are announced with the next round
+	newRootRetry   = time.Minute // for pinned roots whose announcement failed
+	maxNewRoots    = 1024        // roots waiting for that; the next round announces the others
 )
 
-// ErrOffline says that something needs other nodes, and the Store has no way to them.
+// ErrOffline means that an operation needs other nodes and the Store has no host or router.
 var ErrOffline = errors.New("offline")
 
-// Announcer is a router that tells how far an announcement came.
+// Announcer is a router that reports how far an announcement came.
 type Announcer interface {
-	// Announce tells the network that this node has c: took of the nodes that were asked will tell others.
-	// An error says that nobody took it or that who to ask could not be found out.
+	// Announce announces that this node has c: took of the asked nodes will tell others. It returns an error if no node
+	// took it or none could be found.
 	Announce(ctx context.Context, c cid.Cid) (took, asked int, err error)
 }
 
@@ -38,7 +38,7 @@ type Announced struct {
 	Known       bool // false: the router does not count, Took and Asked are 0
 }
 
-// Provide tells the network that c can be had here. Offline: [ErrOffline].
+// Provide announces that this node has c. Offline it returns [ErrOffline].
 func (s *Store) Provide(ctx context.Context, c cid.Cid) (Announced, error) {
 	if s.router == nil {
 		return Announced{}, fmt.Errorf("announce %s: %w", c, ErrOffline)
@@ -56,7 +56,7 @@ func (s *Store) Provide(ctx context.Context, c cid.Cid) (Announced, error) {
 	return Announced{}, nil
 }
 
-// startProviding announces what is pinned already in rounds, and what will be pinned at once, until ctx ends.
+// startProviding announces pinned roots in rounds, and newly pinned ones at once, until ctx ends.
 func (s *Store) startProviding(ctx context.Context, every time.Duration) {
 	if every == 0 {
 		every = reprovideEvery
@@ -87,7 +87,7 @@ func (s *Store) provideRounds(ctx context.Context, every time.Duration) {
 	}
 }
 
-// pinned has a root announced that has just been pinned. It never waits: of more than maxNewRoots at once the rest is
+// pinned queues a newly pinned root to be announced. It never waits: if more than maxNewRoots are queued, the rest is
 // left to the next round.
 func (s *Store) pinned(c cid.Cid) {
 	select {
@@ -99,10 +99,10 @@ func (s *Store) pinned(c cid.Cid) {
 	}
 }
 
-// provideNew announces roots as they are pinned. What fails is tried again: who pins before he has a network is found
-// soon after he has one.
+// provideNew announces roots as they are pinned, and retries failures, so that roots pinned without a network are
+// announced soon after there is one.
 func (s *Store) provideNew(ctx context.Context) {
-	var late []cid.Cid // announced to nobody so far
+	var late []cid.Cid // not announced yet
 	retry := time.NewTicker(newRootRetry)
 	defer retry.Stop()
 	for {
@@ -131,8 +131,8 @@ func (s *Store) provideNew(ctx context.Context) {
 	}
 }
 
-// provideRoots announces what is pinned recursively or directly, and tells how many roots it announced, how many there
-// are, and the first failure.
+// provideRoots announces all recursive and direct pins. It returns how many roots it announced, how many there are, and
+// the first failure.
 func (s *Store) provideRoots(ctx context.Context) (done, all int, err error) {
 	var roots []cid.Cid
 	for _, t := range []PinType{Recursive, Direct} {
@@ -147,7 +147,7 @@ func (s *Store) provideRoots(ctx context.Context) (done, all int, err error) {
 	return len(roots) - len(failed), len(roots), err
 }
 
-// provideAll announces roots and returns those that could not be, with the first failure.
+// provideAll announces roots, and returns those that failed with the first failure.
 func (s *Store) provideAll(ctx context.Context, roots []cid.Cid) (failed []cid.Cid, err error) {
 	errs := make([]error, len(roots))
 	var g errgroup.Group

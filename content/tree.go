@@ -12,7 +12,7 @@ import (
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
-// maxTrees bounds the directories side by side in one import.
+// maxTrees bounds the trees in one import.
 const maxTrees = 1 << 20
 
 func (a *importer) run(entries iter.Seq2[Entry, error]) error {
@@ -33,17 +33,17 @@ func (a *importer) run(entries iter.Seq2[Entry, error]) error {
 	if err := a.leave(false); err != nil {
 		return err
 	}
-	return a.tellAgain()
+	return a.yieldAgain()
 }
 
-// add takes one entry: a file or link becomes blocks, and what is in a directory a link of the current tree.
+// add adds one entry: a file or link becomes blocks, and everything in a directory a link of the current tree.
 func (a *importer) add(e Entry) error {
 	if path.Clean("/" + e.Path)[1:] != e.Path {
 		return fmt.Errorf("%q is not a clean relative path", e.Path)
 	}
 	isDir := e.Mode.IsDir()
 	if e.Path == "" && isDir {
-		return nil // the directory around all entries, which is there if Wrap says so
+		return nil // the directory around all entries, which exists if Wrap is set
 	}
 	root, _, below := strings.Cut(e.Path, "/")
 	if strings.Count(e.Path, "/") >= maxDepth {
@@ -82,8 +82,8 @@ func (a *importer) add(e Entry) error {
 	return a.tell(added)
 }
 
-// leave ends the current tree, if there is one. A tree that was ended before is only noted, to be told again at the end.
-// Without more to come, nothing is noted that needs not be.
+// leave ends the current tree, if there is one. If it was ended before, it is only recorded, to be yielded again at the
+// end. After the last entry, nothing is recorded needlessly.
 func (a *importer) leave(more bool) error {
 	if a.root == "" {
 		return nil
@@ -111,7 +111,7 @@ func (a *importer) leave(more bool) error {
 	return nil
 }
 
-// noting yields links and writes them down.
+// noting yields links and records them.
 func (a *importer) noting(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, error] {
 	return func(yield func(treeLink, error) bool) {
 		for l, err := range links {
@@ -125,8 +125,8 @@ func (a *importer) noting(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, 
 	}
 }
 
-// tellAgain finishes the trees that were entered again.
-func (a *importer) tellAgain() error {
+// yieldAgain finishes the trees that were continued.
+func (a *importer) yieldAgain() error {
 	for l, err := range a.earlier.read(0, a.earlier.size) {
 		if err != nil {
 			return err
@@ -142,14 +142,14 @@ func (a *importer) tellAgain() error {
 	return a.build(a.links.sorted())
 }
 
-// build makes the directories of one or more trees from their sorted links.
+// build builds the directories of one or more trees from their sorted links.
 func (a *importer) build(links iter.Seq2[treeLink, error]) error {
 	if a.opts.Wrap {
 		if err := a.openDir(""); err != nil {
 			return err
 		}
 	}
-	last := "" // path of the last link that is no directory
+	last := "" // path of the last link that is not a directory
 	for l, err := range links {
 		if err == nil {
 			err = a.ctx.Err()
@@ -167,8 +167,8 @@ func (a *importer) build(links iter.Seq2[treeLink, error]) error {
 	return a.closeDirs(0)
 }
 
-// place puts a link into its directory: it finishes the directories that the link is not in, and begins those that it
-// is in.
+// place puts a link into its directory: it finishes open directories that do not contain the link, and begins those
+// that do.
 func (a *importer) place(l treeLink, last string) error {
 	n := len(a.open)
 	for n > 0 && !a.open[n-1].holds(l) {
@@ -180,7 +180,7 @@ func (a *importer) place(l treeLink, last string) error {
 	if !l.isDir() && l.path == last {
 		return fmt.Errorf("%s comes twice", l.path)
 	}
-	at := 0 // where in the path the first element begins that is not open
+	at := 0 // where the first path element that is not open begins
 	if n > 0 && a.open[n-1].path != "" {
 		at = min(len(a.open[n-1].path)+1, len(l.path))
 	}
@@ -207,7 +207,7 @@ func (a *importer) place(l treeLink, last string) error {
 	return a.link(l.path, linkedNode{cid: l.cid, size: l.size})
 }
 
-// holds reports whether l is d, or somewhere in it.
+// holds reports whether l is d or inside it.
 func (d *openDir) holds(l treeLink) bool {
 	rest, ok := strings.CutPrefix(l.path, d.path)
 	return ok && (d.path == "" || rest == "" && l.isDir() || strings.HasPrefix(rest, "/"))
@@ -259,7 +259,7 @@ func (a *importer) link(name string, node ipld.Node) error {
 	return nil
 }
 
-// linkedNode is a node of which no more is left than what links tell. Its block is written already.
+// linkedNode is a node reduced to what links need. Its block is written already.
 type linkedNode struct {
 	ipld.Node
 	cid  cid.Cid

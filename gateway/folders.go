@@ -12,23 +12,23 @@ import (
 	format "github.com/ipfs/go-ipld-format"
 )
 
-// Limits of what is kept of folders, in entries of about 120 bytes.
+// Limits of the cached folders, in entries of about 120 bytes.
 const (
-	maxIndexed  = 128 << 10 // of one folder; a larger one is read for each page
-	maxKept     = 256 << 10 // of all
-	maxReadings = 4         // folders that are read at once; others wait
+	maxIndexed  = 128 << 10 // entries of one folder; a larger one is read for each page
+	maxKept     = 256 << 10 // entries of all folders
+	maxReadings = 4         // folders read at once; others wait
 )
 
-// folders are the entries of the large folders that were listed last, by their
-// names: to read one takes seconds, and its pages are asked for one by one.
+// folders caches the sorted entries of the large folders listed last: reading one takes
+// seconds, and its pages are requested one by one.
 type folders struct {
-	reading chan struct{} // has an element for each folder that is being read
+	reading chan struct{} // holds one element for each folder being read
 
-	mu      sync.Mutex                // guards below
+	mu      sync.Mutex                // guards the fields below
 	flights map[cid.Cid]chan struct{} // closed when the reading of a folder has ended
 	kept    map[cid.Cid]*list.Element // of *folder
-	recent  *list.List                // the same, the last used first
-	entries int                       // of them all
+	recent  *list.List                // the same, last used first
+	entries int                       // of all kept folders
 }
 
 type folder struct {
@@ -56,15 +56,15 @@ func (s *folders) page(ctx context.Context, c cid.Cid, dir uio.Directory, after 
 			return s.read(ctx, c, dir, after)
 		}
 		select {
-		case <-flight: // kept now, or failed, or too large: then it is read again
+		case <-flight: // now kept, or failed or too large and read again
 		case <-ctx.Done():
 			return nil, false, ctx.Err()
 		}
 	}
 }
 
-// find returns the entries of a folder, or the reading of it that is going on,
-// which is the caller's if nobody else has begun one.
+// find returns the entries of a folder, or the running read of it; if there is none,
+// the caller starts one.
 func (s *folders) find(c cid.Cid) (all []*format.Link, flight chan struct{}, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +98,8 @@ func (s *folders) keep(f *folder) {
 	}
 }
 
-// read reads a folder, in whatever order it comes, since that of a sharded one is
-// none. Of one that is too large to keep it holds two pages at most.
+// read reads a folder in any order, since a sharded one has none. Of a folder too large
+// to keep, it holds at most two pages.
 func (s *folders) read(ctx context.Context, c cid.Cid, dir uio.Directory, after string) ([]*format.Link, bool, error) {
 	select {
 	case s.reading <- struct{}{}:
@@ -127,11 +127,11 @@ func (s *folders) read(ctx context.Context, c cid.Cid, dir uio.Directory, after 
 		links, dropped = slices.Clone(page), dropped || more
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, false, err // it may not be all
+		return nil, false, err // it may be incomplete
 	}
 	sortLinks(links)
 	if !large {
-		if len(links) > maxEntries { // others are read in no time
+		if len(links) > maxEntries { // smaller ones are quick to read
 			s.keep(&folder{c, links})
 		}
 	}
@@ -143,7 +143,7 @@ func sortLinks(links []*format.Link) {
 	slices.SortFunc(links, func(a, b *format.Link) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// cut is the page after a name of sorted links, and whether there are more.
+// cut returns the page after a name of sorted links, and whether there are more.
 func cut(links []*format.Link, after string) (page []*format.Link, more bool) {
 	if after != "" {
 		i, found := slices.BinarySearchFunc(links, after, func(l *format.Link, name string) int { return cmp.Compare(l.Name, name) })

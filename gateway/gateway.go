@@ -1,9 +1,8 @@
-// Package gateway serves names and content over HTTP: /ipns/{name}/… and /ipfs/{cid}/…, as the IPFS specifications for
-// path, subdomain and trustless gateways ask. Files, directories and formats come from boxo; names come from a
-// [Resolver], and from nothing else.
+// Package gateway serves names and content over HTTP, at /ipns/{name}/… and /ipfs/{cid}/…, following the IPFS
+// specifications of path, subdomain and trustless gateways. Files, directories and formats come from boxo; names come
+// only from a [Resolver].
 //
-// Invariant: no answer may be reused by a cache after the record behind it has expired, and none is made from a record
-// that has.
+// Invariant: no response is made from an expired record, or can be reused by a cache after its record has expired.
 package gateway
 
 import (
@@ -31,17 +30,17 @@ import (
 	"github.com/goipns/ipns/resolver"
 )
 
-// Limits of one gateway. Those of its connections belong to the server.
+// Limits of one gateway. The server limits its connections.
 const (
 	maxRequests      = 1024             // at once; more are answered with 429
 	maxDuration      = time.Hour        // of one request
 	retrievalTimeout = 30 * time.Second // until the first byte, and between two writes; then 504
 )
 
-// routingPath is what Options.Routing serves.
+// routingPath is the prefix that Options.Routing serves.
 const routingPath = "/routing/v1/"
 
-// Resolver knows what names mean: a *resolver.Resolver, or something around it.
+// Resolver resolves names: a *resolver.Resolver, or a wrapper around it.
 type Resolver interface {
 	Resolve(ctx context.Context, path string, o resolver.Options) (resolver.Resolution, error)
 	Lookup(ctx context.Context, name ipns.Name, o resolver.Options) (resolver.Hop, error)
@@ -51,42 +50,42 @@ type Resolver interface {
 type Options struct {
 	Content *content.Store // required
 	Names   Resolver       // required
-	// Routing serves what is below /routing/v1/. nil: nothing does.
+	// Routing serves paths below /routing/v1/. nil: they get 404.
 	Routing http.Handler
-	// NoFetch serves only the blocks that are here. Names are resolved all the same.
+	// NoFetch serves only local blocks. Names are still resolved.
 	NoFetch bool
-	// NoDNSLink looks up no domain that stands in a Host header. Paths such as /ipns/example.com work all the same.
+	// NoDNSLink disables the lookup of domains in Host headers. Paths such as /ipns/example.com still work.
 	NoDNSLink bool
-	// TrustlessOnly answers only with what clients can verify: records, blocks and CARs.
+	// TrustlessOnly serves only what clients can verify: records, blocks and CARs.
 	TrustlessOnly bool
-	// Hosts are the names under which this gateway is known, beside localhost, which gives each name a subdomain of
-	// its own. A nil entry takes localhost away. Requests for other hosts are answered by their path.
+	// Hosts are the host names of this gateway, in addition to localhost, which gives each name its own subdomain. A
+	// nil entry removes localhost. Requests for other hosts are served by their path.
 	Hosts map[string]*Host
 	// RetrievalTimeout bounds the time to the first byte, and between two writes.
 	// nil: 30 s; 0: no bound.
 	RetrievalTimeout *time.Duration
 	// MaxRequestDuration bounds one request. 0: 1 h.
 	MaxRequestDuration time.Duration
-	// MaxConcurrentRequests are answered; more get 429. nil: 1024; 0: no bound.
+	// MaxConcurrentRequests limits the requests served at once; more get 429. nil: 1024; 0: no limit.
 	MaxConcurrentRequests *int
-	// Headers are added to every answer.
+	// Headers are added to every response.
 	Headers map[string][]string
-	// Metrics takes the gateway's figures. nil: they are not kept.
+	// Metrics registers the gateway's metrics. nil: there are none.
 	Metrics prometheus.Registerer
-	// Now tells the time. nil: time.Now.
+	// Now returns the current time. nil: time.Now.
 	Now func() time.Time
 }
 
 // Host is one host name of a gateway.
 type Host struct {
-	Paths         []string // prefixes that are served, such as /ipns/
+	Paths         []string // served prefixes, such as /ipns/
 	UseSubdomains bool     // {name}.ipns.{host}, so that sites can't read each other's cookies
 	InlineDNSLink bool     // dots of domains become dashes in subdomains: for TLS certificates with one wildcard
 	NoDNSLink     bool
 	TrustlessOnly *bool // nil: as Options says
 }
 
-// New makes a gateway. For paths other than /ipns/, /ipfs/ and, with Options.Routing, /routing/v1/ it answers 404.
+// New returns a gateway. Paths other than /ipns/, /ipfs/ and, with Options.Routing, /routing/v1/ get 404.
 func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -146,7 +145,7 @@ func config(o Options) boxo.Config {
 	return cfg
 }
 
-// backend gives boxo's handlers blocks, and the names of our resolver instead of boxo's own.
+// backend gives boxo's handlers blocks, and our resolver for names instead of boxo's own.
 type backend struct {
 	*boxo.BlocksBackend
 	local *boxo.BlocksBackend // of what is here
@@ -177,7 +176,7 @@ func newBackend(o Options) (*backend, error) {
 // noModified is a time for which boxo sends no Last-Modified.
 var noModified = time.Unix(0, 0)
 
-// ResolveMutable is called for every path; those that begin with /ipfs/ are their own answer.
+// ResolveMutable is called for every path; those that begin with /ipfs/ are returned unchanged.
 func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.ImmutablePath, time.Duration, time.Time, error) {
 	return b.resolve(ctx, p, resolver.Options{})
 }
@@ -206,14 +205,14 @@ func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) 
 	}
 	ttl := wholeSeconds(res, b.now())
 	if ttl == 0 || res.LastModified.IsZero() {
-		// Without a TTL no time is told either: a cache would guess a TTL from it.
+		// Without a TTL no modification time is set either: a cache would derive a TTL from it.
 		return im, ttl, noModified, nil
 	}
 	return im, ttl, res.LastModified, nil
 }
 
 // wholeSeconds rounds the TTL of an answer up, so that a fresh one shows what its publisher wrote, but never beyond the
-// end of a record.
+// EOL of a record.
 func wholeSeconds(res resolver.Resolution, now time.Time) time.Duration {
 	ttl := (res.TTL + time.Second - 1).Truncate(time.Second)
 	if eol := res.EOL(); !eol.IsZero() {
@@ -222,7 +221,7 @@ func wholeSeconds(res resolver.Resolution, now time.Time) time.Duration {
 	return max(0, ttl)
 }
 
-// statusOf adds to an error of the resolver the status that it is answered with, unless that is 500.
+// statusOf adds the HTTP status to an error of the resolver, unless that is 500.
 func statusOf(ctx context.Context, err error) error {
 	status := http.StatusInternalServerError
 	dnslink := ctx.Value(boxo.DNSLinkHostnameKey) != nil
@@ -245,8 +244,7 @@ func statusOf(ctx context.Context, err error) error {
 	return boxo.NewErrorStatusCode(err, status)
 }
 
-// storage adds to an error of the blocks the status that it is answered with,
-// where boxo would not know.
+// storage adds the HTTP status to an error of the blocks where boxo has none.
 func storage(err error) error {
 	if isFull(err) {
 		return boxo.NewErrorStatusCode(err, http.StatusInsufficientStorage)
@@ -271,7 +269,7 @@ func (b *backend) GetIPNSRecord(ctx context.Context, c cid.Cid) ([]byte, error) 
 	return hop.Record.Raw(), nil
 }
 
-// GetDNSLinkRecord tells where the DNSLink of a domain leads, without going there.
+// GetDNSLinkRecord returns the target of a domain's DNSLink without resolving it.
 func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Path, error) {
 	res, err := b.names.Resolve(ctx, domain, resolver.Options{OneHop: true})
 	if err != nil {
@@ -280,7 +278,8 @@ func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Pat
 	return path.NewPath(res.Path)
 }
 
-// IsCached answers only-if-cached requests. boxo's own would ask its own name system, and other nodes for blocks.
+// IsCached answers only-if-cached requests. boxo's own would use its own name system, and fetch blocks from other
+// nodes.
 func (b *backend) IsCached(ctx context.Context, p path.Path) bool {
 	im, _, _, err := b.resolve(ctx, p, resolver.Options{Offline: true})
 	return err == nil && b.local.IsCached(ctx, im)

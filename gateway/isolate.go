@@ -9,12 +9,12 @@ import (
 	boxo "github.com/ipfs/boxo/gateway"
 )
 
-// sandbox is the policy of pages that share their origin with those of others:
-// each gets one of its own, without cookies and storage.
+// sandbox is the policy of pages that share their origin with other sites: each gets an
+// origin of its own, without cookies and storage.
 const sandbox = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts allow-top-navigation-by-user-activation"
 
-// isolate keeps sites apart that are served under one host, by their paths. A
-// Content-Security-Policy among the config's headers is left as it is.
+// isolate separates sites served under one host by path. A Content-Security-Policy from
+// the config's headers is left as it is.
 func isolate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
@@ -39,7 +39,7 @@ func (w *isolatedWriter) start(status int) {
 	if w.started {
 		return
 	}
-	w.started = status >= http.StatusOK || status == http.StatusSwitchingProtocols // others come before the answer
+	w.started = status >= http.StatusOK || status == http.StatusSwitchingProtocols // informational ones come before the response
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	if h.Get("Content-Security-Policy") == "" && isDocument(h.Get("Content-Type")) {
@@ -47,13 +47,12 @@ func (w *isolatedWriter) start(status int) {
 	}
 }
 
-// isDocument tells whether a browser may show what has a media type as a page
-// with scripts.
+// isDocument reports whether a browser may show a media type as a page with scripts.
 func isDocument(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	switch {
 	case err != nil:
-		return true // nobody knows
+		return true // unknown
 	case strings.HasSuffix(kind, "+xml"), strings.HasSuffix(kind, "/xml"), strings.HasSuffix(kind, "html"):
 		return true
 	}
@@ -65,7 +64,7 @@ func (w *isolatedWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// ReadFrom lets the server copy as it does best.
+// ReadFrom lets the server use its fastest way to copy.
 func (w *isolatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	w.start(http.StatusOK)
 	return io.Copy(w.ResponseWriter, r)

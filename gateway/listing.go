@@ -17,30 +17,30 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// maxEntries are the entries on one page of a listing: a folder has as many as
-// somebody likes.
+// maxEntries is the number of entries on one page of a listing: a folder can have any
+// number.
 const maxEntries = 1000
 
-// afterKey is the option of a URL that tells where a page of a listing begins:
-// after the entry of this name.
+// afterKey is the query parameter for where a page of a listing starts: after the entry
+// with this name.
 const afterKey = "after"
 
 // listing is one page of a folder.
 type listing struct {
 	after string
-	next  atomic.Pointer[string] // where the next page begins; nil: there is none
+	next  atomic.Pointer[string] // where the next page starts; nil: there is none
 }
 
 // listingKey is the key of a request's *listing in its context.
 type listingKey struct{}
 
-// pages adds to the listing of a large folder the way to its next page.
+// pages adds a link to the next page to the listing of a large folder.
 func pages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, _, _ := strings.Cut(r.RequestURI, "?")
 		query := r.URL.Query()
 		if !strings.HasSuffix(asked, "/") && query.Get("go-get") != "1" {
-			next.ServeHTTP(w, r) // a folder is redirected
+			next.ServeHTTP(w, r) // folders are redirected
 			return
 		}
 		l := &listing{after: query.Get(afterKey)}
@@ -53,7 +53,7 @@ func pages(next http.Handler) http.Handler {
 	})
 }
 
-// Get replaces boxo's listing of a folder, which holds all of it in memory, by
+// Get replaces boxo's listing of a folder, which holds the whole folder in memory, by
 // one page.
 func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.ByteRange) (boxo.ContentPathMetadata, *boxo.GetResponse, error) {
 	whole, stop := context.WithCancel(ctx)
@@ -73,7 +73,8 @@ func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.
 	return md, boxo.NewGetResponseFromDirectoryListing(size, b.page(ctx, c, dir, l), nil), nil
 }
 
-// hasIndex reports whether a folder shows a file of its own instead of a listing.
+// hasIndex reports whether a folder has an index file, which is shown instead of a
+// listing.
 func (b *backend) hasIndex(ctx context.Context, dir path.ImmutablePath) bool {
 	p, err := path.Join(dir, "index.html")
 	if err != nil {
@@ -87,8 +88,8 @@ func (b *backend) hasIndex(ctx context.Context, dir path.ImmutablePath) bool {
 	return err == nil
 }
 
-// folder returns the folder that a CID is, and the size of all that is in it; nil
-// if it is none.
+// folder returns the folder with a CID and its total size, or nil if the CID is not a
+// folder.
 func (b *backend) folder(ctx context.Context, c cid.Cid) (uio.Directory, uint64) {
 	if c.Prefix().Codec != cid.DagProtobuf {
 		return nil, 0
@@ -116,7 +117,7 @@ func (b *backend) folder(ctx context.Context, c cid.Cid) (uio.Directory, uint64)
 	return dir, size
 }
 
-// page yields the entries of one page, by their names. It ends with ctx.
+// page yields the entries of one page in order of their names. It ends with ctx.
 func (b *backend) page(ctx context.Context, c cid.Cid, dir uio.Directory, l *listing) <-chan unixfs.LinkResult {
 	out := make(chan unixfs.LinkResult)
 	send := func(r unixfs.LinkResult) bool {

@@ -19,8 +19,8 @@ import (
 	"github.com/goipns/ipns/resolver"
 )
 
-// recordHandler answers requests for signed records: with a quoted Etag, so that If-None-Match works. All other
-// requests, and malformed ones, go on to next.
+// recordHandler serves signed records, with a quoted Etag so that If-None-Match works. It passes all other requests,
+// and malformed ones, to next.
 type recordHandler struct {
 	names Resolver
 	now   func() time.Time
@@ -65,7 +65,7 @@ func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", modified, bytes.NewReader(rec.Raw()))
 }
 
-// recordRequest tells whether r is a well-formed request for a record that needs nothing but its name.
+// recordRequest reports whether r is a well-formed request for a record that needs only its name.
 func recordRequest(r *http.Request) (key string, name ipns.Name, ok bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || !wantsRecord(r) {
 		return "", name, false
@@ -77,7 +77,7 @@ func recordRequest(r *http.Request) (key string, name ipns.Name, ok bool) {
 	if !ok {
 		return "", name, false
 	}
-	// What is no CID of version 1 is redirected to one, or is a domain, which has no record.
+	// Anything but a CID of version 1 is redirected to one, or is a domain, which has no record.
 	if c, err := cid.Decode(key); err != nil || c.Version() != 1 {
 		return "", name, false
 	}
@@ -85,7 +85,7 @@ func recordRequest(r *http.Request) (key string, name ipns.Name, ok bool) {
 	return key, name, err == nil
 }
 
-// formats are the values of ?format= that choose something else than a record. Unknown ones choose nothing.
+// formats are the values of ?format= that select something other than a record. Unknown ones select nothing.
 var formats = map[string]bool{
 	"raw": true, "car": true, "tar": true, "json": true, "cbor": true, "dag-json": true, "dag-cbor": true,
 }
@@ -95,7 +95,7 @@ func wantsRecord(r *http.Request) bool {
 	if format == "ipns-record" || formats[format] {
 		return format == "ipns-record"
 	}
-	// The first type that names a format decides, whatever its weight: as boxo chooses all others.
+	// The first type that names a format decides, whatever its weight: boxo does the same.
 	for _, header := range r.Header.Values("Accept") {
 		for t := range strings.SplitSeq(header, ",") {
 			t, _, _ = strings.Cut(strings.TrimSpace(t), ";")
@@ -111,7 +111,7 @@ func wantsRecord(r *http.Request) bool {
 	return false
 }
 
-// contentLocation is the address of this answer, if the request chose the format by a header only.
+// contentLocation is the address of this response, if only a header selected the format.
 func contentLocation(r *http.Request) string {
 	query := r.URL.Query()
 	if query.Get("format") == "ipns-record" {
@@ -120,14 +120,14 @@ func contentLocation(r *http.Request) string {
 	query.Set("format", "ipns-record")
 	asked := r.URL.Path
 	if p, ok := r.Context().Value(boxo.OriginalPathKey).(string); ok {
-		asked = p // before the name in the host became a part of it
+		asked = p // the path before the name from the host was added
 	}
 	return (&url.URL{Path: asked, RawQuery: query.Encode()}).String()
 }
 
 var notASCII = regexp.MustCompile("[[:^ascii:]]")
 
-// disposition makes browsers save the record, under ?filename= if that is given.
+// disposition makes browsers save the record, named by ?filename= if given.
 func disposition(r *http.Request, key string) string {
 	name := r.URL.Query().Get("filename")
 	if name == "" {

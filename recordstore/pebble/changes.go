@@ -15,25 +15,26 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Each swap of a name gets a number. The key of its change is written, and that of
-// the change before it deleted, in the batch of the swap: one remains for each name.
+// Each swap of a name gets a number. The batch of the swap writes the key of its change
+// and deletes that of the previous one, so that one remains for each name.
 //
-// Numbers never go back, whatever a crash has undone and whichever names have been
-// forgotten: their upper bits count how often the database was opened.
+// Numbers never go back, whatever a crash undid and whichever names were forgotten:
+// their upper bits count how often the database was opened.
 const startBits = 24 // 16 M starts, of 1 T swaps each
 
-// changes numbers the swaps of one Store, and says how far they can be read.
+// changes numbers the swaps of one Store, and knows up to which number they can be
+// read.
 type changes struct {
-	mu      sync.Mutex        // guards all below
-	last    uint64            // the highest number that was given out
-	floor   uint64            // changes before it may be lost
-	pending map[uint64]uint64 // numbers whose swaps may not be durable, and of the changes that they replace
+	mu      sync.Mutex        // guards the fields below
+	last    uint64            // the highest number given out
+	floor   uint64            // changes below it may be lost
+	pending map[uint64]uint64 // swaps that may not be durable yet, each with the number of the change that it replaces
 	more    chan struct{}     // closes when there may be more to read
 	closed  bool
 }
 
-// start counts this start of the database. It writes, so that no number of an
-// earlier one is given out again.
+// startChanges counts this start of the database. It writes, so that no number of an
+// earlier start is given out again.
 func (s *Store) startChanges() error {
 	starts, floor := uint64(0), uint64(0)
 	err := s.get(s.key(kindStarts), func(b []byte) error {
@@ -71,8 +72,8 @@ func (s *Store) writeStarts(starts, floor uint64) error {
 	return s.disk.Do(context.Background(), func() error { return s.db.Set(key, value, pebble.Sync) })
 }
 
-// forgetChanges has all who have read up to here read everything again: a change
-// that they have not read may be lost.
+// forgetChanges makes all earlier positions invalid, so that readers start over: a
+// change that they have not read may be lost.
 func (s *Store) forgetChanges() error {
 	c := &s.changes
 	c.mu.Lock()
@@ -82,7 +83,7 @@ func (s *Store) forgetChanges() error {
 	return s.writeStarts(starts, floor)
 }
 
-// newestChange returns the number of the last change on disk, 0 if there is none.
+// newestChange returns the number of the last change on disk, or 0.
 func (s *Store) newestChange() (number uint64, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.key(kindChange), UpperBound: s.key(kindChange + 1)})
 	if err != nil {
@@ -110,22 +111,22 @@ func (s *Store) numberOf(key []byte) uint64 {
 	return binary.BigEndian.Uint64(number)
 }
 
-// changed returns the number of the last change of a name, 0 if there is none.
+// changed returns the number of the last change of a name, or 0.
 func (s *Store) changed(name ipns.Name) (number uint64, err error) {
 	err = s.get(s.nameKey(kindChanged, name), func(b []byte) error {
 		d := newDecoder(b)
 		number = d.uint()
 		return d.done()
 	})
-	// A change that is not found stays, and whoever reads it gets the entry twice.
+	// If it cannot be read, the old change stays, and readers get the entry twice.
 	if errors.Is(err, recordstore.ErrNotFound) || isDamage(err) {
 		return 0, nil
 	}
 	return number, err
 }
 
-// fillChange puts the change of an entry into the batch of its swap, in place of the
-// one before it.
+// fillChange adds the change of an entry to the batch of its swap, replacing the
+// previous one.
 func (s *Store) fillChange(b *pebble.Batch, next recordstore.Entry, old, number uint64) error {
 	if old != 0 {
 		if err := b.Delete(s.changeKey(old), nil); err != nil {
@@ -154,9 +155,9 @@ func (c *changes) begin(old uint64) uint64 {
 	return c.last
 }
 
-// done says that a swap is durable, or that it never was. One of which that can't be
-// told stays pending: what comes after it is not read by Changes before the next
-// start, since it may come to light then.
+// done marks a swap as durable, or as never written. A swap in doubt stays pending:
+// Changes reads nothing after it until the next start, since it may still become
+// durable.
 func (c *changes) done(number uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,14 +172,14 @@ func (c *changes) close() {
 	c.wake()
 }
 
-// renewed tells those who wait that their position is one of another life.
+// renewed wakes readers, whose position is now from an earlier generation.
 func (c *changes) renewed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wake()
 }
 
-// wake has those look again who wait. Call with mu held.
+// wake makes waiting readers look again. Call with mu held.
 func (c *changes) wake() {
 	if c.more != nil {
 		close(c.more)
@@ -186,8 +187,8 @@ func (c *changes) wake() {
 	}
 }
 
-// settled returns the number up to which all swaps are durable, and a channel that
-// closes when that may be more.
+// settled returns the number up to which all swaps are durable, and a channel that is
+// closed when it may have grown.
 func (c *changes) settled() (number uint64, more <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,9 +205,8 @@ func (c *changes) settled() (number uint64, more <-chan struct{}) {
 	return number, c.more
 }
 
-// before returns the number up to which one can read after since, up to end: the
-// change that is replaced by a swap which is not durable must not be passed, a crash
-// may bring it back.
+// before returns how far one can read after since, at most to end. A change that a
+// pending swap replaces must not be passed: a crash may bring it back.
 func (c *changes) before(since, end uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,8 +249,8 @@ func (s *Store) Changes(ctx context.Context, since recordstore.Position) iter.Se
 	}
 }
 
-// changesAfter returns some changes after a position, the position to go on from,
-// and what closes when there may be more than none.
+// changesAfter returns some changes after a position, the position to continue from,
+// and a channel that is closed when there may be more.
 func (s *Store) changesAfter(ctx context.Context, since recordstore.Position) (list []recordstore.Change, next recordstore.Position, more <-chan struct{}, err error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, since, nil, err
@@ -284,7 +284,7 @@ func (s *Store) changesAfter(ctx context.Context, since recordstore.Position) (l
 		}
 		e, err := s.durable(name)
 		switch {
-		case errors.Is(err, recordstore.ErrNotFound): // was forgotten meanwhile
+		case errors.Is(err, recordstore.ErrNotFound): // forgotten meanwhile
 			continue
 		case err != nil:
 			return list, next, more, fmt.Errorf("entry of %s: %w", name, err)
@@ -298,8 +298,8 @@ func (s *Store) changesAfter(ctx context.Context, since recordstore.Position) (l
 	return list, next, more, err
 }
 
-// known returns ErrGap if changes after a number may be missing, or there never was
-// that number.
+// known returns ErrGap if changes after a number may be missing, or the number was
+// never given out.
 func (c *changes) known(number uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -317,8 +317,8 @@ func (s *Store) changePairs(after, end uint64) (list []pair, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	// Asked after the iterator was made: all that it shows and that is not durable is
-	// pending by now, or has become durable.
+	// Call before only after the iterator was made: what it shows and is not durable is
+	// then still pending, or has become durable since.
 	end = s.changes.before(after, end)
 	for it.First(); it.Valid() && len(list) < chunk; it.Next() {
 		if s.numberOf(it.Key()) > end {

@@ -10,11 +10,11 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Damage is a value that cannot be trusted any more.
+// Damage is a stored value that cannot be trusted.
 type Damage struct {
 	Key  []byte    // in the database
-	To   []byte    // unless nil: nothing from Key to here, exclusive, can be read
-	Name ipns.Name // zero: not known, the key has only its Kademlia id
+	To   []byte    // if set, nothing in [Key, To) can be read
+	Name ipns.Name // zero: unknown, since the key holds only the Kademlia id
 	Err  error
 }
 
@@ -25,9 +25,9 @@ func (d Damage) String() string {
 	return fmt.Sprintf("%s: %v", d.Name, d.Err)
 }
 
-// Check reads everything in the store, verifies each signature, and yields what
-// is damaged. The store can go on being used meanwhile. An entry of which nothing
-// else is left can be told to be that of one of names.
+// Check reads the whole store, verifies each signature, and yields what is damaged. The
+// store can be used meanwhile. If names are given, damaged entries are attributed to
+// them where nothing else identifies the name.
 func (s *Store) Check(ctx context.Context, names ...ipns.Name) iter.Seq2[Damage, error] {
 	of := make(map[string]ipns.Name, len(names))
 	for _, name := range names {
@@ -84,7 +84,7 @@ func (s *Store) checkValue(kind byte, p pair) Damage {
 		}
 		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
 	case kindHistory, kindChange, kindChanged, kindRow:
-		// The value of a version does not repeat the name: only its sum is checked.
+		// The value does not repeat the name: only its checksum can be checked.
 		d.Err = newDecoder(p.value).err
 	case kindUpkeep:
 		_, d.Err = decodeUpkeep(p.value)

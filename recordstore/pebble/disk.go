@@ -16,64 +16,61 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// DefaultReserve is the free space, in bytes, below which a Store refuses to
-// write, on a disk that is not small.
+// DefaultReserve is the free space, in bytes, below which a Store refuses to write,
+// unless the disk is small.
 const DefaultReserve = 64 << 20
 
 const (
-	reserveShare = 10      // a small disk keeps one part in so many free
-	openCost     = 2 << 20 // bytes that opening writes, besides what is in the log
+	reserveShare = 10      // a small disk keeps a tenth free
+	openCost     = 2 << 20 // bytes that opening writes, not counting the log
 
-	fullPoll  = 50 * time.Millisecond  // how often a full disk is looked at
-	cacheSize = 64 << 20               // bytes of blocks that a database keeps in memory
-	usageKeep = 100 * time.Millisecond // how long a figure of free space is believed
+	fullPoll  = 50 * time.Millisecond  // how often a full disk is checked
+	cacheSize = 64 << 20               // bytes of blocks cached in memory
+	usageKeep = 100 * time.Millisecond // how long a measured free space is reused
 
 	logSuffix = ".log"
 )
 
-// Disk is where a database lives, and what keeps a full disk from being the end
-// of it. Pebble ends the process if its log cannot be written. On a Disk, a write
-// that finds no space waits until there is some; a Store that knows the Disk
-// refuses new writes with recordstore.ErrFull meanwhile, and goes on reading.
-// Nothing has to be restarted when there is space again.
+// Disk holds a database and handles a full disk. Pebble ends the process if its log
+// cannot be written. On a Disk, a write that finds no space waits until there is some;
+// meanwhile a Store that knows the Disk refuses new writes with recordstore.ErrFull and
+// keeps reading. Nothing has to be restarted once there is space again.
 //
-// Nobody waits with it: whoever writes through Do, opens with OpenDB or closes
-// with CloseDB is told ErrFull, and what has begun goes on behind. The process
-// may end meanwhile.
+// Callers do not wait with it: those of Do, OpenDB and CloseDB get ErrFull, and what
+// has begun continues in the background. The process may end meanwhile.
 //
-// A failed fsync is never tried again: what the kernel did with the data is then
-// unknown. Failed tells of it; the process must end and read what is on disk.
+// A failed fsync is never retried: what the kernel did with the data is then unknown.
+// Failed reports it; the process must end, and the next one reads what is on disk.
 type Disk struct {
 	// Dir is the directory of the database.
 	Dir string
-	// FS holds it; nil: the file system of the machine.
+	// FS is its file system; nil: that of the machine.
 	FS vfs.FS
-	// Reserve is the free space, in bytes, below which a Store refuses to write;
-	// 0: DefaultReserve, or a tenth of a disk that is smaller than ten times that;
-	// negative: none.
+	// Reserve is the free space, in bytes, below which a Store refuses to write; 0:
+	// DefaultReserve, or a tenth of a disk smaller than ten times that; negative: none.
 	Reserve int64
 
 	log      *slog.Logger // set by OpenDB and ReadDB
 	readOnly bool         // set by ReadDB
 
 	mu      sync.Mutex // guards all below
-	waiting int        // writes that found no space
+	waiting int        // writes waiting for space
 	full    chan struct{}
-	going   int           // writes that have begun and are not over
-	quiet   chan struct{} // closed when there are none; nil: nobody waits for that
-	space   vfs.DiskUsage // when it was last asked
-	gone    error         // what was wrong with the files then
-	asked   time.Time     // when that was
-	logName string        // of the log that is written to
+	going   int           // writes in progress
+	quiet   chan struct{} // closed when there are none; nil: no one waits
+	space   vfs.DiskUsage // as last measured
+	gone    error         // what was wrong with the files then; nil: nothing
+	asked   time.Time     // when space and gone were checked
+	logName string        // of the current log
 	logFile uint64        // its identity; 0: unknown
 	dead    chan struct{}
 	died    error // why
 }
 
-// OpenDB opens the database of a disk, making it if there is none, with the
-// options that a record store needs. It logs to log, nil: slog.Default(). Where
-// there is too little space it returns recordstore.ErrFull and has changed
-// nothing. The caller closes the database with CloseDB.
+// OpenDB opens the database of a disk with the options that a record store needs,
+// creating it if there is none. A nil log means slog.Default(). If there is too little
+// space, it returns recordstore.ErrFull and changes nothing. The caller closes the
+// database with CloseDB.
 func OpenDB(ctx context.Context, d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	d.use(log)
 	db, err := d.openInTime(ctx)
@@ -83,8 +80,8 @@ func OpenDB(ctx context.Context, d *Disk, log *slog.Logger) (*pebble.DB, error) 
 	return db, nil
 }
 
-// ReadDB opens the database of a disk for reading alone. That writes nothing and
-// needs no space; every write is refused with recordstore.ErrFull.
+// ReadDB opens the database of a disk read-only. It writes nothing and needs no space;
+// every write fails with recordstore.ErrFull.
 func ReadDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	d.use(log)
 	d.readOnly = true
@@ -102,8 +99,8 @@ func (d *Disk) use(log *slog.Logger) {
 	d.log = log
 }
 
-// openInTime opens the database unless there is too little space. On a disk that
-// fills up meanwhile it is given up, and closed when it is open after all.
+// openInTime opens the database unless there is too little space. If the disk fills up
+// meanwhile, it gives up, and closes the database if opening succeeds later.
 func (d *Disk) openInTime(ctx context.Context) (*pebble.DB, error) {
 	if err := d.roomToOpen(); err != nil {
 		return nil, err
@@ -134,7 +131,7 @@ func (d *Disk) openInTime(ctx context.Context) (*pebble.DB, error) {
 
 func (d *Disk) open() (*pebble.DB, error) {
 	cache := pebble.NewCache(cacheSize)
-	defer cache.Unref() // the database holds it
+	defer cache.Unref() // the database keeps its own reference
 	log := d.log
 	o := &pebble.Options{
 		Cache:              cache,
@@ -152,16 +149,15 @@ func (d *Disk) open() (*pebble.DB, error) {
 		},
 	}
 	for i := range o.Levels {
-		// Most names that are asked for are not here.
+		// Most names that are looked up are not in the store.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	return pebble.Open(d.Dir, o)
 }
 
-// CloseDB closes the database of a disk, after the writes that are going on. If
-// they find no space it returns recordstore.ErrFull and leaves the database to the
-// end of the process: what was acknowledged is in the log, which the next start
-// reads.
+// CloseDB closes the database of a disk after the writes in progress. If they find no
+// space, it returns recordstore.ErrFull and leaves the database open until the process
+// ends: what was acknowledged is in the log, which the next start reads.
 func CloseDB(ctx context.Context, d *Disk, db *pebble.DB) error {
 	err := d.settle(ctx)
 	if err == nil {
@@ -173,8 +169,8 @@ func CloseDB(ctx context.Context, d *Disk, db *pebble.DB) error {
 	return nil
 }
 
-// logger passes on what an operator should see. Pebble goes on after Fatalf as if
-// the write had succeeded, so it must not return.
+// logger passes on what an operator should see. Pebble would continue after Fatalf as
+// if the write had succeeded, so Fatalf must not return.
 type logger struct{ disk *Disk }
 
 func (logger) Infof(string, ...any) {}
@@ -195,8 +191,8 @@ func (d *Disk) fs() vfs.FS {
 	return d.FS
 }
 
-// Failed returns a channel that is closed when the database can write no more,
-// for another reason than a full disk.
+// Failed returns a channel that is closed when the database can no longer write, for
+// any reason but a full disk.
 func (d *Disk) Failed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -219,15 +215,15 @@ func (d *Disk) fail(err error) {
 	}
 }
 
-// setLog notes to which file the database writes its log.
+// setLog records the file to which the database writes its log.
 func (d *Disk) setLog(name string, id uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.logName, d.logFile = name, id
 }
 
-// present returns an error if the log is no longer where it was made: somebody
-// has deleted or moved the database, and what is written is lost with the process.
+// present returns an error if the log is no longer where it was created: the database
+// was deleted or moved, and new writes would be lost when the process ends.
 func (d *Disk) present() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -235,8 +231,8 @@ func (d *Disk) present() error {
 	return d.gone
 }
 
-// check is present for who holds mu. A log is deleted only after setLog was told
-// of the next one.
+// check does what present does. Call with mu held. A log is deleted only after setLog
+// got the next one.
 func (d *Disk) check() error {
 	if d.logFile == 0 {
 		return nil
@@ -249,7 +245,7 @@ func (d *Disk) check() error {
 			return nil
 		}
 	case !errors.Is(err, os.ErrNotExist):
-		return nil // too many open files say nothing of this one
+		return nil // such as too many open files: nothing about this one
 	}
 	return fmt.Errorf("the database %s was deleted or moved away: stop this process and restore it", d.Dir)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// diskFS is a file system on which writes wait for space. What only saves time,
-// such as space that is claimed in advance, does not.
+// diskFS is a file system on which writes wait for space. Operations that only save
+// time, such as preallocation, do not wait.
 type diskFS struct {
 	vfs.FS
 	disk *Disk
@@ -31,7 +31,7 @@ func (f diskFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	return file, err
 }
 
-// opened has the disk know the log to which the database writes.
+// opened records the log to which the database now writes.
 func (f diskFS) opened(name string, file vfs.File, err error) {
 	if err == nil && strings.HasSuffix(name, logSuffix) {
 		f.disk.setLog(name, identity(file))
@@ -42,8 +42,8 @@ func (f diskFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.Ope
 	return f.file(func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
 }
 
-// ReuseForWrite writes over an old log, which saves the file system from growing
-// a file at every sync. If there is no space for that, it makes a new one.
+// ReuseForWrite writes over an old log, so that the file does not grow at every sync.
+// If there is no space for that, it creates a new one.
 func (f diskFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	file, err := f.FS.ReuseForWrite(oldname, newname, c)
 	if err == nil {
@@ -79,7 +79,7 @@ type diskFile struct {
 
 func (f diskFile) Write(p []byte) (n int, err error) {
 	err = f.disk.retry(func() error {
-		m, err := f.File.Write(p[n:]) // what fitted stays written
+		m, err := f.File.Write(p[n:]) // what was written stays written
 		n += m
 		return err
 	})

@@ -69,8 +69,8 @@ func (e *encoder) sum() []byte {
 	return binary.BigEndian.AppendUint32(e.b, crc32.Checksum(e.b, castagnoli))
 }
 
-// decoder reads what encoder wrote. After the first error it returns zero
-// values, and err tells.
+// decoder reads what encoder wrote. After the first error, which is err, it returns
+// zero values.
 type decoder struct {
 	b      []byte
 	layout byte
@@ -79,7 +79,7 @@ type decoder struct {
 
 func newDecoder(b []byte) *decoder { return newDecoderOf(layout, b) }
 
-// newDecoderOf reads a value of a layout up to the newest.
+// newDecoderOf reads a value with a layout up to the newest.
 func newDecoderOf(newest byte, b []byte) *decoder {
 	d := &decoder{}
 	n := len(b) - 4
@@ -121,7 +121,7 @@ func (d *decoder) int() int64 {
 	return v
 }
 
-// take returns the next n bytes, which stay the property of the store.
+// take returns the next n bytes, which belong to the store.
 func (d *decoder) take(n uint64) []byte {
 	if n > uint64(len(d.b)) {
 		d.fail()
@@ -185,7 +185,7 @@ func (d *decoder) records(name ipns.Name, limit int) []*ipns.Record {
 	return list
 }
 
-// done returns the error, also if bytes are left over.
+// done returns the error; bytes left over are one too.
 func (d *decoder) done() error {
 	if d.err == nil && len(d.b) > 0 {
 		d.fail()
@@ -217,8 +217,8 @@ func encodeEntry(e recordstore.Entry) []byte {
 	return w.sum()
 }
 
-// decodeEntry reads an entry. Those of layout 1 entered before the generation was
-// written in layout 2: in the one that it had then.
+// decodeEntry reads an entry. Those of layout 1 get the generation that the store had
+// before layout 2 as Entered.
 func decodeEntry(b []byte, before recordstore.Generation) (recordstore.Entry, error) {
 	d := newDecoderOf(entryLayout, b)
 	e := recordstore.Entry{Name: d.name()}
@@ -270,8 +270,8 @@ func decodeUpkeep(b []byte) (recordstore.Upkeep, error) {
 	if err := d.done(); err != nil {
 		return recordstore.Upkeep{}, err
 	}
-	// The sum says that it is what was written. One that cannot be read all the same
-	// is of no use, and no reason to lose the rest.
+	// The checksum is right, so these bytes were written. If they cannot be read all
+	// the same, the rest need not be lost for it.
 	u.Receipt, _ = recordstore.DecodeReceipt(receipt)
 	return u, nil
 }

@@ -14,9 +14,8 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// remember adds the records of next that old did not have to the history, in the
-// batch that changes the entry, and keeps the bounds of a hosted name. The caller
-// holds the name's lock.
+// remember adds records that are new in next to the history, in the batch that changes
+// the entry, and keeps the limit of a hosted name. The caller holds the name's lock.
 func (s *Store) remember(b *pebble.Batch, old, next recordstore.Entry) error {
 	id := next.Name.Kad()
 	var had [][32]byte
@@ -43,8 +42,8 @@ func (s *Store) remember(b *pebble.Batch, old, next recordstore.Entry) error {
 	return nil
 }
 
-// bound deletes the oldest versions of a hosted name, added being those that the
-// batch puts in.
+// bound deletes the oldest versions of a hosted name beyond the limit; added are those
+// that the batch adds.
 func (s *Store) bound(b *pebble.Batch, name ipns.Name, added map[recordstore.PastKey]bool) (err error) {
 	from, to := s.historyBounds(name)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
@@ -77,12 +76,12 @@ func (s *Store) historyBounds(name ipns.Name) (from, to []byte) {
 	return from, to
 }
 
-// History implements recordstore.Store. It reads backwards, a chunk at a time: an
-// own name can have any number of versions.
+// History implements recordstore.Store. It reads backwards, one chunk at a time: an own
+// name can have any number of versions.
 func (s *Store) History(ctx context.Context, name ipns.Name) iter.Seq2[recordstore.Past, error] {
 	return func(yield func(recordstore.Past, error) bool) {
 		from, to := s.historyBounds(name)
-		var same []recordstore.Past // versions under one sequence: rivals
+		var same []recordstore.Past // versions with the same sequence: rivals
 		pass := func() bool {
 			recordstore.NewestFirst(same)
 			for _, p := range same {
@@ -116,8 +115,8 @@ func (s *Store) History(ctx context.Context, name ipns.Name) iter.Seq2[recordsto
 	}
 }
 
-// readBack returns the last pairs in [from, to), last first, and the new end, nil
-// at the beginning.
+// readBack returns the last pairs in [from, to), last first, and the new end; nil at
+// the beginning.
 func (s *Store) readBack(ctx context.Context, from, to []byte) (list []pair, next []byte, err error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, nil, err
@@ -137,5 +136,6 @@ func (s *Store) readBack(ctx context.Context, from, to []byte) (list []pair, nex
 	return list, nil, it.Error()
 }
 
-// backChunk is how many versions are read at once: mostly the last few are asked.
+// backChunk is how many versions are read at once: usually only the last few are
+// needed.
 const backChunk = 32

@@ -10,13 +10,13 @@ import (
 // locks serializes the swaps of each key, and remembers for readers what was stored
 // before a swap that is not durable yet.
 type locks[K comparable, V any] struct {
-	mu   sync.Mutex // guards all below, is never held while waiting
+	mu   sync.Mutex // guards the fields below; never held while waiting
 	held map[K]*lock[V]
 }
 
 type lock[V any] struct {
-	turn    chan struct{} // has an element while somebody holds the lock
-	users   int           // who hold it or wait for it
+	turn    chan struct{} // holds one element while the lock is held
+	users   int           // callers that hold it or wait for it
 	pending bool          // a swap is visible to Pebble's readers and may not be durable
 	old     V
 }

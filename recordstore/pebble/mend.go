@@ -17,21 +17,20 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// damagedVersion is the version of an entry that cannot be read, whatever it had:
-// above all that it can have had.
+// damagedVersion is the version of an entry that cannot be read: higher than any real
+// one.
 const damagedVersion = 1 << 62
 
-// isDamage reports whether an error says that something stored cannot be trusted.
+// isDamage reports whether an error means that stored data cannot be trusted.
 func isDamage(err error) bool { return errors.Is(err, errDamaged) || pebble.IsCorruptionError(err) }
 
-// rebuild returns what can be said of a name whose entry cannot be read. A swap
-// of it mends the entry: that is all there is to mending, so that it needs no
-// time of its own.
+// rebuild returns the entry of a name whose stored entry cannot be read, as far as it
+// is known. Swapping it in repairs the entry, so that no separate repair is needed.
 //
-// The newest version of the history was the entry's record: both are written in
-// one batch. If it can't be read either, nothing older is taken for it. What else
-// was in the entry is lost, so it counts as not known: whoever publishes has to
-// search first. The name is kept as an own one, since it may be.
+// The newest version in the history was the entry's record: both are written in one
+// batch. If it cannot be read either, no older one replaces it. Everything else in the
+// entry is lost, so its last sequence counts as unknown: a publish has to search first.
+// The name is kept as an own one, since it may be.
 func (s *Store) rebuild(name ipns.Name) recordstore.Entry {
 	e := recordstore.Entry{Name: name, Version: damagedVersion, Damaged: true}
 	if m, err := s.readSeen(name); err == nil {
@@ -57,8 +56,8 @@ func (s *Store) rebuild(name ipns.Name) recordstore.Entry {
 	return e
 }
 
-// newest returns the versions of a name under its last sequence, the greatest
-// first; none unless all of them can be read.
+// newest returns the versions with the name's last sequence, the greatest first; none
+// unless all of them can be read.
 func (s *Store) newest(name ipns.Name) (list []recordstore.Past) {
 	from, to := s.historyBounds(name)
 	pairs, err := s.lastPairs(from, to)
@@ -79,8 +78,8 @@ func (s *Store) newest(name ipns.Name) (list []recordstore.Past) {
 	return list
 }
 
-// lastPairs returns the last pairs in [from, to), last first. Unlike a reader of
-// all it does not care for what comes before them.
+// lastPairs returns the last pairs in [from, to), last first. Damage before them does
+// not matter to it.
 func (s *Store) lastPairs(from, to []byte) (list []pair, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
@@ -101,8 +100,8 @@ func (s *Store) lastPairs(from, to []byte) (list []pair, err error) {
 	return list, it.Error()
 }
 
-// nameAt finds out whose entry lies under a key, if its value cannot be read: from
-// what is left of it, or from the bookkeeping of the name.
+// nameAt finds the name of an entry whose value cannot be read, from what is left of it
+// or from the name's upkeep.
 func (s *Store) nameAt(key, value []byte) (ipns.Name, bool) {
 	id := key[len(s.prefix)+1:]
 	is := func(name ipns.Name) bool {
@@ -120,7 +119,7 @@ func (s *Store) nameAt(key, value []byte) (ipns.Name, bool) {
 	return u.Name, err == nil && is(u.Name)
 }
 
-// notedIn returns the names in a range of entries that have bookkeeping.
+// notedIn returns the names in a range of entries that have upkeep.
 func (s *Store) notedIn(ctx context.Context, from, to []byte) (list []ipns.Name, err error) {
 	ofUpkeep := func(key []byte) []byte {
 		at := len(s.prefix)
@@ -140,10 +139,10 @@ func (s *Store) notedIn(ctx context.Context, from, to []byte) (list []ipns.Name,
 	return list, nil
 }
 
-// Mend removes a damage that Check has found. An entry is rebuilt as Get shows it;
-// what is not an entry is deleted. A range that cannot be read is cut out of the
-// database, in one step with rebuilding the entries of those names in it that are
-// known, from their bookkeeping or from names.
+// Mend repairs a damage that Check found. An entry is rebuilt as Get shows it; anything
+// else is deleted. A range that cannot be read is cut out of the database, and in the
+// same step the entries of names in it that are known, from their upkeep or from names,
+// are rebuilt.
 func (s *Store) Mend(ctx context.Context, d Damage, names []ipns.Name) (err error) {
 	kind := d.Key[len(s.prefix)]
 	if kind == kindChange {
@@ -170,7 +169,7 @@ func (s *Store) Mend(ctx context.Context, d Damage, names []ipns.Name) (err erro
 	return nil
 }
 
-// Restore writes the entry of a name as it was rebuilt, if it is damaged.
+// Restore writes the rebuilt entry of a name, if the stored one is damaged.
 func (s *Store) Restore(ctx context.Context, name ipns.Name) error {
 	e, err := s.Get(ctx, name)
 	if err != nil || !e.Damaged {
@@ -178,12 +177,12 @@ func (s *Store) Restore(ctx context.Context, name ipns.Name) error {
 	}
 	e.Origin = recordstore.Own
 	if _, err = s.Swap(ctx, e, recordstore.Lease{}); errors.Is(err, recordstore.ErrConflict) {
-		return nil // somebody else has mended it
+		return nil // repaired by another caller
 	}
 	return err
 }
 
-// cut takes a range that cannot be read out of the database. Nobody uses the store
+// cut cuts an unreadable range out of the database. Nothing else may use the store
 // meanwhile.
 func (s *Store) cut(ctx context.Context, d Damage, names []ipns.Name) error {
 	if err := s.disk.Room(); err != nil {
@@ -206,7 +205,7 @@ func (s *Store) cut(ctx context.Context, d Damage, names []ipns.Name) error {
 		}
 		e, err := s.read(name)
 		if err != nil {
-			continue // there is none
+			continue // no such key
 		}
 		if e.Damaged {
 			e.Origin, e.Damaged = recordstore.Own, false
@@ -218,9 +217,8 @@ func (s *Store) cut(ctx context.Context, d Damage, names []ipns.Name) error {
 	return s.disk.await(ctx, s.disk.start(func() error { return s.replace(span, keep) }))
 }
 
-// widen takes the neighbours of a range into it, and into what is kept: a reader
-// of the last key before the range would otherwise look on into the bad block, to
-// see that it is the last.
+// widen extends a range by its neighbours, which are kept. Else a reader of the last
+// key before the range would still read into the bad block to find the end.
 func (s *Store) widen(span *pebble.KeyRange, keep map[string][]byte) {
 	from, to := s.key(0), s.key(0xff)
 	edge := func(lower, upper []byte, move func(*pebble.Iterator) bool) []byte {
@@ -248,7 +246,7 @@ func (s *Store) widen(span *pebble.KeyRange, keep map[string][]byte) {
 	}
 }
 
-// replace cuts a range out and puts the given keys into it, both or nothing.
+// replace cuts a range out and writes the given keys into it, both or nothing.
 func (s *Store) replace(span pebble.KeyRange, pairs map[string][]byte) (err error) {
 	path := s.fs().PathJoin(s.disk.Dir, "mend.tmp")
 	f, err := s.fs().Create(path, vfs.WriteCategoryUnspecified)
@@ -264,7 +262,7 @@ func (s *Store) replace(span pebble.KeyRange, pairs map[string][]byte) (err erro
 	if err = errors.Join(err, w.Close()); err != nil {
 		return errors.Join(err, s.fs().Remove(path))
 	}
-	ctx := context.Background() // half of it is no choice
+	ctx := context.Background() // it must not stop halfway
 	if len(pairs) == 0 {
 		return errors.Join(s.fs().Remove(path), s.db.Excise(ctx, span))
 	}

@@ -16,16 +16,16 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// maxLives is how many files are kept in one place outside; the oldest go.
+// maxLives is how many files are kept in one outside directory; the oldest are deleted.
 const maxLives = 1024
 
-// outside is a place on another volume than the database's, where a file for each
-// life of the store says how far its log has come. When the database's volume is put
-// back as a whole, with the witness on it, this is what does not go back.
+// outside is a directory on another volume than the database, with a file for each
+// generation of the store that records how far its log has come. If the database's
+// volume is restored as a whole, including the witness, these files are not.
 //
-// It is told of every swap, after that is durable and before it is acknowledged, but
-// is forced to disk with the witness only: what it says may be less than what was,
-// never more.
+// It is updated after every swap, once that is durable and before it is acknowledged,
+// but synced only with the witness: what it records may be less than the truth, never
+// more.
 type outside struct {
 	dir  string // of the files
 	path string // of the database, as part of file names
@@ -35,7 +35,7 @@ type outside struct {
 	max uint64
 }
 
-// newOutside returns the places of those given that do not lie on the volume of the
+// newOutside returns those of the given directories that are not on the volume of the
 // database.
 func newOutside(places []string, database string) (list []*outside) {
 	abs, err := filepath.Abs(database)
@@ -46,7 +46,7 @@ func newOutside(places []string, database string) (list []*outside) {
 	of, known := volume(database)
 	for _, dir := range places {
 		if os.MkdirAll(dir, 0o700) != nil {
-			continue // a place that cannot be written to is none
+			continue // cannot be written to
 		}
 		if v, ok := volume(dir); ok && known && v == of {
 			continue
@@ -60,11 +60,11 @@ func (o *outside) file(gen recordstore.Generation) string {
 	return filepath.Join(o.dir, hex.EncodeToString(gen[:]))
 }
 
-// over is the file that says that a life of the store here has ended.
+// over is the file that marks the end of a generation of the store.
 func (o *outside) over(gen recordstore.Generation) string { return o.file(gen) + "-" + o.path }
 
-// contradicts returns why a store that is of the given generation and has come so far
-// is not the one that was last seen; empty: it may be.
+// contradicts returns why a store with the given generation and log position cannot be
+// the one last seen; empty if it can.
 func (o *outside) contradicts(gen recordstore.Generation, position uint64) string {
 	if _, err := os.Lstat(o.over(gen)); err == nil {
 		return "a later life of it was seen here"
@@ -73,14 +73,15 @@ func (o *outside) contradicts(gen recordstore.Generation, position uint64) strin
 	if err != nil {
 		return "" // never seen, or not by this machine
 	}
-	// What a power cut has torn says nothing.
+	// A line torn by a power cut means nothing.
 	if seen, ok := decodePosition(b); ok && seen >= position {
 		return "more of it was seen by " + o.dir
 	}
 	return ""
 }
 
-// begin opens the file of a life; that of the life before, unless it is zero, ends.
+// begin opens the file of a generation, and marks the previous one, unless it is zero,
+// as ended.
 func (o *outside) begin(gen, before recordstore.Generation) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -106,7 +107,7 @@ func (o *outside) begin(gen, before recordstore.Generation) error {
 	return nil
 }
 
-// tell has the file say how far the log has come.
+// tell writes how far the log has come.
 func (o *outside) tell(position uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -118,7 +119,7 @@ func (o *outside) tell(position uint64) error {
 	return err
 }
 
-// sync makes durable what was told.
+// sync makes the file durable.
 func (o *outside) sync() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -137,7 +138,7 @@ func (o *outside) close() {
 	}
 }
 
-// prune removes the files that were written to longest ago, if there are too many.
+// prune removes the files least recently written, if there are too many.
 func (o *outside) prune() {
 	list, err := os.ReadDir(o.dir)
 	if err != nil || len(list) < maxLives {
@@ -169,16 +170,17 @@ func decodePosition(b []byte) (position uint64, ok bool) {
 	return binary.BigEndian.Uint64(b[1:]), true
 }
 
-// What a place misses it may not notice later, which is no reason to refuse a write.
+// A failure here means only that a later restore may go unnoticed, which is no reason
+// to refuse a write.
 
-// beginOutside has the places follow a life of the store.
+// beginOutside starts a generation in all outside directories.
 func (s *Store) beginOutside(gen, before recordstore.Generation) {
 	for _, o := range s.outside {
 		s.blind(o.begin(gen, before))
 	}
 }
 
-// tellOutside tells all places how far the log has come.
+// tellOutside writes to all outside directories how far the log has come.
 func (s *Store) tellOutside(position uint64) {
 	for _, o := range s.outside {
 		s.blind(o.tell(position))

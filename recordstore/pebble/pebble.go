@@ -1,8 +1,8 @@
-// Package pebble is the record store that needs no server: names in a Pebble
-// database of this process, which may hold other things beside them.
+// Package pebble is a record store that needs no server: it keeps names in a Pebble
+// database of this process, which may hold other data too.
 //
-// Keys are the store's prefix, a letter for the kind, and the Kademlia id of
-// the name, so that a region of the key space is a range of keys:
+// A key is the store's prefix, a letter for its kind, and the Kademlia id of the name,
+// so that a region of the key space is a range of keys:
 //
 //	e id                 the entry
 //	h id sequence value  one version of its history
@@ -15,10 +15,9 @@
 //	n                    how often it was started, and which changes are lost
 //	o                    nothing: is written to learn how far the log has come
 //
-// A Swap is one batch, committed with an fsync that it shares with the swaps of
-// other names which come at the same time. Pebble shows a batch to readers
-// before it is on disk; here they get the entry before it until it is, so that
-// nobody acts on what a crash would take back.
+// A Swap is one batch, committed with an fsync that it shares with concurrent swaps of
+// other names. Pebble shows a batch to readers before it is on disk; this store shows
+// them the previous entry until then, so that no one acts on what a crash would undo.
 package pebble
 
 import (
@@ -36,7 +35,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// DefaultPrefix is what all keys begin with if the options do not say otherwise.
+// DefaultPrefix is the prefix of all keys unless the options set another.
 const DefaultPrefix = "names:"
 
 // The kinds of key.
@@ -53,30 +52,28 @@ const (
 	kindRow        = 'r'
 )
 
-// Options says how a Store uses its database.
+// Options are the options of a Store.
 type Options struct {
-	// Prefix is what all keys of the store begin with; empty: DefaultPrefix. It
-	// must not begin with '/', where a datastore of content has its keys.
+	// Prefix is the prefix of all keys of the store; empty: DefaultPrefix. It must not
+	// begin with '/', which the datastore of content uses.
 	Prefix string
-	// Disk is where the database lives, if OpenDB or ReadDB opened it: with it, a
-	// full disk is an error and not the end. Nil: unknown.
+	// Disk holds the database, if it was opened by OpenDB or ReadDB: a full disk is
+	// then an error and does not end the process. Nil: unknown.
 	Disk *Disk
-	// Witness is a file outside of the database's directory that notices when the
-	// store was restored from a copy; it is made if there is none. Backups should
-	// leave it out. Empty: none, and whoever restores a copy calls Renew.
+	// Witness is a file outside the database's directory, by which the store notices
+	// that it was restored from a copy; it is created if missing. Backups should not
+	// include it. Empty: none, and whoever restores a copy must call Renew.
 	Witness string
-	// Outside are directories for small files that notice, beside the Witness, when the
-	// volume that both lie on is put back as a whole, with the same file system on it.
-	// One that lies on that volume too, or cannot be written to, is left out.
+	// Outside are directories for small files that, with the Witness, detect that the
+	// whole volume of both was restored. One that is on that volume too, or not
+	// writable, is ignored.
 	Outside []string
-	// Log is told of damaged values, which are left out of what is read; nil:
-	// slog.Default().
+	// Log receives damaged values, which reads leave out; nil: slog.Default().
 	Log *slog.Logger
 }
 
-// Store is a recordstore.Store in a Pebble database. One database can have
-// several, under prefixes that do not begin each other, each used by one Store
-// value at a time.
+// Store is a recordstore.Store in a Pebble database. One database can have several, if
+// no prefix is the beginning of another, each used by one Store value at a time.
 type Store struct {
 	db      *pebble.DB
 	disk    *Disk
@@ -86,19 +83,20 @@ type Store struct {
 	outside []*outside
 
 	testifying sync.Mutex   // held while the witness is written
-	testified  atomic.Int64 // when it was, in Unix nanoseconds
+	testified  atomic.Int64 // when it was last written, in Unix nanoseconds
 	changes    changes
 	locks      locks[ipns.Name, recordstore.Entry]
 	rowLocks   locks[string, recordstore.Row]
-	// rowVersions is the last that was given to a row: above all of earlier starts.
+	// rowVersions is the last version given to a row: above those of all earlier
+	// starts.
 	rowVersions atomic.Uint64
-	seenMu      sync.Mutex // held from reading to writing seen marks
+	seenMu      sync.Mutex // held from reading to writing marks of seen names
 
-	use    sync.RWMutex // held for reading during every operation
+	use    sync.RWMutex // read-locked during every operation
 	closed bool         // guarded by use
 
-	// before is the generation in which entries of layout 1 came in: the one that
-	// the store had when it was first opened by a version that writes layout 2.
+	// before is the generation given to entries of layout 1: that of the store when a
+	// version that writes layout 2 first opened it.
 	before recordstore.Generation
 
 	genMu sync.Mutex // guards gen
@@ -111,8 +109,8 @@ var (
 	_ recordstore.Marks = (*Store)(nil)
 )
 
-// New returns the store in db. The database stays the caller's: it must be
-// closed after the store.
+// New returns the store in db. The database still belongs to the caller, who closes it
+// after the store.
 func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
@@ -139,7 +137,7 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 	return s, nil
 }
 
-// begin starts an operation; unless it fails, the caller calls use.RUnlock.
+// begin starts an operation. Unless it fails, the caller must call use.RUnlock.
 func (s *Store) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -152,8 +150,8 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// write does f, which writes to the database and belongs to the write from then
-// on: it may go on when write has returned in doubt.
+// write runs f, which writes to the database. What f uses belongs to the write from
+// then on: it may continue after write has returned ErrDoubt.
 func (s *Store) write(ctx context.Context, f func() error) error {
 	if err := s.disk.Room(); err != nil {
 		return err
@@ -162,11 +160,11 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 		return err
 	}
 	done := s.disk.start(f)
-	s.use.RUnlock() // a reader must not wait behind a Close that waits for the disk
+	s.use.RUnlock() // else readers would wait behind a Close that waits for the disk
 	return s.disk.await(ctx, done)
 }
 
-// commit is what most writes are: a batch, which is gone afterwards.
+// commit writes a batch, which must not be used afterwards.
 func commit(b *pebble.Batch, o *pebble.WriteOptions) error {
 	if err := b.Commit(o); err != nil {
 		return err
@@ -188,7 +186,7 @@ func (s *Store) nameKey(kind byte, name ipns.Name) []byte {
 	return s.key(kind, id[:])
 }
 
-// get hands the stored value to f, which must not keep it.
+// get passes the stored value to f, which must not keep it.
 func (s *Store) get(key []byte, f func([]byte) error) error {
 	b, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -214,10 +212,10 @@ func (s *Store) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, err
 	return e, nil
 }
 
-// durable returns the newest entry that no crash can take back.
+// durable returns the newest entry that no crash can undo.
 func (s *Store) durable(name ipns.Name) (recordstore.Entry, error) {
-	// Read first, then ask: an entry whose swap ends in between was read as it is
-	// or, if it was read before, is the one before.
+	// Read before asking for a pending swap: if a swap ends in between, the read
+	// returned its entry or the one before it, and both are durable.
 	e, err := s.read(name)
 	if old, pending := s.locks.before(name); pending {
 		if old.Version == 0 {
@@ -243,7 +241,7 @@ func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 // Swap implements recordstore.Store.
 func (s *Store) Swap(ctx context.Context, e recordstore.Entry, lease recordstore.Lease) (next recordstore.Entry, err error) {
 	if lease != (recordstore.Lease{}) {
-		err = fmt.Errorf("%w: this store gives none", recordstore.ErrLease)
+		err = fmt.Errorf("%w: this store gives no leases", recordstore.ErrLease)
 	} else {
 		next, err = s.swap(ctx, e)
 	}
@@ -275,11 +273,10 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 	return next, nil
 }
 
-// commitHeld begins to commit the batch that replaces old, and unlocks the key at its
-// end. A crash up to here leaves the old value, one during the commit leaves either,
-// one after it the new. Nobody is shown the new one before the commit is over. Where
-// it can't be told whether it is on disk, readers get the old one for as long as the
-// process lives.
+// commitHeld starts the commit of the batch that replaces old, and unlocks the key when
+// it ends. A crash before the commit leaves the old value, one during it either, one
+// after it the new value. No reader gets the new value before the commit has ended. If
+// the outcome is unknown, readers get the old value until the process ends.
 func commitHeld[K comparable, V any](s *Store, n *locks[K, V], key K, l *lock[V], old V, b *pebble.Batch, durable func()) <-chan error {
 	n.hold(l, old)
 	return s.disk.start(func() error {
@@ -297,8 +294,8 @@ func commitHeld[K comparable, V any](s *Store, n *locks[K, V], key K, l *lock[V]
 	})
 }
 
-// prepare makes the batch that replaces the stored entry by e, with the number of
-// its change. Unless it fails, the caller calls use.RUnlock.
+// prepare makes the batch that replaces the stored entry by e, and returns the number
+// of its change. Unless it fails, the caller must call use.RUnlock.
 func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next recordstore.Entry, b *pebble.Batch, number uint64, err error) {
 	if err := s.begin(ctx); err != nil {
 		return old, next, nil, 0, err
@@ -333,7 +330,7 @@ func (s *Store) prepare(ctx context.Context, e recordstore.Entry) (old, next rec
 	return old, next, b, number, nil
 }
 
-// fill puts an entry and its history into a batch, or takes all of the name out.
+// fill adds an entry and its history to a batch, or deletes all of the name.
 func (s *Store) fill(b *pebble.Batch, old, next recordstore.Entry) error {
 	if next.Version == 0 {
 		from, to := s.historyBounds(next.Name)
@@ -365,15 +362,14 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
-// closeTimeout bounds how long Close waits for a disk that does not answer.
+// closeTimeout bounds how long Close waits for a disk that does not respond.
 const closeTimeout = 5 * time.Second
 
-// Close implements recordstore.Store. It waits for operations that are going on,
-// except for those that a full disk holds up, and leaves the database open: see
-// CloseDB.
+// Close implements recordstore.Store. It waits for running operations, except those
+// held up by a full disk, and leaves the database open: see CloseDB.
 //
-// It moves what is in the log into tables. A bit that flips in a table is always
-// noticed; at the end of a log it looks like a write that a power cut has torn.
+// It moves the log's contents into tables. A flipped bit in a table is always detected;
+// at the end of a log it looks like a write torn by a power cut.
 func (s *Store) Close() error {
 	s.use.Lock()
 	closed := s.closed
@@ -390,7 +386,7 @@ func (s *Store) Close() error {
 	if err == nil {
 		err = s.disk.Do(ctx, func() error { return errors.Join(s.testify(), s.db.Flush()) })
 	}
-	// What a full disk does not take is in the log.
+	// What a full disk does not take stays in the log.
 	if err != nil && !errors.Is(err, recordstore.ErrFull) {
 		return fmt.Errorf("close record store: %w", err)
 	}

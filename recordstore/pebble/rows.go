@@ -10,12 +10,12 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Rows are the rows in the database of a Store, for as long as that is open.
+// Rows are the rows in the database of a Store, usable while it is open.
 type Rows struct{ s *Store }
 
 var _ recordstore.Rows = Rows{}
 
-// Rows returns the rows beside the names.
+// Rows returns the rows stored beside the names.
 func (s *Store) Rows() Rows { return Rows{s} }
 
 func (s *Store) rowKey(table, key string) []byte {
@@ -32,7 +32,7 @@ func encodeRow(r recordstore.Row) []byte {
 func decodeRow(table, key string, b []byte) (recordstore.Row, error) {
 	d := newDecoder(b)
 	r := recordstore.Row{Table: table, Key: key, Version: d.uint()}
-	r.Value = append([]byte{}, d.bytes()...) // an empty value is one
+	r.Value = append([]byte{}, d.bytes()...) // an empty value is not nil
 	if err := d.done(); err != nil {
 		return recordstore.Row{}, err
 	}

@@ -15,16 +15,15 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// chunk is how many keys are read at once. Between chunks no iterator is open,
-// so that a caller that takes hours for a scan holds up neither compactions nor
-// the closing of the database.
+// chunk is how many keys are read at once. No iterator is open between chunks, so that
+// a scan that takes hours delays neither compactions nor closing the database.
 const chunk = 256
 
 type pair struct{ key, value []byte }
 
-// pairs yields the keys and values in [from, to), which the caller may keep.
-// What the database cannot read is told to damaged and left out: one bad block
-// must not end the care for all names behind it.
+// pairs yields the keys and values in [from, to), which the caller may keep. It reports
+// unreadable ones to damaged and skips them: one bad block must not hide all names
+// after it.
 func (s *Store) pairs(ctx context.Context, from, to []byte, damaged func(key []byte, err error)) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		for from != nil {
@@ -46,8 +45,8 @@ func (s *Store) pairs(ctx context.Context, from, to []byte, damaged func(key []b
 	}
 }
 
-// readChunk returns some pairs and the key to go on from, nil at the end. After
-// an error, that is the first key that could not be read.
+// readChunk returns some pairs and the key to continue from, nil at the end. After an
+// error, that is the first key that could not be read.
 func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, next []byte, err error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, nil, err
@@ -76,15 +75,15 @@ func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, ne
 	return list, nil, nil
 }
 
-// skipStep is how exactly the end of an unreadable block is looked for: in a store
-// of a million names they are sixteen times as far from each other.
+// skipStep is how precisely the end of an unreadable block is located: in a store of a
+// million names, keys are sixteen times as far apart.
 const skipStep = 1 << 40
 
-// skip returns a key after from from which reading works again, nil if there is
-// none before to. Keys are spread evenly over the key space, so it steps over the
-// unreadable block in strides that double, and then goes back by halves.
+// skip returns a key after from at which reading works again, or nil if there is none
+// before to. Keys are spread evenly over the key space, so it jumps over the unreadable
+// block in doubling strides, then bisects.
 func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged func([]byte, error)) ([]byte, error) {
-	at := len(s.prefix) + 1 // where the Kademlia id begins
+	at := len(s.prefix) + 1 // start of the Kademlia id
 	var id [8]byte
 	copy(id[:], from[at:])
 	start := binary.BigEndian.Uint64(id[:])
@@ -135,7 +134,7 @@ func (s *Store) skip(ctx context.Context, from, to []byte, cause error, damaged 
 	return end, nil
 }
 
-// unreadable says that nothing up to a key can be read.
+// unreadable means that nothing before a key can be read.
 type unreadable struct {
 	to    []byte
 	cause error
@@ -161,12 +160,12 @@ func (s *Store) probe(ctx context.Context, from, to []byte) (err error) {
 	return errors.Join(err, it.Error())
 }
 
-// damaged reports a value that was left out.
+// damaged reports a value that reads leave out.
 func (s *Store) damaged(key []byte, err error) {
 	s.log.Error("record store: a value is damaged", "key", fmt.Sprintf("%q", key), "error", err)
 }
 
-// bounds returns the first key of a kind in the region and the one after the last.
+// bounds returns the range of keys of a kind in a region.
 func (s *Store) bounds(kind byte, region recordstore.Region) (from, to []byte) {
 	first, last := region.First(), region.Last()
 	return s.key(kind, first[:]), append(s.key(kind, last[:]), 0)
@@ -214,8 +213,7 @@ func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[r
 	}
 }
 
-// scanNoted yields the entries of a range that cannot be read, as far as the names
-// in it are known.
+// scanNoted yields rebuilt entries for the known names in an unreadable range.
 func (s *Store) scanNoted(ctx context.Context, from, to []byte, yield func(recordstore.Entry, error) bool) bool {
 	names, err := s.notedIn(ctx, from, to)
 	if err != nil {
@@ -265,7 +263,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 		u, err = decodeUpkeep(b)
 		return err
 	})
-	// Bookkeeping may be lost; damaged, it counts as lost.
+	// Upkeep may be lost; damaged upkeep counts as lost.
 	if errors.Is(err, recordstore.ErrNotFound) || isDamage(err) {
 		return recordstore.Upkeep{Name: name}, nil
 	}

@@ -45,7 +45,7 @@ func (s *Store) SetSeen(ctx context.Context, marks ...recordstore.SeenMark) erro
 	return s.write(ctx, func() error { return s.raiseSeen(highest) })
 }
 
-// raiseSeen writes those marks that are above the stored ones.
+// raiseSeen writes the marks that are above the stored ones.
 func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
 	s.seenMu.Lock()
 	defer s.seenMu.Unlock()
@@ -68,7 +68,7 @@ func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
 	return nil
 }
 
-// PruneSeen implements recordstore.Store. It remembers 8 bytes for each mark.
+// PruneSeen implements recordstore.Marks. It needs 8 bytes of memory for each mark.
 func (s *Store) PruneSeen(ctx context.Context, before time.Time, limit int) (int, error) {
 	var until []int64
 	left, err := s.dropSeen(ctx, func(m recordstore.SeenMark) bool {
@@ -82,7 +82,7 @@ func (s *Store) PruneSeen(ctx context.Context, before time.Time, limit int) (int
 		return left, err
 	}
 	slices.Sort(until)
-	last := until[left-limit-1] // the latest time that has to go, some of its marks perhaps not
+	last := until[left-limit-1] // latest Until to delete, though not all marks with it
 	first, _ := slices.BinarySearch(until, last)
 	ties := left - limit - first
 	return s.dropSeen(ctx, func(m recordstore.SeenMark) bool {
@@ -94,8 +94,8 @@ func (s *Store) PruneSeen(ctx context.Context, before time.Time, limit int) (int
 	})
 }
 
-// dropSeen deletes the marks that drop says, and those that cannot be read, and
-// counts the others.
+// dropSeen deletes the marks that drop selects and those that cannot be read, and
+// counts the rest.
 func (s *Store) dropSeen(ctx context.Context, drop func(recordstore.SeenMark) bool) (left int, err error) {
 	from, to := s.bounds(kindSeen, recordstore.Region{})
 	var keys [][]byte

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// maxGoing bounds the writes that are going on, those included that nobody
-	// waits for any more.
+	// maxGoing bounds the writes in progress, including those that no one waits for any
+	// more.
 	maxGoing = 16_384
-	// certainty is how long a write may outlive the context of who waits for it,
-	// before its outcome is called unknown.
+	// certainty is how long a write may outlive its caller's context before its outcome
+	// is reported as unknown.
 	certainty = time.Second
 )
 
-// Do runs a write, unless there is too little space. It returns when the write is
-// over, when ctx is, or when the disk is full or broken. In the last three cases the
-// error is also recordstore.ErrDoubt: the write may go on and succeed, so that what
-// it uses belongs to it.
+// Do runs a write, unless there is too little space. It returns when the write or ctx
+// has ended, or when the disk is full or broken. Unless the write has ended, the error
+// is also recordstore.ErrDoubt: the write may continue and succeed, so it owns what it
+// uses.
 func (d *Disk) Do(ctx context.Context, write func() error) error {
 	if err := d.Room(); err != nil {
 		return err
@@ -34,8 +34,8 @@ func (d *Disk) Do(ctx context.Context, write func() error) error {
 	return d.await(ctx, d.start(write))
 }
 
-// Spare is Do for what may be refused while names are still written: twice the
-// reserve must be free.
+// Spare is Do for writes that are refused before those of names: twice the reserve must
+// be free.
 func (d *Disk) Spare(ctx context.Context, write func() error) error {
 	if err := d.room(2); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (d *Disk) Spare(ctx context.Context, write func() error) error {
 	return d.await(ctx, d.start(write))
 }
 
-// start runs a write and returns what will hold its result.
+// start runs a write and returns a channel that gets its result.
 func (d *Disk) start(write func() error) <-chan error {
 	d.mu.Lock()
 	d.going++
@@ -62,7 +62,7 @@ func (d *Disk) start(write func() error) <-chan error {
 	return done
 }
 
-// idle returns a channel that is closed when no write is going on.
+// idle returns a channel that is closed when no write is in progress.
 func (d *Disk) idle() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,7 +77,7 @@ func (d *Disk) idle() <-chan struct{} {
 	return d.quiet
 }
 
-// settle waits for the writes that are going on.
+// settle waits for the writes in progress.
 func (d *Disk) settle(ctx context.Context) error {
 	quiet := d.idle()
 	done := make(chan error, 1)
@@ -88,7 +88,7 @@ func (d *Disk) settle(ctx context.Context) error {
 	return d.await(ctx, done)
 }
 
-// await waits for the result of a write, as Do says.
+// await waits for the result of a write, as described at Do.
 func (d *Disk) await(ctx context.Context, done <-chan error) error {
 	full, failed := d.filling(), d.Failed()
 	var late <-chan time.Time
@@ -124,8 +124,8 @@ func (d *Disk) cause() error {
 	return d.died
 }
 
-// Room returns nil if there is space to write, else an error that says how much
-// is missing and is recordstore.ErrFull.
+// Room returns nil if there is space to write, else a recordstore.ErrFull that says how
+// much is missing.
 func (d *Disk) Room() error { return d.room(1) }
 
 // room is Room with a multiple of the reserve.
@@ -154,7 +154,7 @@ func (d *Disk) fullError() error {
 	return d.short(d.reserve())
 }
 
-// short says what is missing. Call with mu held.
+// short returns an error that says what is missing. Call with mu held.
 func (d *Disk) short(need int64) error {
 	if d.free() >= need && !d.readOnly {
 		return fmt.Errorf("%w: the disk of %s takes nothing more, though %d bytes are free on it: a quota, or too many files?",
@@ -166,8 +166,8 @@ func (d *Disk) short(need int64) error {
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// roomToOpen returns recordstore.ErrFull if there is not the space that opening
-// takes: what is in the log becomes tables, and the reserve must be left.
+// roomToOpen returns recordstore.ErrFull if there is too little space to open the
+// database: the log becomes tables, and the reserve must be left.
 func (d *Disk) roomToOpen() error {
 	if d.Reserve < 0 {
 		return nil
@@ -194,7 +194,7 @@ func (d *Disk) roomToOpen() error {
 	return nil
 }
 
-// look asks for the free space, unless that was done just now. Call with mu held.
+// look measures the free space, unless it was measured just now. Call with mu held.
 func (d *Disk) look() {
 	now := time.Now()
 	if now.Sub(d.asked) <= usageKeep && !now.Before(d.asked) {
@@ -209,7 +209,7 @@ func (d *Disk) look() {
 			d.space = u
 			break
 		}
-		up := d.fs().PathDir(dir) // the directory may have to be made
+		up := d.fs().PathDir(dir) // the directory may not exist yet
 		if up == dir || !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -235,8 +235,8 @@ func (d *Disk) reserve() int64 {
 // Full reports whether there is too little space to write.
 func (d *Disk) Full() bool { return errors.Is(d.Room(), recordstore.ErrFull) }
 
-// Scarce reports whether less is free than twice the reserve: what strangers send
-// is not worth the space then, which is left to the Store.
+// Scarce reports whether less than twice the reserve is free. Data from strangers is
+// then not worth the space, which is left to the Store.
 func (d *Disk) Scarce() bool { return errors.Is(d.room(2), recordstore.ErrFull) }
 
 // filling returns a channel that is closed when a write finds no space.
@@ -252,10 +252,10 @@ func (d *Disk) filling() <-chan struct{} {
 	return d.full
 }
 
-// isFull reports whether an error says that there is no space.
+// isFull reports whether an error means that there is no space.
 func isFull(err error) bool { return vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EDQUOT) }
 
-// retry does f until it finds space. It is told how it ended.
+// retry runs f until it finds space, and returns its last error.
 func (d *Disk) retry(f func() error) error {
 	err := f()
 	if !isFull(err) {

@@ -16,8 +16,8 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// witnessed is what the witness file says: how far the store has come, told by
-// somebody who does not come back with it from a backup.
+// witnessed is the content of the witness file: how far the store had come, kept where
+// a restored backup does not replace it.
 type witnessed struct {
 	gen      recordstore.Generation
 	position uint64 // of the database's log
@@ -25,15 +25,15 @@ type witnessed struct {
 	dir      uint64 // identity of the database's directory; 0: unknown
 }
 
-// testifyEvery is how often the witness looks while the store is written to: what
-// was published since may go unnoticed if the store is restored after a crash, in
-// place, from a copy that is younger still.
+// testifyEvery is how often the witness is updated while the store is written to. If
+// the store is restored in place after a crash, from a copy made after the last update,
+// publishes since that copy may go unnoticed.
 const testifyEvery = time.Minute
 
-// begin a life of the store: find out whether it is the one that the witness last
-// saw, and if not, start a new generation. Some things give a copy away: it
-// stands further back than the witness, it lies in another directory or has another
-// generation, or the witness came with it and is another file than it says.
+// attest checks whether the store is the one that the witness last saw, and if not,
+// starts a new generation. A copy is recognized if it has come less far than the
+// witness says, is in another directory, or has another generation, or if the witness
+// was copied with it and is another file than the witness says.
 func (s *Store) attest() error {
 	found, old := true, false
 	err := s.get(s.key(kindGeneration), func(b []byte) error {
@@ -97,9 +97,8 @@ func (s *Store) attest() error {
 	return s.Renew()
 }
 
-// Renew begins a new generation: what was published between the time when the
-// store was copied and now is unknown. Whoever restores a backup calls it, if
-// there is no witness to notice.
+// Renew starts a new generation: what was published since the store was copied is
+// unknown. Whoever restores a backup without a witness must call it.
 func (s *Store) Renew() error {
 	if err := s.begin(context.Background()); err != nil {
 		return err
@@ -153,7 +152,7 @@ func (s *Store) position() (uint64, error) {
 	return at, nil
 }
 
-// testifyNow has the witness see how far the store is, if it is time.
+// testifyNow updates the witness, if it is time.
 func (s *Store) testifyNow() {
 	last := s.testified.Load()
 	now := time.Now().UnixNano()
@@ -168,7 +167,7 @@ func (s *Store) testifyNow() {
 	})
 }
 
-// testify has the witness see how far the store is.
+// testify writes to the witness how far the store has come.
 func (s *Store) testify() error {
 	if s.witness == "" {
 		return nil
@@ -247,10 +246,10 @@ func (s *Store) dirIdentity() uint64 {
 
 func (s *Store) fs() vfs.FS { return s.disk.fs() }
 
-// setAside keeps the files of a database whose manifest does not end as it
-// should, by a second name in a directory beside them. Pebble takes the end of
-// what it can read for the end of the manifest and deletes all files that are not
-// in it: right after a power cut, and the loss of everything after a flipped bit.
+// setAside keeps the files of a database whose manifest does not end properly, by
+// linking them into a directory beside them. Pebble treats the readable part of the
+// manifest as all of it and deletes every file not in it: right after a power cut, but
+// the loss of everything after a flipped bit.
 func (d *Disk) setAside() error {
 	fs := d.fs()
 	desc, err := pebble.Peek(d.Dir, fs)
