@@ -23,33 +23,33 @@ const Self = "self"
 type Key struct {
 	Label string    // what the key is called here
 	Name  ipns.Name // the name that it signs for
-	// Err says why the key can't be used: its file is damaged. Name is then zero.
+	// Err is why the key cannot be used: its file is damaged. Name is then zero.
 	Err error
 }
 
-// Keyring is all keys of a node: self and those in a [Store]. Its methods are
-// safe for concurrent use.
+// Keyring holds all keys of a node: self and those in a [Store]. Its methods are safe
+// for concurrent use.
 //
-// It keeps an index from names to keys that is right after every change, also
-// after one that another process makes in the folder of the Store.
+// Its index from names to keys stays up to date, even when another process changes the
+// Store's folder.
 type Keyring struct {
-	// Begin notes that nothing was ever published under a name. Create calls it
-	// before the new key is in the Store, so that a crash in between leaves a note
-	// about a key that nobody has. nil: nothing is noted.
+	// Begin records that nothing was ever published under a name. Create calls it
+	// before the new key is in the Store, so that a crash in between leaves a record
+	// without a key, never a key without a record. nil: nothing is recorded.
 	Begin func(context.Context, ipns.Name) error
 
 	store    *Store
 	self     crypto.PrivKey
 	selfName ipns.Name
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	files  map[string]keyFile
 	byName map[ipns.Name]string
-	folder time.Time // when the folder had changed, as the index knows it
-	stale  bool      // the index must be made again
+	folder time.Time // modification time of the folder when the index was made
+	stale  bool      // the index must be rebuilt
 }
 
-// A keyFile is what is known of the file of one key.
+// A keyFile is what is known about the file of one key.
 type keyFile struct {
 	size    int64
 	changed time.Time
@@ -66,8 +66,8 @@ func NewKeyring(s *Store, self crypto.PrivKey) (*Keyring, error) {
 	return &Keyring{store: s, self: self, selfName: name, stale: true}, nil
 }
 
-// List returns all keys: self first, the others by label. A damaged one has an
-// Err and hides no other.
+// List returns all keys: self first, the others by label. A damaged key has its Err
+// set.
 func (k *Keyring) List() ([]Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -83,9 +83,8 @@ func (k *Keyring) List() ([]Key, error) {
 
 func (f keyFile) key(label string) Key { return Key{Label: label, Name: f.name, Err: f.err} }
 
-// Find returns the key that text means: its label, or the IPNS name or peer id
-// that it signs for. It returns [ErrNotFound] if there is none, and the error of
-// the key itself if its file is damaged.
+// Find returns the key with the given label, IPNS name or peer id. It returns
+// [ErrNotFound] if there is none, and the key's own error if its file is damaged.
 func (k *Keyring) Find(text string) (Key, error) {
 	if text == Self {
 		return Key{Label: Self, Name: k.selfName}, nil
@@ -127,7 +126,7 @@ func (k *Keyring) of(name ipns.Name) (Key, error) {
 	return Key{Label: label, Name: name}, nil
 }
 
-// Signer returns what signs for a name, or [ErrNotFound].
+// Signer returns the signer of a name, or [ErrNotFound].
 func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
 	if name == k.selfName {
 		return ipns.NewSigner(k.self), nil
@@ -142,7 +141,7 @@ func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error)
 	}
 	if of, err := ipns.NameOf(priv.GetPublic()); err != nil || of != name {
 		k.mu.Lock()
-		k.stale = true // the file was written over without a change of the folder
+		k.stale = true // the file was overwritten, which does not change the folder
 		delete(k.files, key.Label)
 		k.mu.Unlock()
 		return nil, fmt.Errorf("key %q no longer signs for %s", key.Label, name)
@@ -150,8 +149,8 @@ func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error)
 	return ipns.NewSigner(priv), nil
 }
 
-// Create makes a key of a type; bits is the size of an RSA key, 0 for the
-// default. It returns [ErrExist] if the label is taken.
+// Create generates a key of a type; bits is the size of an RSA key, 0 for the default.
+// It returns [ErrExist] if the label is taken.
 func (k *Keyring) Create(ctx context.Context, label string, kind ipns.KeyType, bits int) (Key, error) {
 	if err := k.free(label); err != nil {
 		return Key{}, err
@@ -172,9 +171,8 @@ func (k *Keyring) Create(ctx context.Context, label string, kind ipns.KeyType, b
 	return k.put(label, name, priv)
 }
 
-// Import stores a key that was made elsewhere. What was published under it is
-// not known: the first publish searches. It returns [ErrExist] if the label is
-// taken.
+// Import stores a key generated elsewhere. Its last sequence is unknown, so the first
+// publish searches. It returns [ErrExist] if the label is taken.
 func (k *Keyring) Import(label string, priv crypto.PrivKey) (Key, error) {
 	if err := k.free(label); err != nil {
 		return Key{}, err
@@ -204,9 +202,8 @@ func (k *Keyring) put(label string, name ipns.Name, priv crypto.PrivKey) (Key, e
 	return Key{Label: label, Name: name}, nil
 }
 
-// Rename gives a key another label. If that is taken it returns [ErrExist], or
-// with overwrite deletes the key that had it, and says so. A damaged key can be
-// renamed.
+// Rename gives a key, even a damaged one, another label. If the label is taken, it
+// returns [ErrExist], or with overwrite deletes the key that had it and reports so.
 func (k *Keyring) Rename(label, to string, overwrite bool) (key Key, overwrote bool, err error) {
 	if to == Self {
 		return Key{}, false, ErrExist
@@ -221,7 +218,7 @@ func (k *Keyring) Rename(label, to string, overwrite bool) (key Key, overwrote b
 	return key, overwrote, err
 }
 
-// Remove deletes a key for ever, also a damaged one. It returns [ErrNotFound] if
+// Remove permanently deletes a key, even a damaged one. It returns [ErrNotFound] if
 // there is none.
 func (k *Keyring) Remove(label string) (Key, error) {
 	key, err := k.labelled(label)
@@ -232,7 +229,7 @@ func (k *Keyring) Remove(label string) (Key, error) {
 	return key, k.store.Remove(label)
 }
 
-// labelled returns the key with a label, also a damaged one.
+// labelled returns the key with a label, even a damaged one.
 func (k *Keyring) labelled(label string) (Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -252,11 +249,12 @@ func (k *Keyring) changed() {
 	k.stale = true
 }
 
-// folderTick is how long two changes of a folder may carry the same time.
+// folderTick is how far apart two changes of a folder can be and still have the same
+// modification time.
 const folderTick = 100 * time.Millisecond
 
-// refresh brings the index up to date. It reads the files that are new or have
-// changed, if the folder has changed at all. Call with mu held.
+// refresh updates the index. If the folder has changed, it reads the files that are new
+// or changed. Call with mu held.
 func (k *Keyring) refresh() error {
 	before, err := os.Stat(k.store.dir)
 	if err != nil {
@@ -274,7 +272,7 @@ func (k *Keyring) refresh() error {
 	for _, label := range labels {
 		f, err := k.look(label)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was removed meanwhile
+			continue // removed meanwhile
 		}
 		files[label] = f
 		if _, taken := byName[f.name]; f.err == nil && !taken {
@@ -282,13 +280,12 @@ func (k *Keyring) refresh() error {
 		}
 	}
 	k.files, k.byName, k.folder = files, byName, before.ModTime()
-	// A change right after this one would carry the same time.
+	// A change right after this one would have the same time.
 	k.stale = time.Since(before.ModTime()) < folderTick
 	return nil
 }
 
-// look returns what is in the file of a key: what is known of it, unless it has
-// changed since.
+// look returns the key in a file, which it reads only if the file has changed.
 func (k *Keyring) look(label string) (keyFile, error) {
 	info, err := os.Stat(k.store.path(label))
 	if err != nil {

@@ -1,12 +1,12 @@
-// Package keystore keeps the private keys of a node, one file each, in the
-// layout of Kubo: the file of the key "blog" is named key_ and the lower-case
-// base32 of "blog", and holds a serialized PrivateKey. A [Keyring] finds keys in
-// it by any text that means one, and signs with them.
+// Package keystore keeps the private keys of a node, one file each, in the layout of
+// Kubo: the file of the key "blog" is named key_ and the lower-case base32 of "blog",
+// and holds a serialized PrivateKey. A [Keyring] finds keys by label, name or peer id,
+// and signs with them.
 //
-// Invariants: a key file is written as a whole and is on disk when the call
-// returns; none is ever replaced unless the caller asked for that; after a
-// crash a key may be there under two names but never under none. Only the
-// owner of the files can read them: they are not encrypted.
+// Invariants: a key file is written as a whole and is on disk when the call returns; it
+// is replaced only if the caller asked for that; after a crash a key may exist under
+// two labels but never under none. Only the owner of the files can read them: they are
+// not encrypted.
 package keystore
 
 import (
@@ -28,13 +28,13 @@ import (
 )
 
 var (
-	// ErrNotFound says that no key has the name.
+	// ErrNotFound means that there is no such key.
 	ErrNotFound = errors.New("no key by the given name was found")
-	// ErrExist says that a key has the name already.
+	// ErrExist means that the label is taken.
 	ErrExist = errors.New("key by that name already exists, refusing to overwrite")
 )
 
-// notFound is [ErrNotFound] in the words that Kubo has where it is met.
+// notFound is [ErrNotFound] with Kubo's text.
 type notFound string
 
 func (n notFound) Error() string      { return string(n) }
@@ -44,14 +44,14 @@ func noKeyNamed(name string) error {
 	return notFound(fmt.Sprintf("no key named %s was found", name))
 }
 
-// maxKeyFile bounds what is read of a key file, in bytes. The largest key, RSA
-// of 8192 bits, takes less than half.
+// maxKeyFile bounds the bytes read of a key file. The largest key, RSA with 8192 bits,
+// takes less than half.
 const maxKeyFile = 16 << 10
 
-// Store is a folder of keys. Concurrent use is safe, also by several processes.
+// Store is a folder of keys. It is safe for concurrent use, also by several processes.
 type Store struct{ dir string }
 
-// Open returns the store in a folder, which is made if it is missing.
+// Open returns the store in a folder, which it creates if missing.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the keystore: %w", err)
@@ -59,13 +59,13 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
-// maxNameLen is the longest key name in bytes: its file name, in base32, fits
-// into the 255 bytes that file systems allow.
+// maxNameLen is the longest label in bytes: its file name, in base32, fits into the 255
+// bytes that file systems allow.
 const maxNameLen = 156
 
-// CheckName returns an error if a key can't have the name. Any text of 1 to 156
-// bytes will do, as in Kubo, unless it has control characters: other programs
-// read names line by line.
+// CheckName returns an error if a label is invalid. As in Kubo, any text of 1 to 156
+// bytes is valid, except with control characters: other programs read labels line by
+// line.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -108,7 +108,7 @@ func (s *Store) Get(name string) (crypto.PrivKey, error) {
 	return key, nil
 }
 
-// Put stores a new key. It returns [ErrExist] if the name is taken.
+// Put stores a new key. It returns [ErrExist] if the label is taken.
 func (s *Store) Put(name string, key crypto.PrivKey) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -125,8 +125,8 @@ func (s *Store) Put(name string, key crypto.PrivKey) error {
 	return nil
 }
 
-// Clean removes what a crash has left of keys that were being written. Nobody
-// else may write meanwhile: call it with the lock of the repo held.
+// Clean removes unfinished key files that a crash left behind. Nothing else may write
+// meanwhile: call it with the lock of the repo held.
 func (s *Store) Clean() error {
 	if err := durable.Clean(s.dir, nil); err != nil {
 		return fmt.Errorf("clean the keystore: %w", err)
@@ -134,13 +134,13 @@ func (s *Store) Clean() error {
 	return nil
 }
 
-// Has reports whether a key has the name.
+// Has reports whether there is a key with the label.
 func (s *Store) Has(name string) bool {
 	_, err := os.Stat(s.path(name))
 	return err == nil
 }
 
-// List returns the names of all keys, sorted.
+// List returns the labels of all keys, sorted.
 func (s *Store) List() ([]string, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Store) List() ([]string, error) {
 	return names, nil
 }
 
-// Remove deletes a key for ever. It returns [ErrNotFound] if there is none.
+// Remove permanently deletes a key. It returns [ErrNotFound] if there is none.
 func (s *Store) Remove(name string) error {
 	err := os.Remove(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -174,8 +174,8 @@ func (s *Store) Remove(name string) error {
 	return s.sync()
 }
 
-// Rename gives a key another name. If that is taken it returns [ErrExist], or
-// with overwrite deletes the key that had it, and says so.
+// Rename gives a key another label. If the label is taken, it returns [ErrExist], or
+// with overwrite deletes the key that had it and reports so.
 func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err error) {
 	if err := CheckName(to); err != nil {
 		return false, err
@@ -188,14 +188,14 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 	}
 	switch {
 	case s.same(name, to):
-		// A crash left the key under both names: a rename that does the rest.
+		// A crash left the key under both labels: this rename finishes the job.
 		err = os.Remove(s.path(name))
 	case overwrite:
 		overwrote = s.Has(to)
 		err = os.Rename(s.path(name), s.path(to))
 	default:
 		if err = os.Link(s.path(name), s.path(to)); err == nil {
-			// A crash here leaves the key under both names.
+			// A crash here leaves the key under both labels.
 			err = os.Remove(s.path(name))
 		}
 	}
@@ -208,7 +208,7 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 	return overwrote, s.sync()
 }
 
-// same reports whether two names are those of one file.
+// same reports whether two labels belong to the same file.
 func (s *Store) same(name, other string) bool {
 	a, err := os.Stat(s.path(name))
 	if err != nil {
@@ -220,9 +220,9 @@ func (s *Store) same(name, other string) bool {
 
 func (s *Store) sync() error { return durable.SyncDir(s.dir) }
 
-// WriteNew writes a file that only its owner can read, whatever the umask. The
-// file is there as a whole, and on disk, or not at all. It returns [fs.ErrExist]
-// if there is one at path.
+// WriteNew writes a file that only its owner can read, whatever the umask. The file is
+// complete and on disk, or does not exist. It returns [fs.ErrExist] if there is already
+// one at path.
 func WriteNew(path string, content []byte) error {
 	err := durable.Create(path, content, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -1,16 +1,15 @@
-// Package display writes what people read: results as text, notes, errors, logs.
+// Package display writes text for people: results, notes, errors, logs.
 //
-// A value in such a text may come from anybody: a record, a file name, the reply
-// of a server. [Sprintf] and the functions like it escape what would not show as
-// itself: line ends and tabs, which forge lines and columns that scripts read,
-// the controls that a terminal obeys (ESC, OSC, C1), and the invisible ones, such
-// as those that turn the direction of writing. The format is the program's own,
-// and is written as it is.
+// Values in such a text may come from anyone: a record, a file name, the reply of a
+// server. [Sprintf] and similar functions escape characters that would not show as
+// themselves: line ends and tabs, which forge lines and columns that scripts read,
+// terminal controls (ESC, OSC, C1), and invisible ones, such as those that change the
+// writing direction. The format belongs to the program and is not escaped.
 //
-// [Writer] is the last door before the terminal: it escapes all of them but line
-// ends and tabs, in whatever reaches it. What it makes of JSON is the same JSON.
+// [Writer] is the last filter before the terminal: it escapes all of these but line
+// ends and tabs in everything it gets. Escaped JSON is still the same JSON.
 //
-// Bytes that are asked for as they are (files, records) take neither way.
+// Raw bytes that a user asks for (files, records) bypass both.
 package display
 
 import (
@@ -23,7 +22,7 @@ import (
 	"unicode/utf8"
 )
 
-// IsPlain reports whether a value shows as itself.
+// IsPlain reports whether all characters of a value show as themselves.
 func IsPlain(s string) bool {
 	for i, r := range s {
 		if !shows(r) || r == utf8.RuneError && isBroken(s[i:]) {
@@ -35,20 +34,20 @@ func IsPlain(s string) bool {
 
 func shows(r rune) bool { return unicode.IsGraphic(r) }
 
-// isBroken reports whether s begins with a byte that is no UTF-8.
+// isBroken reports whether s begins with a byte that is not valid UTF-8.
 func isBroken(s string) bool {
 	_, size := utf8.DecodeRuneInString(s)
 	return size == 1
 }
 
-// Escape returns a value with what does not show as itself escaped.
+// Escape returns a value with all characters escaped that do not show as themselves.
 func Escape(s string) string { return escape(s, false) }
 
-// Clean returns a text with all escaped that does not show as itself, but for
-// line ends and tabs, which are taken for the text's own.
+// Clean escapes like Escape, but keeps line ends and tabs, which it takes for part of
+// the text.
 func Clean(text string) string { return escape(text, true) }
 
-// escape escapes a value, or all of a text, whose line ends and tabs are its own.
+// escape escapes a value, or a whole text, whose line ends and tabs it keeps.
 func escape(s string, whole bool) string {
 	if IsPlain(s) {
 		return s
@@ -64,7 +63,7 @@ func escape(s string, whole bool) string {
 		case !whole: // as Go does
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
 		case r <= 0xffff:
-			fmt.Fprintf(&b, `\u%04x`, r) // which is JSON, too
+			fmt.Fprintf(&b, `\u%04x`, r) // also valid in JSON
 		default:
 			high, low := utf16.EncodeRune(r) // the same
 			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
@@ -102,7 +101,7 @@ func Fprint(w io.Writer, args ...any) { fmt.Fprint(w, values(args)...) }
 // Fprintln is [fmt.Fprintln] with each argument escaped.
 func Fprintln(w io.Writer, args ...any) { fmt.Fprintln(w, values(args)...) }
 
-// Error returns the text of an error. Each of several that were joined has a line.
+// Error returns the text of an error, with joined errors on lines of their own.
 func Error(err error) string {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var lines, raw []string
@@ -116,8 +115,8 @@ func Error(err error) string {
 	return Escape(err.Error())
 }
 
-// A Writer escapes what does not show as itself, but for line ends and tabs.
-// A write may not end within a character.
+// A Writer escapes characters that do not show as themselves, except line ends and
+// tabs. A write must not end within a character.
 type Writer struct{ W io.Writer }
 
 func (w Writer) Write(p []byte) (int, error) {

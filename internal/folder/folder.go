@@ -1,5 +1,5 @@
-// Package folder reads files and folders of the file system for an import: what belongs to them, what is left out, and
-// where their symbolic links lead.
+// Package folder reads files and folders of the file system for an import: which files are included, which are left
+// out, and where symbolic links lead.
 package folder
 
 import (
@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// maxFollowed bounds the symbolic links followed in one walk: a few that lead to folders with such links in them
-	// would multiply without end.
+	// maxFollowed bounds the symbolic links followed in one walk: links to folders that contain such links would
+	// multiply without end.
 	maxFollowed = 10_000
-	// maxDepth bounds the folders inside one another.
+	// maxDepth bounds the nesting of folders.
 	maxDepth = 1024
 )
 
@@ -29,36 +29,36 @@ const wellKnown = ".well-known"
 
 // Entry is a file, a folder or a symbolic link.
 type Entry struct {
-	// Path, with slashes, begins with the name of what was walked.
+	// Path, with slashes, begins with the name of the walked file or folder.
 	Path string
 	// Mode is 0, fs.ModeDir or fs.ModeSymlink.
 	Mode fs.FileMode
-	// Content is what a file holds. It is to be read before the next entry is asked for, and ends with an error if the
-	// file has changed meanwhile.
+	// Content is the content of a file. Read it before the next entry; it ends with an error if the file changes
+	// meanwhile.
 	Content io.Reader
-	// Target is where a symbolic link points.
+	// Target is the target of a symbolic link.
 	Target string
 }
 
-// Links says what becomes of symbolic links.
+// Links says how symbolic links are handled.
 type Links int
 
 const (
-	KeepLinks   Links = iota // they stay links
-	FollowLinks              // what they lead to takes their place; a link to nothing is an error
-	// FollowWithin is FollowLinks for links that lead into the folder. One to nothing, or to a folder that it is in, is
-	// left out; one that leads out of the folder is an error.
+	KeepLinks   Links = iota // links are kept
+	FollowLinks              // links are replaced by their targets; a broken link is an error
+	// FollowWithin is FollowLinks for links that stay inside the folder. A broken link, or one to a folder that
+	// contains it, is left out; a link out of the folder is an error.
 	FollowWithin
 )
 
-// Options say what belongs to a folder. The zero value is what Kubo adds.
+// Options say what is included from a folder. The zero value includes what Kubo adds.
 type Options struct {
 	Hidden    bool // names that begin with a dot
-	WellKnown bool // .well-known in any case
+	WellKnown bool // .well-known, even if Hidden is not set
 	Links     Links
-	// LeftOut is told of each path that is left out, and why. nil: nobody is told.
+	// LeftOut is called for each path that is left out, with the reason. nil: not called.
 	LeftOut func(path, why string)
-	// Check may refuse what stands at a path of the file system, in which no link is left. nil: all is welcome.
+	// Check may reject a path of the file system, in which all links are resolved. nil: every path is accepted.
 	Check func(path string) error
 }
 
@@ -69,8 +69,8 @@ const (
 	Looping = "a symbolic link to a folder that it is in"
 )
 
-// Walk yields what stands at name, called by its last element, and all that is in it, a folder before what it holds.
-// Something that is neither file, folder nor link is an error. It ends with the first error.
+// Walk yields the entry at name, called by its last element, and everything in it, each folder before its contents.
+// Anything other than a file, a folder or a link is an error. It ends with the first error.
 func Walk(name string, o Options) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		w := walker{Options: o, yield: yield}
@@ -80,7 +80,7 @@ func Walk(name string, o Options) iter.Seq2[Entry, error] {
 	}
 }
 
-// errStopped ends a walk whose consumer wants no more.
+// errStopped ends a walk whose caller wants no more entries.
 var errStopped = errors.New("consumer stopped")
 
 type walker struct {
@@ -100,7 +100,7 @@ func (w *walker) walk(name string) error {
 	if err != nil {
 		return err
 	}
-	// The last element stays as it is: it may be a link to be kept.
+	// The last element is not resolved: it may be a link to keep.
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
 		return err
@@ -118,7 +118,8 @@ func (w *walker) walk(name string) error {
 	return w.visit(name, real, as, info.Mode())
 }
 
-// visit yields what stands at the path at, and in it. In real, the same path, no element is a link but the last.
+// visit yields the entry at the path at, and everything in it. real is the same path with all links resolved but the
+// last element.
 func (w *walker) visit(at, real, as string, mode fs.FileMode) error {
 	if w.Check != nil {
 		if err := w.Check(real); err != nil {
@@ -217,19 +218,19 @@ func (w *walker) link(at, real, as string) error {
 	return w.visit(at, to, as, info.Mode())
 }
 
-// leadsNowhere reports whether a link, or one that it leads to, has no end.
+// leadsNowhere reports whether a link, or one that it leads to, is broken or part of a loop.
 func leadsNowhere(err error) bool {
-	// filepath.EvalSymlinks has an error without a name for links that lead to each other.
+	// filepath.EvalSymlinks returns an unnamed error for links that form a loop.
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) ||
 		strings.HasSuffix(err.Error(), "too many links")
 }
 
-// inside reports whether a path is dir or in it.
+// inside reports whether a path is dir or inside it.
 func inside(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
-// file reads a file and watches that it stays what it was.
+// file reads a file, and checks that it does not change meanwhile.
 type file struct {
 	f      *os.File
 	before fs.FileInfo
@@ -251,8 +252,8 @@ func open(name string) (*file, error) {
 	return &file{f: f, before: info}, nil
 }
 
-// Read ends with an error, not with io.EOF, if the file was written to since it was opened: what was read may be
-// half of the old content and half of the new.
+// Read returns an error instead of io.EOF if the file was written to since it was opened: the data may be part old and
+// part new.
 func (f *file) Read(b []byte) (int, error) {
 	n, err := f.f.Read(b)
 	f.read += int64(n)
@@ -261,7 +262,7 @@ func (f *file) Read(b []byte) (int, error) {
 		if e != nil {
 			return n, e
 		}
-		// Where the file system tells no size, more may come than that.
+		// If the file system reports no size, the file may be longer.
 		if f.read < f.before.Size() || after.Size() != f.before.Size() || !after.ModTime().Equal(f.before.ModTime()) {
 			err = fmt.Errorf("%s changed while it was read; try again when nobody writes to it", f.f.Name())
 		}

@@ -6,30 +6,30 @@ import (
 	"strings"
 )
 
-// API says who may use the RPC API.
+// API controls access to the RPC API.
 type API struct {
-	// HTTPHeaders are added to every answer. Access-Control-Allow-Origin, -Methods
-	// and -Credentials say which web pages may use the API beside its own, and how;
-	// the hosts of those origins are let in as Host, too.
+	// HTTPHeaders are added to every response. Access-Control-Allow-Origin, -Methods
+	// and -Credentials control which web pages may use the API besides its own; the
+	// hosts of those origins are also accepted as Host.
 	HTTPHeaders map[string][]string
-	// Authorizations are the secrets that give access, by a name for each. None:
-	// whoever reaches the API may use it.
+	// Authorizations are the secrets that give access, each with a name. None: anyone
+	// who can reach the API may use it.
 	Authorizations map[string]*Authorization `json:",omitempty"`
-	// AllowUnauthenticated opens the API without Authorizations on an address
-	// beyond loopback. Not a key of Kubo's.
+	// AllowUnauthenticated allows an API without Authorizations on an address other
+	// than loopback. Not a key of Kubo's.
 	AllowUnauthenticated bool `json:",omitempty"`
 }
 
 // Authorization is one secret of the API.
 type Authorization struct {
 	AuthSecret   string   // bearer:TOKEN or basic:USER:PASSWORD
-	AllowedPaths []string // and all below them; /api/v0 is everything
+	AllowedPaths []string // including all paths below; /api/v0 is everything
 }
 
-// HTTP is about all HTTP servers of the node. Not a section of Kubo's.
+// HTTP configures all HTTP servers of the node. Not a section of Kubo's.
 type HTTP struct {
 	// TrustedProxies are addresses and CIDR ranges of reverse proxies whose
-	// X-Forwarded-For is believed.
+	// X-Forwarded-For is trusted.
 	TrustedProxies []string `json:",omitempty"`
 }
 
@@ -51,8 +51,8 @@ func (h HTTP) Proxies() ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// conceal takes the private key out of a config that is shown, and the secrets
-// of the API: whoever may read the config is not to gain more by it.
+// conceal removes the private key and the secrets of the API from a config before it is
+// shown: reading the config must not give more access.
 func conceal(tree map[string]any) {
 	remove(section(tree, "Identity"), "PrivKey")
 	for _, a := range section(section(tree, "API"), "Authorizations") {
@@ -60,14 +60,14 @@ func conceal(tree map[string]any) {
 	}
 }
 
-// section is the section of m under a key, nil if there is none.
+// section returns the section of m with a key, or nil.
 func section(m map[string]any, key string) map[string]any {
 	v, _ := lookup(m, key)
 	sub, _ := v.(map[string]any)
 	return sub
 }
 
-// remove deletes a key of m, in any case, if m is a section.
+// remove deletes a key of m, ignoring case, if m is a section.
 func remove(m any, key string) {
 	if m, ok := m.(map[string]any); ok {
 		for k := range m {

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Config is what the daemon reads of the file config. Names and meanings are
-// Kubo's; a zero value means the default that the comment gives. Other keys of
-// Kubo's stay in the file with a warning, unless something else than they ask for
-// would happen: see foreignKeys. Keys that nobody knows are an error.
+// Config is what the daemon reads from the file config. Names and meanings are Kubo's;
+// a zero value means the default in the comment. Other keys of Kubo's stay in the file
+// with a warning, unless ignoring them would change what happens: see foreignKeys.
+// Unknown keys are an error.
 type Config struct {
 	// Identity is the node's own key, which is also the key "self".
 	Identity Identity
-	// Addresses says where the node listens and what it tells others of it.
+	// Addresses are where the node listens and what it tells others about it.
 	Addresses Addresses
 	// Bootstrap lists the peers, as multiaddrs with a peer id, through which
 	// the node enters the network. "auto" stands for the public bootstrap peers.
 	Bootstrap []string
-	// Discovery is kept for its name in profiles: this node has no MDNS.
+	// Discovery exists only because profiles name it: this node has no MDNS.
 	Discovery struct{ MDNS struct{ Enabled bool } }
 	Routing   Routing
 	Ipns      Ipns
@@ -47,7 +47,7 @@ type Addresses struct {
 	Metrics        string   `json:",omitempty"` // "": none; not a key of Kubo's
 }
 
-// Routing says how the node takes part in the DHTs.
+// Routing configures the node's part in the DHTs.
 type Routing struct {
 	// Type is "auto" (or ""): server once others can reach this node, client
 	// until then; "dht": the same; "dhtclient" or "dhtserver".
@@ -56,17 +56,17 @@ type Routing struct {
 	// several nodes on one machine.
 	LoopbackAddressesOnLanDHT bool
 
-	// What others may make this node's DHT server keep: values (records of names,
-	// public keys) and who provides content, each in number and in bytes on disk;
-	// 0: 40,000 values, 65,536 providers, 32 MiB each. This node's own values have as
-	// much room again. Not keys of Kubo's.
+	// How much others may store on this node's DHT server: values (records of names,
+	// public keys) and providers of content, each in number and in bytes on disk; 0:
+	// 40,000 values, 65,536 providers, 32 MiB each. This node's own values have as much
+	// space again. Not keys of Kubo's.
 	MaxValues        int   `json:",omitempty"`
 	MaxValueBytes    int64 `json:",omitempty"`
 	MaxProviders     int   `json:",omitempty"`
 	MaxProviderBytes int64 `json:",omitempty"`
 }
 
-// Ipns says how names are kept and remembered.
+// Ipns configures how names are kept alive and cached.
 type Ipns struct {
 	RepublishPeriod  Duration // 0: 4 h; 1 min to 24 h
 	RecordLifetime   Duration // 0: 48 h; not below RepublishPeriod
@@ -74,52 +74,53 @@ type Ipns struct {
 	// SweepVisits is how many servers are visited at once while many names are
 	// republished; 0: 64. Not a key of Kubo's.
 	SweepVisits int `json:",omitempty"`
-	// MaxCacheTTL bounds how long an answer is reused, whatever its TTL. nil: no
-	// bound; 0: answers are not kept.
+	// MaxCacheTTL limits how long an answer is reused, whatever its TTL. nil: no limit;
+	// 0: answers are not cached.
 	MaxCacheTTL *Duration
 }
 
-// DNS says who is asked for the DNSLinks of domains.
+// DNS configures where DNSLinks are looked up.
 type DNS struct {
-	// Resolvers maps domains to the URLs of DNS-over-HTTPS servers for all below
-	// them; "." is for everything. "auto" and what is not listed: the DNS of the
+	// Resolvers maps domains to the URLs of DNS-over-HTTPS servers for all names below
+	// them; "." is for everything. "auto" and domains not listed: the DNS of the
 	// system, and for eth. a public service that reads ENS.
 	Resolvers map[string]string
 }
 
-// Gateway says what the HTTP gateway offers.
+// Gateway configures the HTTP gateway.
 type Gateway struct {
 	NoDNSLink   bool
-	NoFetch     bool // serve only what is stored here
+	NoFetch     bool // serve only local blocks
 	HTTPHeaders map[string][]string
-	// DeserializedResponses serves files and folders; false: only what a client
-	// can verify itself. nil: true.
+	// DeserializedResponses serves files and folders; false: only what a client can
+	// verify. nil: true.
 	DeserializedResponses *bool
-	// ExposeRoutingAPI serves records, and where content and peers are, to others
+	// ExposeRoutingAPI serves records and the places of content and peers to others
 	// under /routing/v1. nil: true.
 	ExposeRoutingAPI *bool `json:",omitempty"`
-	// PublicGateways are the host names under which the gateway is known, beside
-	// localhost; null takes one away.
+	// PublicGateways are the host names of the gateway, in addition to localhost; null
+	// removes one.
 	PublicGateways map[string]*GatewayHost
 	// RetrievalTimeout bounds the time to the first byte, and between two writes.
 	// nil: 30 s; 0: no bound.
 	RetrievalTimeout *Duration `json:",omitempty"`
 	// MaxRequestDuration bounds one request. nil or 0: 1 h.
 	MaxRequestDuration *Duration `json:",omitempty"`
-	// MaxConcurrentRequests are answered; more get 429. nil: 1024; 0: no bound.
+	// MaxConcurrentRequests limits the requests served at once; more get 429. nil:
+	// 1024; 0: no limit.
 	MaxConcurrentRequests *int `json:",omitempty"`
 }
 
 // GatewayHost is one host name of the gateway.
 type GatewayHost struct {
-	Paths                 []string // prefixes that are served, such as /ipns
-	UseSubdomains         bool     // each name gets a subdomain, and with it cookies of its own
+	Paths                 []string // served prefixes, such as /ipns
+	UseSubdomains         bool     // each name gets its own subdomain, and so its own cookies
 	InlineDNSLink         bool     // dots of domains become dashes in subdomains
 	NoDNSLink             bool
 	DeserializedResponses *bool // nil: as Gateway says
 }
 
-// Swarm sets the libp2p host.
+// Swarm configures the libp2p host.
 type Swarm struct {
 	AddrFilters       []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
 	DisableNatPortMap bool
@@ -201,7 +202,7 @@ func (r Repo) Unused() ([]string, error) {
 	return warnings, nil
 }
 
-// check refuses what the daemon could not start with.
+// check returns an error if the daemon could not start with the config.
 func (c *Config) check() error {
 	period, life := time.Duration(c.Ipns.RepublishPeriod), time.Duration(c.Ipns.RecordLifetime)
 	if period != 0 && (period < time.Minute || period > 24*time.Hour) {
@@ -257,5 +258,5 @@ const (
 	MaxSweepVisits          = 1024
 )
 
-// On reads a switch that is on unless the config turns it off.
+// On returns the value of a switch that is on by default.
 func On(b *bool) bool { return b == nil || *b }

@@ -1,14 +1,14 @@
 package repo
 
-// A foreignKey is a key of Kubo's config that means nothing to this node.
+// A foreignKey is a key of Kubo's config that has no effect on this node.
 type foreignKey struct {
-	// refuse says that content, answers or what others learn would differ from
-	// what the config asks for. Otherwise the key is kept, with a warning.
+	// refuse means that without the key, content, answers or what others learn would
+	// differ from what the config asks for. Otherwise the key is kept, with a warning.
 	refuse bool
-	// taken are the values, as JSON, that ask for what happens anyway; null, ""
-	// and what is empty always do.
+	// taken are the values, as JSON, that ask for what this node does anyway; null, ""
+	// and empty values always do.
 	taken []string
-	// free says that anything may stand below.
+	// free means that any keys may be below.
 	free bool
 }
 

@@ -13,15 +13,15 @@ import (
 	"github.com/goipns/ipns/internal/durable"
 )
 
-// Lock is the right to write in a repo. It ends with Unlock or with the process.
+// Lock is the right to write to a repo. It ends with Unlock or with the process.
 type Lock struct{ f *os.File }
 
-// Lock takes the repo for this process, or fails with [ErrLocked].
-// What a killed daemon left in the files api and gateway is removed.
+// Lock locks the repo for this process, or fails with [ErrLocked]. It removes the files
+// api and gateway of a killed daemon.
 func (r Repo) Lock() (*Lock, error) {
 	f, err := os.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		// Locking needs no space and no right to write, if the file is there.
+		// If the file exists, locking needs neither space nor write permission.
 		var rerr error
 		if f, rerr = os.Open(r.path(lockFile)); rerr != nil {
 			return nil, fmt.Errorf("lock the repo: %w", err)
@@ -38,7 +38,7 @@ func (r Repo) Lock() (*Lock, error) {
 	return &Lock{f: f}, nil
 }
 
-// Unlock gives the repo back; a nil Lock has none.
+// Unlock releases the lock; a nil Lock holds none.
 func (l *Lock) Unlock() error {
 	if l == nil {
 		return nil
@@ -46,12 +46,12 @@ func (l *Lock) Unlock() error {
 	return l.f.Close()
 }
 
-// lockWait bounds how long a command waits for another one to finish with the
-// repo. A daemon that holds it longer than this has written its api file.
+// lockWait is how long a command waits for another one to release the repo. A daemon
+// that holds it longer has written its api file.
 const lockWait = 5 * time.Second
 
-// LockOrAPI takes the repo if it is free. If a daemon runs on it, the result is
-// the daemon's API address instead.
+// LockOrAPI locks the repo if it is free. If a daemon is running on it, it returns the
+// daemon's API address instead.
 func (r Repo) LockOrAPI(ctx context.Context) (*Lock, string, error) {
 	for deadline := time.Now().Add(lockWait); ; {
 		l, err := r.Lock()
@@ -75,8 +75,8 @@ func (r Repo) LockOrAPI(ctx context.Context) (*Lock, string, error) {
 	}
 }
 
-// API returns the multiaddr of a running daemon's API. If the daemon was
-// killed the address may be stale: [Repo.LockOrAPI] tells.
+// API returns the multiaddr of a running daemon's API. After a daemon was killed the
+// address may be stale: [Repo.LockOrAPI] checks that.
 func (r Repo) API() (string, error) { return r.readLine(apiFile) }
 
 // Gateway returns the URL of a running daemon's gateway.
@@ -94,8 +94,8 @@ func (r Repo) readLine(name string) (string, error) {
 	return s, nil
 }
 
-// WriteAddresses tells others where the daemon of this process listens.
-// An empty address leaves its file away.
+// WriteAddresses records where the daemon of this process listens, for other processes.
+// For an empty address no file is written.
 func (r Repo) WriteAddresses(api, gateway string) error {
 	for _, f := range []struct{ name, text string }{{gatewayFile, gateway}, {apiFile, api}} {
 		if f.text == "" {
@@ -108,7 +108,7 @@ func (r Repo) WriteAddresses(api, gateway string) error {
 	return nil
 }
 
-// RemoveAddresses takes the addresses away again.
+// RemoveAddresses removes these files.
 func (r Repo) RemoveAddresses() {
 	os.Remove(r.path(apiFile))
 	os.Remove(r.path(gatewayFile))

@@ -9,14 +9,14 @@ import (
 	"syscall"
 )
 
-// A Moved port was taken: the config has another one instead.
+// Moved is a config address whose port was taken, and its replacement.
 type Moved struct {
 	What     string // "API", "Gateway" or "Swarm"
 	From, To string // multiaddrs
 }
 
-// AvoidTakenPorts replaces the ports of the config that other processes use by
-// free ones, and tells which.
+// AvoidTakenPorts replaces ports in the config that other processes use with free ones,
+// and returns the changes.
 func (c *Config) AvoidTakenPorts() ([]Moved, error) {
 	var moved []Moved
 	avoid := func(what string, addr *string) error {
@@ -44,8 +44,8 @@ func (c *Config) AvoidTakenPorts() ([]Moved, error) {
 	return moved, nil
 }
 
-// freeAddress returns addr, with another port if its own is taken. Whether it is
-// taken is tried: some other process may still be quicker afterwards.
+// freeAddress returns addr, with another port if its own is taken. It tests ports by
+// listening on them; another process may still take one afterwards.
 func freeAddress(addr string) (string, error) {
 	parts := strings.Split(addr, "/") // "", ip4, 127.0.0.1, tcp, 5001, …
 	if len(parts) < 5 || parts[1] != "ip4" && parts[1] != "ip6" {
@@ -57,7 +57,7 @@ func freeAddress(addr string) (string, error) {
 	}
 	_, err := tryListen(network, net.JoinHostPort(ip, port))
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		return addr, nil // free, or not to be had on any port
+		return addr, nil // free, or the address cannot be used with any port
 	}
 	free, err := tryListen(network, net.JoinHostPort(ip, "0"))
 	if err != nil {
@@ -67,7 +67,7 @@ func freeAddress(addr string) (string, error) {
 	return strings.Join(parts, "/"), nil
 }
 
-// tryListen listens for a moment and returns the port.
+// tryListen listens briefly and returns the port.
 func tryListen(network, hostport string) (int, error) {
 	if network == "udp" {
 		c, err := net.ListenPacket(network, hostport)

@@ -25,9 +25,9 @@ func realPath(path string) string {
 	return abs
 }
 
-// Private returns what reports whether a path without symbolic links is the repo itself, or of the files in it that are
-// nobody else's business: keys, config, database and what was to become one of them. Anything else in the folder is not
-// the repo's.
+// Private returns a function that reports whether a path without symbolic links is the repo itself or one of its
+// private files: keys, config, database and unfinished versions of them. Other files in the folder do not belong to the
+// repo.
 func (r Repo) Private() func(path string) bool {
 	root := r.Real()
 	return func(path string) bool {

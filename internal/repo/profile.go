@@ -28,7 +28,7 @@ func NewConfig(id Identity) Config {
 	}
 }
 
-// Apply changes the config by a named profile.
+// Apply applies a named profile to the config.
 //
 //	server     a machine in a data centre: keeps off private networks
 //	test       several nodes on one machine: loopback, free ports, no bootstrap
@@ -53,7 +53,7 @@ func (c *Config) Apply(profile string) error {
 	return nil
 }
 
-// unroutable are the ranges that never lead anywhere on the public internet.
+// unroutable are the ranges that are never reachable on the public internet.
 var unroutable = []string{
 	"/ip4/10.0.0.0/ipcidr/8",
 	"/ip4/100.64.0.0/ipcidr/10",

@@ -28,7 +28,7 @@ import (
 	"github.com/goipns/ipns/internal/durable"
 )
 
-// Version is the layout that this program reads and writes.
+// Version is the repo layout that this program reads and writes.
 const Version = "1"
 
 // Names of the files in a repo.
@@ -45,14 +45,13 @@ const (
 )
 
 var (
-	// ErrNoRepo says that a folder holds no repo.
+	// ErrNoRepo means that a folder holds no repo.
 	ErrNoRepo = errors.New("no repo here")
-	// ErrLocked says that another process uses the repo.
+	// ErrLocked means that another process uses the repo.
 	ErrLocked = errors.New("in use by another process")
 )
 
-// Repo is the path of a repo. Reading needs nothing else; to write, hold the
-// lock (see [Repo.Lock]).
+// Repo is the path of a repo. To write, hold the lock (see [Repo.Lock]).
 type Repo string
 
 // Default returns $IPNS_PATH, or .ipns in the home directory.
@@ -67,8 +66,8 @@ func Default() (Repo, error) {
 	return Repo(filepath.Join(home, ".ipns")), nil
 }
 
-// At returns the repo in a folder. A "~/" that no shell has expanded, as in a file
-// of environment variables, is the home directory.
+// At returns the repo in a folder. A leading "~/" that no shell has expanded, as in an
+// environment file, means the home directory.
 func At(folder string) (Repo, error) {
 	if rest, ok := strings.CutPrefix(folder, "~"+string(filepath.Separator)); ok || folder == "~" {
 		home, err := os.UserHomeDir()
@@ -89,12 +88,12 @@ func (r Repo) Keystore() string { return r.path(keystoreDir) }
 // Database is the folder of the database.
 func (r Repo) Database() string { return r.path(databaseDir) }
 
-// ServerMap is the file of what is known of the servers of a network. It is a
-// cache: it may be missing, and taken away.
+// ServerMap is the file of the servers known in a network. It is a cache: it may be
+// missing or deleted.
 func (r Repo) ServerMap(network string) string { return r.path("servers-" + network) }
 
-// Answered is the file of when the public network last answered; without it, and
-// without bootstrap peers, that network is not expected to be there.
+// Answered is the file that says when the public network last answered. Without it and
+// without bootstrap peers, that network is not expected.
 func (r Repo) Answered() string { return r.path("wan-answered") }
 
 // Exists reports whether the folder holds a repo.
@@ -119,7 +118,7 @@ func (r Repo) Check() error {
 	return nil
 }
 
-// Make makes the folders of a repo: without a config they hold none yet.
+// Make creates the folders of a repo; without a config it is not a repo yet.
 func (r Repo) Make() error {
 	if err := os.MkdirAll(string(r), 0o755); err != nil {
 		return fmt.Errorf("create repo: %w", err)
@@ -130,9 +129,9 @@ func (r Repo) Make() error {
 	return nil
 }
 
-// Create makes the folder a repo with the given config. It fails with
-// [fs.ErrExist] if there is one already, whose config it never replaces. The
-// config is written last: without it there is no repo.
+// Create creates a repo with the given config. It fails with [fs.ErrExist] if there is
+// one already, and never replaces its config. The config is written last: without it
+// there is no repo.
 func (r Repo) Create(c Config) error {
 	if r.Exists() {
 		return &fs.PathError{Op: "create repo", Path: string(r), Err: fs.ErrExist}
@@ -153,10 +152,10 @@ func (r Repo) Create(c Config) error {
 	return nil
 }
 
-// Clean removes what a crash has left of files that were being written: one of
-// them may be a config with its private key. The lock of the repo must be held.
+// Clean removes unfinished files that a crash left behind, such as a config with its
+// private key. The lock of the repo must be held.
 func (r Repo) Clean() error {
-	sites := func(base string) bool { return strings.HasPrefix(base, durable.TempPrefix+sitesFile) } // written under a lock of its own
+	sites := func(base string) bool { return strings.HasPrefix(base, durable.TempPrefix+sitesFile) } // written under its own lock
 	if err := durable.Clean(string(r), sites); err != nil {
 		return fmt.Errorf("clean the repo: %w", err)
 	}

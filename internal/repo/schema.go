@@ -13,12 +13,12 @@ import (
 	"github.com/goipns/ipns/internal/spelling"
 )
 
-// A keyNode is a place in the tree of all config keys, ours and Kubo's. One
-// without keys is a value.
+// A keyNode is a node in the tree of all config keys, ours and Kubo's. Without keys it
+// is a value.
 type keyNode struct {
 	keys    map[string]*keyNode // "*" is any name
-	free    bool                // anything may stand below
-	foreign *foreignKey         // a value of Kubo's that means nothing here
+	free    bool                // any keys may be below
+	foreign *foreignKey         // a value of Kubo's that has no effect here
 }
 
 // schema is the tree of all keys.
@@ -45,7 +45,7 @@ func (s *keyNode) sub(name string) *keyNode {
 	return s.keys[name]
 }
 
-// add gives the section the keys that a type has in JSON.
+// add adds the keys of a type's JSON to the section.
 func (s *keyNode) add(t reflect.Type) {
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -61,8 +61,8 @@ func (s *keyNode) add(t reflect.Type) {
 	}
 }
 
-// find returns the section below of that name, in any case of letters, and its
-// own spelling; nil if there is none.
+// find returns the subsection with a name, ignoring case, and the spelling of its key;
+// nil if there is none.
 func (s *keyNode) find(name string) (*keyNode, string) {
 	if sub, ok := s.keys[name]; ok {
 		return sub, name
@@ -75,7 +75,7 @@ func (s *keyNode) find(name string) (*keyNode, string) {
 	return s.keys["*"], name
 }
 
-// An unknownKeyError is a key that neither this node nor Kubo knows.
+// An unknownKeyError is an error about a key that neither this node nor Kubo knows.
 type unknownKeyError struct{ key, nearest string }
 
 func (e *unknownKeyError) Error() string {
@@ -86,9 +86,8 @@ func (e *unknownKeyError) Error() string {
 	return text
 }
 
-// checkTree returns an error if a config has keys that mean nothing to anybody,
-// or keys of Kubo's that ask for what this node does not do. warnings are about
-// those that are kept and change nothing.
+// checkTree returns an error if a config has unknown keys, or keys of Kubo's that ask
+// for what this node does not do. warnings are about kept keys that have no effect.
 func checkTree(tree map[string]any) (warnings []string, err error) {
 	err = schema().check(tree, "", &warnings)
 	return warnings, err
@@ -131,7 +130,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// takes reports whether a value asks for what happens anyway.
+// takes reports whether a value asks for what this node does anyway.
 func (f *foreignKey) takes(value any) bool {
 	text := asJSON(value)
 	return slices.Contains([]string{"null", `""`, "[]", "{}", `"default"`}, text) || slices.Contains(f.taken, text)
@@ -149,8 +148,8 @@ func asJSON(v any) string {
 	return line.String()
 }
 
-// spelled is a dotted key in the spelling that Kubo and this node use; an error
-// if neither knows it.
+// spelled returns a dotted key in the spelling of Kubo and this node, or an error if
+// neither knows it.
 func spelled(key string) (string, error) {
 	at := schema()
 	parts := strings.Split(key, ".")
@@ -171,8 +170,8 @@ func spelled(key string) (string, error) {
 	return strings.Join(parts, "."), nil
 }
 
-// nearest is the known key that a misspelled one most likely stands for; "" if
-// none is near.
+// nearest returns the known key most similar to a misspelled one, or "" if none is
+// close.
 func nearest(key string) string {
 	var keys []string
 	var visit func(s *keyNode, path string)

@@ -11,10 +11,10 @@ import (
 	"github.com/goipns/ipns/internal/durable"
 )
 
-// Sites tells which folder each key publishes: key name to absolute path.
+// Sites maps each key to the folder that it publishes: label to absolute path.
 type Sites map[string]string
 
-// Sites reads the repo's sites; no file means none.
+// Sites reads the repo's sites; a missing file means none.
 func (r Repo) Sites() (Sites, error) {
 	b, err := os.ReadFile(r.path(sitesFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,15 +30,15 @@ func (r Repo) Sites() (Sites, error) {
 	return s, nil
 }
 
-// SetSite notes that a key publishes a folder from now on, if mayTake agrees to what it has published so far, "" for
-// nothing; else nothing is changed and ok is false. Processes that do this at once wait for each other: the daemon holds
-// repo.lock, so there is a lock of its own.
+// SetSite records that a key now publishes a folder, if mayTake accepts the folder recorded so far ("": none); else it
+// changes nothing and ok is false. Concurrent processes wait for each other by a separate lock, since the daemon holds
+// repo.lock.
 func (r Repo) SetSite(key, dir string, mayTake func(before string) bool) (before string, ok bool, err error) {
 	lock, err := os.OpenFile(r.path(sitesLock), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", false, err
 	}
-	defer lock.Close() // which gives the lock back
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", false, fmt.Errorf("lock %s: %w", r.path(sitesLock), err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/internal/durable"
 )
 
-// Get returns the value of a dotted key, such as Addresses.API. The private
-// key is not given out.
+// Get returns the value of a dotted key, such as Addresses.API, but never the private
+// key.
 func (r Repo) Get(key string) (any, error) {
 	if err := secret(key); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (r Repo) Get(key string) (any, error) {
 	var at any = tree
 	parts := strings.Split(key, ".")
 	for i, part := range parts {
-		m, _ := at.(map[string]any) // anything else has no parts
+		m, _ := at.(map[string]any) // other values have no keys
 		var ok bool
 		if at, ok = lookup(m, part); !ok {
 			return nil, fmt.Errorf("failed to get config value: %q", strings.Join(parts[:i+1], ".")+" not found")
@@ -48,9 +48,8 @@ func (r Repo) Show() (map[string]any, error) {
 	return tree, nil
 }
 
-// Set changes the value of a dotted key. A value that the daemon could not
-// start with is refused, and then nothing has changed. warnings are about what
-// is set and changes nothing.
+// Set changes the value of a dotted key. A value with which the daemon could not start
+// is rejected, and nothing changes. warnings are about keys set that have no effect.
 func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	if err := secret(key); err != nil {
 		return nil, err
@@ -65,7 +64,7 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	before, _ := checkTree(tree) // what is wrong in it is told below
+	before, _ := checkTree(tree) // its errors are reported below
 	if err := set(tree, strings.Split(key, "."), value); err != nil {
 		return nil, err
 	}
@@ -88,7 +87,7 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	return warnings, durable.Replace(r.path(configFile), b, 0o600)
 }
 
-// set puts a value into a tree, and makes the sections that it needs.
+// set puts a value into a tree, creating the sections that it needs.
 func set(m map[string]any, parts []string, value any) error {
 	for _, part := range parts[:len(parts)-1] {
 		next, ok := lookup(m, part)
@@ -114,8 +113,7 @@ func secret(key string) error {
 	return nil
 }
 
-// name is the spelling of a key that m already uses: keys differ by more than
-// their case.
+// name returns the spelling that m already uses for a key, ignoring case.
 func name(m map[string]any, key string) string {
 	if _, ok := m[key]; ok {
 		return key
@@ -140,7 +138,7 @@ func (r Repo) readConfig() ([]byte, error) {
 	return os.ReadFile(r.path(configFile))
 }
 
-// tree is the config as it stands in the file, known keys and unknown ones.
+// tree returns the config as it is in the file, with known and unknown keys.
 func (r Repo) tree() (map[string]any, error) {
 	b, err := r.readConfig()
 	if err != nil {
@@ -155,7 +153,7 @@ func (r Repo) tree() (map[string]any, error) {
 
 func decodeTree(b []byte) (map[string]any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber() // numbers of foreign keys go back as they came
+	dec.UseNumber() // keeps the numbers of foreign keys unchanged
 	var tree map[string]any
 	err := dec.Decode(&tree)
 	return tree, err
