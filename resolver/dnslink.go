@@ -14,7 +14,7 @@ import (
 
 // Limits of one DNSLink lookup.
 const (
-	MaxTXT = 64 // TXT records that are looked through
+	MaxTXT = 64 // TXT records per domain
 
 	dnsTimeout = 10 * time.Second
 	maxLinkTTL = 24 * time.Hour
@@ -28,21 +28,21 @@ var (
 	errTwoLinks = errors.New("could not resolve name: DNSLink lookup returned more than one IPFS content path; ask domain owner to remove duplicate TXT records")
 )
 
-// link is what is known of the DNSLink of a domain.
+// link is a cached DNSLink of a domain.
 type link struct {
 	value    string
 	err      error
-	until    time.Time // kept until then; zero if the TTL is unknown
+	until    time.Time // cached until then; zero if the TTL is unknown
 	modified time.Time // when the value was first seen
 }
 
-// asking is one lookup that is going on.
+// asking is one running DNS lookup.
 type asking struct {
 	done chan struct{}
-	link link // when done is closed
+	link link // valid once done is closed
 }
 
-// lookupLink finds what the DNSLink of a domain means. Nobody has signed it.
+// lookupLink looks up the DNSLink of a domain. DNSLinks are not signed.
 func (r *Resolver) lookupLink(ctx context.Context, domain string, opt Options) (Hop, error) {
 	now := r.now()
 	r.mu.Lock()
@@ -89,7 +89,7 @@ func linkError(domain string, err error) error {
 	return fmt.Errorf("DNSLink lookup for %q failed: %w", domain+".", err)
 }
 
-// ask makes one lookup for all who wait for it.
+// ask makes one DNS lookup for all waiting callers.
 func (r *Resolver) ask(domain string, a *asking) {
 	ctx, cancel := context.WithTimeout(r.ctx, dnsTimeout)
 	defer cancel()
@@ -135,8 +135,8 @@ func (r *Resolver) ask(domain string, a *asking) {
 	close(a.done)
 }
 
-// parseLinks finds the one content path among TXT records. Those that are not
-// DNSLinks are passed over.
+// parseLinks finds the one content path among TXT records. It ignores those that are
+// not DNSLinks.
 func parseLinks(txt []string) (string, error) {
 	if len(txt) > MaxTXT {
 		return "", fmt.Errorf("could not resolve name: more than %d TXT records", MaxTXT)
@@ -158,8 +158,8 @@ func parseLinks(txt []string) (string, error) {
 	return "", errTwoLinks
 }
 
-// parseLink reads one TXT record: "dnslink=" and a path or, as was once usual, a
-// CID; or one of these alone.
+// parseLink parses one TXT record: a path or, as was once usual, a CID, with or without
+// "dnslink=" before it.
 func parseLink(entry string) (path string, ok bool) {
 	if len(entry) > MaxPathLength {
 		return "", false

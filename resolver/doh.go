@@ -19,23 +19,22 @@ import (
 
 const (
 	dnsMediaType = "application/dns-message"
-	maxDNSReply  = 64 << 10 // what a DNS message can be at most, in bytes
+	maxDNSReply  = 64 << 10 // maximum size of a DNS message, in bytes
 	maxCNAMEs    = 8
 )
 
-// DoH asks for TXT records over HTTPS (RFC 8484), which tells how long they may
-// be kept, and reaches zones that the public DNS does not know. Its LookupTXT is
-// for Resolver.LookupTXT.
+// DoH looks up TXT records over HTTPS (RFC 8484). Unlike the system resolver it returns
+// TTLs, and it reaches zones outside the public DNS. Use its LookupTXT as
+// Resolver.LookupTXT.
 type DoH struct {
-	// Servers maps domains to the URL of the server that is asked for all below
-	// them, as in "eth." to "https://dns.eth.limo/dns-query". The longest one
-	// counts; "." is for everything.
+	// Servers maps a domain to the URL of the server for it and its subdomains, as in
+	// "eth." to "https://dns.eth.limo/dns-query". The longest match wins; "." matches
+	// everything.
 	Servers map[string]string
-	// Client makes the requests. nil: one that gives up after 10 s and follows
-	// no redirect to another host.
+	// Client makes the requests. nil: a client with a timeout of 10 s that follows no
+	// redirect to another host.
 	Client *http.Client
-	// Other is asked for domains that no entry of Servers covers. nil: the DNS of
-	// the system.
+	// Other looks up domains without a match in Servers. nil: the system resolver.
 	Other func(ctx context.Context, domain string) ([]string, time.Duration, error)
 }
 
@@ -50,8 +49,8 @@ var dohClient = &http.Client{
 	},
 }
 
-// LookupTXT returns the TXT records of a domain, the strings of each one joined,
-// and the smallest TTL of the records that led to them.
+// LookupTXT returns the TXT records of a domain, the strings of each joined, and the
+// smallest TTL, including that of CNAMEs on the way.
 func (d *DoH) LookupTXT(ctx context.Context, domain string) ([]string, time.Duration, error) {
 	domain = strings.ToLower(strings.TrimSuffix(domain, ".")) + "."
 	server := d.server(domain)
@@ -87,7 +86,7 @@ func (d *DoH) LookupTXT(ctx context.Context, domain string) ([]string, time.Dura
 	return txt, ttl, nil
 }
 
-// server returns the URL for a domain, "" if none is for it.
+// server returns the URL for a domain, "" if none matches.
 func (d *DoH) server(domain string) string {
 	for rest := domain; ; {
 		if server := d.Servers[rest]; server != "" {

@@ -8,32 +8,31 @@ import (
 )
 
 var (
-	// ErrNotFound: all who should know answered, and nobody has a record.
+	// ErrNotFound: enough sources answered, and none has a record.
 	ErrNotFound = errors.New("could not resolve name")
 
-	// ErrExpired: the newest record that was seen has reached its end of life.
-	// Older ones are withheld.
+	// ErrExpired: the newest record seen has expired. Older ones are withheld.
 	ErrExpired = ipns.ErrExpired
 
 	// ErrRecursion: the path leads through more than MaxDepth names, through one
 	// name twice, or grows beyond MaxPathLength.
 	ErrRecursion = errors.New("could not resolve name (recursion limit exceeded)")
 
-	// ErrPath: what was to be resolved is not a name, domain or path of them.
+	// ErrPath: the input is not a name, a domain or a path that starts with one.
 	ErrPath = errors.New("not an IPNS name")
 
-	// ErrBusy: MaxSearches are going on already.
+	// ErrBusy: MaxSearches are already running.
 	ErrBusy = errors.New("too many searches at once")
 )
 
 var errOffline = errors.New("offline: the network was not asked")
 
-// UnknownError says that nobody can tell now what the name means: too few
-// answered, or all that did have something older than what was shown before.
+// UnknownError says that the newest record of the name is unknown at the moment: too few
+// sources answered, or all answers were older than a record seen before.
 type UnknownError struct {
 	Name            ipns.Name
-	Asked, Answered int // sources; both 0 if there was nobody to ask
-	// Seen is the sequence of the newest record ever seen, which nobody has now;
+	Asked, Answered int // sources; both 0 if there were none to ask
+	// Seen is the sequence of the newest record ever seen, which no source returned;
 	// older ones are withheld. nil: none was ever seen.
 	Seen *uint64
 	Err  error // why too few answered, if known

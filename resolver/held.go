@@ -10,18 +10,18 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// heldLimit bounds how long Held asks the network.
+// heldLimit bounds the search of Held.
 const heldLimit = 10 * time.Second
 
-// Held is what the servers of a network have of a name.
+// Held is a summary of the records of a name that servers hold.
 type Held struct {
 	routing.Spread
-	Newest *ipns.Record // nil: nobody has any
-	Err    error        // why there may be more
+	Newest *ipns.Record // nil: no server has one
+	Err    error        // why the summary may be incomplete
 }
 
-// Held asks all other servers of the network what they have of a name, past the
-// cache. The newest record enters the Book: the error says that it did not.
+// Held searches the network for all records of a name, bypassing the cache. It passes
+// the newest to the Book; the error is that of the Book.
 func (r *Resolver) Held(ctx context.Context, name ipns.Name) (h Held, err error) {
 	if r.Router == nil {
 		return Held{Err: routing.ErrNoTargets}, nil
@@ -35,7 +35,7 @@ func (r *Resolver) Held(ctx context.Context, name ipns.Name) (h Held, err error)
 			break
 		}
 		if a.Own {
-			continue // what this node's own server has says nothing of the others
+			continue // this node's own server does not count
 		}
 		found = append(found, a.Record)
 		if a.Record != nil && (h.Newest == nil || ipns.Compare(a.Record, h.Newest) > 0) {

@@ -2,7 +2,7 @@ package resolver
 
 import "container/list"
 
-// lru keeps the values used last, size of them at most.
+// lru is a cache of the size most recently used values.
 type lru[K comparable, V any] struct {
 	size   int
 	values map[K]*list.Element // of pair[K, V]

@@ -13,14 +13,13 @@ import (
 
 const namespace = "/ipns/"
 
-// maxRoot bounds a root, in bytes: reading a longer one would take the time of
-// its square, and no CID, name or domain is as long.
+// maxRoot bounds a root, in bytes. Parsing takes quadratic time, and no CID, name or
+// domain is as long.
 const maxRoot = 1024
 
-// ParsePath returns the path /ipns/… that a text asks to resolve: a path of that
-// kind, a name or a domain with or without more behind it, or an ipns: URI, in
-// which the case of the scheme is free and the rest is kept byte for byte.
-// Errors wrap ErrPath.
+// ParsePath returns the path /ipns/… for a text: such a path, a name or domain with or
+// without a rest, or an ipns: URI. The scheme of a URI is case-insensitive; everything
+// after it is kept byte for byte. Errors wrap ErrPath.
 func ParsePath(text string) (string, error) {
 	if len(text) > MaxPathLength {
 		return "", fmt.Errorf("text of %d bytes is %w", len(text), ErrPath)
@@ -55,7 +54,7 @@ func parsePath(path string) (string, error) {
 	return ipns.ParsePath(path)
 }
 
-// split cuts a path /ipns/root/rest in two. The rest begins with its slash.
+// split splits a path /ipns/root/rest. The rest starts with its slash.
 func split(path string) (root, rest string) {
 	path = strings.TrimPrefix(path, namespace)
 	if i := strings.IndexByte(path, '/'); i >= 0 {
@@ -64,12 +63,12 @@ func split(path string) (root, rest string) {
 	return path, ""
 }
 
-// join appends the rest of the path that was resolved to where its root leads. A
-// final slash of the rest is kept.
+// join appends the rest of the resolved path to the value of its root. It keeps a final
+// slash of the rest.
 func join(hop Hop, rest string) (string, error) {
 	base, err := parsePath(hop.Value)
 	if err == nil && hop.Record != nil {
-		_, err = hop.Record.ContentPath() // an empty value is shown as a path, and is none
+		_, err = hop.Record.ContentPath() // an empty value is displayed as a path but is none
 	}
 	if err != nil {
 		return "", fmt.Errorf("could not resolve name: %s: %w", hop.Root, err)
@@ -83,8 +82,7 @@ func join(hop Hop, rest string) (string, error) {
 	return base, nil
 }
 
-// parseRoot tells what the root of a path /ipns/… is: a name if it can be read
-// as one, else a domain.
+// parseRoot parses the root of a path /ipns/…: as a name if possible, else as a domain.
 func parseRoot(root string) (name ipns.Name, domain string, err error) {
 	if len(root) > maxRoot {
 		return ipns.Name{}, "", fmt.Errorf("%w: root of %d bytes", ErrPath, len(root))
@@ -93,7 +91,7 @@ func parseRoot(root string) (name ipns.Name, domain string, err error) {
 	if err == nil {
 		return name, "", nil
 	}
-	// A CID of another kind is nobody's domain: say what is wrong with it.
+	// A CID of another kind is not a domain: return why it is not a name.
 	if c, cidErr := cid.Decode(root); cidErr == nil && c.Defined() {
 		return ipns.Name{}, "", fmt.Errorf("%q is %w: %w", root, ErrPath, err)
 	}
@@ -104,8 +102,7 @@ func parseRoot(root string) (name ipns.Name, domain string, err error) {
 	return ipns.Name{}, domain, nil
 }
 
-// parseDomain returns a domain as it is asked for and cached: in lower case and
-// A-labels, without a final dot.
+// parseDomain returns a domain in canonical form: lower case, A-labels, no final dot.
 func parseDomain(s string) (string, error) {
 	domain := strings.ToLower(s)
 	if strings.ContainsFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf }) {
@@ -122,13 +119,13 @@ func parseDomain(s string) (string, error) {
 	return domain, nil
 }
 
-// notInHost reports what no label may contain; underscores are usual in TXT.
+// notInHost reports whether r is invalid in a domain; underscores are usual for TXT.
 func notInHost(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 }
 
-// ParseStatic reads the form of the environment variable IPFS_NS_MAP:
-// name:path pairs between commas, as in "example.com:/ipfs/bafk…,k51…:/ipns/…".
+// ParseStatic parses the format of the environment variable IPFS_NS_MAP:
+// comma-separated name:path pairs, as in "example.com:/ipfs/bafk…,k51…:/ipns/…".
 func ParseStatic(text string) (map[string]string, error) {
 	static := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {

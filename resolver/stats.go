@@ -4,16 +4,16 @@ import "errors"
 
 // Stats counts what a Resolver did since it was made.
 type Stats struct {
-	Cached   uint64 // lookups of names that the cache answered, Stale among them
-	Stale    uint64 // those whose TTL was over
-	Searches uint64 // searches begun
+	Cached   uint64 // name lookups answered from the cache, including stale ones
+	Stale    uint64 // of those, answers after their TTL
+	Searches uint64 // searches started
 
-	// How searches ended: with a record that was confirmed or with one that was
-	// not; not found, expired, unknown or failed.
+	// Results of searches. Found and Unconfirmed returned a record, which was confirmed
+	// or only cached.
 	Found, Unconfirmed, NotFound, Expired, Unknown, Failed uint64
 
 	Names     int // names in the cache
-	Searching int // searches that go on
+	Searching int // running searches
 }
 
 // Stats returns the counts so far.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// walk follows a path from hop to hop. With stream it yields every better
-// answer of every hop, without it the last alone.
+// walk resolves a path hop by hop. With stream it yields every better answer of every
+// hop, otherwise only the last.
 func (r *Resolver) walk(ctx context.Context, path string, opt Options, stream bool) iter.Seq2[Resolution, error] {
 	return func(yield func(Resolution, error) bool) {
 		r.start()
@@ -29,7 +29,7 @@ func (r *Resolver) walk(ctx context.Context, path string, opt Options, stream bo
 	}
 }
 
-// errEnough says that the caller wants no more answers.
+// errEnough says that the caller stopped the iteration.
 var errEnough = errors.New("enough")
 
 type walker struct {
@@ -38,8 +38,8 @@ type walker struct {
 	yield func(Resolution, error) bool
 }
 
-// step resolves the root of a mutable path and goes on with where that leads,
-// until the path is immutable.
+// step resolves the root of a mutable path and continues with the result until the path
+// is immutable.
 func (w *walker) step(ctx context.Context, path string, before []Hop, stream bool) error {
 	root, rest := split(path)
 	if len(before) >= MaxDepth {
@@ -61,20 +61,19 @@ func (w *walker) step(ctx context.Context, path string, before []Hop, stream boo
 				return errEnough
 			}
 		default:
-			// Where a first answer leads to is looked at once, and then again
-			// where the next one does.
+			// For an early answer resolve the next hop only once; a later answer
+			// resolves it again.
 			err = w.step(ctx, next, hops, stream && hop.last)
 		}
 		if hop.last || errors.Is(err, errEnough) {
 			return err
 		}
-		// What is wrong behind an answer that is not the last may be right
-		// behind the next.
+		// Ignore err for an answer that is not the last: the next may lead elsewhere.
 	}
 	return nil
 }
 
-// hop looks one root up.
+// hop looks up one root.
 func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Hop, error] {
 	name, domain, err := parseRoot(root)
 	one := func(hop Hop, err error) iter.Seq2[Hop, error] {
@@ -97,7 +96,7 @@ func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Ho
 	return w.r.lookup(ctx, name, w.opt, stream)
 }
 
-// resolution folds the hops that led to a path.
+// resolution returns the Resolution for a path and the hops that led to it.
 func resolution(path string, hops []Hop) Resolution {
 	res := Resolution{Path: path, Hops: hops, Final: true}
 	ttlKnown := false
@@ -113,8 +112,7 @@ func resolution(path string, hops []Hop) Resolution {
 	return res
 }
 
-// EOL is the earliest end of life of the records that led here; zero if none
-// did.
+// EOL returns the earliest EOL of the records among the hops; zero if there are none.
 func (res Resolution) EOL() time.Time {
 	var eol time.Time
 	for _, h := range res.Hops {
@@ -125,5 +123,5 @@ func (res Resolution) EOL() time.Time {
 	return eol
 }
 
-// mutable reports whether a path means something else tomorrow.
+// mutable reports whether a path can change its meaning.
 func mutable(path string) bool { return strings.HasPrefix(path, namespace) }
