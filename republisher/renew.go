@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	maxRenewals  = 16_384           // names to sign in one plan; the others wait for the next
-	signers      = 64               // names that are signed at once
-	signLimit    = 30 * time.Second // for a signer to answer
-	firstUnsign  = 5 * time.Minute  // until a name whose signer failed is signed again
-	lastUnsign   = 4 * time.Hour    // each time twice as late, until this
-	maxUnsigned  = 65_536           // failed names that are remembered
-	renewRetries = 3                // entries that changed while they were signed
+	maxRenewals  = 16_384           // renewals in one plan; the others wait for the next
+	signers      = 64               // concurrent renewals
+	signLimit    = 30 * time.Second // timeout of a signer
+	firstUnsign  = 5 * time.Minute  // first delay after a failed renewal; it doubles each time
+	lastUnsign   = 4 * time.Hour    // longest delay after a failed renewal
+	maxUnsigned  = 65_536           // bounds Republisher.unsigned
+	renewRetries = 3                // attempts if the entry changes while it is renewed
 )
 
-// postponed is a name that could not be renewed, or asked for.
+// postponed is a failed renewal or question.
 type postponed struct {
 	again time.Time     // when it is tried next
-	delay time.Duration // the one that led to again
+	delay time.Duration // the delay before again
 }
 
 // errNoSigner says that a name cannot be renewed here.
 var errNoSigner = errors.New("there is no key to renew it")
 
-// renewal reports whether an own record is to be signed again, and when. That is
-// done when it is about to be put and would be past half of its life before it is
-// put the next time: then the network may be away for half of its life, and what
-// the servers hold has not ended. Between two passes it is done only if it is high
-// time. A record that is being signed is not signed again.
+// renewal reports whether to renew an own record, and when. A record is renewed when it
+// is about to be put and would be past half of its lifetime before the next put. So the
+// network may be away for half a lifetime before the records on servers expire. Between
+// turns it is renewed only below highTime. A renewal in progress is not repeated.
 func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.Time, bool) {
 	e := w.Entry
 	if e.Origin != recordstore.Own {
@@ -54,20 +53,20 @@ func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.T
 	return r.unsigned[e.Name].again, !going
 }
 
-// renewBelow is how much of a life is left when a record that is about to be put is
-// signed again.
+// renewBelow returns the remaining lifetime below which a record that is about to be put
+// is renewed.
 func (r *Republisher) renewBelow(life time.Duration) time.Duration {
 	return min(life/2+r.ownPeriod()*5/4, life*3/4)
 }
 
-// highTime is the remaining life below which a renewal does not wait for its sector's
-// turn.
+// highTime returns the remaining lifetime below which a renewal does not wait for its
+// sector's turn.
 func highTime(life time.Duration) time.Duration { return life * 3 / 8 }
 
 // signing runs the renewals of a Republisher in the background.
 type signing struct {
 	r       *Republisher
-	slots   chan struct{} // has an element for each name that is being signed
+	slots   chan struct{} // one element per renewal in progress
 	running sync.WaitGroup
 }
 
@@ -77,8 +76,8 @@ func newSigning(r *Republisher) *signing {
 
 func (s *signing) wait() { s.running.Wait() }
 
-// begin renews the names, unless those of the plan before still hold it up: then
-// the next plan has them again.
+// begin starts renewing the names, up to maxRenewals in progress. The next plan contains
+// the others again.
 func (s *signing) begin(ctx context.Context, list []ipns.Name) {
 	r := s.r
 	r.mu.Lock()
@@ -148,8 +147,8 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	}
 }
 
-// renew signs the record that the name now has with a later end, if that is
-// still due, and enters it. A publish that comes in between wins.
+// renew renews the current record of the name if that is still due. A publish that comes
+// in between wins.
 func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 	for range renewRetries {
 		e, err := r.Book.Get(ctx, name)
@@ -157,20 +156,20 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 			return fmt.Errorf("renew %s: %w", name, err)
 		}
 		if e.Record == nil || e.Record.EOL().Sub(r.now()) >= r.renewBelow(r.lifetime(e)) {
-			return nil // somebody was quicker
+			return nil // already renewed
 		}
 		_, err = r.Renew(ctx, e)
 		if !errors.Is(err, recordstore.ErrConflict) {
 			return err
 		}
 	}
-	return nil // it changes all the time, and the next scan looks at it again
+	return nil // it keeps changing; the next scan finds it again
 }
 
-// Renew signs the record of an entry again with nothing changed but a later end
-// of its life, and enters it. If the entry has changed since it was read, the
-// error is recordstore.ErrConflict: a publish was quicker and nothing is
-// overtaken. If its last sequence is not known, it is names.ErrUnknownSequence.
+// Renew signs the record of an entry again, changing only the EOL, and enters it into
+// the Book. If the entry has changed since it was read, the error is
+// recordstore.ErrConflict, so that no publish is overtaken. If the last sequence is not
+// known, the error is names.ErrUnknownSequence.
 func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
 	r.init()
 	if r.Signers == nil {

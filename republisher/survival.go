@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	keptWell  = 0.9 // share of records that servers still have: the period is made longer
-	keptBadly = 0.6 // and shorter
-	trusted   = 20  // servers asked before anything is concluded
-	memory    = 64  // servers asked that count: newer ones push older ones out
+	keptWell  = 0.9 // share of records still held from which the period is longer
+	keptBadly = 0.6 // share of records still held below which it is shorter
+	trusted   = 20  // minimum number of samples
+	memory    = 64  // number of samples after which older ones have faded out
 )
 
-// survival is what sweeps have found of one sector: how many servers still had a
-// record that they had taken in an earlier sweep.
+// survival is the result of sampling one sector: how many servers still had a record
+// that they took in an earlier sweep.
 type survival struct {
-	told             routing.Survival // by the Router, in all
-	asked, held, age float64          // of the newest; age is a sum, in seconds
+	told             routing.Survival // the Router's last total
+	asked, held, age float64          // weighted to the newest samples; age is a sum, in seconds
 }
 
-// add takes in what the Router tells now, and returns how much of it is new.
+// add adds what is new in the Router's total, and returns the number of new samples.
 func (s *survival) add(told routing.Survival) (news int) {
 	n := told.Since(s.told)
 	s.told = told
@@ -35,8 +35,8 @@ func (s *survival) add(told routing.Survival) (news int) {
 	return n.Asked
 }
 
-// mean returns the share of records that servers still had, and their mean age. ok
-// is false if too few were asked to tell.
+// mean returns the share of records that servers still had, and their mean age. ok is
+// false if there are too few samples.
 func (s *survival) mean() (share float64, age time.Duration, ok bool) {
 	if s.asked < trusted {
 		return 0, 0, false
@@ -44,7 +44,7 @@ func (s *survival) mean() (share float64, age time.Duration, ok bool) {
 	return s.held / s.asked, time.Duration(s.age / s.asked * float64(time.Second)), true
 }
 
-// overall sums up all sectors.
+// overall returns the sum over all sectors.
 func overall(list []survival) (sum survival) {
 	for _, s := range list {
 		sum.asked += s.asked
@@ -54,9 +54,9 @@ func overall(list []survival) (sum survival) {
 	return sum
 }
 
-// period is how often a name of the origin is put, by what is known of its sector, or
-// of all if that is too little. That records last is believed for as long as the
-// servers have had them.
+// period returns how often a name is put, given its origin and the survival in its
+// sector, or in all sectors if the sector has too few samples. The period is doubled only
+// if the samples are at least half a period old.
 func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duration {
 	r.mu.Lock()
 	share, age, known := r.survival[sector].mean()
@@ -80,7 +80,7 @@ func (r *Republisher) period(origin recordstore.Origin, sector int) time.Duratio
 	return period
 }
 
-// measure notes how records have lasted in a sector that was swept.
+// measure updates the survival of a sector after a sweep.
 func (r *Republisher) measure(s routing.Sweeper, sector int) {
 	told := s.Survival(regionOf(sector))
 	r.mu.Lock()
