@@ -1,30 +1,28 @@
-// Package simnet is a network in memory: thousands of modelled Kademlia
-// servers, and hosts on which real client code runs against them in virtual
-// time.
+// Package simnet is an in-memory network: thousands of simulated Kademlia servers, and
+// hosts on which real client code runs against them in virtual time.
 //
-// What is real and what is modelled. A client is the code that ships: it gets a
-// host.Host, opens streams and exchanges the protobuf messages of
-// /ipfs/kad/1.0.0. The servers are a model of kad-dht's: their routing tables
-// are drawn from the set of all servers as Kademlia's buckets would hold them,
-// they keep records (the latest valid one by ipns.Compare, a refused one resets
-// the stream) and provider records, answer the requests of a stream in order,
-// and serve no other protocol. A dial takes two round trips (handshake and
-// identify), a request one. bench/README.md lists what is left out.
+// Real and simulated parts. The client is production code: it gets a host.Host, opens
+// streams and exchanges the protobuf messages of /ipfs/kad/1.0.0. The servers simulate
+// those of kad-dht. Their routing tables are chosen from all servers by the rules of
+// Kademlia's buckets. They store records (the best valid one by ipns.Compare; refusing
+// one resets the stream) and provider records, answer the requests of a stream in order,
+// and support no other protocol. A dial takes two round trips (handshake and identify), a
+// request one. bench/README.md lists what is left out.
 //
-// Time. A Network must be used inside a testing/synctest bubble ([Run] makes one
-// for a command): all waiting is then virtual, and a latency is the number of
-// round trips that a protocol needs, exact and independent of the machine.
+// Time. A Network must be used inside a testing/synctest bubble ([Main] makes one for a
+// command). All waiting is then virtual, and a latency is the number of round trips that
+// a protocol needs, exact and independent of the machine.
 //
-// Determinism. Who exists, where, how fast and how honest is decided by
-// Config.Seed alone; an answer depends on the server, the request and what was
-// stored before, never on the order of goroutines. Answers of different servers
-// never arrive at the same instant (see [Network.instant]), so that the client
-// sees one event at a time in an order that the seed decides. What happens
-// inside the client within one instant is up to Go's scheduler.
+// Determinism. Config.Seed alone determines all servers: ids, places, speed and
+// behaviour. An answer depends on the server, the request and what was stored before,
+// never on the order of goroutines. Answers from different servers never arrive at the
+// same instant (see [Network.instant]), so the client sees one event at a time in an
+// order determined by the seed. Within one instant, Go's scheduler decides the order
+// inside the client.
 //
-// Truth. What only an observer from outside can know (who is closest, who holds
-// what, who is dead) is asked of the Network. A host, its network, connections
-// and streams have no exported way back to it, so a client cannot cheat.
+// Ground truth. The methods of Network return what only an outside observer can know:
+// which servers are closest, hold a record, or are dead. A host and its connections and
+// streams have no exported way to reach the Network, so a client cannot cheat.
 package simnet
 
 import (
@@ -42,22 +40,22 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-// Protocol is what every server speaks.
+// Protocol is the protocol of every server.
 const Protocol protocol.ID = "/ipfs/kad/1.0.0"
 
 // BucketSize is Kademlia's k: the entries of a bucket, the peers in an answer,
 // and the copies of a record.
 const BucketSize = 20
 
-// Config says what a Network is made of.
+// Config configures a Network.
 type Config struct {
 	Servers int     // dead ones included; 0 means 10,000
 	Profile Profile // zero: [Ideal]
 	Seed    uint64
 }
 
-// A Network is a set of modelled servers and the hosts attached to it.
-// Its methods are for the harness: they tell the truth, and take no time.
+// A Network is a set of simulated servers and the hosts attached to it. Its methods are
+// for the test harness: they return the ground truth and take no virtual time.
 type Network struct {
 	profile Profile
 	seed    uint64
@@ -73,7 +71,7 @@ type Network struct {
 	hosts   []*simHost
 }
 
-// New makes a network. It must be called inside the bubble in which it is used.
+// New returns a network. Call it inside the bubble in which the network is used.
 func New(cfg Config) *Network {
 	if cfg.Servers == 0 {
 		cfg.Servers = 10_000
@@ -93,8 +91,7 @@ func New(cfg Config) *Network {
 	return n
 }
 
-// random returns a stream of random numbers that depends on the seed, a word
-// that says what for, and a number.
+// random returns a random source determined by the seed, a purpose and a number.
 func (n *Network) random(purpose string, i uint64) *rand.Rand {
 	h := sha256.New()
 	h.Write([]byte(purpose))
@@ -104,13 +101,13 @@ func (n *Network) random(purpose string, i uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum), binary.BigEndian.Uint64(sum[8:])))
 }
 
-// spawn makes the next server as the profile wants them.
+// spawn makes the next server according to the profile.
 func (n *Network) spawn() *server {
 	r := n.random("server", uint64(n.born))
 	return n.newServer(randomID(r), n.profile.draw(r))
 }
 
-// randomID makes the id of an Ed25519 key that nobody has.
+// randomID returns the id of an Ed25519 key whose private key nobody has.
 func randomID(r *rand.Rand) peer.ID {
 	id := []byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}
 	for range 4 {

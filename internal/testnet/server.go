@@ -47,8 +47,8 @@ type Server struct {
 	stop func() error // at most once
 }
 
-// newServer starts a server that knows nobody. It has what such a server needs
-// and no more: one transport, no metrics, no limits on resources.
+// newServer starts a server with an empty routing table and a minimal host: one
+// transport, no metrics, no resource limits.
 func newServer() (*Server, error) {
 	s := new(Server)
 	h, err := libp2p.New(
@@ -84,22 +84,22 @@ func newServer() (*Server, error) {
 	return s, nil
 }
 
-// know writes another server into the routing table.
+// know adds another server to the routing table.
 func (s *Server) know(other peer.AddrInfo) {
 	s.host.Peerstore().AddAddrs(other.ID, other.Addrs, peerstore.PermanentAddrTTL)
-	// That a bucket is full is no fault: then this server is not one to know it.
+	// An error means that the bucket is full, which is normal.
 	_, _ = s.dht.RoutingTable().TryAddPeer(other.ID, true, false)
 }
 
-// ID is the peer id.
+// ID returns the peer id.
 func (s *Server) ID() peer.ID { return s.host.ID() }
 
-// Info is the peer id and the addresses.
+// Info returns the peer id and the addresses.
 func (s *Server) Info() peer.AddrInfo {
 	return peer.AddrInfo{ID: s.host.ID(), Addrs: s.host.Addrs()}
 }
 
-// Addr is the address with the peer id, as other programs take it.
+// Addr returns the address with the peer id, as other programs accept it.
 func (s *Server) Addr() string {
 	return fmt.Sprintf("%s/p2p/%s", s.host.Addrs()[0], s.host.ID())
 }
@@ -107,7 +107,7 @@ func (s *Server) Addr() string {
 // Connect connects the server to a peer.
 func (s *Server) Connect(ctx context.Context, p peer.AddrInfo) error { return s.host.Connect(ctx, p) }
 
-// Puts is how many records the server has stored, each time counted anew.
+// Puts returns the number of puts that the server has stored, including repeated ones.
 func (s *Server) Puts() int { return int(s.puts.Load()) }
 
 // Record returns the bytes of the record that the server holds of the name, or
@@ -124,10 +124,10 @@ func (s *Server) Record(name ipns.Name) []byte {
 // it has stopped. It cannot be started again.
 func (s *Server) Kill() error { return s.stop() }
 
-// Slow makes the server wait before it answers a request. Zero makes it normal.
+// Slow delays the server's answers by d; zero undoes it.
 func (s *Server) Slow(d time.Duration) { s.delay.Store(int64(d)) }
 
-// Refuse makes the server refuse all records, or take them again.
+// Refuse makes the server refuse all records, or accept them again.
 func (s *Server) Refuse(on bool) { s.refuses.Store(on) }
 
 // dawdle runs before each request is handled.
@@ -144,8 +144,7 @@ func (s *Server) dawdle(ctx context.Context, _ network.Stream, _ *pb.Message) {
 	}
 }
 
-// cutOff makes the server have nothing to do with the given peers, and with
-// those alone.
+// cutOff blocks connections with the given peers, and unblocks all others.
 func (s *Server) cutOff(peers map[peer.ID]bool) {
 	s.gater.cut.Store(&peers)
 	for p := range peers {
@@ -164,7 +163,7 @@ func sortedBy(servers []*Server, key keyspace.Key) []*Server {
 	return sorted
 }
 
-// countingStore counts the records that the server stores, and tells who watches.
+// countingStore counts the server's puts and calls the function set by Watch.
 type countingStore struct {
 	ds.Batching
 	server *Server
@@ -189,7 +188,7 @@ func (s *countingStore) Put(ctx context.Context, key ds.Key, value []byte) error
 	return nil
 }
 
-// refusing takes nothing while refuses is set.
+// refusing rejects all values while refuses is set.
 type refusing struct {
 	record.Validator
 	refuses *atomic.Bool

@@ -1,10 +1,10 @@
-// Package testnet is a private DHT of real libp2p servers within this process,
-// on loopback.
+// Package testnet runs a private DHT of real libp2p servers in this process, on
+// loopback.
 //
-// Its servers speak the protocol of the local network, /ipfs/lan/kad/1.0.0, over
-// TCP and keep records by the rules of package routing/dht. Any client that knows
-// the address of one of them can join: this program's daemon, and Kubo by
-// `ipfs swarm connect`. They can be made to misbehave.
+// The servers speak the LAN protocol, /ipfs/lan/kad/1.0.0, over TCP and validate records
+// with package routing/dht. Any client that knows the address of one server can join:
+// this program's daemon, or Kubo with `ipfs swarm connect`. Tests can make servers
+// misbehave.
 package testnet
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// MaxServers is the largest network that Start makes: each server costs about
-// a megabyte and a few dozen goroutines.
+// MaxServers is the largest network that Start accepts: each server takes about a
+// megabyte and a few dozen goroutines.
 const MaxServers = 200
 
 // Network is a running network. Its methods are safe for concurrent use.
@@ -49,8 +49,8 @@ func Start(ctx context.Context, n int) (*Network, error) {
 	return nw, nil
 }
 
-// introduce writes everybody into everybody's routing table without a dial: the
-// network is whole at once, and connections are made as they are needed.
+// introduce adds every server to every routing table without dialling. The network is
+// complete at once, and servers connect as needed.
 func (nw *Network) introduce() {
 	for _, s := range nw.servers {
 		for _, other := range nw.servers {
@@ -61,7 +61,7 @@ func (nw *Network) introduce() {
 	}
 }
 
-// Len is the number of servers that were started.
+// Len returns the number of servers started.
 func (nw *Network) Len() int { return len(nw.servers) }
 
 // Server returns server i, 0 to Len-1.
@@ -94,7 +94,7 @@ func (nw *Network) Join(ctx context.Context, h host.Host) error {
 	return nil
 }
 
-// Puts is how many records the servers have stored, each time counted anew.
+// Puts returns the number of puts that the servers have stored, including repeated ones.
 func (nw *Network) Puts() int {
 	n := 0
 	for _, s := range nw.servers {
@@ -103,8 +103,8 @@ func (nw *Network) Puts() int {
 	return n
 }
 
-// Watch has f called whenever a server has stored a record of a name, before it
-// says so. Several servers may call f at the same time.
+// Watch sets f to be called whenever a server has stored a record, before the server
+// answers. Several servers may call f concurrently.
 func (nw *Network) Watch(f func(ipns.Name)) {
 	for _, s := range nw.servers {
 		s.watch.Store(&f)
@@ -128,9 +128,8 @@ func (nw *Network) Closest(name ipns.Name) []*Server {
 	return sortedBy(nw.servers, keyspace.Key(name.Kad()))
 }
 
-// Partition cuts the network: the servers for which side is true and the others
-// neither keep nor make connections with each other. Outsiders reach both.
-// Partition(nil) heals it.
+// Partition splits the network: servers for which side is true cannot connect to the
+// others. Outside hosts reach both sides. Partition(nil) undoes it.
 func (nw *Network) Partition(side func(i int) bool) {
 	for i, s := range nw.servers {
 		cut := make(map[peer.ID]bool)
