@@ -36,6 +36,7 @@ type clocks struct {
 type reading struct {
 	behind time.Duration // how far this clock is behind that one; if past, at least that
 	past   bool
+	ours   time.Time // what this clock showed then
 	at     time.Time // when it was read, with the monotonic clock
 }
 
@@ -44,10 +45,10 @@ func (c *clocks) add(said *routing.Clock, now time.Time) {
 	if said == nil || !said.Group.IsValid() {
 		return
 	}
-	at := time.Now()
+	at, now := time.Now(), now.Round(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old, ok := c.list[said.Group]; ok && said.Past && !old.past && old.holds(at) {
+	if old, ok := c.list[said.Group]; ok && said.Past && !old.past && old.holds(now) {
 		return // a lower bound is worth less than an exact reading
 	}
 	if c.list == nil {
@@ -59,21 +60,20 @@ func (c *clocks) add(said *routing.Clock, now time.Time) {
 			break
 		}
 	}
-	c.list[said.Group] = reading{said.Time.Add(said.Ago).Sub(now).Round(0), said.Past, at}
+	c.list[said.Group] = reading{said.Time.Add(said.Ago).Sub(now), said.Past, now, at}
 }
 
-// holds reports whether a reading is still valid: it is recent, and the clock has not
-// been set since.
+// holds reports whether a reading is still valid when this clock shows now: it is
+// recent, and the clock has not been set since.
 func (r reading) holds(now time.Time) bool {
-	age := now.Sub(r.at)
-	jump := now.Round(0).Sub(r.at.Round(0)) - age
+	age := time.Since(r.at)
+	jump := now.Round(0).Sub(r.ours) - age
 	return age < clockAge && jump.Abs() < clockJump
 }
 
-// behind returns how far this node's clock is behind the median of the others; ok is
-// false if there are too few readings. With only lower bounds, the result is one too.
-func (c *clocks) behind() (off time.Duration, ok bool) {
-	now := time.Now()
+// behind returns how far this node's clock, which shows now, is behind the median of
+// the others; ok is false if there are too few readings. With only lower bounds, the result is one too.
+func (c *clocks) behind(now time.Time) (off time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var exact, all []time.Duration
@@ -108,7 +108,7 @@ func (p *Publisher) skew() (time.Duration, bool) {
 	if p.Skew != nil {
 		return p.Skew()
 	}
-	return p.clocks.behind()
+	return p.clocks.behind(p.now())
 }
 
 // checkSkew returns an ErrSkew if the clock is too far off to sign.

@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -176,5 +177,84 @@ func TestMarksAfterRestart(t *testing.T) {
 	again := &names.Book{Store: s.store, Now: s.Now}
 	if m, err := again.Seen(t.Context(), k.Name); err != nil || m.Sequence != 5 {
 		t.Fatalf("mark after a restart: %+v, %v", m, err)
+	}
+}
+
+// TestR17OthersTellTheTime learns from servers that take records what time it is,
+// warns, then refuses, and goes on once the clock is right.
+func TestR17OthersTellTheTime(t *testing.T) {
+	for _, tt := range []struct {
+		what    string
+		ahead   time.Duration // the servers' clocks
+		servers int           // that say so; the others have this node's time
+		warned  bool
+		refused bool
+	}{
+		{"the same", 0, 20, false, false},
+		{"half a minute", 30 * time.Second, 20, false, false},
+		{"three minutes ahead", 3 * time.Minute, 20, true, false},
+		{"three minutes behind", -3 * time.Minute, 20, true, false},
+		{"an hour ahead", time.Hour, 20, true, true},
+		{"a day behind", -24 * time.Hour, 20, true, true},
+		{"nine of twenty lie", time.Hour, 9, false, false},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			var off clockError
+			s := newSite(t, 20)
+			s.Now = off.now
+			for _, server := range s.net.Servers[:tt.servers] {
+				server.Clock = tt.ahead
+			}
+			all := func(r *publisher.Request) { r.Wait = publisher.WaitAll }
+			if res := s.publish(t, "/ipfs/bafkqaaa/1", all); tt.warned != (len(res.Warnings) > 0) {
+				t.Errorf("warnings %q", res.Warnings)
+			}
+			_, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa/2"})
+			if tt.refused != errors.Is(err, publisher.ErrSkew) || tt.refused == (err == nil) {
+				t.Fatalf("%v", err)
+			}
+			if !tt.refused {
+				return
+			}
+			s.publish(t, "/ipfs/bafkqaaa/3", func(r *publisher.Request) { r.Force = true })
+			off.set(tt.ahead) // somebody sets the clock
+			if res := s.publish(t, "/ipfs/bafkqaaa/4"); len(res.Warnings) > 0 {
+				t.Errorf("with the right clock: %q", res.Warnings)
+			}
+		})
+	}
+}
+
+// TestR17FewClocksSayNothing believes no two servers, nor many of one network.
+func TestR17FewClocksSayNothing(t *testing.T) {
+	s := newSite(t, 2)
+	for _, server := range s.net.Servers {
+		server.Clock = time.Hour
+	}
+	for i := range 3 {
+		if res := s.publish(t, fmt.Sprintf("/ipfs/bafkqaaa/%d", i)); len(res.Warnings) > 0 {
+			t.Errorf("warnings %q", res.Warnings)
+		}
+	}
+}
+
+// TestR17Bounds takes the time of an earlier record for what it is.
+func TestR17Bounds(t *testing.T) {
+	for _, tt := range []struct {
+		what   string
+		bounds []time.Duration // how far a clock was ahead, or more
+		exact  []time.Duration
+		behind time.Duration
+		ok     bool
+	}{
+		{"bounds that say that we are behind", []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour}, nil, 2 * time.Hour, true},
+		{"most say nothing", []time.Duration{time.Hour, 2 * time.Hour, -time.Hour, -time.Hour, -time.Hour}, nil, 0, false},
+		{"exact ones say more", []time.Duration{time.Hour, time.Hour, time.Hour}, []time.Duration{0, time.Second, 2 * time.Second}, time.Second, true},
+		{"two exact ones are few", nil, []time.Duration{time.Hour, time.Hour}, 0, false},
+	} {
+		off, ok := publisher.Behind(tt.bounds, tt.exact)
+		if off != tt.behind || ok != tt.ok {
+			t.Errorf("%s: %v, %v", tt.what, off, ok)
+		}
 	}
 }

@@ -1,5 +1,13 @@
 package publisher
 
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/goipns/ipns/routing"
+)
+
 // Steps are the points of a publish at which a test can fail it, in their order.
 var Steps = []string{
 	string(stepRead), string(stepReserve), string(stepReserved), string(stepSign), string(stepSigned), string(stepEnter), string(stepEntered),
@@ -8,3 +16,15 @@ var Steps = []string{
 
 // SetStep has f called at each of the Steps.
 func (p *Publisher) SetStep(f func(string) error) { p.at = func(s step) error { return f(string(s)) } }
+
+// Behind is what clocks say together that are ahead by so much, or by so much or
+// more.
+func Behind(bounds, exact []time.Duration) (time.Duration, bool) {
+	var c clocks
+	now, group := time.Now(), byte(0)
+	for i, ahead := range slices.Concat(bounds, exact) {
+		group++
+		c.add(&routing.Clock{Time: now.Add(ahead), Past: i < len(bounds), Group: netip.PrefixFrom(netip.AddrFrom4([4]byte{group}), 16)}, now)
+	}
+	return c.behind(now)
+}
