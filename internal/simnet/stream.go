@@ -96,7 +96,9 @@ func (s *stream) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		frame := s.partial[prefix : prefix+int(size)]
-		s.partial = s.partial[prefix+int(size):]
+		if s.partial = s.partial[prefix+int(size):]; len(s.partial) == 0 {
+			s.partial = nil
+		}
 		msg := new(pb.Message)
 		bad := proto.Unmarshal(frame, msg) != nil
 		if !bad {
@@ -165,7 +167,7 @@ func (s *stream) serve() {
 	half := s.halfWay()
 	for len(s.out) > 0 && !s.out[0].sent.Add(half).After(now) {
 		r := s.out[0]
-		s.out = s.out[1:]
+		s.out = behind(s.out)
 		if s.silent {
 			continue
 		}
@@ -191,6 +193,16 @@ func (s *stream) serve() {
 	if len(s.out) > 0 {
 		time.AfterFunc(time.Until(s.out[0].sent.Add(half)), s.serve)
 	}
+}
+
+// behind returns the list without its first element, of which it keeps nothing: a
+// stream that rests takes no room.
+func behind[T any](list []T) []T {
+	var zero T
+	if list[0] = zero; len(list) == 1 {
+		return nil
+	}
+	return list[1:]
 }
 
 // serve handles one request and frames the answer.
@@ -228,7 +240,7 @@ func (s *stream) deliver() {
 	now := time.Now()
 	for len(s.back) > 0 && !s.back[0].arrives.After(now) {
 		r := s.back[0]
-		s.back = s.back[1:]
+		s.back = behind(s.back)
 		switch {
 		case r.reset:
 			s.over(&network.StreamError{Remote: true})
