@@ -20,6 +20,11 @@ const (
 	// sent the new one.
 	looks = replicas
 
+	// nearLooks is how many are queried if the servers are near: there the cost is the
+	// work of answering, and such an answer is most of it. Of two nodes that publish at
+	// the same time, one comes second at each of these servers.
+	nearLooks = 3
+
 	// clocks is how many servers, each in a different IP group, are queried after the
 	// put for the time at which they received the record, which shows their clock.
 	clocks = 4

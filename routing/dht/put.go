@@ -193,6 +193,9 @@ func (p *put) targets(now time.Time) []*node {
 	p.begun = true
 	if near := p.live(replicas, now); medianRTT(near) < fastRTT {
 		p.fast, p.verified = true, p.r.walkedLately(now)
+		if l := p.looking; l != nil {
+			l.look = min(l.look, nearLooks)
+		}
 		return near
 	}
 	nodes, living := p.live(2*initialPuts, now), 0.0
