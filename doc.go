@@ -27,12 +27,12 @@ const (
 	// Section Record Size Limit.
 	MaxRecordSize = 10 << 10
 
-	// DefaultTTL is how long a resolver may cache a record whose publisher
-	// has no other wish. Section TTL.
+	// DefaultTTL is how long a resolver may cache a record unless its publisher sets
+	// another TTL. Section TTL.
 	DefaultTTL = 5 * time.Minute
 
-	// DefaultLifetime is the time from publishing to EOL when the publisher has
-	// no other wish. Servers of the public DHT drop a record after as long.
+	// DefaultLifetime is the default time from publishing to EOL. Servers of the public
+	// DHT drop a record after the same time.
 	DefaultLifetime = 48 * time.Hour
 
 	// RecordMediaType is the media type of a serialized record. Section Record

@@ -15,8 +15,8 @@ var (
 	// or has the wrong type.
 	ErrMalformed = errors.New("record is malformed")
 
-	// ErrDataMissing: the record has no signed document, as records of the time
-	// before SignatureV2.
+	// ErrDataMissing: the record has no signed document, like records from before
+	// SignatureV2.
 	ErrDataMissing = errors.New("record is missing the dag-cbor data field")
 
 	// ErrSignature: the signature is missing or was not made by the name's key.
@@ -38,13 +38,13 @@ var (
 	// ErrMismatch: a legacy field of the envelope differs from the signed one.
 	ErrMismatch = errors.New("did not match between protobuf and CBOR")
 
-	// ErrValidityType: the record ends in a way this package does not know.
+	// ErrValidityType: this package does not know the type of the validity.
 	ErrValidityType = errors.New("record contains an unrecognized validity type")
 
-	// ErrValidity: the end of life is not an RFC 3339 date and time.
+	// ErrValidity: the EOL is not an RFC 3339 date and time.
 	ErrValidity = errors.New("record contains an invalid validity")
 
-	// ErrExpired: the record was good, but its end of life has come.
+	// ErrExpired: the record is valid, but its EOL has passed.
 	ErrExpired = errors.New("record is expired")
 
 	// ErrValue: the value is not a path that can be followed.

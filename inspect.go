@@ -9,8 +9,8 @@ import (
 	"github.com/goipns/ipns/internal/wire"
 )
 
-// Report is what [Inspect] found in bytes that nobody vouches for. Show it, but
-// decide nothing by it.
+// Report is what [Inspect] found in untrusted bytes. Use it for display only, never for
+// decisions.
 //
 // The fields are those of the signed document. A record of before 2021 has none;
 // its report has the legacy fields, SignatureType "V1", and [ErrDataMissing] as
@@ -39,9 +39,9 @@ type Report struct {
 	Problem error
 }
 
-// Inspect takes raw apart, without a name and without trust. The error says that
-// raw is not a record at all; it wraps [ErrSize] or [ErrMalformed]. Everything
-// else that is wrong is the Problem of the report.
+// Inspect parses raw without a name and without verifying it. An error means that raw
+// is not a record at all; it wraps [ErrSize] or [ErrMalformed]. Everything else that is
+// wrong is the Problem of the report.
 func Inspect(raw []byte) (Report, error) {
 	report := Report{Size: len(raw), SignatureType: "Unknown"}
 	if len(raw) > MaxRecordSize {
@@ -98,7 +98,7 @@ func (report *Report) inspectKey(key []byte) {
 	report.Key = nameOfSerialized(key)
 }
 
-// readLegacy takes the fields of the envelope, when there are no others.
+// readLegacy reads the fields of the envelope, if there are no others.
 func (report *Report) readLegacy(p *parts) {
 	report.Value, report.Validity = slices.Clone(p.env.Value.Of(p.raw)), slices.Clone(p.env.Validity.Of(p.raw))
 	report.Sequence, report.TTL, report.ValidityType = p.env.Sequence, p.env.TTL, p.env.ValidityType
@@ -118,7 +118,7 @@ func (report *Report) readLegacy(p *parts) {
 	}
 }
 
-// readDocument takes the fields of the signed document, as far as it can be read.
+// readDocument reads the fields of the signed document, as far as possible.
 func (report *Report) readDocument(p *parts) {
 	data := p.env.Data.Of(p.raw)
 	err := p.parseDocument()
@@ -136,7 +136,7 @@ func (report *Report) readDocument(p *parts) {
 	}
 }
 
-// problem is what is wrong with a record of which both parts could be parsed.
+// problem returns what is wrong with a record whose parts could both be parsed.
 func (p *parts) problem() error {
 	if p.env.SignatureV2.Len == 0 {
 		return fmt.Errorf("%w: record has no signatureV2", ErrSignature)

@@ -16,7 +16,7 @@ import (
 // Types.
 type KeyType int
 
-// The key types. All four verify; Ed25519 is what new names should have.
+// The key types. All four verify; new names should use Ed25519.
 const (
 	RSA       KeyType = crypto.RSA
 	Ed25519   KeyType = crypto.Ed25519
@@ -83,11 +83,10 @@ func marshalKey(t KeyType, data []byte) []byte {
 	return wire.AppendBytes(wire.AppendVarint(b, 1, uint64(t)), 2, data)
 }
 
-// ParsePublicKey parses a serialized public key. It accepts the canonical form
-// only, so that a key has one name: another order of the fields, fields more or
-// less, longer varints, uncompressed points are refused. So are RSA keys outside
-// of MinRSABits and MaxRSABits and Ed25519 keys of low order. Errors wrap
-// [ErrKeyInvalid].
+// ParsePublicKey parses a serialized public key. It accepts only the canonical form, so
+// that a key has one name: it rejects fields in another order, extra or missing fields,
+// longer varints and uncompressed points. It also rejects RSA keys outside MinRSABits
+// and MaxRSABits, and Ed25519 keys of low order. Errors wrap [ErrKeyInvalid].
 func ParsePublicKey(b []byte) (crypto.PubKey, error) {
 	pub, err := parsePublicKey(b)
 	if err != nil {
@@ -140,7 +139,7 @@ func parsePublicKey(b []byte) (crypto.PubKey, error) {
 	return pub, nil
 }
 
-// splitKey takes the canonical form of a PublicKey or PrivateKey message apart.
+// splitKey splits a PublicKey or PrivateKey message in canonical form.
 func splitKey(b []byte) (KeyType, []byte, error) {
 	if len(b) < 4 || b[0] != 0x08 || b[1] > byte(ECDSA) || b[2] != 0x12 {
 		return 0, nil, errors.New("not a serialized key")
@@ -161,9 +160,9 @@ func splitKey(b []byte) (KeyType, []byte, error) {
 	return KeyType(b[1]), rest[n:], nil
 }
 
-// checkInlineKey checks the serialized key in a name: the type, the length, and
-// for secp256k1 that it is a point. Whether an Ed25519 key can sign is a
-// matter of the record, not of the name.
+// checkInlineKey checks the serialized key in a name: the type, the length, and for
+// secp256k1 that it is a point. Whether an Ed25519 key can sign is checked with the
+// record, not with the name.
 func checkInlineKey(b []byte) error {
 	switch {
 	case len(b) == len(ed25519Head)+ed25519KeyLen && bytes.HasPrefix(b, ed25519Head[:]):

@@ -30,9 +30,9 @@ func MarshalPrivateKey(priv crypto.PrivKey) ([]byte, error) {
 	return marshalKey(KeyType(priv.Type()), data), nil
 }
 
-// ParsePrivateKey parses a serialized private key: Ed25519 also in the old form of
-// 96 bytes. Keys whose public key [ParsePublicKey] would refuse are refused, and
-// Ed25519 keys whose halves do not fit.
+// ParsePrivateKey parses a serialized private key, for Ed25519 also in the old form of
+// 96 bytes. It rejects keys whose public key [ParsePublicKey] would reject, and Ed25519
+// keys whose halves do not match.
 func ParsePrivateKey(b []byte) (crypto.PrivKey, error) {
 	t, data, err := splitKey(b)
 	if err != nil {
@@ -69,8 +69,8 @@ func unmarshalPrivate(t KeyType, data []byte) (crypto.PrivKey, error) {
 	}
 }
 
-// unmarshalSecp256k1 takes a scalar of up to 32 bytes. libp2p would reduce one
-// that is too large.
+// unmarshalSecp256k1 reads a scalar of up to 32 bytes. libp2p would reduce one that is
+// too large.
 func unmarshalSecp256k1(data []byte) (crypto.PrivKey, error) {
 	if len(data) > secp256k1ScalarLen {
 		return nil, fmt.Errorf("secp256k1 scalar has %d bytes, want %d", len(data), secp256k1ScalarLen)
@@ -98,9 +98,9 @@ func ExportKey(priv crypto.PrivKey, format string) ([]byte, error) {
 	return nil, fmt.Errorf("unrecognized export format: %s", format)
 }
 
-// ImportKey reads a private key from the contents of a key file. Its errors
-// never contain any part of them. A caller that wants Kubo's rules refuses
-// ECDSA keys unless the user insists.
+// ImportKey reads a private key from the contents of a key file. Its errors never
+// contain any part of them. To follow Kubo's rules, a caller rejects ECDSA keys unless
+// the user insists.
 func ImportKey(data []byte, format string) (crypto.PrivKey, error) {
 	switch format {
 	case KeyFormatProtobuf:

@@ -30,9 +30,9 @@ const (
 	maxNameBytes = 2 + 37
 )
 
-// Name is an IPNS name: the multihash of a serialized public key. Names are
-// comparable with ==, whatever text they came from, and can be keys of a map.
-// The zero Name is no name; see [Name.IsZero]. Section IPNS Name.
+// Name is an IPNS name: the multihash of a serialized public key. Names are comparable
+// with ==, whatever text they were parsed from, and can be map keys. The zero Name is
+// not a name; see [Name.IsZero]. Section IPNS Name.
 type Name struct {
 	n uint8 // length of the multihash in b
 	b [maxNameBytes]byte
@@ -81,7 +81,7 @@ func notInName(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }
 // isBase64 reports whether s claims to be in the one alphabet that has a slash.
 func isBase64(s string) bool { return s[0] == multibase.Base64 || s[0] == multibase.Base64pad }
 
-// nameFromCID takes a binary CIDv1 with codec libp2p-key.
+// nameFromCID returns the name in a binary CIDv1 with codec libp2p-key.
 func nameFromCID(b []byte) (Name, error) {
 	n, c, err := cid.CidFromBytes(b)
 	if err != nil {
@@ -98,14 +98,14 @@ func nameFromCID(b []byte) (Name, error) {
 	return nameFromMultihash(c.Hash())
 }
 
-// wrongCodec is the error for a CID that would be a name with another codec. It
-// tells what the caller may have meant.
+// wrongCodec returns the error for a CID that would be a name with another codec, with
+// a hint at what the caller may have meant.
 func wrongCodec(c cid.Cid) error {
 	meant := cid.NewCidV1(codecKey, c.Hash())
 	return fmt.Errorf("peer ID represented as CIDv1 require libp2p-key multicodec: retry with /ipns/%s", meant)
 }
 
-// NameFromBinary takes the raw multihash of a name, as it follows "/ipns/" in a
+// NameFromBinary returns the name with a raw multihash, as it follows "/ipns/" in a
 // routing key. Errors wrap [ErrName].
 func NameFromBinary(multihash []byte) (Name, error) {
 	n, err := nameFromMultihash(multihash)
@@ -142,8 +142,8 @@ func nameFromMultihash(b []byte) (Name, error) {
 	return n, nil
 }
 
-// NameFromRoutingKey takes "/ipns/" and the binary name after it, as routing
-// systems do. Errors wrap [ErrName].
+// NameFromRoutingKey returns the name in a routing key: "/ipns/" and the binary name.
+// Errors wrap [ErrName].
 func NameFromRoutingKey(key []byte) (Name, error) {
 	multihash, ok := bytes.CutPrefix(key, []byte(namespace))
 	if !ok {
@@ -152,8 +152,8 @@ func NameFromRoutingKey(key []byte) (Name, error) {
 	return NameFromBinary(multihash)
 }
 
-// NameFromPeerID takes the peer ID that is the same hash of the same key.
-// Errors wrap [ErrName].
+// NameFromPeerID returns the name with the same key as a peer ID. Errors wrap
+// [ErrName].
 func NameFromPeerID(id peer.ID) (Name, error) { return NameFromBinary([]byte(id)) }
 
 // NameOf returns the name of a public key. Errors wrap [ErrKeyInvalid].
@@ -165,7 +165,7 @@ func NameOf(pub crypto.PubKey) (Name, error) {
 	return nameOfSerialized(b), nil
 }
 
-// nameOfSerialized takes a canonical PublicKey.
+// nameOfSerialized returns the name of a canonical PublicKey.
 func nameOfSerialized(pub []byte) Name {
 	var n Name
 	if len(pub) <= maxInlineKey {
@@ -255,9 +255,9 @@ func (n Name) Kad() [32]byte {
 	return sha256.Sum256(buf[:len(namespace)+copy(buf[len(namespace):], n.b[:n.n])])
 }
 
-// PublicKey returns the key that the name contains. Names of RSA and ECDSA keys
-// contain a hash only: [ErrNoPublicKey]. A key of low order, which signs nothing,
-// gives [ErrKeyInvalid].
+// PublicKey returns the key contained in the name. For names of RSA and ECDSA keys,
+// which contain only a hash, it returns [ErrNoPublicKey]; for a key of low order, which
+// cannot sign, [ErrKeyInvalid].
 func (n Name) PublicKey() (crypto.PubKey, error) {
 	b, ok := n.inlineKey()
 	if !ok {

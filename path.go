@@ -13,7 +13,7 @@ import (
 	"github.com/multiformats/go-multibase"
 )
 
-// emptyValue is how an empty value is shown: as the path of an empty block.
+// emptyValue is the text of an empty value: the path of an empty block.
 const emptyValue = "/ipfs/bafkqaaa"
 
 // Value returns the value as text: the path as it was signed, "/ipfs/bafkqaaa"
@@ -37,9 +37,9 @@ func (r *Record) Value() string {
 	return string(v)
 }
 
-// ContentPath returns the value as a path that can be followed: Value, checked
-// and cleaned by [ParsePath]. An empty value leads nowhere: whoever signed nothing
-// did not say that the name means an empty file. Errors wrap [ErrValue].
+// ContentPath returns the value as a path that can be followed: Value, checked and
+// cleaned by [ParsePath]. An empty value is an error, since an empty signed value does
+// not mean an empty file. Errors wrap [ErrValue].
 func (r *Record) ContentPath() (string, error) {
 	if len(r.RawValue()) == 0 {
 		return "", fmt.Errorf("%w: the value is empty", ErrValue)

@@ -15,7 +15,7 @@ import (
 // signaturePrefix comes before the document in what SignatureV2 signs.
 const signaturePrefix = "ipns-signature:"
 
-// Form tells how a record is serialized. Section Backward Compatibility.
+// Form is how a record is serialized. Section Backward Compatibility.
 type Form uint8
 
 const (
@@ -49,12 +49,11 @@ type Record struct {
 	eol         time.Time
 }
 
-// Open parses raw and checks everything: that it is a record of name, signed by
-// its key, complete, and not expired at now. raw is copied. Errors wrap
-// [ErrSize], [ErrMalformed], [ErrDataMissing], [ErrKeyNotFound],
-// [ErrKeyMismatch], [ErrKeyInvalid], [ErrSignature], [ErrMismatch],
-// [ErrValidityType], [ErrValidity] or [ErrExpired]; the last means that all
-// else is right. Section Record Verification.
+// Open parses raw and checks everything: that it is a complete record of name, signed
+// by its key and not expired at now. raw is copied. Errors wrap [ErrSize],
+// [ErrMalformed], [ErrDataMissing], [ErrKeyNotFound], [ErrKeyMismatch],
+// [ErrKeyInvalid], [ErrSignature], [ErrMismatch], [ErrValidityType], [ErrValidity] or
+// [ErrExpired]; with the last, everything else is right. Section Record Verification.
 func Open(name Name, raw []byte, now time.Time) (*Record, error) {
 	r, err := Reopen(name, raw)
 	if err != nil {
@@ -66,8 +65,8 @@ func Open(name Name, raw []byte, now time.Time) (*Record, error) {
 	return r, nil
 }
 
-// Reopen is [Open] without the check of EOL: the last record of a name tells
-// its sequence even when it is expired.
+// Reopen is [Open] without the check of EOL, since the sequence of a name's last record
+// counts even when it is expired.
 func Reopen(name Name, raw []byte) (*Record, error) {
 	if len(raw) > MaxRecordSize {
 		return nil, ErrSize
@@ -79,9 +78,9 @@ func Reopen(name Name, raw []byte) (*Record, error) {
 	return r, nil
 }
 
-// Load parses raw and verifies nothing. It is for bytes that were opened before
-// and come from a place that keeps them whole. Call [Record.Verify] before the
-// record is served or put anywhere. raw is copied.
+// Load parses raw and verifies nothing. It is for bytes that were opened before and
+// come from trusted storage. Call [Record.Verify] before the record is served or put
+// anywhere. raw is copied.
 func Load(name Name, raw []byte) (*Record, error) {
 	if len(raw) > MaxRecordSize {
 		return nil, ErrSize
@@ -160,23 +159,21 @@ func (r *Record) RawValue() []byte { return r.value.Of(r.raw) }
 // the higher number is newer.
 func (r *Record) Sequence() uint64 { return r.sequence }
 
-// EOL returns the end of life in UTC: the record is good before it. Section
-// Validity.
+// EOL returns the time, in UTC, from which the record is expired. Section Validity.
 func (r *Record) EOL() time.Time { return r.eol }
 
-// TTL returns how long the record may be cached; 0 means not at all. Values that
-// do not fit are cut to the longest Duration. It does not know of EOL: cache for
-// the shorter of the two. Section TTL.
+// TTL returns how long the record may be cached; 0 means not at all. Values that do not
+// fit are capped at the longest Duration. TTL does not take EOL into account: cache
+// until the earlier of the two. Section TTL.
 func (r *Record) TTL() time.Duration { return time.Duration(min(r.ttl, math.MaxInt64)) }
 
-// Form tells how the record is serialized.
+// Form returns how the record is serialized.
 func (r *Record) Form() Form { return r.form }
 
-// Expired reports whether the end of life has come at now.
+// Expired reports whether the record is expired at now.
 func (r *Record) Expired(now time.Time) bool { return !now.Before(r.eol) }
 
-// String describes the record in one line, for logs. What came from the signer is
-// quoted.
+// String describes the record in one line, for logs. Text from the signer is quoted.
 func (r *Record) String() string {
 	return fmt.Sprintf("%s = %q, sequence %d, until %s", r.name, shorten(r.Value()), r.sequence, r.eol.Format(time.RFC3339))
 }
@@ -184,9 +181,8 @@ func (r *Record) String() string {
 // Hash returns the SHA-256 of Raw.
 func (r *Record) Hash() [32]byte { return sha256.Sum256(r.raw) }
 
-// DataHash returns the SHA-256 of the signed document. It is the same for the
-// two forms of a record, and nobody can change it without the key, while the
-// envelope around it can be changed by anybody.
+// DataHash returns the SHA-256 of the signed document. It is the same for both forms of
+// a record and cannot change without the key, whereas anyone can change the envelope.
 func (r *Record) DataHash() [32]byte { return sha256.Sum256(r.data.Of(r.raw)) }
 
 // parts is a record being parsed and checked, step by step as the

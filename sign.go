@@ -10,24 +10,25 @@ import (
 	"github.com/goipns/ipns/internal/wire"
 )
 
-// Fields is what a new record says.
+// Fields are the contents of a new record.
 type Fields struct {
 	// Value is the content path that the name means: /ipfs/…, /ipns/… or
 	// /ipld/…. It is signed as it is. Empty is allowed, and leads
 	// nowhere.
 	Value string
 
-	// Sequence must be higher than that of the record before, if the value
-	// changes. Other implementations do not read numbers above 2^63-1: they
-	// are refused with ErrSequence unless HighSequence is set.
+	// Sequence must be higher than that of the previous record if the value changes.
+	// Other implementations do not read numbers above 2^63-1: Sign returns ErrSequence
+	// for them unless HighSequence is set.
 	Sequence uint64
 
-	// EOL is the end of life. It must be set, and lie in the years 0 to 9999.
+	// EOL is the time from which the record is expired. It must be set, and lie in the
+	// years 0 to 9999.
 	EOL time.Time
 
-	// TTL is how long resolvers may cache the record; 0 forbids it. It must not
-	// be negative. Publishers without another wish use DefaultTTL. That it be
-	// no longer than the time to EOL is up to the caller, who knows the time.
+	// TTL is how long resolvers may cache the record; 0 forbids it. It must not be
+	// negative. The usual value is DefaultTTL. The caller ensures that it does not
+	// exceed the time to EOL.
 	TTL time.Duration
 
 	// Metadata is signed with the record. Nil is none.
@@ -75,9 +76,9 @@ func (f *Fields) body() (wire.Body, error) {
 	return wire.Body{TTL: uint64(f.TTL), Value: f.Value, Sequence: f.Sequence, Extra: extra}, nil
 }
 
-// Renew makes a record that differs from r in its end of life alone: value,
-// sequence, TTL, metadata and form stay. The signer must be for the name of r,
-// else [ErrKeyMismatch]. Unsigned fields that somebody added to r are dropped.
+// Renew makes a record that differs from r only in its EOL: value, sequence, TTL,
+// metadata and form stay. The signer must be for the name of r, else the error is
+// [ErrKeyMismatch]. Unsigned fields that someone added to r are dropped.
 func Renew(ctx context.Context, signer Signer, r *Record, eol time.Time) (*Record, error) {
 	var room [maxInlineKey]byte
 	key, err := appendPublicKey(room[:0], signer)
@@ -151,7 +152,7 @@ func signBody(ctx context.Context, signer Signer, key []byte, body wire.Body, eo
 	}
 	document, raw := buf[start:], buf[:0]
 	if max(len(v1), len(v2)) > sigSize {
-		raw = nil // no room: the signer has its own idea of lengths
+		raw = nil // no room: the signature is longer than expected
 	}
 	raw = appendHead(raw, &body, form, v1, v2, key)
 	raw = wire.AppendBytes(raw, wire.FieldData, document)
@@ -187,8 +188,8 @@ func appendHead(dst []byte, body *wire.Body, form Form, v1, v2, key []byte) []by
 	return wire.AppendBytes(dst, wire.FieldSignatureV2, v2)
 }
 
-// finish makes the Record of what was signed. Signatures are checked, unless
-// they come from an Ed25519 key in memory.
+// finish makes the Record from the signed bytes. It checks signatures unless they come
+// from an Ed25519 key in memory.
 func finish(name Name, signer Signer, raw []byte) (*Record, error) {
 	if len(raw) > MaxRecordSize {
 		return nil, fmt.Errorf("signing record: %w: %d bytes", ErrSize, len(raw))
@@ -204,8 +205,8 @@ func finish(name Name, signer Signer, raw []byte) (*Record, error) {
 	return r, nil
 }
 
-// signMessage calls the signer. Only a signer of this package sees the buffer
-// itself: what others do with a message cannot change a record.
+// signMessage calls the signer. Only signers of this package get the buffer itself, so
+// that others cannot change the record through it.
 func signMessage(ctx context.Context, signer Signer, msg []byte) ([]byte, error) {
 	if s, ok := signer.(*memorySigner); ok {
 		return s.Sign(ctx, msg)

@@ -16,9 +16,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
-// Signer signs for one name. The key may live elsewhere: in a token, behind a
-// network. What a Signer returns is verified before it is used, except for
-// Ed25519 keys in memory.
+// Signer signs for one name. The key may be elsewhere, such as in a token or on another
+// machine. Signatures are verified before they are used, except those of Ed25519 keys
+// in memory.
 type Signer interface {
 	// Public returns the public key. It is the same at every call.
 	Public() crypto.PubKey
@@ -46,8 +46,8 @@ type memorySigner struct {
 	ed25519 ed25519.PrivateKey // nil for other types, and where its halves do not fit
 }
 
-// checkEd25519 checks that a private key ends with its own public key. A key
-// that does not would sign nothing that verifies, and give its secret away.
+// checkEd25519 checks that a private key ends with its own public key. Otherwise its
+// signatures would not verify, and would reveal the secret.
 func checkEd25519(priv []byte) error {
 	if len(priv) != ed25519.PrivateKeySize {
 		return fmt.Errorf("ed25519 private key has %d bytes, want %d", len(priv), ed25519.PrivateKeySize)
@@ -77,8 +77,8 @@ func (s *memorySigner) Sign(_ context.Context, msg []byte) ([]byte, error) {
 	return s.priv.Sign(msg)
 }
 
-// NewCryptoSigner adapts a signer of the standard library, as libraries for KMS
-// and PKCS #11 offer them. Its public key must be an [ed25519.PublicKey], an
+// NewCryptoSigner adapts a signer of the standard library, as libraries for KMS and
+// PKCS #11 offer them. Its public key must be an [ed25519.PublicKey], an
 // [*rsa.PublicKey] or an [*ecdsa.PublicKey]; other errors wrap [ErrKeyInvalid].
 // secp256k1 needs a Signer of its own.
 func NewCryptoSigner(signer stdcrypto.Signer) (Signer, error) {

@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// validityEOL is the only validity type there is: the record is good until a
-// time. validityText is how SignatureV1 spells it.
+// validityEOL is the only validity type: the record is valid until a time. validityText
+// is how SignatureV1 spells it.
 const (
 	validityEOL  = 0
 	validityText = "EOL"
 )
 
-// maxValidity bounds the text of an end of life, in bytes.
+// maxValidity bounds the text of an EOL, in bytes.
 const maxValidity = 64
 
 var errNotRFC3339 = errors.New("not an RFC 3339 date and time")
 
-// parseValidity parses the end of life of a record: RFC 3339 with upper-case T
-// and Z, any number of fraction digits (those below a nanosecond are dropped),
-// Z or a numeric offset. Leap seconds are refused, since a clock never shows
-// them.
+// parseValidity parses the EOL of a record: RFC 3339 with upper-case T and Z, any
+// number of fraction digits (those below a nanosecond are dropped), Z or a numeric
+// offset. Leap seconds are rejected, since a clock never shows them.
 func parseValidity(b []byte) (time.Time, error) {
 	const fixed = len("2006-01-02T15:04:05")
 	if len(b) <= fixed || len(b) > maxValidity {
@@ -110,8 +109,8 @@ func zone(b []byte) (time.Duration, bool) {
 	return d, true
 }
 
-// appendValidity writes an end of life as Kubo does: UTC, without trailing
-// zeros in the fraction.
+// appendValidity writes an EOL as Kubo does: UTC, without trailing zeros in the
+// fraction.
 func appendValidity(dst []byte, eol time.Time) ([]byte, error) {
 	eol = eol.UTC()
 	if eol.IsZero() {

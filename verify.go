@@ -15,8 +15,8 @@ import (
 	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
 
-// verifySignature checks sig over msg with a serialized public key. Keys that
-// ParsePublicKey refuses are refused here too.
+// verifySignature checks sig over msg with a serialized public key. It rejects the keys
+// that ParsePublicKey rejects.
 func verifySignature(key, msg, sig []byte) error {
 	t, data, err := splitKey(key)
 	if err != nil {
@@ -82,8 +82,8 @@ func verifyECDSA(der, msg, sig []byte) (bool, error) {
 	return ecdsa.VerifyASN1(pub, digest[:], sig), nil
 }
 
-// With an exponent larger than everybody has, a large key would cost more than a
-// millisecond to verify.
+// With an unusually large exponent, a large key would take more than a millisecond to
+// verify.
 const (
 	commonExponent     = 65537
 	maxOddExponentBits = 4096

@@ -156,10 +156,10 @@ func (a *importer) finishRoot(root Added) error {
 		}
 	}
 	root.Root = true
-	return a.tell(root)
+	return a.emit(root)
 }
 
-func (a *importer) tell(added Added) error {
+func (a *importer) emit(added Added) error {
 	if !a.yield(added, nil) {
 		return errStopped
 	}

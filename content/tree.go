@@ -79,7 +79,7 @@ func (a *importer) add(e Entry) error {
 	if err := a.links.add(treeLink{name, added.CID, added.Size}); err != nil {
 		return err
 	}
-	return a.tell(added)
+	return a.emit(added)
 }
 
 // leave ends the current tree, if there is one. If it was ended before, it is only recorded, to be yielded again at the
@@ -244,7 +244,7 @@ func (a *importer) closeDirs(n int) error {
 		if err := a.link(d.path, node); err != nil {
 			return err
 		}
-		if err := a.tell(added); err != nil {
+		if err := a.emit(added); err != nil {
 			return err
 		}
 	}

@@ -186,7 +186,7 @@ func (w *watchers) swapped(c Change) {
 	}
 	t.ours = max(t.ours, c.Entry.Version)
 	if c.Outcome != 0 {
-		w.tell(t, c)
+		w.notify(t, c)
 	}
 }
 
@@ -194,7 +194,7 @@ func (w *watchers) swapped(c Change) {
 func (w *watchers) seen(c Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.tell(w.names[c.Entry.Name], c)
+	w.notify(w.names[c.Entry.Name], c)
 }
 
 // passed passes on an entry that the pump read, unless this Book swapped it or
@@ -214,18 +214,18 @@ func (w *watchers) passed(e recordstore.Entry) {
 		newer = e.Mark.Compare(t.mark) > 0
 	}
 	if newer {
-		w.tell(t, Change{Outcome: New, Entry: e})
+		w.notify(t, Change{Outcome: New, Entry: e})
 	}
 }
 
-// tell calls the subscribers, unless they already got a newer change of the name.
+// notify calls the subscribers, unless they already got a newer change of the name.
 // Call with mu held.
-func (w *watchers) tell(t *told, c Change) {
+func (w *watchers) notify(t *told, c Change) {
 	if d := c.Entry.Mark.Compare(t.mark); d < 0 || d == 0 && c.Entry.Version < t.version {
 		return
 	}
 	t.mark, t.version = c.Entry.Mark, c.Entry.Version
-	for _, tell := range w.list {
-		tell(c)
+	for _, f := range w.list {
+		f(c)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxAcks      = 4 * routing.MaxTargets // that one announcement tells of one by one
+	maxAcks      = 4 * routing.MaxTargets // acks that one announcement reports one by one
 	firstRetry   = 15 * time.Second
 	slowestRetry = 5 * time.Minute
 )

@@ -137,12 +137,12 @@ func (w *walker) visit(at, real, as string, mode fs.FileMode) error {
 			return err
 		}
 		defer f.Close()
-		return w.tell(Entry{Path: as, Content: f})
+		return w.emit(Entry{Path: as, Content: f})
 	}
 	return fmt.Errorf("%s is neither a file nor a folder nor a symbolic link", at)
 }
 
-func (w *walker) tell(e Entry) error {
+func (w *walker) emit(e Entry) error {
 	if !w.yield(e, nil) {
 		return errStopped
 	}
@@ -153,7 +153,7 @@ func (w *walker) readDir(at, real, as string) error {
 	if len(w.within) == maxDepth {
 		return fmt.Errorf("%.100s…: more than %d folders inside one another", at, maxDepth)
 	}
-	if err := w.tell(Entry{Path: as, Mode: fs.ModeDir}); err != nil {
+	if err := w.emit(Entry{Path: as, Mode: fs.ModeDir}); err != nil {
 		return err
 	}
 	list, err := os.ReadDir(at)
@@ -188,7 +188,7 @@ func (w *walker) link(at, real, as string) error {
 		return err
 	}
 	if w.Links == KeepLinks {
-		return w.tell(Entry{Path: as, Mode: fs.ModeSymlink, Target: target})
+		return w.emit(Entry{Path: as, Mode: fs.ModeSymlink, Target: target})
 	}
 	if w.followed++; w.followed > maxFollowed {
 		return fmt.Errorf("%s: more than %d symbolic links were followed", at, maxFollowed)

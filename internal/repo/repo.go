@@ -1,20 +1,21 @@
-// Package repo is the folder in which a node lives: its config, its keys, its
+// Package repo manages the folder in which a node lives: its config, its keys, its
 // database, and the files by which commands find a running daemon.
 //
 //	config            JSON, with Kubo's names wherever the meaning is Kubo's
 //	version           the layout of this folder, a number
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
-//	servers-*         what is known of the servers of each network: a cache
+//	servers-*         the known servers of each network: a cache
 //	wan-answered      when the public network last answered
 //	sites.json        which folder each key publishes; only the command up writes it
 //	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
 //	api, gateway      where a running daemon listens; gone when it stopped
 //
-// Invariants: a file is replaced as a whole or not at all, and is on disk when
-// the call returns; nobody opens the database or changes the config without holding
-// repo.lock; the lock dies with the process, so that what a killed daemon left behind is known to be stale.
+// Invariants: a file is replaced as a whole or not at all, and is on disk when the call
+// returns; only the holder of repo.lock opens the database or changes the config; the
+// lock ends with the process, so that files left by a killed daemon are known to be
+// stale.
 package repo
 
 import (

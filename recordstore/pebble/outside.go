@@ -107,8 +107,8 @@ func (o *outside) begin(gen, before recordstore.Generation) error {
 	return nil
 }
 
-// tell writes how far the log has come.
-func (o *outside) tell(position uint64) error {
+// write writes how far the log has come.
+func (o *outside) write(position uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.f == nil || position <= o.max {
@@ -183,7 +183,7 @@ func (s *Store) beginOutside(gen, before recordstore.Generation) {
 // tellOutside writes to all outside directories how far the log has come.
 func (s *Store) tellOutside(position uint64) {
 	for _, o := range s.outside {
-		s.blind(o.tell(position))
+		s.blind(o.write(position))
 	}
 }
 

@@ -22,8 +22,8 @@ func now(t testing.TB, s recordstore.Store) recordstore.Position {
 	panic("Changes ended")
 }
 
-// until reads changes after a position up to that of a name which is swapped for
-// that, so that it comes after all.
+// until reads changes after a position up to that of a name swapped for this purpose,
+// which comes after all others.
 func until(ctx context.Context, s recordstore.Store, since recordstore.Position, end recordstore.Entry) (list []recordstore.Change, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -41,7 +41,7 @@ func until(ctx context.Context, s recordstore.Store, since recordstore.Position,
 	return list, errors.New("no more changes")
 }
 
-// Of each name the last swap is told, in order, from any position on.
+// From any position on, Changes yields the last swap of each name, in order.
 func testChanges(t *testing.T, s Store) {
 	const names, rounds = 10, 5
 	begin := now(t, s)
@@ -84,7 +84,7 @@ func testChanges(t *testing.T, s Store) {
 	}
 }
 
-// Who has read all waits for the next.
+// A reader that has read everything waits for the next change.
 func testChangesWait(t *testing.T, s Store) {
 	k := NewKey(t)
 	stored := mustSwap(t, s, k.Entry(t, 1, Value(1), recordstore.Own))
@@ -150,9 +150,9 @@ func testForeignPosition(t *testing.T, s Store) {
 	}
 }
 
-// Doubt has a swap whose outcome was unknown to its caller, and lands later, told by
-// Changes then, and not before. hold makes the writes of the store wait, until
-// release is called, and the swaps that wait return ErrDoubt.
+// Doubt tests a swap whose outcome was unknown to its caller and that becomes durable
+// later: Changes must yield it then, and not before. hold makes the writes of the store
+// wait until release is called; waiting swaps return ErrDoubt.
 func Doubt(t *testing.T, s recordstore.Store, hold func() (release func())) {
 	k := NewKey(t)
 	since := now(t, s)

@@ -24,14 +24,14 @@ type Machine interface {
 	Stop() error
 }
 
-// CrashReport is what a series of crashes came to.
+// CrashReport is the result of a series of crashes.
 type CrashReport struct {
 	Cycles, Acks int
 	Unopened     int // machines that did not start again
-	Lost         int // names that went back behind an acknowledged swap
-	Undone       int // names that went back behind what a reader was shown
-	Mixed        int // entries that nobody wrote
-	Missed       int // names that a reader of changes did not hear of, going on from where it was
+	Lost         int // names that went back to before an acknowledged swap
+	Undone       int // names that went back to before what a reader saw
+	Mixed        int // entries that no writer wrote
+	Missed       int // names that a reader of changes missed when it resumed
 	First        error
 }
 
@@ -57,9 +57,8 @@ type witness struct {
 	shown uint64 // version
 }
 
-// Crashes writes from several goroutines, cuts the power again and again while
-// they write, and compares what is there afterwards with what was acknowledged
-// and what readers were shown before.
+// Crashes writes from several goroutines, cuts the power repeatedly while they write,
+// and compares the store afterwards with what was acknowledged and what readers saw.
 func Crashes(t testing.TB, cycles int, seed uint64, boot func() (Machine, error)) CrashReport {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -12,7 +12,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// follower knows of names what Changes has told, and how far it has read.
+// follower holds what Changes has yielded about names, and how far it has read.
 type follower struct {
 	mu    sync.Mutex // guards all below
 	at    recordstore.Position
@@ -34,14 +34,14 @@ func (f *follower) take(c recordstore.Change) {
 	f.at, f.known[c.Entry.Name] = c.Position, c.Entry.Version
 }
 
-// copy is the follower as it is remembered, if its process ends now.
+// copy returns the follower as it would be restored if its process ended now.
 func (f *follower) copy() *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return &follower{at: f.at, known: maps.Clone(f.known)}
 }
 
-// check goes on where the follower was: it must come to know what the store has.
+// check resumes where the follower was: it must reach the state of the store.
 func (f *follower) check(t testing.TB, s recordstore.Store, keys []Key, report *CrashReport) {
 	ctx := context.Background()
 	list, err := until(ctx, s, f.at, KeyFromSeed(t, 1<<32).Entry(t, 1, Value(1), recordstore.Own))

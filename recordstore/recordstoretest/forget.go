@@ -9,7 +9,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// What is forgotten is gone, and may come again. Its mark is what the Marks say.
+// A forgotten name is gone and may be created again. Its mark stays in the Marks.
 func testForget(t *testing.T, s Store) {
 	ctx, k, until := t.Context(), NewKey(t), Epoch.Add(72*time.Hour)
 	first := mustSwap(t, s, k.Entry(t, 6, Value(1), recordstore.Hosted))

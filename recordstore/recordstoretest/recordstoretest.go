@@ -1,8 +1,9 @@
-// Package recordstoretest is the contract of package recordstore as tests: each
-// implementation passes them, also those written elsewhere.
+// Package recordstoretest holds the tests that every implementation of package
+// recordstore must pass, including those written elsewhere.
 //
-// [Run] is for every Store, with its Notes and Marks, and [Doubt] for one that can be
-// held up. [Crashes] is for those that outlive a power cut. [RunRows] is for Rows.
+// [Run] is for every Store, with its Notes and Marks, and [Doubt] for one whose writes
+// can be held up. [Crashes] is for stores that survive a power cut. [RunRows] is for
+// Rows.
 package recordstoretest
 
 import (
@@ -17,14 +18,14 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Store is all that is known of names.
+// Store combines the three interfaces about names.
 type Store interface {
 	recordstore.Store
 	recordstore.Notes
 	recordstore.Marks
 }
 
-// none is the lease of who has none.
+// none is the zero lease.
 var none recordstore.Lease
 
 // Run runs the whole contract. open returns an empty store each time; Run closes it.
