@@ -20,8 +20,8 @@ const (
 	rateShare    = 0.2 // weight of a new batch in the average rate
 )
 
-// Status is how the names of a node are. What it says of names is as of the last
-// scan; counters begin at the start of the process.
+// Status describes the names of a node as of the last scan. Counters start with the
+// process.
 type Status struct {
 	ScannedAt time.Time
 	Own       int // names, with a key here
@@ -29,7 +29,7 @@ type Status struct {
 	Expired   int // of both
 	Holders   int // servers that took a record last time, of all names
 
-	// Regions of the key space, and those in which no name waits.
+	// Regions is the number of sectors, RegionsDone of those in which no name is due.
 	Regions, RegionsDone int
 	Due                  int // names that are to be put now
 	Late                 int // of them, those that wait for more than five minutes
@@ -47,7 +47,8 @@ type Status struct {
 	// the AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
-	// OtherWriters are own names of which a newer record was met, at most 1000.
+	// OtherWriters are own names for which another holder of the key has published; at
+	// most 1000.
 	OtherWriters []string
 
 	Puts                    uint64 // names
@@ -61,7 +62,7 @@ type Status struct {
 	Failures map[string]uint64
 }
 
-// AtRisk is a name that may get lost.
+// AtRisk is a name that may be lost.
 type AtRisk struct {
 	Name    ipns.Name
 	EOL     time.Time
@@ -69,7 +70,7 @@ type AtRisk struct {
 	Reason  string
 }
 
-// tally is what is counted of the names of a sector.
+// tally has the figures of one sector.
 type tally struct {
 	own, hosted, expired int
 	holders, due, late   int
@@ -77,7 +78,7 @@ type tally struct {
 	atRiskCount          int
 }
 
-// count counts one name. at is since when it waits, unless the lane is laneNone.
+// count adds one name to the tally. at is when it became due, unless l is laneNone.
 func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {
@@ -114,7 +115,7 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	case !fewHold(w):
 		return
 	case now.Sub(e.Changed) < r.grace(e) && !fellShort(w):
-		v.wake(now.Add(1)) // its announcement goes on
+		v.wake(now.Add(1)) // it is still being announced
 		return
 	case holders(w) == 0 && receiptOf(w).Took("") == 0:
 		why = "nobody holds it"
@@ -129,10 +130,10 @@ func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	}
 }
 
-// holders is how many servers took the record that the entry now has.
+// holders returns how many servers took the entry's current record.
 func holders(w recordstore.Work) int {
 	if w.Upkeep.Announced != w.Entry.Record.Hash() {
-		return 0 // they took another one
+		return 0 // the upkeep is that of another record
 	}
 	return w.Upkeep.Holders
 }
@@ -150,11 +151,10 @@ func fewHold(w recordstore.Work) bool {
 		return false
 	}
 	held, of := receiptOf(w).Announced()
-	return held == 0 || held < of // or nobody has told of it
+	return held == 0 || held < of // held is also 0 if there is no receipt
 }
 
-// receiptOf is the receipt of the record that the entry now has; the zero Receipt if
-// nobody has told of it.
+// receiptOf returns the receipt of the entry's current record; zero if there is none.
 func receiptOf(w recordstore.Work) routing.Receipt {
 	if w.Upkeep.Announced != w.Entry.Record.Hash() {
 		return routing.Receipt{}
@@ -207,8 +207,8 @@ func (c *counts) failed(err error) {
 	c.reasons[reason]++
 }
 
-// report tells of a newer record than the one of the entry, that somebody else
-// has published.
+// report logs and counts a record of an own name that another holder of the key has
+// published.
 func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome names.Outcome) {
 	if outcome != names.New && outcome != names.Fork || e.Origin != recordstore.Own {
 		return
@@ -225,8 +225,7 @@ func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome name
 	}
 }
 
-// Look returns the Status, after a scan unless the last one was so long that this
-// would take more than its share of the time.
+// Look scans and returns the Status. It skips the scan if that would exceed scanShare.
 func (r *Republisher) Look(ctx context.Context) (Status, error) {
 	r.init()
 	r.mu.Lock()
@@ -241,7 +240,7 @@ func (r *Republisher) Look(ctx context.Context) (Status, error) {
 	return r.Status(), nil
 }
 
-// Status returns how the names are, as far as Run knows.
+// Status returns the Status as of the last scan.
 func (r *Republisher) Status() Status {
 	r.init()
 	r.mu.Lock()
@@ -273,7 +272,7 @@ func (r *Republisher) Status() Status {
 	return out
 }
 
-// add adds what was counted of a region.
+// add adds the figures of one sector.
 func (s *Status) add(t tally) {
 	s.Own += t.own
 	s.Hosted += t.hosted
