@@ -110,33 +110,32 @@ func (r *Republisher) away() bool {
 	return r.paused.After(r.now())
 }
 
-// putUrgent puts the urgent names of one lane, the most urgent first. Within a batch
-// they are in key space order.
+// putUrgent puts the urgent names of one lane. The sector with the most urgent name
+// comes first, and each sector is put as a whole: one visit to a server carries all
+// of its names.
 func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) error {
-	list = slices.DeleteFunc(slices.Clone(list), func(u urgent) bool { return u.lane != l })
-	for some := range slices.Chunk(list, looseBatch) {
-		if err := r.putSome(ctx, some); err != nil || r.away() {
-			return err
-		}
-	}
-	return nil
-}
-
-// putSome puts names from any sectors.
-func (r *Republisher) putSome(ctx context.Context, list []urgent) error {
 	var bySector [sectors][]recordstore.Work
+	var order []int // the sectors, by their most urgent names
 	for _, u := range list {
+		if u.lane != l {
+			continue
+		}
 		w, ok, err := r.again(ctx, u.name)
 		if err != nil {
 			return err
 		}
-		if ok {
-			s := sectorOf(u.name)
-			bySector[s] = append(bySector[s], w)
+		if !ok {
+			continue
 		}
+		s := sectorOf(u.name)
+		if len(bySector[s]) == 0 {
+			order = append(order, s)
+		}
+		bySector[s] = append(bySector[s], w)
 	}
 	var b batches
-	for _, works := range bySector {
+	for _, s := range order {
+		works := bySector[s]
 		slices.SortFunc(works, func(a, b recordstore.Work) int {
 			x, y := a.Entry.Name.Kad(), b.Entry.Name.Kad()
 			return bytes.Compare(x[:], y[:])
