@@ -105,7 +105,7 @@ type PublishRequest struct {
 	AllowDelegated bool           `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
 	Sequence       *uint64        `opt:"sequence" help:"publish under this sequence number, which must be higher than the last"`
 	IfSequence     *uint64        `opt:"if-sequence" help:"publish only if this is the last sequence number of the name"`
-	Force          bool           `opt:"force" help:"publish even if the last sequence number is unknown"`
+	Force          bool           `opt:"force" help:"publish even if the last sequence number is unknown, the clock is off, or the lifetime is longer than a year"`
 	OnRival        string         `opt:"on-rival" help:"what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)"`
 	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default 10 servers, or all that are reachable)"`
 	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
