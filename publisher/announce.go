@@ -102,6 +102,11 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // superseded or stopped: the next announcement notes its own result
 	}
+	var rival *RivalError
+	if errors.As(err, &rival) {
+		// Whoever asked for it may not be waiting any more.
+		p.log().Warn("a publish gave way to that of another holder of the key", "error", err)
+	}
 	p.note(ctx, a, err)
 	return err
 }
