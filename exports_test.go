@@ -58,7 +58,9 @@ func TestExportsAreUsed(t *testing.T) {
 		path := strings.TrimPrefix(strings.TrimPrefix(p.PkgPath, "github.com/goipns/ipns"), "/")
 		for _, name := range unusedExports(p, used, interfaces) {
 			full := path + "." + name
-			i := slices.IndexFunc(reasons, func(r string) bool { return r == full || strings.HasSuffix(r, ".*") && strings.HasPrefix(full, strings.TrimSuffix(r, "*")) })
+			i := slices.IndexFunc(reasons, func(r string) bool {
+				return r == full || strings.HasSuffix(r, ".*") && strings.HasPrefix(full, strings.TrimSuffix(r, "*"))
+			})
 			if i < 0 {
 				t.Errorf("%s is exported and used nowhere: take it away, or say in %s what it is for", full, exportsReasons)
 			}

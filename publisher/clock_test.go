@@ -180,9 +180,10 @@ func TestMarksAfterRestart(t *testing.T) {
 	}
 }
 
-// TestR17OthersTellTheTime learns from servers that take records what time it is,
+// TestOthersTellTheTime learns from servers that take records what time it is,
 // warns, then refuses, and goes on once the clock is right.
-func TestR17OthersTellTheTime(t *testing.T) {
+// R17
+func TestOthersTellTheTime(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
 		ahead   time.Duration // the servers' clocks
@@ -225,8 +226,9 @@ func TestR17OthersTellTheTime(t *testing.T) {
 	}
 }
 
-// TestR17FewClocksSayNothing believes no two servers, nor many of one network.
-func TestR17FewClocksSayNothing(t *testing.T) {
+// TestFewClocksSayNothing believes no two servers, nor many of one network.
+// R17
+func TestFewClocksSayNothing(t *testing.T) {
 	s := newSite(t, 2)
 	for _, server := range s.net.Servers {
 		server.Clock = time.Hour
@@ -238,8 +240,9 @@ func TestR17FewClocksSayNothing(t *testing.T) {
 	}
 }
 
-// TestR17Bounds takes the time of an earlier record for what it is.
-func TestR17Bounds(t *testing.T) {
+// TestSkewHasTwoBounds takes the time of an earlier record for what it is.
+// R17
+func TestSkewHasTwoBounds(t *testing.T) {
 	for _, tt := range []struct {
 		what   string
 		bounds []time.Duration // how far a clock was ahead, or more

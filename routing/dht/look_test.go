@@ -117,7 +117,7 @@ func TestLookReadsClocks(t *testing.T) {
 				if c == nil {
 					continue
 				}
-				off := c.Time.Add(c.Ago).Sub(time.Now())
+				off := time.Until(c.Time.Add(c.Ago))
 				if c.Past {
 					if past++; off > 7*time.Minute {
 						t.Errorf("at least %v ahead", off)
