@@ -192,11 +192,25 @@ func (s *transcript) check(t *testing.T, n *node, ours bool) {
 		got, want := r.answer(t, st), st.want
 		if ours && st.ownWay != "" && !(n.prog == kubo && got.String() == want.String()) {
 			want = st.own // Kubo's client may put an answer of ipns into its own words
+			if n.prog == kubo {
+				want.failed = withoutNextStep(want.failed, got.failed)
+			}
 		}
 		if got.String() != want.String() {
 			t.Errorf("line %d: %s %s\ngot:\n%swant:\n%s", st.line, n.prog, st.args, got, want)
 		}
 	}
+}
+
+// withoutNextStep returns an error as an ipns daemon sends it: what to do next is
+// added by the command line of ipns, which Kubo's client is not. got is that error
+// if it is the same one.
+func withoutNextStep(told, got string) string {
+	next, ok := strings.CutPrefix(told, got)
+	if ok && got != "" && (strings.HasPrefix(next, "; ") || strings.HasPrefix(next, " (")) {
+		return got
+	}
+	return told
 }
 
 // A typist types the commands of a transcript into one node.
