@@ -1,0 +1,19 @@
+package dht_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/goipns/ipns/routing/dht"
+)
+
+// A node with bootstrap peers, none of which was reached yet, is expected to be on
+// the public network; one that has none need not be on any.
+func ExampleSigns_Expected() {
+	now := time.Now()
+	fmt.Printf("%q\n", dht.Signs{Bootstrap: true}.Expected(now))
+	fmt.Printf("%q\n", dht.Signs{}.Expected(now))
+	// Output:
+	// "wan"
+	// ""
+}
