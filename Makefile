@@ -26,7 +26,7 @@ lint:
 # no more of to see a race: on two, it crashes now and then in tests with
 # virtual time (https://go.dev/issue/78156).
 race:
-	go test -race -short -cpu 1 ./names/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
+	go test -race -short -cpu 1 -timeout 20m ./names/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
 		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./content/... ./gateway/... ./keystore/...
 
 # Every fuzz target.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,29 @@ import (
 // asking is a network that answers for many names at once, and counts that.
 type asking struct {
 	*cloud
+
+	state          sync.Mutex // guards all below
 	asks, searches int
 	err            error // what it knows of names; nil: all
 }
 
+// count adds to a counter and returns what the network knows of names.
+func (a *asking) count(n *int) error {
+	a.state.Lock()
+	defer a.state.Unlock()
+	*n++
+	return a.err
+}
+
+// recover has the network know all names from now on.
+func (a *asking) recover() {
+	a.state.Lock()
+	defer a.state.Unlock()
+	a.err = nil
+}
+
 func (a *asking) Ask(ctx context.Context, region routing.Region, list iter.Seq[ipns.Name], _ int) iter.Seq2[routing.Finding, error] {
-	a.asks++
+	err := a.count(&a.asks)
 	return func(yield func(routing.Finding, error) bool) {
 		last := region.First()
 		for name := range list {
@@ -34,7 +52,7 @@ func (a *asking) Ask(ctx context.Context, region routing.Region, list iter.Seq[i
 			} else {
 				last = kad
 			}
-			if f := routing.Find(ctx, a.cloud, name); !yield(routing.Finding{Name: name, Record: f.Record, Err: a.err}, nil) {
+			if f := routing.Find(ctx, a.cloud, name); !yield(routing.Finding{Name: name, Record: f.Record, Err: err}, nil) {
 				return
 			}
 		}
@@ -42,10 +60,10 @@ func (a *asking) Ask(ctx context.Context, region routing.Region, list iter.Seq[i
 }
 
 func (a *asking) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
-	a.searches++
+	err := a.count(&a.searches)
 	return func(yield func(routing.Answer, error) bool) {
-		if a.err != nil {
-			yield(routing.Answer{}, a.err)
+		if err != nil {
+			yield(routing.Answer{}, err)
 			return
 		}
 		a.cloud.Search(ctx, name)(yield)
@@ -179,7 +197,7 @@ func TestUnknownNamesAreNeitherPutNorRenewed(t *testing.T) {
 		if len(st.AtRisk) != 1 || !strings.Contains(st.AtRisk[0].Reason, "only 5 of 20 servers answered") {
 			t.Fatalf("at risk: %+v", st.AtRisk)
 		}
-		net.err = nil
+		net.recover()
 		time.Sleep(time.Hour + time.Minute)
 		if e := s.entry(t, k.Name); e.Record == rec || e.Record.Value() != rec.Value() || net.holders(e.Record) != 20 {
 			t.Fatalf("an hour after servers answer: %v, %d holders", e.Record, net.holders(e.Record))
