@@ -32,7 +32,6 @@ names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
 routing/dht         -> ipns routing internal/keyspace internal/durable
-routing/pubsub      -> ipns routing names
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
