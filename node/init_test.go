@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/base64"
 	"errors"
 	"io/fs"
 	"os"
@@ -23,11 +22,11 @@ func newConfig(t *testing.T) (repo.Config, ipns.Name) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := ipns.MarshalPrivateKey(key)
+	id, err := Identity(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := repo.NewConfig(repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)})
+	c := repo.NewConfig(id)
 	if err := c.Apply("test"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package verbs
 
 import (
-	"encoding/base64"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,15 +20,11 @@ func newRepo(t *testing.T) repo.Repo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := ipns.NameOf(key.GetPublic())
+	id, err := node.Identity(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := ipns.MarshalPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := repo.NewConfig(repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)})
+	c := repo.NewConfig(id)
 	if err := c.Apply("test"); err != nil {
 		t.Fatal(err)
 	}
