@@ -103,7 +103,8 @@ func parseBase(c Config) (*url.URL, error) {
 		return nil, fmt.Errorf("HTTP router %q: %w", c.URL, err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return nil, fmt.Errorf("HTTP router %q: use an http or https URL without a query", c.URL)
+		// The URL may have a password, which no log is to show.
+		return nil, fmt.Errorf("HTTP router %q: use an http or https URL without a user, a query or a fragment", u.Redacted())
 	}
 	path := strings.TrimRight(u.Path, "/")
 	u.RawPath = ""
