@@ -199,22 +199,30 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	}
 }
 
-// A server that hangs costs callers its time-out three times, and then nothing until it
-// is tried again.
-func TestAServerThatHangsIsLeftAlone(t *testing.T) {
-	var hang atomic.Bool
+// hanging returns a client of a server that hangs until hang is false. The client
+// waits 200 ms and has the clock now.
+func hanging(t *testing.T) (c *delegated.Client, hang *atomic.Bool, now *time.Time) {
+	t.Helper()
+	hang, now = new(atomic.Bool), new(time.Time)
 	hang.Store(true)
+	*now = time.Now()
 	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if hang.Load() {
 			<-r.Context().Done()
 		}
 	}))
-	now := time.Now()
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return now }})
+	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return *now }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return c, hang, now
+}
+
+// A server that hangs costs callers its time-out three times, and then nothing until it
+// is tried again.
+func TestAServerThatHangsIsLeftAlone(t *testing.T) {
+	c, hang, now := hanging(t)
 	name := newAuthor(t).name
 	for i := range 10 {
 		if _, err := c.Get(t.Context(), name); err == nil || errors.Is(err, routing.ErrAway) != (i >= 3) {
@@ -225,7 +233,7 @@ func TestAServerThatHangsIsLeftAlone(t *testing.T) {
 	if _, err := c.Get(t.Context(), name); !errors.Is(err, routing.ErrAway) {
 		t.Errorf("the server was tried at once: %v", err)
 	}
-	now = now.Add(time.Minute)
+	*now = now.Add(time.Minute)
 	for range 2 {
 		if _, err := c.Get(t.Context(), name); err != nil {
 			t.Errorf("the server is back: %v", err)
@@ -261,27 +269,16 @@ func TestCallersWhoGiveUpBreakNothing(t *testing.T) {
 // A caller that gives up while its request tries a server after a break leaves the
 // next one to try.
 func TestACanceledTryLeavesTheNextOneToTry(t *testing.T) {
-	var hang atomic.Bool
-	hang.Store(true)
-	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if hang.Load() {
-			<-r.Context().Done()
-		}
-	}))
-	now := time.Now()
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c, hang, now := hanging(t)
 	name := newAuthor(t).name
+	var err error
 	for range 4 {
 		_, err = c.Get(t.Context(), name)
 	}
 	if !errors.Is(err, routing.ErrAway) {
 		t.Errorf("a server that has not answered 3 times: %v", err)
 	}
-	now = now.Add(time.Minute)
+	*now = now.Add(time.Minute)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(time.Millisecond, cancel)
 	if _, err := c.Get(ctx, name); !errors.Is(err, context.Canceled) {
