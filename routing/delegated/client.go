@@ -100,11 +100,10 @@ func New(c Config) (*Client, error) {
 func parseBase(c Config) (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("HTTP router %q: %w", c.URL, err)
+		return nil, fmt.Errorf("HTTP router %q: this is not a URL", shown(c.URL)) // err quotes it, or parts of it
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		// The URL may have a password, which no log is to show.
-		return nil, fmt.Errorf("HTTP router %q: use an http or https URL without a user, a query or a fragment", u.Redacted())
+		return nil, fmt.Errorf("HTTP router %q: use an http or https URL without a user, a query or a fragment", shown(c.URL))
 	}
 	path := strings.TrimRight(u.Path, "/")
 	u.RawPath = ""
@@ -116,6 +115,19 @@ func parseBase(c Config) (*url.URL, error) {
 	path = strings.TrimSuffix(path, strings.TrimSuffix(basePath, "/"))
 	u.Path = path + namePath
 	return u, nil
+}
+
+// shown is what an error shows of a URL that is refused: nothing before its last @, and
+// no query or fragment, for a password or token may be there.
+func shown(raw string) string {
+	const hidden = "xxxxx"
+	if i := strings.LastIndexByte(raw, '@'); i >= 0 {
+		raw = hidden + raw[i:]
+	}
+	if i := strings.IndexAny(raw, "?#"); i >= 0 {
+		raw = raw[:i+1] + hidden
+	}
+	return raw
 }
 
 // Network is the host of the server.

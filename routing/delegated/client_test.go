@@ -89,6 +89,32 @@ func TestAServerIsNamedWithAndWithoutThePathOfTheAPI(t *testing.T) {
 }
 
 // T-60: every answer but a valid record is none, or an error that says what it was.
+func TestARefusedURLIsShownWithoutItsSecrets(t *testing.T) {
+	for _, url := range []string{
+		"https://user:SECRET@example.net/",       // parsed, refused for its user
+		"https://SECRET@example.net/",            // a token in place of a user
+		"ftp://user:SECRET@example.net/",         //
+		"https://example.net/?token=SECRET",      // parsed, refused for its query
+		"https://example.net/#SECRET",            //
+		"https://user:SECRET@example.net:port/",  // not parsed from here on
+		"https://user:SECRET@example.net/%zz",    //
+		"https://user:%SECRET@example.net/",      // its error would quote a part
+		"https://user:SECRET#SECRET@example.net", // SECRET would be a port
+		"https://user:SECRET?SECRET@example.net", //
+		"https://user:SECRET/SECRET@example.net", //
+		"https://user:SECRET@SECRET@example.net:port",
+		"user:SECRET@example.net",
+		"https://user:\x7fSECRET@example.net/?token=SECRET",
+	} {
+		_, err := delegated.New(delegated.Config{URL: url})
+		if err == nil {
+			t.Errorf("%q is taken", url)
+		} else if strings.Contains(err.Error(), "SECRET") || strings.Contains(err.Error(), "%SE") || !strings.Contains(err.Error(), "example.net") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
 func TestEveryAnswerButAValidRecordIsNoneOrAnError(t *testing.T) {
 	a := newAuthor(t)
 	good, other := a.sign(t, ipns.Fields{}), newAuthor(t).sign(t, ipns.Fields{})
