@@ -61,7 +61,7 @@ func (d *DoH) LookupTXT(ctx context.Context, domain string) ([]string, time.Dura
 		return systemTXT(ctx, domain)
 	}
 	fail := func(err error) ([]string, time.Duration, error) {
-		return nil, 0, fmt.Errorf("TXT of %s from %s: %w", domain, server, err)
+		return nil, 0, fmt.Errorf("TXT of %s from %s: %w", domain, host(server), err)
 	}
 	name, err := dnsmessage.NewName(domain)
 	if err != nil {
@@ -86,6 +86,15 @@ func (d *DoH) LookupTXT(ctx context.Context, domain string) ([]string, time.Dura
 	return txt, ttl, nil
 }
 
+// host is what an error shows of the URL of a server: visitors of a gateway read it,
+// and the rest may hold a password or token.
+func host(server string) string {
+	if u, err := url.Parse(server); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "its DNS server"
+}
+
 // server returns the URL for a domain, "" if none matches.
 func (d *DoH) server(domain string) string {
 	for rest := domain; ; {
@@ -106,7 +115,7 @@ func (d *DoH) server(domain string) string {
 func (d *DoH) exchange(ctx context.Context, server string, query []byte) ([]byte, error) {
 	u, err := url.Parse(server)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("the URL in the config is not one") // err quotes it
 	}
 	q := u.Query()
 	q.Set("dns", base64.RawURLEncoding.EncodeToString(query))
@@ -122,6 +131,10 @@ func (d *DoH) exchange(ctx context.Context, server string, query []byte) ([]byte
 	}
 	res, err := client.Do(req)
 	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err // without the URL
+		}
 		return nil, err
 	}
 	defer res.Body.Close()

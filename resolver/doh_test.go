@@ -116,6 +116,21 @@ func TestDoH(t *testing.T) { // D-4, D-10, D-13, D-14
 	}
 }
 
+func TestErrorsOfADoHServerKeepItsSecrets(t *testing.T) {
+	s := dohServer(t, nil)
+	d := &DoH{Servers: map[string]string{
+		"gone.":   "http://user:SECRET@127.0.0.1:1/dns-query?key=SECRET",
+		"refuse.": strings.Replace(s.URL, "http://", "http://user:SECRET@", 1) + "/dns-query?key=SECRET",
+		"wrong.":  "http://user:SECRET@127.0.0.1:port/",
+		"scheme.": "none://user:SECRET@127.0.0.1/?key=SECRET",
+	}}
+	for _, domain := range []string{"a.gone", "elsewhere.refuse", "html.refuse", "a.wrong", "a.scheme"} {
+		if _, _, err := d.LookupTXT(t.Context(), domain); err == nil || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: %v", domain, err)
+		}
+	}
+}
+
 func TestDoHServerByLongestSuffix(t *testing.T) {
 	other := errors.New("the other one")
 	d := &DoH{
