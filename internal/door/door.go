@@ -50,7 +50,8 @@ type Options struct {
 	// Unhurried reports which requests may pause for longer than Stall while sending
 	// their body. nil: none.
 	Unhurried func(*http.Request) bool
-	// NoBodies says that the handler reads no bodies: a long one ends the connection.
+	// NoBodies says that the handler reads no bodies but short ones: one beyond maxAhead is
+	// refused.
 	NoBodies bool
 	Log      *slog.Logger // nil: nothing is logged
 }
@@ -117,8 +118,13 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 		defer b.end()
 		r.Body = b
 		complete = b.fill()
-		if b.stalled.Load() || !complete && d.o.NoBodies {
+		switch {
+		case b.stalled.Load():
 			panic(http.ErrAbortHandler)
+		case !complete && d.o.NoBodies:
+			w.Header().Set("Connection", "close") // the rest is not read
+			http.Error(w, "the body is too long", http.StatusRequestEntityTooLarge)
+			return
 		}
 	}
 	if client, ok := proxied(r, rules.trusted); ok {

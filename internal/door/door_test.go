@@ -220,6 +220,14 @@ func TestBodyThatNobodyReadsDoesNotHoldTheConnection(t *testing.T) {
 			}
 		})
 	}
+	// One that is too long is refused.
+	open(t, Options{NoBodies: true}, nil, func(http.ResponseWriter, *http.Request) {
+		t.Error("the handler was called")
+	}, func(s *street) {
+		if got := status(s.visit(local), post("/", maxAhead+1, strings.Repeat("a", maxAhead+1))); got != http.StatusRequestEntityTooLarge {
+			t.Errorf("too long: %d", got)
+		}
+	})
 	// One that is there does no harm.
 	open(t, Options{NoBodies: true}, nil, func(http.ResponseWriter, *http.Request) {}, func(s *street) {
 		c := s.visit(local)
