@@ -34,10 +34,14 @@ var (
 	ErrRefused = errors.New("records of others are not taken here")
 )
 
-// NewerError is returned by Take if a newer record is known.
+// NewerError is returned by Take if a newer record is known. Current is that record, or
+// nil if nobody has it any more.
 type NewerError struct{ Current *ipns.Record }
 
 func (e *NewerError) Error() string {
+	if e.Current == nil {
+		return "a better record exists"
+	}
 	return fmt.Sprintf("a better record exists: sequence %d", e.Current.Sequence())
 }
 
@@ -317,6 +321,8 @@ func (h *Handler) taken(w http.ResponseWriter, err error) {
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusOK)
+	case errors.As(err, &newer) && newer.Current == nil:
+		plain(w, http.StatusConflict, err.Error())
 	case errors.As(err, &newer):
 		raw := newer.Current.Raw()
 		w.Header().Set("Content-Type", ipns.RecordMediaType)

@@ -237,13 +237,14 @@ func TestEveryErrorHasItsStatus(t *testing.T) {
 		{"PUT", delegated.ErrRefused, 403, "records of others are not taken here\n"},
 		{"PUT", &delegated.LimitError{RetryAfter: 1500 * time.Millisecond, Err: errors.New("10 a minute")}, 429, "10 a minute\n"},
 		{"PUT", &delegated.NewerError{Current: now}, 409, string(now.Raw())},
+		{"PUT", &delegated.NewerError{}, 409, "a better record exists\n"},
 	} {
 		s := &shelf{fail: c.fail}
 		w := ask(s.handler(), c.method, path, string(old.Raw()), "Content-Type", ipns.RecordMediaType)
 		if w.Code != c.status || w.Body.String() != c.text {
 			t.Errorf("%s, %v: %d %q, want %d", c.method, c.fail, w.Code, w.Body, c.status)
 		}
-		if kind := w.Header().Get("Content-Type"); (kind == ipns.RecordMediaType) != (c.status == 409) {
+		if kind := w.Header().Get("Content-Type"); (kind == ipns.RecordMediaType) != (c.text == string(now.Raw())) {
 			t.Errorf("%s, %v: %s", c.method, c.fail, kind)
 		}
 		if c.status == 429 && w.Header().Get("Retry-After") != "2" {
