@@ -29,7 +29,10 @@ func (n *Node) routingHandler(c *repo.Config) http.Handler {
 	if !repo.On(c.Gateway.ExposeRoutingAPI) {
 		return nil
 	}
-	h := &delegated.Handler{Find: n.findRecord}
+	h := &delegated.Handler{Find: n.findRecord, Opener: &n.Opener}
+	if n.relay != nil && c.Gateway.RoutingPuts == repo.RelayPuts {
+		h.Take = n.relay.take
+	}
 	if n.DHT != nil {
 		h.Providers, h.Peer, h.Closest = n.findProviders, n.findPeer, n.findClosest
 	}

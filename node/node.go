@@ -119,6 +119,7 @@ type Node struct {
 	db          *pebble.DB
 	records     *store.Store
 	resolverRef atomic.Pointer[resolver.Resolver] // Resolver once it is set; the DHT runs before that
+	relay       *relay                            // nil offline
 	metrics     metrics
 
 	stopping chan struct{} // closed by Stop

@@ -75,6 +75,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	n.openMetrics()
 	n.background(func() { _ = n.Book.Run(life) })
+	if router := n.Network.Router(); router != nil {
+		n.relay = n.newRelay(life, router)
+	}
 	if !c.ReadOnFull {
 		n.background(func() { n.mendOwn(life) })
 	}

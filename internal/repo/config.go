@@ -98,6 +98,10 @@ type Gateway struct {
 	// ExposeRoutingAPI serves records and the places of content and peers to others
 	// under /routing/v1. nil: true.
 	ExposeRoutingAPI *bool `json:",omitempty"`
+	// RoutingPuts says what becomes of the records that others PUT there. "" or "off":
+	// they are refused; "relay": they are put on the DHT, and not kept. Not a key of
+	// Kubo's.
+	RoutingPuts string `json:",omitempty"`
 	// PublicGateways are the host names of the gateway, in addition to localhost; null
 	// removes one.
 	PublicGateways map[string]*GatewayHost
@@ -239,7 +243,13 @@ func (c *Config) check() error {
 	return c.Gateway.check()
 }
 
+// RelayPuts is the value of Gateway.RoutingPuts for those that are put on the DHT.
+const RelayPuts = "relay"
+
 func (g *Gateway) check() error {
+	if p := g.RoutingPuts; p != "" && p != "off" && p != RelayPuts {
+		return fmt.Errorf("config setting Gateway.RoutingPuts is %q: use off or relay", p)
+	}
 	if n := g.MaxConcurrentRequests; n != nil && *n < 0 {
 		return fmt.Errorf("config setting Gateway.MaxConcurrentRequests is negative: %d", *n)
 	}

@@ -160,6 +160,7 @@ func TestSetRefuses(t *testing.T) {
 		{"Routing.Type", "none", "Routing.Type is \"none\": use auto"},
 		{"Gateway.MaxConcurrentRequests", -1, "negative"},
 		{"Gateway.RetrievalTimeout", "-1s", "negative"},
+		{"Gateway.RoutingPuts", "keep", `Gateway.RoutingPuts is "keep": use off or relay`},
 		// Misspelled, at the top, below, and inside of a value.
 		{"Adresses.API", "x", `unknown config key "Adresses.API"; did you mean "Addresses.API"?`},
 		{"replace", "x", `unknown config key "replace"`},
