@@ -20,14 +20,24 @@ type conn struct {
 	server     *server
 	number     uint64
 	opened     time.Time
-	identify   *time.Timer
 	identified chan struct{} // closed when identify has run
 	gone       chan struct{} // closed when the connection is
 
 	mu         sync.Mutex
 	closed     bool
+	identify   *time.Timer
 	streams    map[*stream]struct{}
 	lastStream uint64
+}
+
+// setIdentify keeps the timer that runs identify, so that shut can stop it.
+func (c *conn) setIdentify(t *time.Timer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed { // told of the connection, somebody closed it at once
+		t.Stop()
+	}
+	c.identify = t
 }
 
 // awaitIdentify leaves nothing to chance where several cases of a select are ready.
@@ -88,10 +98,10 @@ func (c *conn) shut() {
 	}
 	c.closed = true
 	close(c.gone)
-	c.mu.Unlock()
 	if c.identify != nil {
 		c.identify.Stop()
 	}
+	c.mu.Unlock()
 	for _, s := range c.openStreams() {
 		s.end(&network.StreamError{})
 	}

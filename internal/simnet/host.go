@@ -310,7 +310,7 @@ func (h *simHost) dialled(s *server, d *dial) {
 		nf.Connected(h.swarm, c)
 	}
 	h.emit(h.connected, event.EvtPeerConnectednessChanged{Peer: s.id, Connectedness: network.Connected})
-	c.identify = h.net.after(s.slot, identifyLane, s.roundTrip(), func() { h.identify(c) })
+	c.setIdentify(h.net.after(s.slot, identifyLane, s.roundTrip(), func() { h.identify(c) }))
 	d.finish(c, nil)
 }
 
