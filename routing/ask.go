@@ -72,12 +72,12 @@ func FindEach(ctx context.Context, r Router, names iter.Seq[ipns.Name]) iter.Seq
 		}
 		var ended error
 		for range lines {
-			err, ok := m.pass(yield)
+			end, ok := m.pass(yield)
 			if !ok {
 				return
 			}
 			if ended == nil {
-				ended = err
+				ended = end.err
 			}
 		}
 		if err := m.ended(ended); err != nil {

@@ -12,12 +12,14 @@ type merge[T any] struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	items  chan item[T]
+	added  int // sequences
 	wg     sync.WaitGroup
 }
 
 // item is one value, or the end of one sequence with the error it ended with.
 type item[T any] struct {
 	value T
+	from  int // which sequence, in the order in which they were added
 	err   error
 	end   bool
 }
@@ -30,14 +32,16 @@ func newMerge[T any](ctx context.Context) *merge[T] {
 
 // add starts a sequence. The merge waits for it in stop.
 func (m *merge[T]) add(seq iter.Seq2[T, error]) {
+	from := m.added
+	m.added++
 	m.wg.Go(func() {
-		end := item[T]{end: true}
+		end := item[T]{end: true, from: from}
 		for v, err := range seq {
 			if err != nil {
 				end.err = err
 				break
 			}
-			if !m.send(item[T]{value: v}) {
+			if !m.send(item[T]{value: v, from: from}) {
 				return
 			}
 		}
@@ -54,21 +58,21 @@ func (m *merge[T]) send(it item[T]) bool {
 	}
 }
 
-// pass yields values until one of the sequences ends, and returns the error it
-// ended with. ok is false if the consumer wants no more. When the context ends,
+// pass yields values until one of the sequences ends, and returns how it did. ok is
+// false if the consumer wants no more. When the context ends,
 // sequences that still run count as ended by it.
-func (m *merge[T]) pass(yield func(T, error) bool) (err error, ok bool) {
+func (m *merge[T]) pass(yield func(T, error) bool) (end item[T], ok bool) {
 	for {
 		select {
 		case it := <-m.items:
 			if it.end {
-				return it.err, true
+				return it, true
 			}
 			if !yield(it.value, nil) {
-				return nil, false
+				return it, false
 			}
 		case <-m.ctx.Done():
-			return context.Cause(m.ctx), true
+			return item[T]{from: -1, err: context.Cause(m.ctx), end: true}, true
 		}
 	}
 }

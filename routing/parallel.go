@@ -19,6 +19,9 @@ import (
 // and one that was never meant to be here does not.
 type Parallel []Router
 
+// Road implements Roader.
+func (p Parallel) Road() Road { return firstRoad(p) }
+
 // Put implements Router.
 func (p Parallel) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
@@ -29,11 +32,11 @@ func (p Parallel) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq
 		}
 		var ended []error
 		for range p {
-			err, ok := m.pass(yield)
+			end, ok := m.pass(yield)
 			if !ok {
 				return
 			}
-			ended = append(ended, err)
+			ended = append(ended, end.err)
 		}
 		if err := m.ended(putError(ended)); err != nil {
 			yield(Ack{}, err)
@@ -58,11 +61,11 @@ func (p Parallel) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, 
 		}
 		var ended []error
 		for range p {
-			err, ok := m.pass(counted)
+			end, ok := m.pass(counted)
 			if !ok {
 				return
 			}
-			ended = append(ended, err)
+			ended = append(ended, end.err)
 		}
 		if err := m.ended(searchError(ended, answers)); err != nil {
 			yield(Answer{}, err)
@@ -84,11 +87,11 @@ func (p Parallel) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, e
 		}
 		var errs []error
 		for range watching {
-			err, ok := m.pass(yield)
+			end, ok := m.pass(yield)
 			if !ok {
 				return
 			}
-			errs = append(errs, err)
+			errs = append(errs, end.err)
 		}
 		if err := m.ended(errors.Join(errs...)); err != nil {
 			yield(Answer{}, err)

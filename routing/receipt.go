@@ -29,6 +29,7 @@ type Receipt struct {
 // then only what was known before, and may be 0.
 type NetworkReceipt struct {
 	Network string `json:"Network"` // "wan", "lan", "pubsub", a host name
+	Road    Road   `json:"Road,omitempty"`
 	// Announced is how many of the Of targets that should hold the record took
 	// it. It is never more than Of.
 	Announced int `json:"Announced"`
@@ -70,19 +71,19 @@ func (t TargetReceipt) Took() bool { return t.Reason == "" }
 // Add folds one Ack in. Of several Acks of one target that it took the record
 // counts for good: a retry that finds it away does not unsay it.
 func (r *Receipt) Add(ack Ack) {
-	n := r.network(ack.Network)
+	n := r.network(ack.Network, ack.Road)
 	*n = n.add(ack)
 }
 
 // network returns the part of a network, a new one if there is none yet.
-func (r *Receipt) network(name string) *NetworkReceipt {
+func (r *Receipt) network(name string, road Road) *NetworkReceipt {
 	i, found := slices.BinarySearchFunc(r.Networks, name, func(n NetworkReceipt, name string) int {
 		return strings.Compare(n.Network, name)
 	})
 	// Copied before it is changed, here and in add: snapshots share the arrays.
 	r.Networks = slices.Clone(r.Networks)
 	if !found {
-		r.Networks = slices.Insert(r.Networks, i, NetworkReceipt{Network: name})
+		r.Networks = slices.Insert(r.Networks, i, NetworkReceipt{Network: name, Road: road})
 	}
 	return &r.Networks[i]
 }
@@ -91,7 +92,7 @@ func (r *Receipt) network(name string) *NetworkReceipt {
 func (r *Receipt) End(err error) {
 	switch e := err.(type) {
 	case *AwayError:
-		n := r.network(e.Network)
+		n := r.network(e.Network, e.Road)
 		n.Away = n.Announced == 0
 	case interface{ Unwrap() []error }:
 		for _, err := range e.Unwrap() {
@@ -150,19 +151,37 @@ func (n *NetworkReceipt) count(of int) {
 	n.Extra = extra + took - n.Announced
 }
 
-// Announced is the headline: how many of the targets that should hold the
-// record took it, on the network with the most of them; "wan" wins a tie, and one
-// that is away against all: whatever others took, those that should have it do not.
+// Announced is the headline: how many of the targets that should hold the record took
+// it. On the DHT it is that of the network with the most of them; "wan" wins a tie, and
+// one that is away against all: whatever others took, those that should have it do not.
 // Of a DHT these are the 20 servers closest to the name; copies beyond them are not
-// counted.
+// counted. A receipt without a DHT counts its HTTP routers, one without these its
+// pubsub peers: see [Road].
 func (r Receipt) Announced() (k, of int) {
 	head := r.head()
 	return head.Announced, head.Of
 }
 
+// Away reports whether the network of the headline is away.
+func (r Receipt) Away() bool { return r.head().Away }
+
+// Road is the road of the headline.
+func (r Receipt) Road() Road {
+	for _, road := range roads {
+		if slices.ContainsFunc(r.Networks, func(n NetworkReceipt) bool { return n.Road == road }) {
+			return road
+		}
+	}
+	return DHT
+}
+
 func (r Receipt) head() (head NetworkReceipt) {
+	if road := r.Road(); road != DHT {
+		return r.sum(road)
+	}
 	for _, n := range r.Networks {
 		switch {
+		case n.Road != DHT:
 		case n.Away == head.Away:
 			if n.Of > head.Of || n.Of == head.Of && n.Network == "wan" {
 				head = n
@@ -174,12 +193,56 @@ func (r Receipt) head() (head NetworkReceipt) {
 	return head
 }
 
+// On is how many targets of all networks of a road took the record, of those that
+// should hold it: of the HTTP routers, for example.
+func (r Receipt) On(road Road) (k, of int) {
+	sum := r.sum(road)
+	return sum.Announced, sum.Of
+}
+
+// sum adds up the networks of a road. It is away if all are.
+func (r Receipt) sum(road Road) NetworkReceipt {
+	sum := NetworkReceipt{Road: road}
+	var away []string
+	for _, n := range r.Networks {
+		if n.Road != road {
+			continue
+		}
+		sum.Announced += n.Announced
+		sum.Of += n.Of
+		if n.Away {
+			away = append(away, n.Network)
+			if road == HTTP && n.Of == 0 {
+				sum.Of++ // the network is one router
+			}
+		}
+		sum.Network = n.Network
+	}
+	if sum.Announced == 0 && len(away) > 0 {
+		sum.Away, sum.Network = true, strings.Join(away, ", ")
+	}
+	return sum
+}
+
 // Took counts those that took the record on a network, those beyond the wanted ones
 // included. Empty stands for all networks.
 func (r Receipt) Took(network string) int {
-	took := 0
+	return r.took(func(n NetworkReceipt) bool { return network == "" || n.Network == network })
+}
+
+// Holders counts those that took the record on a network, or, if that is empty, on the
+// road of the headline.
+func (r Receipt) Holders(network string) int {
+	if network != "" {
+		return r.Took(network)
+	}
+	road := r.Road()
+	return r.took(func(n NetworkReceipt) bool { return n.Road == road })
+}
+
+func (r Receipt) took(counts func(NetworkReceipt) bool) (took int) {
 	for _, n := range r.Networks {
-		if network == "" || n.Network == network {
+		if counts(n) {
 			took += n.Announced + n.Extra
 		}
 	}
@@ -200,7 +263,7 @@ func (r Receipt) Refused() iter.Seq2[string, TargetReceipt] {
 	}
 }
 
-// String tells the headline, as in "announced to 20 of 20".
+// String tells the headline, as in "announced to 20 of 20", and who else took it.
 func (r Receipt) String() string {
 	head := r.head()
 	switch {
@@ -211,7 +274,26 @@ func (r Receipt) String() string {
 	case head.Of == 0:
 		return "announced to nobody"
 	}
-	return fmt.Sprintf("announced to %d of %d", head.Announced, head.Of)
+	return fmt.Sprintf("announced to %d of %d%s", head.Announced, head.Of, r.besides(head.Road))
+}
+
+// besides tells how many took the record on roads that do not count.
+func (r Receipt) besides(counts Road) (text string) {
+	for _, road := range roads {
+		if took, _ := r.On(road); road != counts && took > 0 {
+			text += ", " + Count(road, took)
+		}
+	}
+	return text
+}
+
+// Count says how many of a road's targets: "3 pubsub peers".
+func Count(road Road, n int) string {
+	what := map[Road]string{DHT: "server", HTTP: "HTTP router", PubSub: "pubsub peer"}[road]
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }
 
 // Collect runs a put to its end and folds its Acks. The error is the one that

@@ -1,8 +1,9 @@
 // Package routing is the seam where records travel: a [Router] puts a record
 // on a network and searches a network for one.
 //
-// The DHTs, pubsub and delegated HTTP routers are each a Router; [Parallel] and
-// [Tiered] make one of many. What a Router is asked to do and what happened are
+// The DHTs, pubsub and delegated HTTP routers are each a Router; [Parallel], [Tiered]
+// and [Beside] make one of many. They travel by three roads, see [Road]: those of the
+// first that a node has count. What a Router is asked to do and what happened are
 // two things: Put reports every target that answered, Search every source, and
 // the caller folds them to a [Receipt] or to the best record. Nothing in here
 // decides what is enough.
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -49,12 +51,54 @@ type Router interface {
 	Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]
 }
 
+// Road is the kind of a network. Whether a name is announced is measured on one road:
+// on the DHT, where 20 servers should hold a record, if a node has it; else by its HTTP
+// routers; else by its pubsub peers. What others have is told, and never counted as one
+// of the 20.
+type Road string
+
+const (
+	DHT    Road = "" // as in all receipts from before there were others
+	HTTP   Road = "http"
+	PubSub Road = "pubsub"
+)
+
+// roads are in the order in which they count.
+var roads = [...]Road{DHT, HTTP, PubSub}
+
+// Roader is implemented by a Router whose road is not the DHT.
+type Roader interface {
+	// Road is the road by which it is measured.
+	Road() Road
+}
+
+// RoadOf returns the road by which a Router is measured; nil has none and is as the DHT.
+func RoadOf(r Router) Road {
+	if on, ok := r.(Roader); ok {
+		return on.Road()
+	}
+	return DHT
+}
+
+// firstRoad returns the road that counts of several Routers.
+func firstRoad(rs []Router) Road {
+	for _, road := range roads {
+		if slices.ContainsFunc(rs, func(r Router) bool { return RoadOf(r) == road }) {
+			return road
+		}
+	}
+	return DHT
+}
+
 // Look says what a put finds out beside, without a round trip more. It is for
 // records that were signed just now: for one that is put again it is a waste, and
 // the zero Look asks nothing.
 type Look struct {
 	Before bool // what targets held before: Ack.Before
 	Clock  bool // what time it is, as a few targets see it: Ack.Clock
+	// Counted, if set, is called when all Acks of the road that counts were yielded,
+	// and only others can follow. A Router on one road need not call it.
+	Counted func()
 }
 
 // Ack tells what one target did with one record.
@@ -62,6 +106,7 @@ type Ack struct {
 	Name    ipns.Name
 	Target  string // who: a peer id or a URL
 	Network string // where: "wan", "lan", "pubsub", a host name
+	Road    Road   // of the network
 	Err     error  // nil: the target took the record; ErrRefused: it answered, and did not
 	// Newer is the record that made the target refuse, if it told us.
 	Newer *ipns.Record
@@ -96,6 +141,7 @@ type Answer struct {
 	Record  *ipns.Record // nil: the source has none
 	Source  string       // who: a peer id or a URL
 	Network string       // where, as in Ack
+	Road    Road         // of the network
 	At      time.Time    // when the answer came
 	// Own says that the source is this node itself: the record may be the newest,
 	// but nobody else has said so.
@@ -115,7 +161,10 @@ var (
 )
 
 // AwayError is ErrAway of one network.
-type AwayError struct{ Network string }
+type AwayError struct {
+	Network string
+	Road    Road
+}
 
 func (e *AwayError) Error() string { return e.Network + " is " + ErrAway.Error() }
 
@@ -186,7 +235,7 @@ func (s Survival) Since(t Survival) Survival {
 }
 
 // Watcher is implemented by a Router that is told of new records of a name
-// without asking for them. IPNS over PubSub will be the first.
+// without asking for them.
 type Watcher interface {
 	// Watch yields records as they arrive, until ctx ends or the caller breaks.
 	Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error]

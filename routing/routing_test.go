@@ -15,6 +15,9 @@ func TestRouters(t *testing.T) {
 		"Tiered": func() routing.Router {
 			return routing.Tiered{Tiers: []routing.Router{routingtest.New(30), routingtest.New(5)}}
 		},
+		"Beside": func() routing.Router {
+			return routing.Beside{Main: routingtest.New(30), Others: []routing.Router{router("h.example", 0, 0, nil)}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			routingtest.TestRouter(t, func(*testing.T) routing.Router { return open() })
@@ -27,6 +30,9 @@ func TestPresence(t *testing.T) {
 		"Network":  func(n *routingtest.Network) routing.Router { return n },
 		"Parallel": func(n *routingtest.Network) routing.Router { return routing.Parallel{n, routingtest.New(0)} },
 		"Tiered":   func(n *routingtest.Network) routing.Router { return routing.Tiered{Tiers: []routing.Router{n}} },
+		"Beside": func(n *routingtest.Network) routing.Router {
+			return routing.Beside{Main: n, Others: []routing.Router{routingtest.New(0)}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			routingtest.TestPresence(t, func(_ *testing.T, network string, p routingtest.Presence) routing.Router {

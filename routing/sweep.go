@@ -34,11 +34,11 @@ func (p Parallel) Sweep(ctx context.Context, region Region, records iter.Seq[*ip
 		}
 		var ended []error
 		for range p {
-			err, ok := m.pass(yield)
+			end, ok := m.pass(yield)
 			if !ok {
 				return
 			}
-			ended = append(ended, err)
+			ended = append(ended, end.err)
 		}
 		if err := m.ended(putError(ended)); err != nil {
 			yield(Ack{}, err)
@@ -77,11 +77,11 @@ func putEach(ctx context.Context, r Router, records []*ipns.Record) iter.Seq2[Ac
 		}
 		var ended []error
 		for range lines {
-			err, ok := m.pass(yield)
+			end, ok := m.pass(yield)
 			if !ok {
 				return
 			}
-			ended = append(ended, err)
+			ended = append(ended, end.err)
 		}
 		if len(ended) == 0 {
 			return

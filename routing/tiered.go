@@ -19,6 +19,9 @@ type Tiered struct {
 	Delay time.Duration // 0: a tier is waited for, however long it takes
 }
 
+// Road implements Roader.
+func (t Tiered) Road() Road { return firstRoad(t.Tiers) }
+
 // Put implements Router as [Parallel] does.
 func (t Tiered) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[Ack, error] {
 	return Parallel(t.Tiers).Put(ctx, rec, look)

@@ -133,6 +133,9 @@ func shown(raw string) string {
 // Network is the host of the server.
 func (c *Client) Network() string { return c.base.Host }
 
+// Road implements [routing.Roader].
+func (c *Client) Road() routing.Road { return routing.HTTP }
+
 // String is the address of the server.
 func (c *Client) String() string { return c.base.Scheme + "://" + c.base.Host }
 
@@ -175,7 +178,7 @@ func (c *Client) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 			yield(routing.Answer{}, fmt.Errorf("ask %s for %s: %w", c, name, err))
 			return
 		}
-		yield(routing.Answer{Record: rec, Source: c.String(), Network: c.Network(), At: c.config.Now()}, nil)
+		yield(routing.Answer{Record: rec, Source: c.String(), Network: c.Network(), Road: routing.HTTP, At: c.config.Now()}, nil)
 	}
 }
 
@@ -203,7 +206,7 @@ func (c *Client) Put(ctx context.Context, rec *ipns.Record, _ routing.Look) iter
 			yield(routing.Ack{}, routing.ErrNoTargets)
 			return
 		}
-		ack := routing.Ack{Name: rec.Name(), Target: c.String(), Network: c.Network(), Of: 1}
+		ack := routing.Ack{Name: rec.Name(), Target: c.String(), Network: c.Network(), Road: routing.HTTP, Of: 1}
 		begin := time.Now()
 		a, err := c.do(ctx, http.MethodPut, rec.Name(), rec.Raw())
 		ack.RTT = time.Since(begin)
@@ -322,7 +325,7 @@ func (c *Client) away(err error) error {
 	var noAddress *net.DNSError
 	var noDial *net.OpError
 	if errors.Is(err, errBroken) || errors.As(err, &noAddress) || errors.As(err, &noDial) && noDial.Op == "dial" {
-		return fmt.Errorf("%w: %w", &routing.AwayError{Network: c.Network()}, err)
+		return fmt.Errorf("%w: %w", &routing.AwayError{Network: c.Network(), Road: routing.HTTP}, err)
 	}
 	return err
 }

@@ -38,6 +38,8 @@ const (
 	Stuck
 	// Forging servers serve bytes that no key has signed.
 	Forging
+	// Limiting servers refuse whatever is asked of them, as too much.
+	Limiting
 )
 
 // Errors that targets of a Network report in their Acks.
@@ -63,7 +65,8 @@ type Server struct {
 // belongs on the servers closest to its name. Set its exported fields before
 // first use.
 type Network struct {
-	Name    string // the Network of Acks and Answers; empty: "wan"
+	Name    string       // the Network of Acks and Answers; empty: "wan"
+	On      routing.Road // their Road
 	Servers []*Server
 	// Replicas is how many servers should hold a record. 0: 20
 	Replicas int
@@ -120,6 +123,9 @@ func (n *Network) Closest(name ipns.Name) []*Server {
 	return servers[:min(n.Replicas, len(servers))]
 }
 
+// Road implements routing.Roader.
+func (n *Network) Road() routing.Road { return n.On }
+
 // Holders counts the servers that hold exactly this record.
 func (n *Network) Holders(rec *ipns.Record) int {
 	count := 0
@@ -170,7 +176,7 @@ func (n *Network) Put(ctx context.Context, rec *ipns.Record, look routing.Look) 
 				reached.Store(true)
 			}
 			ack := routing.Ack{
-				Name: rec.Name(), Target: s.ID, Network: n.Name, Of: len(targets),
+				Name: rec.Name(), Target: s.ID, Network: n.Name, Road: n.On, Of: len(targets),
 				Err: err, Newer: newer, RTT: time.Since(start),
 			}
 			if look.Before {
@@ -183,7 +189,7 @@ func (n *Network) Put(ctx context.Context, rec *ipns.Record, look routing.Look) 
 		}
 		each(ctx, n, targets, put, yield, func() error {
 			if n.Expected && !reached.Load() {
-				return &routing.AwayError{Network: n.Name}
+				return &routing.AwayError{Network: n.Name, Road: n.On}
 			}
 			return nil
 		})
@@ -219,7 +225,7 @@ func (n *Network) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.
 		each(ctx, n, sources, search, answer, func() error {
 			switch {
 			case answered == 0 && n.Expected:
-				return &routing.AwayError{Network: n.Name}
+				return &routing.AwayError{Network: n.Name, Road: n.On}
 			case answered < quorum:
 				return &routing.IncompleteError{Asked: len(sources), Answered: answered}
 			}
@@ -234,7 +240,7 @@ func (n *Network) ask(ctx context.Context, s *Server, name ipns.Name) *routing.A
 	if err != nil {
 		return nil
 	}
-	a := &routing.Answer{Source: s.ID, Network: n.Name, At: n.Now()}
+	a := &routing.Answer{Source: s.ID, Network: n.Name, Road: n.On, At: n.Now()}
 	if raw != nil {
 		if a.Record, err = n.Opener.Open(name, raw); err != nil {
 			// An expired record is an honest answer of one who has none; what
@@ -257,7 +263,7 @@ func each[T any](ctx context.Context, n *Network, servers []*Server, ask func(co
 		yield(zero, n.Fail)
 		return
 	case len(servers) == 0 && n.Expected:
-		yield(zero, &routing.AwayError{Network: n.Name})
+		yield(zero, &routing.AwayError{Network: n.Name, Road: n.On})
 		return
 	case len(servers) == 0:
 		yield(zero, routing.ErrNoTargets)
@@ -345,7 +351,7 @@ func (s *Server) put(ctx context.Context, rec *ipns.Record, now time.Time) (befo
 		before, _ = ipns.Open(rec.Name(), held, now)
 	}
 	switch {
-	case s.Fault == Refusing:
+	case s.Fault == Refusing, s.Fault == Limiting:
 		return before, nil, ErrRefused
 	case s.Fault == Forgetful, s.Fault == Stuck && held != nil:
 		return before, nil, nil
@@ -368,6 +374,8 @@ func (s *Server) get(ctx context.Context, name ipns.Name) ([]byte, error) {
 		return nil, nil
 	case Forging:
 		return []byte("not signed by anybody"), nil
+	case Limiting:
+		return nil, ErrRefused
 	}
 	return s.Held(name), nil
 }
