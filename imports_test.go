@@ -40,7 +40,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/host internal/repo internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/repo internal/serve internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -50,6 +50,10 @@ internal/spelling   ->
 internal/durable    ->
 internal/host       -> ipns routing routing/dht internal/durable internal/repo
 internal/door       ->
+internal/guard      -> rpc
+internal/serve      -> rpc internal/door internal/guard internal/repo
+internal/metrics    -> names publisher republisher
+internal/mend       -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *
 bench/...           -> *

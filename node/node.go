@@ -43,6 +43,8 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/mend"
+	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
@@ -109,6 +111,9 @@ type Node struct {
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
 
+	Mender  *mend.Mender
+	Metrics *metrics.Metrics
+
 	Network *host.Network
 	// nil offline
 	Host corehost.Host
@@ -120,7 +125,6 @@ type Node struct {
 	records     *store.Store
 	resolverRef atomic.Pointer[resolver.Resolver] // Resolver once it is set; the DHT runs before that
 	relay       *relay                            // nil offline
-	metrics     metrics
 
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once

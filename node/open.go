@@ -13,6 +13,8 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/mend"
+	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
@@ -73,13 +75,14 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
-	n.openMetrics()
+	n.Mender = &mend.Mender{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
+	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	n.background(func() { _ = n.Book.Run(life) })
 	if router := n.Network.Router(); router != nil {
 		n.relay = n.newRelay(life, router)
 	}
 	if !c.ReadOnFull {
-		n.background(func() { n.mendOwn(life) })
+		n.background(func() { n.Mender.MendOwn(life) })
 	}
 	if !c.Offline {
 		n.Republisher.Joined = n.Network.Joined()

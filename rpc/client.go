@@ -26,10 +26,11 @@ import (
 type Client struct {
 	// Offline asks for answers with what the node has, see [Offline].
 	Offline bool
+	// Authorization is the header that goes with every call; empty: none.
+	Authorization string
 
 	base string // http://host:port
 	at   string // what errors call it
-	auth string // the header Authorization
 	http *http.Client
 }
 
@@ -79,13 +80,6 @@ func NewClient(addr string) (*Client, error) {
 	return c, nil
 }
 
-// Authorize makes the client prove a secret, in one of the forms of
-// [NewAuthorization], with every call.
-func (c *Client) Authorize(secret string) (err error) {
-	c.auth, err = authorizationHeader(secret)
-	return err
-}
-
 // Close gives up idle connections.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
@@ -112,8 +106,8 @@ func (c *Client) post(ctx context.Context, path string, req any) (*http.Response
 	}
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("User-Agent", "goipns/rpc")
-	if c.auth != "" {
-		r.Header.Set("Authorization", c.auth)
+	if c.Authorization != "" {
+		r.Header.Set("Authorization", c.Authorization)
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {

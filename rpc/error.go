@@ -71,7 +71,7 @@ type errorReply struct {
 func fail(w http.ResponseWriter, err error) {
 	var opt *optionError
 	if errors.As(err, &opt) {
-		plain(w, http.StatusBadRequest, err.Error())
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Trailer", streamError)
@@ -82,7 +82,7 @@ func fail(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	}
 	w.Header().Set("Content-Type", "application/json")
-	expose(w.Header())
+	Expose(w.Header())
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(reply) // the caller may be gone
 }
@@ -91,11 +91,4 @@ func isRefused(err error) bool {
 	var here *refused
 	var there *Error
 	return errors.As(err, &here) || errors.As(err, &there) && there.Client
-}
-
-func plain(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text + "\n"))
 }

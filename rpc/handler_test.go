@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/guard"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -68,7 +69,7 @@ func TestEnvelope(t *testing.T) {
 		}
 		before := ran
 		w := httptest.NewRecorder()
-		(&rpc.Guard{Next: m, Origins: []string{"https://app.example"}}).ServeHTTP(w, r)
+		(&guard.Guard{Next: m, Origins: []string{"https://app.example"}}).ServeHTTP(w, r)
 		if w.Code != c.status || c.body != "" && w.Body.String() != c.body {
 			t.Errorf("%s: %d %q, want %d %q", c.name, w.Code, w.Body, c.status, c.body)
 		}

@@ -24,8 +24,6 @@ const streamError = "X-Stream-Error"
 // before: replies begin as Kubo's do.
 const streamReason = "X-Stream-Reason"
 
-const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
-
 // Mux holds what commands do, by their paths. It is a [Caller] for this process
 // and an [http.Handler] for others. Fill it with [Handle] before its first use.
 //
@@ -104,13 +102,13 @@ func (m *Mux) call(ctx context.Context, path string, req any, _ reflect.Type) it
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "OPTIONS, POST")
-		plain(w, http.StatusMethodNotAllowed, "405 - Method Not Allowed")
+		http.Error(w, "405 - Method Not Allowed", http.StatusMethodNotAllowed)
 		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, Prefix)
 	h := m.handlers[path]
 	if !ok || h == nil {
-		plain(w, http.StatusNotFound, "404 page not found")
+		http.Error(w, "404 page not found", http.StatusNotFound)
 		return
 	}
 	if s := r.URL.Query().Get("timeout"); s != "" {
@@ -188,7 +186,7 @@ func (p *reply) start() {
 		kind = "text/plain"
 	}
 	head := p.w.Header()
-	expose(head)
+	Expose(head)
 	head.Set("Content-Type", kind)
 	head.Set("Trailer", streamError)
 	if p.info.Chunked || chunked(p.req) {
@@ -227,8 +225,9 @@ func (p *reply) fail(err error) {
 // with a value that says so: clients that cannot read a trailer look for it.
 type Failer interface{ Failed(error) any }
 
-// expose lets pages read the headers of the API.
-func expose(h http.Header) {
+// Expose lets pages read the headers of the API.
+func Expose(h http.Header) {
+	const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
 	h.Set("Access-Control-Allow-Headers", exposedHeaders)
 	h.Set("Access-Control-Expose-Headers", exposedHeaders)
 }
@@ -236,7 +235,7 @@ func expose(h http.Header) {
 func copyStream(w http.ResponseWriter, s Stream) {
 	defer s.Close()
 	head := w.Header()
-	expose(head)
+	Expose(head)
 	head.Set("Trailer", streamError)
 	head.Set("Content-Type", s.Type)
 	head.Set("X-Stream-Output", "1")

@@ -20,6 +20,7 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
@@ -93,7 +94,7 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err er
 type runningDaemon struct {
 	lock    *repo.Lock
 	node    *node.Node
-	servers *node.Servers
+	servers *serve.Servers
 	log     *slog.Logger
 
 	reload     <-chan os.Signal // has an element when the config is to be read again
@@ -198,7 +199,7 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 		case <-d.reload:
 			d.tell("RELOADING=1")
 			if err := d.servers.Reload(); err != nil {
-				d.log.Error("the config is not read again, all stays as it was", "err", err)
+				d.log.Error("the config is not read again, all stays as it was", "err", err.Error()+setupStep(err))
 			}
 			d.tell("READY=1")
 			continue

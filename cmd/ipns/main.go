@@ -25,6 +25,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/guard"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
@@ -250,7 +251,7 @@ func (c *cli) withClient(addr string, f func(rpc.Caller) error) error {
 	defer client.Close()
 	client.Offline = c.offline
 	if c.apiAuth != "" {
-		if err := client.Authorize(c.apiAuth); err != nil {
+		if client.Authorization, err = guard.Header(c.apiAuth); err != nil {
 			return fmt.Errorf("--api-auth: %w", err)
 		}
 	}

@@ -9,15 +9,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/rpc"
 )
 
 // nextStep is what to do about the error of a command, as the end of its message.
 // The parts of a node name the reason alone: they don't know who asks.
 func nextStep(cmd *cobra.Command, err error) string {
-	if errors.Is(err, repo.ErrNoRepo) {
-		return "; run 'ipns init', or set IPNS_PATH"
+	if step := setupStep(err); step != "" {
+		return step
 	}
 	var b strings.Builder
 	reasons := strings.Fields(rpc.ReasonOf(err))
@@ -25,6 +27,25 @@ func nextStep(cmd *cobra.Command, err error) string {
 		b.WriteString(stepFor(cmd, reasons[i], reasons))
 	}
 	return b.String()
+}
+
+// setupStep is what to do about a repo or a config with which no node starts.
+func setupStep(err error) string {
+	var listen *serve.ListenError
+	switch {
+	case errors.Is(err, repo.ErrNoRepo):
+		return "; run 'ipns init', or set IPNS_PATH"
+	case errors.Is(err, host.ErrTaken):
+		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
+	case errors.Is(err, serve.ErrOpen):
+		return ". Choose one: keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), " +
+			"or leave it open behind a firewall ('ipns config --json API.AllowUnauthenticated true')"
+	case errors.As(err, &listen) && strings.HasPrefix(listen.Addr, "/unix/"):
+		return fmt.Sprintf("; choose another path with 'ipns config %s /unix/PATH'", listen.Key)
+	case errors.As(err, &listen):
+		return fmt.Sprintf("; choose another with 'ipns config %s /ip4/127.0.0.1/tcp/PORT'", listen.Key)
+	}
+	return ""
 }
 
 // stepFor is what to do about one of the reasons of an error.

@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -32,6 +35,9 @@ func TestNextStepFollowsTheReason(t *testing.T) {
 		{because(api.ReasonClock, api.ReasonRival), nil, "; set the clock, or --force"},
 		{because(api.ReasonRival), nil, ""},
 		{because(api.ReasonRival), []string{"--on-rival=stop"}, "; publish without --on-rival stop to replace it"},
+		{host.ErrTaken, nil, "; choose another with 'ipns config --json Addresses.Swarm [...]'"},
+		{&serve.ListenError{Key: "Addresses.Gateway", Addr: "/ip4/127.0.0.1/tcp/1", Err: syscall.EADDRINUSE}, nil, "; choose another with 'ipns config Addresses.Gateway /ip4/127.0.0.1/tcp/PORT'"},
+		{&serve.ListenError{Key: "Addresses.API", Addr: "/unix/s", Err: syscall.EADDRINUSE}, nil, "; choose another path with 'ipns config Addresses.API /unix/PATH'"},
 		{because(api.ReasonConflict), nil, " (--if-sequence with that number publishes over it)"},
 	} {
 		cmd, _, err := (&cli{}).root().Find([]string{"name", "publish"})
@@ -42,7 +48,7 @@ func TestNextStepFollowsTheReason(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := nextStep(cmd, tt.err); got != tt.want {
-			t.Errorf("%q: %q, want %q", rpc.ReasonOf(tt.err), got, tt.want)
+			t.Errorf("%v (%s): %q, want %q", tt.err, rpc.ReasonOf(tt.err), got, tt.want)
 		}
 	}
 }

@@ -101,9 +101,12 @@ func relayOption(static []string, found func(context.Context, int) <-chan peer.A
 	return libp2p.EnableAutoRelayWithStaticRelays(peers), nil
 }
 
+// ErrTaken means that somebody else listens on a port of Addresses.Swarm.
+var ErrTaken = errors.New("the port is taken")
+
 func listenError(addrs []string, err error) error {
 	if strings.Contains(err.Error(), "address already in use") {
-		return fmt.Errorf("cannot listen on %s: the port is taken; choose another with 'ipns config --json Addresses.Swarm [...]'", strings.Join(addrs, ", "))
+		return fmt.Errorf("cannot listen on %s: %w", strings.Join(addrs, ", "), ErrTaken)
 	}
 	return fmt.Errorf("start the libp2p host on %s: %w", strings.Join(addrs, ", "), err)
 }

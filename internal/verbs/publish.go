@@ -161,7 +161,7 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	asked.Wait = n.Waits(asked.Wait)
 	begin := time.Now()
 	res, err := n.Publisher.Publish(ctx, signer, asked)
-	n.ObservePublish(begin, err)
+	n.Metrics.Published(begin, err)
 	if err = n.announced(ctx, err, allowOffline); err != nil {
 		return api.Published{}, publishError(err, asked)
 	}

@@ -25,14 +25,14 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 		begin := time.Now()
 		if !req.Stream {
 			res, err := n.Resolver.Resolve(ctx, path, o)
-			n.ObserveResolve(begin, err)
+			n.Metrics.Resolved(begin, err)
 			yield(resolved(res, req.Verbose), away(err))
 			return
 		}
 		shown := ""
 		for res, err := range n.Resolver.Stream(ctx, path, o) {
 			if shown == "" {
-				n.ObserveResolve(begin, err)
+				n.Metrics.Resolved(begin, err)
 			}
 			if err == nil && res.Path == shown && !req.Verbose {
 				continue // confirmed, nothing new to print

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/mend"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	store "github.com/goipns/ipns/recordstore/pebble"
@@ -46,7 +47,7 @@ func signed(t *testing.T, n *Node, sequence uint64, value string, life time.Dura
 
 func verify(t *testing.T, n *Node, repair bool) (msgs string, err error) {
 	t.Helper()
-	left, err := n.Verify(t.Context(), repair, func(f Finding) bool {
+	left, err := n.Mender.Verify(t.Context(), repair, func(f mend.Finding) bool {
 		msgs += f.Msg + "\n"
 		return true
 	})
@@ -77,7 +78,7 @@ func TestDamagedNameIsNamedAndMended(t *testing.T) {
 		if history {
 			n.damage(t, 'h')
 		}
-		if _, damaged, err := n.OwnNames(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
+		if _, damaged, err := n.Mender.Own(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
 			t.Errorf("history damaged %t: %v, %v", history, damaged, err)
 		}
 		if msgs, err := verify(t, n, false); err == nil || !strings.Contains(msgs, n.Name.String()) {

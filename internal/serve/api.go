@@ -1,6 +1,7 @@
-package node
+package serve
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,15 +10,9 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/internal/door"
+	"github.com/goipns/ipns/internal/guard"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
-)
-
-// The doors of a node, with their limits. The gateway's handler limits its
-// requests itself.
-var (
-	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
-	metricsDoor = door.Options{Conns: 16, NoBodies: true}
 )
 
 // apiDoor is the door of an API. Its commands say themselves whether they are
@@ -47,18 +42,19 @@ func classOf(m *rpc.Mux, command string) door.Class {
 	return door.Ordinary
 }
 
-// mayOpenAPI refuses an API that others than this machine's users reach and
-// that asks for no secret, unless the config wants that.
-func (n *Node) mayOpenAPI(c *repo.Config, m ma.Multiaddr) error {
-	if isLocal(m) || len(c.API.Authorizations) > 0 {
+// ErrOpen means that an API would be open to others than this machine's users, and asks
+// for no secret.
+var ErrOpen = errors.New("would obey everybody who reaches that address, and publish with every key")
+
+// mayOpen refuses to serve such an API, unless the config wants that.
+func (s *Servers) mayOpen(c *repo.Config) error {
+	if isLocal(s.API) || len(c.API.Authorizations) > 0 {
 		return nil
 	}
 	if !c.API.AllowUnauthenticated {
-		return fmt.Errorf("the API on %s would obey everybody who reaches that address, and publish with every key. Choose one: "+
-			"keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), "+
-			"or leave it open behind a firewall ('ipns config --json API.AllowUnauthenticated true')", m)
+		return fmt.Errorf("the API on %s %w", s.API, ErrOpen)
 	}
-	n.Log.Warn("the API obeys everybody who reaches its address, as API.AllowUnauthenticated in the config wants", "address", m)
+	s.o.Log.Warn("the API obeys everybody who reaches its address, as API.AllowUnauthenticated in the config wants", "address", s.API)
 	return nil
 }
 
@@ -69,4 +65,18 @@ func isLocal(m ma.Multiaddr) bool {
 	}
 	ip, err := manet.ToIP(m)
 	return err == nil && ip.IsLoopback()
+}
+
+// guarded is the API behind its guard.
+func (s *Servers) guarded(c *repo.Config) (http.Handler, error) {
+	g := &guard.Guard{Next: s.o.API}
+	g.SetHeaders(c.API.HTTPHeaders)
+	for name, a := range c.API.Authorizations {
+		authorization, err := guard.NewAuthorization(a.AuthSecret, a.AllowedPaths)
+		if err != nil {
+			return nil, fmt.Errorf("config setting API.Authorizations.%s: %w", name, err)
+		}
+		g.Authorizations = append(g.Authorizations, authorization)
+	}
+	return g, nil
 }

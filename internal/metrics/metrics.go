@@ -1,4 +1,5 @@
-package node
+// Package metrics counts what a node does, and shows it in the form of Prometheus.
+package metrics
 
 import (
 	"context"
@@ -14,37 +15,39 @@ import (
 	"github.com/goipns/ipns/republisher"
 )
 
-// metricsPath is where the metrics are.
-const metricsPath = "/metrics"
+// path is where the metrics are.
+const path = "/metrics"
 
-// metrics are the figures that are counted as things happen. The others are read
+// Metrics are the figures of a node. Times are counted as things happen; all else is read
 // from the parts when somebody asks.
-type metrics struct {
+type Metrics struct {
 	registry *prometheus.Registry
 	publish  *prometheus.HistogramVec // seconds, by result
 	resolve  *prometheus.HistogramVec
 }
 
-func (n *Node) openMetrics() {
+// New returns the metrics of a node with these parts.
+func New(b *names.Book, p *publisher.Publisher, r *republisher.Republisher) *Metrics {
 	seconds := func(what, help string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ipns_" + what + "_seconds", Help: help,
 			Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 11), // 5 ms to 48 s
 		}, []string{"result"})
 	}
-	n.metrics = metrics{
+	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		publish:  seconds("publish", "Time until a publish was answered."),
 		resolve:  seconds("resolve", "Time until a resolve was answered."),
 	}
-	n.metrics.registry.MustRegister(n.metrics.publish, n.metrics.resolve, nodeMetrics{n})
+	m.registry.MustRegister(m.publish, m.resolve, parts{b, p, r})
+	return m
 }
 
-// ObservePublish counts a publish that has ended.
-func (n *Node) ObservePublish(begin time.Time, err error) { observe(n.metrics.publish, begin, err) }
+// Published counts a publish that has ended.
+func (m *Metrics) Published(begin time.Time, err error) { observe(m.publish, begin, err) }
 
-// ObserveResolve counts a resolve that has ended.
-func (n *Node) ObserveResolve(begin time.Time, err error) { observe(n.metrics.resolve, begin, err) }
+// Resolved counts a resolve that has ended.
+func (m *Metrics) Resolved(begin time.Time, err error) { observe(m.resolve, begin, err) }
 
 // observe counts something that has ended.
 func observe(of *prometheus.HistogramVec, begin time.Time, err error) {
@@ -61,10 +64,10 @@ func observe(of *prometheus.HistogramVec, begin time.Time, err error) {
 	of.WithLabelValues(result).Observe(time.Since(begin).Seconds())
 }
 
-// metricsHandler serves the node's metrics, and those that libp2p keeps.
-func (n *Node) metricsHandler() http.Handler {
+// Handler serves the metrics, and those that libp2p keeps.
+func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+metricsPath, promhttp.HandlerFor(prometheus.Gatherers{n.metrics.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
+	mux.Handle("GET "+path, promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
 	return mux
 }
 
@@ -85,7 +88,7 @@ func counter(name, help string, value func(republisher.Status) float64) reading 
 	return r
 }
 
-// readings are what nodeMetrics yields.
+// readings are what parts yields.
 var readings = []reading{
 	gauge("names_own", "Names with a record whose key is here.", func(s republisher.Status) float64 { return float64(s.Own) }),
 	gauge("names_hosted", "Names of others that are kept alive.", func(s republisher.Status) float64 { return float64(s.Hosted) }),
@@ -111,11 +114,15 @@ var (
 	records    = prometheus.NewDesc("ipns_records_total", "Records that came in, by what they were to what was known.", []string{"outcome"}, nil)
 )
 
-// nodeMetrics reads figures from the parts of a node.
-type nodeMetrics struct{ *Node }
+// parts are what figures are read from.
+type parts struct {
+	book        *names.Book
+	publisher   *publisher.Publisher
+	republisher *republisher.Republisher
+}
 
 // Describe implements prometheus.Collector.
-func (m nodeMetrics) Describe(out chan<- *prometheus.Desc) {
+func (p parts) Describe(out chan<- *prometheus.Desc) {
 	for _, r := range readings {
 		out <- r.desc
 	}
@@ -125,15 +132,15 @@ func (m nodeMetrics) Describe(out chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (m nodeMetrics) Collect(out chan<- prometheus.Metric) {
-	status := m.Republisher.Status()
+func (p parts) Collect(out chan<- prometheus.Metric) {
+	status := p.republisher.Status()
 	for _, r := range readings {
 		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.value(status))
 	}
-	stats := m.Publisher.Stats()
+	stats := p.publisher.Stats()
 	out <- prometheus.MustNewConstMetric(announcing, prometheus.GaugeValue, float64(stats.Announcing))
 	out <- prometheus.MustNewConstMetric(retrying, prometheus.GaugeValue, float64(stats.Retrying))
 	for o := names.New; o <= names.Fork; o++ {
-		out <- prometheus.MustNewConstMetric(records, prometheus.CounterValue, float64(m.Book.Count(o)), o.String())
+		out <- prometheus.MustNewConstMetric(records, prometheus.CounterValue, float64(p.book.Count(o)), o.String())
 	}
 }

@@ -1,4 +1,4 @@
-package rpc
+package guard
 
 import (
 	"crypto/sha256"
@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/goipns/ipns/rpc"
 )
 
 // Authorization lets those who know a secret use some paths of an API.
@@ -21,7 +23,7 @@ type Authorization struct {
 // "basic:USER:PASSWORD", for the given paths and all below them. "/api/v0" is
 // all commands.
 func NewAuthorization(secret string, paths []string) (Authorization, error) {
-	header, err := authorizationHeader(secret)
+	header, err := Header(secret)
 	if err != nil {
 		return Authorization{}, err
 	}
@@ -35,9 +37,9 @@ func NewAuthorization(secret string, paths []string) (Authorization, error) {
 	return a, nil
 }
 
-// authorizationHeader is the header Authorization that proves a secret:
+// Header returns the header Authorization that proves a secret:
 // bearer:TOKEN, basic:USER:PASSWORD, basic:BASE64, or a bearer token alone.
-func authorizationHeader(secret string) (string, error) {
+func Header(secret string) (string, error) {
 	kind, value, found := strings.Cut(secret, ":")
 	if !found {
 		kind, value = "bearer", secret
@@ -57,7 +59,7 @@ func authorizationHeader(secret string) (string, error) {
 }
 
 // versionPath is open to everybody who knows any of the secrets.
-const versionPath = Prefix + "version"
+const versionPath = rpc.Prefix + "version"
 
 // authorized reports whether the request proves a secret that covers its path.
 // All secrets are compared, each in constant time.

@@ -1,4 +1,7 @@
-package rpc
+// Package guard decides who may use the API of a node. A [Guard] stands before everything
+// on its port: it keeps web pages out that nobody let in, and asks for a secret if the
+// config wants one.
+package guard
 
 import (
 	"fmt"
@@ -8,9 +11,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/rpc"
 )
 
-// Guard decides who may use an API, and stands before everything on its port.
+// Guard answers those who may use an API, and refuses all others.
 //
 // Against web pages it answers a browser only if the page comes from the API's
 // own address or from Origins, and only to a Host that is an IP address,
@@ -70,7 +75,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	head.Add("Vary", "Origin")
 	if reason := g.refuse(r); reason != "" {
-		plain(w, http.StatusForbidden, "403 - Forbidden: "+reason)
+		http.Error(w, "403 - Forbidden: "+reason, http.StatusForbidden)
 		return
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
@@ -84,7 +89,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(g.Authorizations) > 0 && !authorized(g.Authorizations, r) {
-		plain(w, http.StatusForbidden, "403 - Forbidden: this needs a secret of API.Authorizations in the config whose AllowedPaths cover it; give it by --api-auth or the header Authorization")
+		http.Error(w, "403 - Forbidden: this needs a secret of API.Authorizations in the config whose AllowedPaths cover it; give it by --api-auth or the header Authorization", http.StatusForbidden)
 		return
 	}
 	g.Next.ServeHTTP(w, r)
@@ -98,12 +103,12 @@ func (g *Guard) preflight(w http.ResponseWriter) {
 	}
 	head.Set(allowMethodsKey, methods)
 	own := head.Get(allowHeadersKey)
-	expose(head)
+	rpc.Expose(head)
 	switch {
 	case own != "":
 		head.Set(allowHeadersKey, own)
 	case len(g.Authorizations) > 0:
-		head.Set(allowHeadersKey, exposedHeaders+", Authorization, Content-Type")
+		head.Set(allowHeadersKey, head.Get(allowHeadersKey)+", Authorization, Content-Type")
 	}
 	w.WriteHeader(http.StatusNoContent)
 }

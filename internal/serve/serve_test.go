@@ -1,11 +1,11 @@
-package node
+package serve
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	ma "github.com/multiformats/go-multiaddr"
@@ -32,9 +32,8 @@ func TestAPIBeyondLoopbackNeedsAuthorizationOrConsent(t *testing.T) {
 		{"/ip4/0.0.0.0/tcp/5001", open, true},
 		{"/ip6/::/tcp/5001", secret, true},
 	} {
-		n := &Node{Log: slog.New(slog.DiscardHandler)}
-		err := n.mayOpenAPI(&repo.Config{API: c.api}, ma.StringCast(c.addr))
-		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "API.AllowUnauthenticated") {
+		s := &Servers{API: ma.StringCast(c.addr), o: Options{Log: slog.New(slog.DiscardHandler)}}
+		if err := s.mayOpen(&repo.Config{API: c.api}); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOpen) {
 			t.Errorf("%s with %+v: %v", c.addr, c.api, err)
 		}
 	}

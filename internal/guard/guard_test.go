@@ -1,4 +1,4 @@
-package rpc
+package guard
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/goipns/ipns/rpc"
 )
 
 // ask sends a request through a guard; header are pairs, "Host" among them.
@@ -217,9 +219,9 @@ func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
 	type request struct {
 		Name string `arg:"name"`
 	}
-	echo := Command[request, request]{Info: Info{Path: "echo"}}
-	m := new(Mux)
-	Handle(m, echo, One(func(_ context.Context, req request) (request, error) { return req, nil }))
+	echo := rpc.Command[request, request]{Info: rpc.Info{Path: "echo"}}
+	m := new(rpc.Mux)
+	rpc.Handle(m, echo, rpc.One(func(_ context.Context, req request) (request, error) { return req, nil }))
 	auth, err := NewAuthorization("bearer:s", []string{"/api/v0"})
 	if err != nil {
 		t.Fatal(err)
@@ -235,36 +237,18 @@ func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
 	s.Start()
 	defer s.Close()
 
-	c, err := NewClient("/unix" + path)
+	c, err := rpc.NewClient("/unix" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := Do(t.Context(), c, echo, request{Name: "x"}); err == nil || !strings.Contains(err.Error(), "--api-auth") {
+	if _, err := rpc.Do(t.Context(), c, echo, request{Name: "x"}); err == nil || !strings.Contains(err.Error(), "--api-auth") {
 		t.Errorf("without a secret: %v", err)
 	}
-	if err := c.Authorize("bearer:s"); err != nil {
+	if c.Authorization, err = Header("bearer:s"); err != nil {
 		t.Fatal(err)
 	}
-	if k, err := Do(t.Context(), c, echo, request{Name: "x"}); err != nil || k.Name != "x" {
+	if k, err := rpc.Do(t.Context(), c, echo, request{Name: "x"}); err != nil || k.Name != "x" {
 		t.Errorf("with it: %v, %v", k, err)
-	}
-}
-
-func TestClientTakesAddresses(t *testing.T) {
-	for addr, want := range map[string]string{
-		"/ip4/127.0.0.1/tcp/5001":          "http://127.0.0.1:5001",
-		"/ip6/::1/tcp/5001/http":           "http://[::1]:5001",
-		"/dns4/node.example/tcp/443/https": "https://node.example:443",
-		"/dns/node.example/tcp/8/tls/http": "https://node.example:8",
-		"https://node.example/":            "https://node.example",
-		"/ip4/127.0.0.1/udp/5001":          "",
-		"/ip4/127.0.0.1/tcp/5001/ws":       "",
-		"127.0.0.1:5001":                   "",
-	} {
-		c, err := NewClient(addr)
-		if (err == nil) != (want != "") || err == nil && c.base != want {
-			t.Errorf("%s: %v, %v, want %q", addr, c, err, want)
-		}
 	}
 }

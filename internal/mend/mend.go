@@ -1,21 +1,35 @@
-package node
+// Package mend finds what is damaged in the store of names, and mends it: from the history of
+// a name, and from what the network has of it.
+package mend
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
-	store "github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/recordstore/pebble"
+	"github.com/goipns/ipns/routing"
 )
 
 const (
 	maxDamages = 10_000           // that one call tells of and mends
 	mendLimit  = 30 * time.Second // of asking the network for one name
 )
+
+// Mender mends the names of one store.
+type Mender struct {
+	Keys   *keystore.Keyring // whose names are own
+	Store  *pebble.Store
+	Book   *names.Book    // upon Store
+	Router routing.Router // nil: there is nobody to ask
+	Log    *slog.Logger
+}
 
 // Finding is something that is damaged, in words.
 type Finding struct {
@@ -26,12 +40,12 @@ type Finding struct {
 
 // Verify tells what is damaged in the store of names, and mends it if that is
 // asked for. left is how much of it remains. It ends when tell returns false.
-func (n *Node) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
-	own, damaged, err := n.OwnNames(ctx)
+func (m *Mender) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
+	own, damaged, err := m.Own(ctx)
 	if err != nil {
 		return 0, err
 	}
-	damages, err := n.damages(ctx, own)
+	damages, err := m.damages(ctx, own)
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +59,7 @@ func (n *Node) Verify(ctx context.Context, repair bool, tell func(Finding) bool)
 		}
 		f := Finding{Msg: "damaged: " + d.String()}
 		if repair {
-			f.Msg, f.Mended = n.mend(ctx, d, own)
+			f.Msg, f.Mended = m.mend(ctx, d, own)
 		}
 		if !f.Mended {
 			left++
@@ -57,7 +71,7 @@ func (n *Node) Verify(ctx context.Context, repair bool, tell func(Finding) bool)
 	for _, name := range damaged {
 		f := Finding{Name: name.String(), Msg: fmt.Sprintf("damaged: %s, the name of a key that is here", name)}
 		if repair {
-			f.Msg, f.Mended = n.mendName(ctx, name)
+			f.Msg, f.Mended = m.mendName(ctx, name)
 		}
 		if !f.Mended {
 			left++
@@ -70,8 +84,8 @@ func (n *Node) Verify(ctx context.Context, repair bool, tell func(Finding) bool)
 }
 
 // damages lists what Check finds.
-func (n *Node) damages(ctx context.Context, own []ipns.Name) (list []store.Damage, err error) {
-	for d, err := range n.records.Check(ctx, own...) {
+func (m *Mender) damages(ctx context.Context, own []ipns.Name) (list []pebble.Damage, err error) {
+	for d, err := range m.Store.Check(ctx, own...) {
 		if err != nil {
 			return nil, err
 		}
@@ -82,10 +96,10 @@ func (n *Node) damages(ctx context.Context, own []ipns.Name) (list []store.Damag
 	return list, nil
 }
 
-// OwnNames lists the names of the keys that are here, and those of them whose
+// Own lists the names of the keys that are here, and those of them whose
 // entry is damaged.
-func (n *Node) OwnNames(ctx context.Context) (own, damaged []ipns.Name, err error) {
-	keys, err := n.Keys.List()
+func (m *Mender) Own(ctx context.Context) (own, damaged []ipns.Name, err error) {
+	keys, err := m.Keys.List()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,7 +108,7 @@ func (n *Node) OwnNames(ctx context.Context) (own, damaged []ipns.Name, err erro
 			continue
 		}
 		own = append(own, key.Name)
-		e, err := n.records.Get(ctx, key.Name)
+		e, err := m.Store.Get(ctx, key.Name)
 		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 			return nil, nil, err
 		}
@@ -106,8 +120,8 @@ func (n *Node) OwnNames(ctx context.Context) (own, damaged []ipns.Name, err erro
 }
 
 // mend mends what is not the entry of an own name.
-func (n *Node) mend(ctx context.Context, d store.Damage, own []ipns.Name) (msg string, ok bool) {
-	if err := n.records.Mend(ctx, d, own); err != nil {
+func (m *Mender) mend(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
+	if err := m.Store.Mend(ctx, d, own); err != nil {
 		return fmt.Sprintf("not mended: %v: %v", d, err), false
 	}
 	return "mended: " + d.String(), true
@@ -115,16 +129,16 @@ func (n *Node) mend(ctx context.Context, d store.Damage, own []ipns.Name) (msg s
 
 // mendName rebuilds the entry of a name from its history, and from what the network
 // has of it.
-func (n *Node) mendName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
-	if err := n.records.Restore(ctx, name); err != nil {
+func (m *Mender) mendName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
+	if err := m.Store.Restore(ctx, name); err != nil {
 		return fmt.Sprintf("not mended: %s: %v", name, err), false
 	}
-	if n.Router != nil {
-		if err := n.takeNewest(ctx, name); err != nil {
-			n.Log.Warn("the network was not asked for a damaged name", "name", name, "err", err)
+	if m.Router != nil {
+		if err := m.takeNewest(ctx, name); err != nil {
+			m.Log.Warn("the network was not asked for a damaged name", "name", name, "err", err)
 		}
 	}
-	e, err := n.records.Get(ctx, name)
+	e, err := m.Store.Get(ctx, name)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("not mended: %s: %v", name, err), false
@@ -135,11 +149,11 @@ func (n *Node) mendName(ctx context.Context, name ipns.Name) (msg string, ok boo
 }
 
 // takeNewest has the Book take what the network has of a name.
-func (n *Node) takeNewest(ctx context.Context, name ipns.Name) error {
+func (m *Mender) takeNewest(ctx context.Context, name ipns.Name) error {
 	ctx, cancel := context.WithTimeout(ctx, mendLimit)
 	defer cancel()
 	var best *ipns.Record
-	for a, err := range n.Router.Search(ctx, name) {
+	for a, err := range m.Router.Search(ctx, name) {
 		if err != nil {
 			return err
 		}
@@ -150,20 +164,20 @@ func (n *Node) takeNewest(ctx context.Context, name ipns.Name) error {
 	if best == nil {
 		return nil
 	}
-	_, err := n.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Own})
+	_, err := m.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Own})
 	return err
 }
 
-// mendOwn rebuilds the damaged entries of own names when the node starts, so that
+// MendOwn rebuilds the damaged entries of own names when a node starts, so that
 // they are kept alive again.
-func (n *Node) mendOwn(ctx context.Context) {
-	_, damaged, err := n.OwnNames(ctx)
+func (m *Mender) MendOwn(ctx context.Context) {
+	_, damaged, err := m.Own(ctx)
 	if err != nil {
-		n.Log.Warn("looking for damaged names", "err", err)
+		m.Log.Warn("looking for damaged names", "err", err)
 		return
 	}
 	for _, name := range damaged {
-		msg, ok := n.mendName(ctx, name)
-		n.Log.Error("the entry of a name was damaged; 'ipns repo verify' looks for more", "name", name, "outcome", msg, "mended", ok)
+		msg, ok := m.mendName(ctx, name)
+		m.Log.Error("the entry of a name was damaged; the command repo verify looks for more", "name", name, "outcome", msg, "mended", ok)
 	}
 }

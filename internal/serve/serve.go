@@ -1,0 +1,204 @@
+// Package serve is the HTTP servers of a node: the API, the gateway and the metrics. It takes
+// the ports, tells other processes where they are, and puts each server behind its door,
+// the API behind its guard too.
+//
+// Invariant: all ports are taken before anything is served, and an API that everybody
+// could use is not served unless the config wants it.
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/goipns/ipns/internal/door"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
+)
+
+// closeTimeout bounds how long Close waits for the requests that are going on.
+const closeTimeout = 5 * time.Second
+
+// The doors of a node, with their limits; that of the API is apiDoor. The gateway's
+// handler limits its requests itself.
+var (
+	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
+	metricsDoor = door.Options{Conns: 16, NoBodies: true}
+)
+
+// Options are what is served, and for whom.
+type Options struct {
+	Repo repo.Repo
+	Log  *slog.Logger
+
+	API *rpc.Mux // nil: none
+	// Gateway makes the gateway of a config, at first and whenever that is read again.
+	Gateway func(*repo.Config) (http.Handler, error)
+	Metrics http.Handler
+}
+
+// Servers are the HTTP servers of a node.
+type Servers struct {
+	API     ma.Multiaddr // nil: none
+	Gateway ma.Multiaddr // nil: none
+	Metrics ma.Multiaddr // nil: none
+
+	o       Options
+	doors   []*door.Door
+	running sync.WaitGroup
+
+	api, gateway *door.Door // nil: none
+}
+
+// Start serves what the config has addresses for, and tells other processes where it is.
+func Start(c *repo.Config, o Options) (s *Servers, err error) {
+	s = &Servers{o: o}
+	var open []io.Closer
+	defer func() {
+		if err != nil {
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+		}
+	}()
+	take := func(what, addr string) (manet.Listener, error) {
+		l, err := listen(what, addr)
+		if l != nil {
+			open = append(open, l)
+		}
+		return l, err
+	}
+	var api manet.Listener
+	if o.API != nil {
+		if api, err = take("API", c.Addresses.API); err != nil {
+			return nil, err
+		}
+	}
+	gw, err := take("Gateway", c.Addresses.Gateway)
+	if err != nil {
+		return nil, err
+	}
+	figures, err := take("Metrics", c.Addresses.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := c.HTTP.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	if api != nil {
+		s.API = api.Multiaddr()
+	}
+	if gw != nil {
+		s.Gateway = gw.Multiaddr()
+	}
+	apiHandler, gatewayHandler, err := s.handlers(c)
+	if err != nil {
+		return nil, err
+	}
+	open = nil // the servers close them
+	if gw != nil {
+		s.gateway = s.serve(gw, gatewayHandler, gatewayDoor, trusted)
+	}
+	if figures != nil {
+		s.Metrics = figures.Multiaddr()
+		s.serve(figures, o.Metrics, metricsDoor, trusted)
+	}
+	if api != nil {
+		s.api = s.serve(api, apiHandler, apiDoor(o.API), trusted)
+	}
+	if err := o.Repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// handlers are what the addresses of s serve by a config; nil where it has none.
+func (s *Servers) handlers(c *repo.Config) (api, gateway http.Handler, err error) {
+	if s.API != nil {
+		if err := s.mayOpen(c); err != nil {
+			return nil, nil, err
+		}
+		if api, err = s.guarded(c); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s.Gateway != nil {
+		gateway, err = s.o.Gateway(c)
+	}
+	return api, gateway, err
+}
+
+// Reload reads the config again and takes from it who may use the API, what the
+// gateway offers, and HTTP. All else waits for the next start. On an error
+// everything stays as it was.
+func (s *Servers) Reload() error {
+	c, err := s.o.Repo.Config()
+	if err != nil {
+		return err
+	}
+	trusted, err := c.HTTP.Proxies()
+	if err != nil {
+		return err
+	}
+	api, gateway, err := s.handlers(&c)
+	if err != nil {
+		return err
+	}
+	if s.api != nil {
+		s.api.Set(api, trusted)
+	}
+	if s.gateway != nil {
+		s.gateway.Set(gateway, trusted)
+	}
+	return nil
+}
+
+func text(m ma.Multiaddr) string {
+	if m == nil {
+		return ""
+	}
+	return m.String()
+}
+
+// GatewayURL is where the gateway is, empty if there is none.
+func (s *Servers) GatewayURL() string {
+	if s.Gateway == nil {
+		return ""
+	}
+	network, hostport, err := manet.DialArgs(s.Gateway)
+	if err != nil || network == "unix" {
+		return "" // a Unix socket has no URL
+	}
+	return "http://" + hostport
+}
+
+// Close stops serving, after the requests that are going on or a few seconds,
+// and takes the addresses away.
+func (s *Servers) Close() error {
+	s.o.Repo.RemoveAddresses()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	var errs []error
+	for _, d := range s.doors {
+		errs = append(errs, d.Close(ctx))
+	}
+	s.running.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Servers) serve(l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) *door.Door {
+	o.Log = s.o.Log
+	d := door.New(o, h, trusted)
+	s.doors = append(s.doors, d)
+	s.running.Go(func() { _ = d.Serve(manet.NetListener(l)) }) // it ends by Close
+	return d
+}
