@@ -19,6 +19,9 @@ type Outcome struct {
 	Of        int
 	// Announcing says that more servers are still being asked.
 	Announcing bool `json:",omitempty"`
+	// Alone says that the node is on no network, and need not be: nobody was to take
+	// the record.
+	Alone bool `json:",omitempty"`
 	// Networks has the same for each network that was tried.
 	Networks []NetworkReceipt `json:",omitempty"`
 	// Rivals are records of another holder of the key that servers held. This one

@@ -143,6 +143,9 @@ type Result struct {
 	Receipt routing.Receipt
 	// Complete reports whether the announcement has ended; else it continues.
 	Complete bool
+	// Alone reports that this node is on no network, and need not be: nobody was to take
+	// the record.
+	Alone bool
 	// Warnings are messages for the user.
 	Warnings []string
 

@@ -68,6 +68,9 @@ func TestPublishAnswersTruthfully(t *testing.T) {
 			if err != nil || res.Record == nil || e.Record.Hash() != res.Record.Hash() {
 				t.Fatalf("the record of the answer is not stored: %v", err)
 			}
+			if tt.wait != publisher.WaitStored && res.Alone != (tt.net == "nobody is there") {
+				t.Errorf("the answer says alone: %v", res.Alone)
+			}
 			if not != nil && not.Result.Record.Hash() != e.Record.Hash() {
 				t.Error("the error has another record")
 			}

@@ -95,6 +95,7 @@ func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, 
 	}
 	onProgress(res)
 	a, err := p.start(res.Record, res.making)
+	res.Alone = errors.Is(err, routing.ErrNoTargets)
 	if wait == WaitStored {
 		return res, nil // if the announcement did not start, Run retries it
 	}
@@ -109,14 +110,14 @@ func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, 
 	if err2 := p.pass(stepAnswerAcks); err2 != nil {
 		err = err2
 	}
+	res.Alone = res.Alone || errors.Is(err, routing.ErrNoTargets)
 	var rival *RivalError
 	switch {
 	case errors.As(err, &rival):
 		return res, err
 	case wait.succeeded(res.Receipt, res.Complete, p.expected()):
 		return res, nil
-	case wait == WaitDefault && errors.Is(err, routing.ErrNoTargets):
-		// This node has no network: storing the record is all that it can do.
+	case wait == WaitDefault && res.Alone: // storing the record is all that this node can do
 		res.Warnings = append(res.Warnings, NobodyExpected)
 		return res, nil
 	}

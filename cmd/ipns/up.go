@@ -337,7 +337,7 @@ func (c *cli) printName(r repo.Repo, o upOptions, p api.Published) error {
 }
 
 // printOutcome prints who has the record and what the user should do next. It
-// returns an error if nobody has the record and this process will not retry.
+// returns an error if nobody has the record, somebody should, and this process will not retry.
 func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
 	if c.asJSON() {
 		if err := c.print(p, ""); err != nil {
@@ -355,7 +355,9 @@ func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
 		display.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
 	}
 	switch {
-	case p.Announced == 0 && o.isDaemon && len(p.Networks) > 0:
+	case p.Alone && !o.stays(): // so storing it was all that was asked, as by --offline
+		display.Fprintln(c.errOut, "Nobody else can see it: this node is on no network. 'ipns daemon' announces it as soon as there is one.")
+	case p.Announced == 0 && o.isDaemon && !p.Alone:
 		return errors.New("nothing was announced; the daemon keeps trying")
 	case p.Announced == 0 && o.once:
 		return errors.New("nothing was announced; run 'ipns daemon', which does it as soon as there is a network")

@@ -256,7 +256,7 @@ func published(name string, res publisher.Result) api.Published {
 	out := api.Published{Name: name, Value: res.Record.Value()}
 	out.Sequence, out.Stored = res.Record.Sequence(), true
 	out.Announced, out.Of = res.Receipt.Announced()
-	out.Networks = networks(res.Receipt)
+	out.Networks, out.Alone = networks(res.Receipt), res.Alone
 	return out
 }
 
