@@ -197,7 +197,7 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 	for {
 		select {
 		case <-d.reload:
-			d.tell("RELOADING=1")
+			d.tell(reloading())
 			if err := d.servers.Reload(); err != nil {
 				d.log.Error("the config is not read again, all stays as it was", "err", err.Error()+setupStep(err))
 			}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // exitSignal plus the number of the signal is the exit code of a process that a
@@ -65,7 +67,18 @@ func reloads() (asked <-chan os.Signal, stop func()) {
 // notifySocket is where systemd listens to the services that it has started.
 func notifySocket() string { return os.Getenv("NOTIFY_SOCKET") }
 
-// notify tells systemd how this service is: READY=1, RELOADING=1, STOPPING=1.
+// reloading is the state of a service that reads its config again. By the time in it
+// systemd tells which READY=1 ends this reload (Type=notify-reload).
+func reloading() string {
+	const state = "RELOADING=1"
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return state // which is enough for Type=notify
+	}
+	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", state, now.Nano()/1000)
+}
+
+// notify tells systemd how this service is: READY=1, [reloading], STOPPING=1.
 // Without systemd it does nothing.
 func notify(state string) error {
 	path := notifySocket()

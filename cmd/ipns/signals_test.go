@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ended waits for the end of a daemon and returns what it printed.
@@ -71,6 +74,16 @@ func TestDaemonUnderNohupOutlivesTheTerminal(t *testing.T) {
 	d.ended()
 }
 
+// monotonic is the time by systemd's clock.
+func monotonic(t *testing.T) (usec uint64) {
+	t.Helper()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		t.Fatal(err)
+	}
+	return uint64(now.Nano() / 1000)
+}
+
 func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
@@ -80,15 +93,22 @@ func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	told := func(want string) {
+	message := func() string {
 		t.Helper()
 		if err := l.SetReadDeadline(time.Now().Add(stopTimeout)); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 64)
 		n, err := l.Read(b)
-		if err != nil || string(b[:n]) != want {
-			t.Fatalf("systemd was told %q, %v, want %s", b[:n], err, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	told := func(want string) {
+		t.Helper()
+		if got := message(); got != want {
+			t.Fatalf("systemd was told %q, want %s", got, want)
 		}
 	}
 	t.Setenv("NOTIFY_SOCKET", path)
@@ -96,8 +116,13 @@ func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 	told("READY=1")
 	reload := func() {
 		t.Helper()
+		before := monotonic(t)
 		d.signal(syscall.SIGHUP)
-		told("RELOADING=1")
+		got := message()
+		var at uint64
+		if _, err := fmt.Sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%d", &at); err != nil || at < before || at > monotonic(t) {
+			t.Fatalf("systemd was told %q (%v), the clock said %d and %d", got, err, before, monotonic(t))
+		}
 		told("READY=1")
 	}
 	secret := `{"ann": {"AuthSecret": "bearer:x", "AllowedPaths": ["/api/v0"]}}`
