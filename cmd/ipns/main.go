@@ -35,6 +35,7 @@ import (
 func main() {
 	// Nobody else may write what this process makes, whatever the umask was.
 	syscall.Umask(syscall.Umask(0) | 0o022)
+	escapeLibraryLogs(os.Stderr)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

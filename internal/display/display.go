@@ -9,6 +9,8 @@
 // [Writer] is the last filter before the terminal: it escapes all of these but line
 // ends and tabs in everything it gets. Escaped JSON is still the same JSON.
 //
+// [Lines] is the same for the loggers of libraries.
+//
 // Raw bytes that a user asks for (files, records) bypass both.
 package display
 
@@ -121,6 +123,18 @@ type Writer struct{ W io.Writer }
 
 func (w Writer) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(w.W, escape(string(p), true)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Lines is a Writer for a logger that writes one entry at a time: it escapes the line
+// ends within an entry too, so that no entry looks like two.
+type Lines struct{ W io.Writer }
+
+func (l Lines) Write(p []byte) (int, error) {
+	entry := strings.ReplaceAll(strings.TrimSuffix(string(p), "\n"), "\n", `\n`)
+	if _, err := io.WriteString(l.W, escape(entry, true)+"\n"); err != nil {
 		return 0, err
 	}
 	return len(p), nil
