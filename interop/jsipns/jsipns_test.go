@@ -3,12 +3,11 @@ package jsipns
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/goipns/ipns/interop/js"
 )
 
 // line is what bench/record/emit and make.mjs write.
@@ -18,30 +17,12 @@ type line struct {
 	RoutingKey, Raw                   []byte
 }
 
-// node runs a script of this folder.
+// node runs a script of interop/js.
 func node(t *testing.T, script string, in []byte) []byte {
 	t.Helper()
-	path, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("node is not installed")
-	}
-	if err := install(); err != nil {
-		t.Skipf("js-ipns cannot be installed here: %v", err)
-	}
-	return run(t, ".", in, path, script)
+	packages := js.Need(t, "../js")
+	return run(t, packages.Dir, in, packages.Node, script)
 }
-
-// install fetches the packages of package-lock.json, unless they are there.
-var install = sync.OnceValue(func() error {
-	if _, err := os.Stat("node_modules/ipns"); err == nil {
-		return nil
-	}
-	out, err := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	return nil
-})
 
 // ours runs our side, which is a program of the main module.
 func ours(t *testing.T, in []byte, arg string) []byte {
