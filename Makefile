@@ -7,12 +7,13 @@ FUZZTIME_OTHERS ?= 15s
 
 .PHONY: test lint race fuzz man
 
-# Everything that must pass: the module, then real Kubo and the JavaScript
-# client beside our binary (interop/ builds Kubo from source on its first run).
+# Everything that must pass: the module, then real Kubo, the JavaScript clients and a
+# browser beside our binary. The first time, .ci/setup installs Debian packages for
+# them where it may, and interop/ builds Kubo from source and fetches npm packages.
 test:
 	@command -v go >/dev/null || { echo "needs Go 1.26 or later: https://go.dev/dl"; exit 1; }
 	go build ./... && go test ./...
-	@command -v npm >/dev/null || { echo "needs node and npm for the JavaScript client: apt-get install nodejs npm"; exit 1; }
+	@.ci/setup
 	cd interop && go test -count=1 -timeout 20m ./...
 
 lint:
