@@ -19,7 +19,7 @@ func (f *fixture) searches(want int) {
 	}
 }
 
-// settle lets the searches that go on end.
+// settle waits until the background searches end.
 func settle() {
 	time.Sleep(11 * time.Second)
 	synctest.Wait()
@@ -38,7 +38,7 @@ func TestCachedWithinTTL(t *testing.T) {
 		if hop := res.Hops[0]; res.Path != pathA || !hop.Cached || hop.Stale {
 			t.Errorf("within the TTL: %+v", res)
 		}
-		// What is left of the TTL is shown, and when the value was first seen.
+		// The answer shows what is left of the TTL, and when the value was first seen.
 		if res.TTL != 2*time.Minute || !res.LastModified.Equal(first.LastModified) {
 			t.Errorf("TTL %v, modified %v after %v", res.TTL, res.LastModified, first.LastModified)
 		}
@@ -47,7 +47,7 @@ func TestCachedWithinTTL(t *testing.T) {
 		if hop.Cached || hop.TTL != 5*time.Minute {
 			t.Errorf("without the cache: %+v", hop)
 		}
-		// What was found that way is what the cache has from now on.
+		// The cache now has what that search found.
 		if hop = f.leads(rec.Name(), Options{}, pathB); !hop.Cached {
 			t.Errorf("afterwards: %+v", hop)
 		}
@@ -75,11 +75,11 @@ func TestStaleWhileRevalidate(t *testing.T) {
 		}
 		f.searches(2)
 
-		// Who wants more than the first answer waits for it.
+		// A caller that wants more than the first answer waits for it.
 		hold(n.record(3, pathC), f.net.Servers...)
 		time.Sleep(6 * time.Minute)
 		f.leads(rec.Name(), Options{Confidence: 3}, pathC)
-		// So does everybody when the TTL is long over.
+		// Long after the TTL, every caller waits.
 		hold(n.record(4, pathA), f.net.Servers...)
 		time.Sleep(time.Hour)
 		f.leads(rec.Name(), Options{}, pathA)
@@ -102,14 +102,14 @@ func TestStaleIfErrorUntilEOL(t *testing.T) {
 		if !hop.Stale || hop.TTL != 0 || hop.Agree != 0 {
 			t.Errorf("nobody answers: %+v", hop)
 		}
-		// The network is not asked again at once.
+		// The network is not asked again right away.
 		start := time.Now()
 		hop = f.leads(rec.Name(), Options{}, pathA)
 		if time.Since(start) != 0 || !hop.Stale || hop.TTL != 0 {
 			t.Errorf("again, after %v: %+v", time.Since(start), hop)
 		}
 		f.searches(2)
-		// Also when all have lost the record: it is good until its EOL.
+		// The record is good until its EOL even if all servers have lost it.
 		for _, s := range f.net.Servers {
 			s.Fault = routingtest.Denying
 		}
@@ -157,7 +157,7 @@ func TestMaxCacheTTL(t *testing.T) {
 		rec := n.record(1, pathA)
 		hold(rec, f.net.Servers...)
 		if hop := f.leads(rec.Name(), Options{}, pathA); hop.TTL != time.Minute {
-			t.Errorf("TTL %v is shown, the bound is a minute", hop.TTL)
+			t.Errorf("TTL %v is shown, want at most a minute", hop.TTL)
 		}
 		time.Sleep(time.Hour)
 		f.leads(rec.Name(), Options{}, pathA)
@@ -170,7 +170,7 @@ func TestMaxCacheTTL(t *testing.T) {
 		hold(rec, f.net.Servers...)
 		for range 3 {
 			if hop := f.leads(rec.Name(), Options{}, pathA); hop.TTL != 5*time.Minute || hop.Cached {
-				t.Errorf("nothing is to be kept: %+v", hop)
+				t.Errorf("caching is off: %+v", hop)
 			}
 			settle()
 		}
@@ -178,7 +178,7 @@ func TestMaxCacheTTL(t *testing.T) {
 	})
 }
 
-// One name is one entry, however it is written.
+// A name has one cache entry, however it is written.
 func TestOneEntryPerName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -216,8 +216,7 @@ func TestCacheIsBounded(t *testing.T) {
 	})
 }
 
-// A record that this node keeps for others is as good as its TTL says, and the
-// last resort when nobody answers.
+// A hosted record is fresh for its TTL, and the last resort when no server answers.
 func TestHostedName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -247,8 +246,8 @@ func TestHostedName(t *testing.T) {
 	})
 }
 
-// A store that cannot write keeps nobody from reading, and one that cannot read
-// does not lead to an older answer.
+// If the store cannot write, reads still work; if it cannot read, no older answer is
+// shown.
 func TestStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -270,7 +269,7 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
-// "Not found" is forgotten when the Book learns better.
+// A cached "not found" is dropped when a record enters the Book.
 func TestPublishEndsNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -280,7 +279,7 @@ func TestPublishEndsNotFound(t *testing.T) {
 			f.take(n.record(uint64(i), pathA), o)
 			f.leads(mustName(t, n), Options{}, pathA)
 		}
-		// Also while the search goes on.
+		// The same while a search runs.
 		n := newName(t)
 		done := make(chan error)
 		go func() {

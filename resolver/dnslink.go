@@ -36,8 +36,8 @@ type link struct {
 	modified time.Time // when the value was first seen
 }
 
-// asking is one running DNS lookup.
-type asking struct {
+// linkLookup is one running DNS lookup.
+type linkLookup struct {
 	done chan struct{}
 	link link // valid once done is closed
 }
@@ -48,13 +48,13 @@ func (r *Resolver) lookupLink(ctx context.Context, domain string, opt Options) (
 	r.mu.Lock()
 	known, ok := r.links.get(domain)
 	cached := ok && now.Before(known.until) && !opt.NoCache && (r.MaxCacheTTL >= 0 || known.err != nil)
-	var a *asking
+	var a *linkLookup
 	if !cached && !opt.Offline && !r.closed {
-		a = r.asking[domain]
-		if a == nil && len(r.asking) < DefaultMaxSearches {
-			a = &asking{done: make(chan struct{})}
-			r.asking[domain] = a
-			r.wg.Go(func() { r.ask(domain, a) })
+		a = r.linkLookups[domain]
+		if a == nil && len(r.linkLookups) < DefaultMaxSearches {
+			a = &linkLookup{done: make(chan struct{})}
+			r.linkLookups[domain] = a
+			r.wg.Go(func() { r.runLinkLookup(domain, a) })
 		}
 	}
 	closed := r.closed
@@ -89,8 +89,8 @@ func linkError(domain string, err error) error {
 	return fmt.Errorf("DNSLink lookup for %q failed: %w", domain+".", err)
 }
 
-// ask makes one DNS lookup for all waiting callers.
-func (r *Resolver) ask(domain string, a *asking) {
+// runLinkLookup makes one DNS lookup for all waiting callers.
+func (r *Resolver) runLinkLookup(domain string, a *linkLookup) {
 	ctx, cancel := context.WithTimeout(r.ctx, dnsTimeout)
 	defer cancel()
 	lookup := r.LookupTXT
@@ -130,7 +130,7 @@ func (r *Resolver) ask(domain string, a *asking) {
 		a.link.modified = old.modified
 	}
 	r.links.put(domain, a.link)
-	delete(r.asking, domain)
+	delete(r.linkLookups, domain)
 	r.mu.Unlock()
 	close(a.done)
 }
@@ -175,6 +175,6 @@ func parseLink(entry string) (path string, ok bool) {
 			return "/ipfs/" + c.String(), true
 		}
 	}
-	path, err := parsePath(value)
+	path, err := parseBounded(value)
 	return path, err == nil
 }

@@ -104,7 +104,7 @@ func TestLinkTTL(t *testing.T) { // D-13
 		if lookups != 3 {
 			t.Errorf("%d lookups, want 3", lookups)
 		}
-		// An unknown TTL is not kept.
+		// A value with an unknown TTL is not cached.
 		ttl, lookups = 0, 0
 		for range 3 {
 			if res = f.resolve("other.test", Options{}); res.TTL != 0 || res.Hops[0].Cached {
@@ -158,7 +158,7 @@ func TestLinkErrors(t *testing.T) { // D-8, D-9
 			t.Errorf("gave up after %v", took)
 		}
 		settle()
-		// No answer is remembered too, for a shorter or longer while.
+		// Failures are cached too, for a shorter or longer time.
 		lookups = 0
 		for range 3 {
 			f.fails("none.test", Options{}, ErrNotFound)

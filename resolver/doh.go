@@ -163,7 +163,7 @@ func readTXT(domain string, reply []byte) (txt []string, ttl time.Duration, err 
 	notFound := &net.DNSError{Err: "no such host", Name: domain, IsNotFound: true}
 	switch {
 	case !m.Response:
-		return nil, 0, errors.New("answer is not one")
+		return nil, 0, errors.New("reply is a DNS query, not a response")
 	case m.RCode == dnsmessage.RCodeNameError:
 		return nil, 0, notFound
 	case m.RCode != dnsmessage.RCodeSuccess:

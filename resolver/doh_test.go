@@ -29,7 +29,7 @@ func txt(strings ...string) dnsmessage.ResourceBody {
 	return &dnsmessage.TXTResource{TXT: strings}
 }
 
-// dohServer answers by the domain that is asked for.
+// dohServer answers with the message for the domain in the query.
 func dohServer(t *testing.T, answers map[string]dnsmessage.Message) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		packed, err := base64.RawURLEncoding.DecodeString(req.URL.Query().Get("dns"))

@@ -18,7 +18,7 @@ func Example() {
 	ctx := context.Background()
 	network := routingtest.New(20) // a DHT, say
 
-	// Somebody announces what a name means.
+	// One node announces what a name points to.
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
 	if err != nil {
 		log.Fatal(err)
@@ -35,7 +35,7 @@ func Example() {
 	}
 	fmt.Println(receipt)
 
-	// Somebody else follows the name, and wants ten servers to agree.
+	// Another resolves the name, and wants ten servers to agree.
 	r := &resolver.Resolver{
 		Book:   &names.Book{Store: recordstore.NewMemory()},
 		Router: network,

@@ -13,8 +13,7 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// Whoever asks what others have is told of every version, and the newest is known
-// here from then on.
+// Held counts every version that servers hold and passes the newest to the Book.
 func TestHeldCountsVersionsAndTakesTheNewest(t *testing.T) {
 	const pathA, pathB = "/ipfs/bafkqaaa", "/ipfs/bafkqaaa/b"
 	end := time.Now().Add(time.Hour)

@@ -13,8 +13,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestHostileValues follows the odd values of valid records: one that is no path
-// must not lead anywhere.
+// TestHostileValues resolves valid records with odd values: a value that is not a path
+// must lead nowhere.
 func TestHostileValues(t *testing.T) {
 	const dir = "../testdata/hostile"
 	b, err := os.ReadFile(filepath.Join(dir, "index.json"))

@@ -37,7 +37,7 @@ func newOwnServer(t *testing.T) (*fixture, *ownServer) {
 	return f, own
 }
 
-// What this node's own server has is an answer, and nobody agrees with it.
+// A record on this node's own server is an answer, but does not count as agreement.
 func TestTheOwnServerIsNoSourceThatAgrees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, own := newOwnServer(t)
@@ -61,8 +61,8 @@ func TestTheOwnServerIsNoSourceThatAgrees(t *testing.T) {
 	})
 }
 
-// What is put on the own server is found at once, though nobody had a record just
-// before, or had one while the search went on.
+// A record put on this node's server is found at once, even if "not found" was just
+// cached or a search is running.
 func TestARecordPutHereEndsNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, own := newOwnServer(t)
@@ -85,8 +85,8 @@ func TestARecordPutHereEndsNotFound(t *testing.T) {
 	})
 }
 
-// A network that is away makes an unknown name of it, with and without others that
-// answer.
+// If one network is away, a name that was not found is unknown, whether or not the other
+// networks answer.
 func TestAwayIsNotNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)

@@ -32,7 +32,7 @@ func ParsePath(text string) (string, error) {
 	if !ok || root == "" || root[0] == '/' {
 		return "", fmt.Errorf("%q is %w", text, ErrPath)
 	}
-	clean, err := parsePath(path)
+	clean, err := parseBounded(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrPath, err)
 	}
@@ -42,8 +42,8 @@ func ParsePath(text string) (string, error) {
 	return clean, nil
 }
 
-// parsePath is ipns.ParsePath within the limits of a Resolver.
-func parsePath(path string) (string, error) {
+// parseBounded is ipns.ParsePath within the limits of a Resolver.
+func parseBounded(path string) (string, error) {
 	if len(path) > MaxPathLength {
 		return "", fmt.Errorf("%w: path of %d bytes", ipns.ErrValue, len(path))
 	}
@@ -63,10 +63,10 @@ func split(path string) (root, rest string) {
 	return path, ""
 }
 
-// join appends the rest of the resolved path to the value of its root. It keeps a final
+// appendRest appends the rest of the resolved path to the value of its root. It keeps a final
 // slash of the rest.
-func join(hop Hop, rest string) (string, error) {
-	base, err := parsePath(hop.Value)
+func appendRest(hop Hop, rest string) (string, error) {
+	base, err := parseBounded(hop.Value)
 	if err == nil && hop.Record != nil {
 		_, err = hop.Record.ContentPath() // an empty value is displayed as a path but is none
 	}
@@ -134,14 +134,14 @@ func ParseStatic(text string) (map[string]string, error) {
 		}
 		root, value, ok := strings.Cut(pair, ":")
 		if !ok {
-			return nil, fmt.Errorf("%q is not a name and a path with a colon between", pair)
+			return nil, fmt.Errorf("%q is not of the form name:path", pair)
 		}
 		key, err := rootKey(root)
 		if err != nil {
 			return nil, err
 		}
-		if static[key], err = parsePath(value); err != nil {
-			return nil, fmt.Errorf("what %s means: %w", root, err)
+		if static[key], err = parseBounded(value); err != nil {
+			return nil, fmt.Errorf("path of %s: %w", root, err)
 		}
 	}
 	return static, nil

@@ -38,7 +38,7 @@ func TestParsePath(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	// P-20: the words of Kubo
+	// P-20: Kubo's wording
 	if _, err := ParsePath("/ipfs/bafkqaaa"); err == nil || err.Error() != `"/ipfs/bafkqaaa" is not an IPNS name` {
 		t.Error(err)
 	}
@@ -73,7 +73,7 @@ func TestParseDomain(t *testing.T) { // N-24, D-16, D-17
 	}
 }
 
-// N-23: a CID of content is no domain, and the text says what it is.
+// N-23: a CID of content is not a domain, and the error says what it is.
 func TestParseRootOtherCID(t *testing.T) {
 	for _, root := range []string{
 		"bafybeib3ffl2teiqdncv3mkz4r23b5ctrwkzrrhctdbne6iboayxuxk5ui",
@@ -86,8 +86,7 @@ func TestParseRootOtherCID(t *testing.T) {
 	}
 }
 
-// Whoever sends long text does not keep us busy: each of these takes the time of
-// its square to decode.
+// Decoding takes quadratic time, so long text is refused first.
 func TestLongTextIsRefusedAtOnce(t *testing.T) {
 	long := strings.Repeat("2", 1<<20)
 	for _, prefix := range []string{"k", "z", "b", "f", "Qm", "1", "a.", "ü"} {
@@ -100,7 +99,7 @@ func TestLongTextIsRefusedAtOnce(t *testing.T) {
 			if _, _, err := parseRoot(text); !errors.Is(err, ErrPath) {
 				t.Fatalf("%s: %v", prefix, err)
 			}
-			if _, err := join(Hop{Value: "/ipfs/" + text[:5000]}, ""); !errors.Is(err, ipns.ErrValue) {
+			if _, err := appendRest(Hop{Value: "/ipfs/" + text[:5000]}, ""); !errors.Is(err, ipns.ErrValue) {
 				t.Fatalf("%s: %v", prefix, err)
 			}
 			if path, ok := parseLink(entry); ok {

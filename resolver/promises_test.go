@@ -14,8 +14,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestOwnWritesAreRead publishes and resolves 10,000 times: by every way to
-// ask, after every way in, and while the network still has the older records. R11.
+// TestOwnWritesAreRead publishes and resolves 10,000 times: it resolves in every way,
+// publishes in every way, and the network still has older records. R11.
 func TestOwnWritesAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 50
@@ -25,7 +25,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 		}
 		f := newFixture(t)
 		f.net.Servers = f.net.Servers[:4] // each record goes to all
-		// A publisher refuses to work in the past in which a bubble begins.
+		// A publisher refuses to work in the past, where a bubble's clock starts.
 		now := func() time.Time { return time.Now().AddDate(30, 0, 0) }
 		f.Now, f.Book.Now, f.net.Now = now, now, now
 		pub := &publisher.Publisher{Book: f.Book, Router: f.net, Now: now}
@@ -54,7 +54,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					if path == "" { // the first of them counts
+					if path == "" { // the first answer counts
 						path = res.Path
 					}
 				}
@@ -71,7 +71,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 				if _, err := pub.Publish(t.Context(), ipns.NewSigner(n.key), req); err != nil {
 					t.Fatal(err)
 				}
-			} else { // by PUT, from a key that is elsewhere
+			} else { // by PUT, with a key held elsewhere
 				n = newName(t)
 				rec := n.sign(ipns.Fields{Value: value, Sequence: uint64(i), TTL: time.Hour, EOL: now().Add(time.Hour)})
 				if _, err := pub.Put(t.Context(), rec, publisher.PutRequest{Wait: publisher.WaitStored}); err != nil {
@@ -93,9 +93,9 @@ func TestOwnWritesAreRead(t *testing.T) {
 	})
 }
 
-// TestReadsNeverGoBack resolves 100,000 times while servers go back and forth
-// between old and new records, the cache is far too small, records expire and
-// the node restarts. Nobody is ever shown an older record than one shown before. R12.
+// TestReadsNeverGoBack resolves 100,000 times while servers switch between old and new
+// records, the cache is far too small, records expire and the node restarts. No caller is
+// ever shown a record older than one shown before. R12.
 func TestReadsNeverGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count, versions, atOnce = 25, 8, 10
@@ -145,7 +145,7 @@ func TestReadsNeverGoBack(t *testing.T) {
 			}
 		}
 		for range reads / atOnce {
-			// What is new gets about slowly; what is old is everywhere.
+			// New records spread slowly; old ones are everywhere.
 			which := random.IntN(count)
 			age := min(versions-1, int(time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/3))
 			for _, s := range f.net.Servers {
@@ -169,7 +169,7 @@ func TestReadsNeverGoBack(t *testing.T) {
 			case 1, 2, 3, 4:
 				time.Sleep(time.Duration(random.IntN(20)) * time.Minute)
 			}
-			settle() // nobody changes servers while they are asked
+			settle() // do not change servers during a search
 		}
 		if back > 0 {
 			t.Errorf("%d of %d answers were older than one shown before", back, answers)
@@ -182,8 +182,8 @@ func TestReadsNeverGoBack(t *testing.T) {
 	})
 }
 
-// The mark outlives the process and the cache: what was seen once is not
-// followed by something older, whoever offers it.
+// The mark outlives the process and the cache: once a record was seen, no older one is
+// shown, whoever offers it.
 func TestNeverOlderAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -191,7 +191,7 @@ func TestNeverOlderAfterRestart(t *testing.T) {
 		hold(newer, f.net.Servers...)
 		f.leads(newer.Name(), Options{}, pathB)
 		settle()
-		hold(older, f.net.Servers...) // as if the world had forgotten it
+		hold(older, f.net.Servers...) // as if the network had forgotten it
 		f.restart()
 		err := f.fails(older.Name().String(), Options{Confidence: All}, nil)
 		var unknown *UnknownError
@@ -202,14 +202,14 @@ func TestNeverOlderAfterRestart(t *testing.T) {
 		time.Sleep(time.Hour)
 		err = f.fails(older.Name().String(), Options{}, ErrExpired)
 		t.Logf("%v", err)
-		// A still newer one makes the name good again.
+		// A still newer record makes the name resolve again.
 		hold(n.record(8, pathC), f.net.Servers[3])
 		f.leads(older.Name(), Options{NoCache: true, Confidence: All}, pathC)
 	})
 }
 
-// What was shown from the cache is not followed by something older either when
-// the cache has lost it.
+// A record shown from the cache is not followed by an older one after the cache evicts
+// it.
 func TestNeverOlderAfterCacheLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -218,7 +218,7 @@ func TestNeverOlderAfterCacheLoss(t *testing.T) {
 		hold(rec, f.net.Servers[4])
 		f.leads(rec.Name(), Options{}, pathB)
 		settle()
-		f.fails(mustName(t, newName(t)).String(), Options{}, ErrNotFound) // pushes it out
+		f.fails(mustName(t, newName(t)).String(), Options{}, ErrNotFound) // evicts it
 		settle()
 		hold(n.record(1, pathA), f.net.Servers...)
 		f.fails(rec.Name().String(), Options{}, nil)

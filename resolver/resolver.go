@@ -32,7 +32,7 @@ import (
 // Limits of one Resolver.
 const (
 	MaxDepth      = 32       // lookups of one request, records and DNSLinks together
-	MaxPathLength = 16 << 10 // bytes of a path with its rest joined to it: the longest value and as much again
+	MaxPathLength = 16 << 10 // bytes of a resolved path with its rest: twice the longest value
 
 	DefaultTimeout       = time.Minute
 	DefaultSearchTimeout = time.Minute
@@ -89,12 +89,12 @@ type Resolver struct {
 	leave  func() // ends the subscription to the Book
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // guards all below, and what searches hold
-	closed  bool
-	cache   lru[ipns.Name, result]
-	running map[ipns.Name]*search
-	links   lru[string, link] // of domains
-	asking  map[string]*asking
+	mu          sync.Mutex // guards all below, and what searches hold
+	closed      bool
+	cache       lru[ipns.Name, result]
+	running     map[ipns.Name]*search
+	links       lru[string, link] // of domains
+	linkLookups map[string]*linkLookup
 
 	stats Stats
 
@@ -183,7 +183,7 @@ type Hop struct {
 	// Complete says that enough sources answered the last search to know that this is
 	// the newest record.
 	Complete bool
-	// Stale says that the TTL is over and the record has not been confirmed since, or
+	// Stale says that the TTL has run out and the record has not been confirmed since, or
 	// that the last search could not confirm it.
 	Stale bool `json:",omitempty"`
 
@@ -255,7 +255,7 @@ func (r *Resolver) start() {
 			r.cache.size, r.links.size = r.CacheSize, r.CacheSize
 		}
 		r.running = map[ipns.Name]*search{}
-		r.asking = map[string]*asking{}
+		r.linkLookups = map[string]*linkLookup{}
 		if r.opener = r.Opener; r.opener == nil {
 			r.opener = &routing.Opener{Now: r.now}
 		}
@@ -277,7 +277,7 @@ func (r *Resolver) now() time.Time {
 }
 
 // errTimeout is the cause when a request exceeds its Timeout.
-var errTimeout = errors.New("time for the request is over")
+var errTimeout = errors.New("request timed out")
 
 // limit returns the context for a request.
 func (o Options) limit(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -46,7 +46,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// restart begins anew with what the store has.
+// restart makes a new Resolver and Book on the same store.
 func (f *fixture) restart() {
 	if f.Resolver != nil {
 		f.Resolver.Close()
@@ -63,7 +63,7 @@ func noTXT(_ context.Context, domain string) ([]string, time.Duration, error) {
 	return nil, 0, fmt.Errorf("unexpected DNS lookup of %s", domain)
 }
 
-// name is one to publish under in tests.
+// name is a key to publish under.
 type name struct {
 	t   *testing.T
 	key crypto.PrivKey
@@ -87,7 +87,7 @@ const (
 	pathC = "/ipfs/bafkqaald"
 )
 
-// hold puts a record on servers without anybody knowing.
+// hold puts a record on servers behind the Resolver's back.
 func hold(rec *ipns.Record, servers ...*routingtest.Server) {
 	for _, s := range servers {
 		s.Hold(rec.Name(), rec.Raw())
@@ -103,7 +103,7 @@ func (f *fixture) resolve(path string, opt Options) Resolution {
 	return res
 }
 
-// leads checks what a name leads to.
+// leads checks which path a name resolves to.
 func (f *fixture) leads(n ipns.Name, opt Options, want string) Hop {
 	f.t.Helper()
 	res := f.resolve(n.String(), opt)
@@ -148,7 +148,7 @@ func TestResolveFirstAnswer(t *testing.T) {
 		if hop != want {
 			t.Errorf("got  %+v\nwant %+v", hop, want)
 		}
-		// The search goes on, and what it finds is known afterwards.
+		// The search continues in the background, and its result is cached.
 		time.Sleep(delay)
 		synctest.Wait()
 		hop = f.leads(rec.Name(), Options{Confidence: agreement}, pathA)
@@ -158,8 +158,8 @@ func TestResolveFirstAnswer(t *testing.T) {
 	})
 }
 
-// TestSearchEnds asks all servers unless the first of them are of one mind, and
-// then too if somebody wants all.
+// TestSearchEnds: a search stops early only if the first servers all agree and no caller
+// wants all.
 func TestSearchEnds(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -185,7 +185,7 @@ func TestSearchEnds(t *testing.T) {
 				f, n := newFixture(t), newName(t)
 				older, newest := n.record(1, pathA), n.record(2, pathB)
 				for i, s := range f.net.Servers {
-					s.Delay = time.Duration(i+1) * delay // in their order
+					s.Delay = time.Duration(i+1) * delay // in order
 				}
 				c.hold(f, newest, older)
 				if _, err := f.Lookup(t.Context(), newest.Name(), Options{Confidence: c.ask}); err != nil {
@@ -199,7 +199,7 @@ func TestSearchEnds(t *testing.T) {
 			})
 		})
 	}
-	// Who wants all joins a search that would have ended.
+	// A caller that wants all joins a search that would have stopped early.
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		rec := n.record(1, pathA)
@@ -219,7 +219,8 @@ func TestConfidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
 		older, newer := n.record(1, pathA), n.record(2, pathB)
-		// One server a step: 8 with the older record, then 12 with the newer one.
+		// One server answers per step: 8 with the older record, then 12 with the newer
+		// one.
 		for i, s := range f.net.Servers {
 			s.Delay = time.Duration(i+1) * 10 * time.Millisecond
 			if i < 8 {
@@ -239,7 +240,7 @@ func TestConfidence(t *testing.T) {
 			{5, pathA, 5, 5, false},
 			{10, pathB, 10, 18, false},
 			{All, pathB, 12, 20, true},
-			{16, pathB, 12, 20, true}, // there are no 16
+			{16, pathB, 12, 20, true}, // only 12 hold it
 		} {
 			f.store = recordstore.NewMemory()
 			f.restart()
@@ -288,7 +289,7 @@ func mustName(t *testing.T, n name) ipns.Name {
 	return name
 }
 
-// Not found, unknown and failed are three answers.
+// Not found, unknown and failed are different answers.
 func TestThreeKindsOfNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -413,7 +414,7 @@ func TestTimeoutGivesTheBestSoFar(t *testing.T) {
 		if !errors.As(err, &unknown) || unknown.Answered != 4 {
 			t.Errorf("nothing in time: %v", err)
 		}
-		// A caller that goes is told so.
+		// A cancelled caller gets its own error.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if _, err := f.Resolve(ctx, mustName(t, newName(t)).String(), Options{}); !errors.Is(err, context.DeadlineExceeded) {
@@ -435,7 +436,7 @@ func TestCloseWaitsForSearches(t *testing.T) {
 			t.Errorf("close took %v", time.Since(start))
 		}
 		if len(f.running) != 0 {
-			t.Errorf("%d searches go on after close", len(f.running))
+			t.Errorf("%d searches still run after close", len(f.running))
 		}
 		hop := f.leads(rec.Name(), Options{}, pathA)
 		if !hop.Cached {

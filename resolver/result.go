@@ -33,13 +33,13 @@ func (r *Resolver) resultOf(rec *ipns.Record, source, network string, at time.Ti
 	return result{
 		rec: rec, data: rec.DataHash(), root: rec.Name().String(), value: rec.Value(),
 		source: source, network: network,
-		until: at.Add(r.lifetime(rec, at)), modified: at,
+		until: at.Add(r.cacheTime(rec, at)), modified: at,
 	}
 }
 
-// lifetime returns how long a record may be cached from now: its TTL, but not beyond
+// cacheTime returns how long a record may be cached from now: its TTL, but not beyond
 // its EOL.
-func (r *Resolver) lifetime(rec *ipns.Record, now time.Time) time.Duration {
+func (r *Resolver) cacheTime(rec *ipns.Record, now time.Time) time.Duration {
 	ttl := min(rec.TTL(), rec.EOL().Sub(now))
 	if r.MaxCacheTTL > 0 {
 		ttl = min(ttl, r.MaxCacheTTL)
@@ -88,7 +88,7 @@ func (r *Resolver) usable(v *result, now time.Time) bool {
 	if !v.valid(now) || v.own || r.MaxCacheTTL < 0 {
 		return false // the Book answers for own names at once, and no cache means nothing stale
 	}
-	return now.Before(v.until.Add(min(most, r.lifetime(v.rec, v.until))))
+	return now.Before(v.until.Add(min(most, r.cacheTime(v.rec, v.until))))
 }
 
 // reached reports whether the result has the confidence c.

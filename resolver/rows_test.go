@@ -16,11 +16,11 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// Each test of this file is about a fault of other implementations, which its comment
-// tells; docs/requirements.md lists them.
+// Each test in this file covers a fault of other implementations, described in its
+// comment; docs/requirements.md lists them.
 
-// V1, F7: a node whose cache has the old value goes on showing it after its own
-// publish, until the TTL is over.
+// V1, F7: a node keeps returning the old value from its cache after its own publish,
+// until the TTL runs out.
 func TestOwnPublishReplacesCachedValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -36,7 +36,7 @@ func TestOwnPublishReplacesCachedValue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Each spelling of the name is a key of its own in such a cache.
+			// In such a cache each spelling of the name is a separate key.
 			for _, spelling := range []string{res.Record.Name().String(), res.Record.Name().Path(), res.Record.Name().PeerID().String()} {
 				got := f.resolve(spelling, Options{})
 				if got.Path != value || got.Hops[0].Sequence != uint64(i) || got.TTL < 4*time.Minute {
@@ -47,9 +47,9 @@ func TestOwnPublishReplacesCachedValue(t *testing.T) {
 	})
 }
 
-// V5: two writers with one key and one sequence. Which record a reader sees then
-// changes with every renewal and every server. Here it is the one that Compare
-// says is newer, it never goes back, and the owner of the name can see the fork.
+// V5: two writers share a key and use the same sequence. Elsewhere, which record a reader
+// gets changes with every renewal and from server to server. Here it is the one that
+// Compare prefers, it never goes back, and the owner of the name can see the fork.
 func TestTwoWritersDoNotFlipFlop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -59,7 +59,7 @@ func TestTwoWritersDoNotFlipFlop(t *testing.T) {
 		f.take(own, recordstore.Own)
 		var shown *ipns.Record
 		for i := range 20 {
-			// Both writers renew in turn, each on the server near to it.
+			// Both writers renew in turn, each on the server closest to it.
 			which := i % 2
 			rec := n.sign(ipns.Fields{
 				Value: []string{pathA, pathB}[which], Sequence: 1, TTL: time.Second,
@@ -93,8 +93,8 @@ func TestTwoWritersDoNotFlipFlop(t *testing.T) {
 	})
 }
 
-// V4, F9: a writer that lost its store begins again at sequence 0. Who has seen
-// more is not brought back, and is not told that the name does not exist.
+// V4, F9: a writer that lost its store starts again at sequence 0. A reader that has seen
+// a higher sequence does not go back, and is not told that the name does not exist.
 func TestSequenceResetIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -105,7 +105,7 @@ func TestSequenceResetIsNotShown(t *testing.T) {
 		for range 3 {
 			res, err := f.Resolve(t.Context(), mustName(t, n).String(), Options{NoCache: true, Confidence: All})
 			if err != nil || res.Path != pathA || res.Hops[0].Agree != 0 {
-				t.Errorf("%+v, %v", res, err) // good until its EOL, though nobody has it
+				t.Errorf("%+v, %v", res, err) // good until its EOL, though no server has it
 			}
 			settle()
 		}
@@ -114,7 +114,7 @@ func TestSequenceResetIsNotShown(t *testing.T) {
 	})
 }
 
-// V8: nothing tells an operator what resolving does.
+// V8: elsewhere, an operator cannot see what the resolver does.
 func TestResolvesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -160,7 +160,7 @@ func TestResolvesAreCounted(t *testing.T) {
 	})
 }
 
-// V9: a search that takes half a minute holds up other names.
+// V9: elsewhere, a search of half a minute blocks other names.
 func TestSlowNameHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -183,8 +183,8 @@ func TestSlowNameHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// F10: a record without a sequence, signed by the name's own key, freezes the
-// name in a store that took it. Here it does not even enter.
+// F10: a record without a sequence, signed with the right key, freezes the name in a
+// store that accepts it. Here it is rejected.
 func TestRecordWithoutSequenceDoesNotEnter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -207,7 +207,7 @@ func TestRecordWithoutSequenceDoesNotEnter(t *testing.T) {
 	})
 }
 
-// withoutSequence signs a document that lacks it.
+// withoutSequence signs a document without a sequence.
 func (n name) withoutSequence(value string) []byte {
 	n.t.Helper()
 	mode, err := cbor.CanonicalEncOptions().EncMode()
@@ -231,7 +231,7 @@ func (n name) withoutSequence(value string) []byte {
 	return protowire.AppendBytes(raw, data)
 }
 
-// A newer record that has expired is not followed by an older one that has not.
+// If the newest record has expired, an older one that has not is not returned.
 func TestExpiredInsteadOfGoingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -247,7 +247,7 @@ func TestExpiredInsteadOfGoingBack(t *testing.T) {
 	})
 }
 
-// Lies cost nothing but the liars' answers.
+// Lying servers only lose their own answers.
 func TestLiars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for liars := range 20 {

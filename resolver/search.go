@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -70,7 +69,7 @@ func (s *search) count(a routing.Answer) {
 	s.wake()
 }
 
-// answered records that a source has answered. A source that answers on two networks
+// answered records that a source has answered; one that answers on two networks
 // counts once. Call with Resolver.mu held.
 func (s *search) answered(source string) {
 	if _, known := s.sources[source]; !known && len(s.sources) < maxSources {
@@ -91,69 +90,6 @@ func (s *search) want(c Confidence) {
 func (s *search) settled() bool {
 	agree := s.best.agree
 	return s.wanted != All && agree >= max(agreement, int(s.wanted)) && agree == len(s.sources)
-}
-
-// lookup yields what is known about a name and what a search finds. Without stream
-// it yields one answer: the first that is good enough, or the best at the timeout.
-func (r *Resolver) lookup(ctx context.Context, name ipns.Name, opt Options, stream bool) iter.Seq2[Hop, error] {
-	return func(yield func(Hop, error) bool) {
-		r.start()
-		hop, s, err := r.join(name, opt)
-		switch {
-		case errors.Is(err, errOffline):
-			yield(r.offline(ctx, name))
-		case err != nil:
-			yield(Hop{}, err)
-		case hop.last:
-			yield(hop, nil)
-		case !stream || hop.Record == nil || yield(hop, nil):
-			r.follow(ctx, s, opt.Confidence, stream, yield)
-		}
-	}
-}
-
-// join answers from the cache, marked final if that is good enough. Otherwise it
-// also returns the search for the name, and starts one if none is running.
-// errOffline says that the network must not be asked.
-func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
-	now := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if opt.Offline || r.Router == nil || r.closed {
-		return Hop{}, nil, errOffline
-	}
-	var hop Hop
-	known, ok := r.cache.get(name)
-	if ok && !opt.NoCache {
-		fresh := r.fresh(&known, now)
-		if fresh && known.rec == nil {
-			r.stats.Cached++
-			return Hop{}, nil, known.err
-		}
-		if known.valid(now) {
-			hop = known.hop(now)
-			hop.Cached = true
-			// stale: a search has just failed to confirm it.
-			if fresh && (known.reached(opt.Confidence) || known.stale) {
-				hop.final, hop.last = true, true
-				r.stats.shown(hop)
-				return hop, nil, nil
-			}
-			hop.final = opt.Confidence == First && r.usable(&known, now)
-			hop.last = hop.final
-			if hop.final {
-				r.stats.shown(hop)
-			}
-		}
-	}
-	s, err := r.startSearch(name, known)
-	if err == nil {
-		s.want(opt.Confidence)
-	}
-	if err != nil && hop.final {
-		err = nil // the answer is good, though no search for a newer one starts
-	}
-	return hop, s, err
 }
 
 // startSearch returns the running search for a name, or starts one. Call with mu held.
@@ -177,72 +113,6 @@ func (r *Resolver) startSearch(name ipns.Name, known result) (*search, error) {
 	r.stats.Searches++
 	r.wg.Go(func() { r.runSearch(s) })
 	return s, nil
-}
-
-// follow yields the answers of a search until one is final.
-func (r *Resolver) follow(ctx context.Context, s *search, c Confidence, stream bool, yield func(Hop, error) bool) {
-	var shown *ipns.Record
-	for {
-		hop, changed, err := r.look(s, c)
-		if err != nil || hop.last {
-			yield(hop, err)
-			return
-		}
-		if stream && hop.Record != nil && hop.Record != shown {
-			shown = hop.Record
-			if !yield(hop, nil) {
-				return
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			yield(r.giveUp(ctx, s))
-			return
-		}
-	}
-}
-
-// look returns the current answer of the search. It is final if the confidence is
-// reached or the search has ended, and has no record if best is not confirmed yet.
-func (r *Resolver) look(s *search, c Confidence) (Hop, <-chan struct{}, error) {
-	now := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	valid := s.best.valid(now)
-	s.best.answered = len(s.sources)
-	switch {
-	case s.done && valid, valid && s.confirmed && c != All && s.best.reached(c):
-		hop := s.best.hop(now)
-		hop.final, hop.last = true, true
-		return hop, nil, nil
-	case s.done && s.err != nil:
-		return Hop{}, nil, s.err
-	case s.done:
-		return Hop{}, nil, expired(s.name, s.best.rec.Sequence(), s.best.rec.EOL())
-	case valid && s.confirmed:
-		return s.best.hop(now), s.changed, nil
-	}
-	return Hop{}, s.changed, nil
-}
-
-// giveUp returns the best answer so far if the request timed out, and an error if
-// the caller cancelled it.
-func (r *Resolver) giveUp(ctx context.Context, s *search) (Hop, error) {
-	if cause := context.Cause(ctx); !errors.Is(cause, errTimeout) {
-		return Hop{}, cause
-	}
-	now := r.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s.best.valid(now) {
-		s.best.answered = len(s.sources)
-		hop := s.best.hop(now)
-		hop.Stale = hop.Stale || !s.confirmed
-		hop.last = true
-		return hop, nil
-	}
-	return Hop{}, &UnknownError{Name: s.name, Asked: len(s.sources), Answered: len(s.sources), Err: context.DeadlineExceeded}
 }
 
 // runSearch runs a search to its end.
@@ -300,7 +170,7 @@ func (r *Resolver) endIfSettled(s *search) bool {
 	if !s.settled() {
 		return false
 	}
-	r.endSearchLocked(s, nil, false)
+	r.finish(s, nil, false)
 	return true
 }
 
@@ -415,11 +285,11 @@ func (r *Resolver) bookChanged(c names.Change) {
 func (r *Resolver) endSearch(s *search, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endSearchLocked(s, err, err == nil)
+	r.finish(s, err, err == nil)
 }
 
-// ended is land, for a search that was complete or was not. Call with mu held.
-func (r *Resolver) endSearchLocked(s *search, err error, complete bool) {
+// finish ends a search. complete says that enough sources answered. Call with mu held.
+func (r *Resolver) finish(s *search, err error, complete bool) {
 	now := r.now()
 	s.done = true
 	if s.best.valid(now) {
@@ -474,27 +344,4 @@ func (s *search) verdict(err error, now time.Time) error {
 
 func expired(name ipns.Name, sequence uint64, eol time.Time) error {
 	return fmt.Errorf("could not resolve name: %s: sequence %d: %w since %s", name, sequence, ErrExpired, eol.UTC().Format(time.RFC3339))
-}
-
-// offline answers from the Book and the cache alone.
-func (r *Resolver) offline(ctx context.Context, name ipns.Name) (Hop, error) {
-	held, mark, err := r.recall(ctx, name)
-	if err != nil {
-		return Hop{}, err
-	}
-	now := r.now()
-	r.mu.Lock()
-	known, ok := r.cache.get(name)
-	r.mu.Unlock()
-	cached := ok && known.rec != nil && held.losesTo(&known)
-	if cached {
-		held = known
-	}
-	if !held.valid(now) {
-		s := search{name: name, best: held, mark: mark}
-		return Hop{}, s.verdict(errOffline, now)
-	}
-	hop := held.hop(now)
-	hop.Cached, hop.final, hop.last = cached, true, true
-	return hop, nil
 }

@@ -52,7 +52,7 @@ func (w *walker) step(ctx context.Context, path string, before []Hop, stream boo
 		if slices.ContainsFunc(before, func(b Hop) bool { return b.Root == hop.Root }) {
 			return fmt.Errorf("%w: %s leads to itself", ErrRecursion, hop.Root)
 		}
-		next, err := join(hop, rest)
+		next, err := appendRest(hop, rest)
 		hops := append(slices.Clip(before), hop)
 		switch {
 		case err != nil:

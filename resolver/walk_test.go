@@ -14,7 +14,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// zone is a DNS in memory: TXT records by the domain that is asked for.
+// zone is a DNS in memory: TXT records by domain.
 type zone map[string][]string
 
 func (z zone) lookup(_ context.Context, domain string) ([]string, time.Duration, error) {
@@ -25,7 +25,7 @@ func (z zone) lookup(_ context.Context, domain string) ([]string, time.Duration,
 	return txt, time.Minute, nil
 }
 
-// publish makes this node say what a new name means.
+// publish publishes a value under a new key of this node.
 func (f *fixture) publish(value string) ipns.Name {
 	f.t.Helper()
 	rec := newName(f.t).record(1, value)
@@ -148,7 +148,7 @@ func TestPathLengthIsBounded(t *testing.T) { // P-25
 	})
 }
 
-// What is no domain is not asked for, whoever says that a name means it.
+// A value that is not a valid domain is never looked up.
 func TestBadValue(t *testing.T) { // R-65, D-17
 	synctest.Test(t, func(t *testing.T) {
 		for _, value := range []string{"/ipns/169.254.169.254", "/ipns/[::1]", "/ipns/a b", "/ipns/localhost:8080", "https://example.com"} {
@@ -174,14 +174,14 @@ func TestChainIsAsGoodAsItsWeakestHop(t *testing.T) { // P-31
 		}
 
 		f = newFixture(t)
-		rec = n.sign(ipns.Fields{Value: pathA}) // not to be kept
+		rec = n.sign(ipns.Fields{Value: pathA}) // not to be cached
 		hold(rec, f.net.Servers...)
 		f.LookupTXT = zone{"_dnslink.example.com.": {"dnslink=" + rec.Name().Path()}}.lookup
 		if res = f.resolve("example.com", Options{}); res.TTL != 0 {
 			t.Errorf("a TTL of 0 in the chain: %v", res.TTL)
 		}
 
-		// The TTL of a DNS that does not tell it does not count.
+		// An unknown TTL from DNS is ignored.
 		f = newFixture(t)
 		rec = n.record(2, pathA)
 		hold(rec, f.net.Servers...)
@@ -222,7 +222,7 @@ func TestStatic(t *testing.T) { // P-33, D-19
 	})
 }
 
-// A better first hop leads elsewhere: the stream follows.
+// A better first hop leads elsewhere, and the stream follows.
 func TestStreamFollowsEveryAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, n := newFixture(t), newName(t)
@@ -242,12 +242,12 @@ func TestStreamFollowsEveryAnswer(t *testing.T) {
 			}
 			got = append(got, fmt.Sprint(res.Path, res.Final))
 		}
-		// What is wrong behind the second answer is nobody's business after the third.
+		// An error behind the second answer does not matter once there is a third.
 		if len(got) < 2 || got[0] != pathA+"false" || got[len(got)-1] != pathC+"true" {
 			t.Errorf("%q", got)
 		}
 
-		// Behind the last answer it is.
+		// Behind the last answer it does.
 		hold(n.record(4, broken.Path()), f.net.Servers[:3]...)
 		var last error
 		count := 0
