@@ -37,7 +37,7 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e, err := b.Get(t.Context(), seen.Name); err != nil || e.Next != 8 || e.Mark.Sequence != 7 {
-		t.Fatalf("what was seen is forgotten: %+v, %v", e, err)
+		t.Fatalf("the mark of the seen name was lost: %+v, %v", e, err)
 	}
 }
 
@@ -59,7 +59,8 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestReservedIsNoMark resolves as before while a signer has not answered.
+// TestReservedIsNoMark: reserving a sequence does not raise the mark, so resolving works
+// as before until the signer has answered.
 func TestReservedIsNoMark(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
 	rec := k.Record(t, 3, "/ipfs/bafkqaaa", epoch.Add(time.Hour))
@@ -94,7 +95,7 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// TestManyRivals keeps the greatest of more rivals than it can keep.
+// TestManyRivals: of more rivals than fit, the lowest are dropped.
 func TestManyRivals(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
 	const rivals = recordstore.MaxRivals + 3
@@ -123,8 +124,8 @@ func TestManyRivals(t *testing.T) {
 	}
 }
 
-// TestMonotonic takes records in any order from many goroutines: the Book ends
-// with the greatest, and nobody ever sees it go back.
+// TestMonotonic takes records in random order from many goroutines. The Book ends with
+// the greatest, and its mark never goes back.
 func TestMonotonic(t *testing.T) {
 	const readers, writers, records = 2, 8, 60
 	for _, origin := range []recordstore.Origin{recordstore.Own, recordstore.Hosted, recordstore.Seen} {
@@ -166,8 +167,8 @@ func TestMonotonic(t *testing.T) {
 	}
 }
 
-// TestMisbehavingStore takes records into a store whose every third operation
-// fails, one half of them after it took effect.
+// TestMisbehavingStore takes records into a store in which every third operation fails,
+// half of these after taking effect.
 func TestMisbehavingStore(t *testing.T) {
 	store, k := recordstore.NewMemory(), recordstoretest.NewKey(t)
 	var n atomic.Uint64
@@ -199,8 +200,8 @@ func TestMisbehavingStore(t *testing.T) {
 	}
 }
 
-// TestWatchYieldsTheNewestOfEachName goes on from any position, for all names and for
-// one, and tells nothing of merely seen names.
+// TestWatchYieldsTheNewestOfEachName resumes from every position, for all names and for
+// one. Seen names are not yielded.
 func TestWatchYieldsTheNewestOfEachName(t *testing.T) {
 	b, k, other := newBook(), recordstoretest.NewKey(t), recordstoretest.NewKey(t)
 	record := func(k recordstoretest.Key, seq uint64) *ipns.Record {
@@ -243,7 +244,7 @@ func TestWatchYieldsTheNewestOfEachName(t *testing.T) {
 	}
 }
 
-// TestToldAfterDurable has the subscriber look at the store.
+// TestToldAfterDurable: when a subscriber is called, the store already has the change.
 func TestToldAfterDurable(t *testing.T) {
 	store, k := recordstore.NewMemory(), recordstoretest.NewKey(t)
 	b := &names.Book{Store: store, Now: func() time.Time { return epoch }}
@@ -262,8 +263,8 @@ func TestToldAfterDurable(t *testing.T) {
 	}
 }
 
-// TestToldInOrder has many writers of one name at once: a subscriber that keeps
-// the last it was told never goes back, and ends with what is stored.
+// TestToldInOrder has many concurrent writers of one name. What the subscriber gets never
+// goes back, and the last is what is stored.
 func TestToldInOrder(t *testing.T) {
 	for _, origin := range []recordstore.Origin{recordstore.Own, recordstore.Seen} {
 		b, k := newBook(), recordstoretest.NewKey(t)
@@ -295,8 +296,8 @@ func TestToldInOrder(t *testing.T) {
 	}
 }
 
-// TestSeenMarksAreBatched looks up a thousand names a second for ten seconds: at
-// most one sync a second, one at the end, and nothing is missing afterwards.
+// TestSeenMarksAreBatched looks up a thousand names a second for ten seconds. There is at
+// most one sync a second and one at the end, and no mark is missing afterwards.
 func TestSeenMarksAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var syncs, swaps atomic.Int64
@@ -334,7 +335,7 @@ func TestSeenMarksAreBatched(t *testing.T) {
 	})
 }
 
-// TestSeenMarksAreBounded keeps the limit.
+// TestSeenMarksAreBounded: pruning keeps as many marks as the limit allows.
 func TestSeenMarksAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()

@@ -10,9 +10,9 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// TestEnterAsksWhetherTheLastSequenceIsKnown refuses what was made from an entry of
-// another life of the store, unless the user vouches for it, and stores Known as
-// the caller says.
+// TestEnterAsksWhetherTheLastSequenceIsKnown: Enter refuses a record made from an entry
+// of another generation, unless the user vouches for it, and stores Known as the caller
+// says.
 func TestEnterAsksWhetherTheLastSequenceIsKnown(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
 	if err := b.Create(t.Context(), k.Name); err != nil {
@@ -35,8 +35,7 @@ func TestEnterAsksWhetherTheLastSequenceIsKnown(t *testing.T) {
 	}
 }
 
-// TestTenantComesWithTheOrigin keeps who asked for a name until somebody with more
-// right to it does.
+// TestTenantComesWithTheOrigin: the tenant changes only when the origin is raised.
 func TestTenantComesWithTheOrigin(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
 	for i, step := range []struct {
@@ -60,9 +59,9 @@ func TestTenantComesWithTheOrigin(t *testing.T) {
 	}
 }
 
-// TestWhatMayBeAnnounced follows an own and a hosted name through a restoration: what
-// came in before it may be announced again once others were asked, and an own name
-// then has a next record, a hosted one that becomes own has none yet.
+// TestWhatMayBeAnnounced follows an own and a hosted name through a restore. Their
+// records may be announced again once a search has run. Then the own name has a next
+// record; a hosted name that becomes own does not have one yet.
 func TestWhatMayBeAnnounced(t *testing.T) {
 	for _, origin := range []recordstore.Origin{recordstore.Own, recordstore.Hosted} {
 		store := recordstore.NewMemory()

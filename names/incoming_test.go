@@ -12,7 +12,7 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// What strangers put here enters the Book if its name is kept here, and leaves no
+// A record that strangers put here enters the Book if its name is kept, and leaves no
 // mark if it is not.
 func TestHearTakesRecordsOfKeptNamesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestHearTakesRecordsOfKeptNamesOnly(t *testing.T) {
 	})
 }
 
-// A flood neither blocks who brings it nor grows.
+// A flood neither blocks the caller nor fills memory.
 func TestHearDropsWhatAFloodBrings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k := &names.Book{Store: recordstore.NewMemory()}, recordstoretest.NewKey(t)

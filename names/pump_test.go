@@ -15,15 +15,15 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// telling is what a subscriber of a running Book was told.
-type telling struct {
+// changeLog records what a subscriber of a running Book is told.
+type changeLog struct {
 	mu   sync.Mutex
 	last map[ipns.Name]names.Change
 	all  int
-	back int // times that something older came after
+	back int // times that an older change came after a newer one
 }
 
-func (l *telling) tell(c names.Change) {
+func (l *changeLog) tell(c names.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last == nil {
@@ -36,7 +36,7 @@ func (l *telling) tell(c names.Change) {
 	l.all++
 }
 
-func (l *telling) of(name ipns.Name) (seq uint64, told int) {
+func (l *changeLog) of(name ipns.Name) (seq uint64, told int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.last[name]; c.Entry.Record != nil {
@@ -45,9 +45,9 @@ func (l *telling) of(name ipns.Name) (seq uint64, told int) {
 	return seq, l.all
 }
 
-// run runs a Book until the test ends, and returns what its subscribers are told.
-func run(t *testing.T, b *names.Book) *telling {
-	l := &telling{}
+// run runs a Book until the test ends, and returns the log of a subscriber.
+func run(t *testing.T, b *names.Book) *changeLog {
+	l := &changeLog{}
 	t.Cleanup(b.Subscribe(l.tell))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -61,7 +61,7 @@ func run(t *testing.T, b *names.Book) *telling {
 	return l
 }
 
-// TestSubscribersAreToldOfOtherProcesses has two Books on one store.
+// TestSubscribersAreToldOfOtherProcesses: two Books share a store.
 func TestSubscribersAreToldOfOtherProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
@@ -87,7 +87,7 @@ func TestSubscribersAreToldOfOtherProcesses(t *testing.T) {
 	})
 }
 
-// TestOwnSwapsAreToldOnce has the pump come by when all is told.
+// TestOwnSwapsAreToldOnce: the pump does not repeat what subscribers were told already.
 func TestOwnSwapsAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k := newBook(), recordstoretest.KeyFromSeed(t, 1)
@@ -98,7 +98,7 @@ func TestOwnSwapsAreToldOnce(t *testing.T) {
 			synctest.Wait()
 			e, err := b.Get(t.Context(), k.Name)
 			if err == nil {
-				_, err = b.Confirm(t.Context(), e) // is no change
+				_, err = b.Confirm(t.Context(), e) // is not a change
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -111,7 +111,7 @@ func TestOwnSwapsAreToldOnce(t *testing.T) {
 	})
 }
 
-// TestSubscribersAreToldOfWhatLandsLate has the store take a record and not say so.
+// TestSubscribersAreToldOfWhatLandsLate: the store takes a record but reports an error.
 func TestSubscribersAreToldOfWhatLandsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
@@ -138,8 +138,8 @@ func TestSubscribersAreToldOfWhatLandsLate(t *testing.T) {
 	})
 }
 
-// TestSubscribersAreToldAllAfterAGap begins another life of the store, and has its
-// reads fail for a while.
+// TestSubscribersAreToldAllAfterAGap: the store begins a new generation, and its reads
+// fail for a while.
 func TestSubscribersAreToldAllAfterAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
@@ -185,8 +185,8 @@ func (p *pausing) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, e
 	return e, err
 }
 
-// TestThePumpTellsNothingOlderThanWasTold has the Book publish while its pump has read
-// and not told.
+// TestThePumpTellsNothingOlderThanWasTold: the Book publishes after its pump has read an
+// entry and before it passes it on.
 func TestThePumpTellsNothingOlderThanWasTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
@@ -206,13 +206,13 @@ func TestThePumpTellsNothingOlderThanWasTold(t *testing.T) {
 	})
 }
 
-// TestToldInOrderByManyBooks has several Books write one name: no subscriber of any of
-// them goes back, and all end with what is stored.
+// TestToldInOrderByManyBooks: several Books write one name. What their subscribers get
+// never goes back, and the last is what is stored.
 func TestToldInOrderByManyBooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, k := recordstore.NewMemory(), recordstoretest.KeyFromSeed(t, 1)
 		const books, records = 3, 150
-		var lists []*telling
+		var lists []*changeLog
 		var wg sync.WaitGroup
 		var next atomic.Uint64
 		for range books {
@@ -243,7 +243,7 @@ func TestToldInOrderByManyBooks(t *testing.T) {
 	})
 }
 
-// TestForgottenNamesKeepTheirMark also when a lower one was about to be written.
+// TestForgottenNamesKeepTheirMark, even when a lower mark was about to be written.
 func TestForgottenNamesKeepTheirMark(t *testing.T) {
 	b, k := newBook(), recordstoretest.NewKey(t)
 	record := func(seq uint64) *ipns.Record { return k.Record(t, seq, "/ipfs/bafkqaaa", epoch.Add(time.Hour)) }

@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// Of two writers that have read the same entry, one wins; the other reads again.
+// Of two writers that have read the same entry, one wins; the other must read again.
 func ExampleStore() {
 	ctx := context.Background()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)

@@ -35,14 +35,14 @@ func testUpkeep(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	if got, err = s.Upkeep(ctx, k.Name); err != nil || !reflect.DeepEqual(got.Receipt, want.Receipt.Figures()) {
-		t.Fatalf("of a receipt that is too long, %v is kept, %v", got.Receipt, err)
+		t.Fatalf("a receipt that is too long is kept as %v, %v", got.Receipt, err)
 	}
 	next := k.Entry(t, 2, Value(2), recordstore.Own)
 	next.Version = stored.Version
-	mustSwap(t, s, next) // bookkeeping in between is no conflict
+	mustSwap(t, s, next) // notes in between cause no conflict
 }
 
-// receipt is one of so many targets.
+// receipt returns a receipt with the given number of targets.
 func receipt(targets int) routing.Receipt {
 	n := routing.NetworkReceipt{Network: "wan", Announced: 1, Of: targets}
 	for i := range targets {

@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// now returns the position at which a store is.
+// now returns the current position of a store.
 func now(t testing.TB, s recordstore.Store) recordstore.Position {
 	t.Helper()
 	for c, err := range s.Changes(t.Context(), "") {
@@ -41,7 +41,7 @@ func until(ctx context.Context, s recordstore.Store, since recordstore.Position,
 	return list, errors.New("no more changes")
 }
 
-// From any position on, Changes yields the last swap of each name, in order.
+// From any position, Changes yields the last swap of each name, in order.
 func testChanges(t *testing.T, s Store) {
 	const names, rounds = 10, 5
 	begin := now(t, s)
@@ -49,7 +49,7 @@ func testChanges(t *testing.T, s Store) {
 	for round := range rounds {
 		for i := range names {
 			if i == 0 && round > 0 {
-				continue // is swapped once, at first
+				continue // swapped once, at the start
 			}
 			k := KeyFromSeed(t, uint64(i))
 			e := k.Entry(t, uint64(round), Value(round), recordstore.Hosted)
@@ -77,7 +77,7 @@ func testChanges(t *testing.T, s Store) {
 	for i, c := range list {
 		e.Version = list[names-1].Entry.Version + uint64(i)
 		rest, err := until(t.Context(), s, c.Position, e)
-		// The last of the list has moved behind all by being swapped again.
+		// The last name was swapped again, which moved it to the end.
 		if want := max(names-1-i, 1); err != nil || len(rest) != want {
 			t.Errorf("%d changes after the change %d, want %d, %v", len(rest), i, want, err)
 		}
@@ -118,7 +118,7 @@ func testChangesWait(t *testing.T, s Store) {
 	}
 }
 
-// A position of another life, or one that never was, is none to go on from.
+// A position from another generation, or one never given out, cannot be resumed from.
 func testForeignPosition(t *testing.T, s Store) {
 	gen, err := s.Generation(t.Context())
 	if err != nil {
@@ -131,7 +131,7 @@ func testForeignPosition(t *testing.T, s Store) {
 	other := gen
 	other[3]++
 	for what, p := range map[string]recordstore.Position{
-		"of another life":        recordstore.PositionOf(other, number),
+		"of another generation":  recordstore.PositionOf(other, number),
 		"that is not here yet":   recordstore.PositionOf(gen, number+1),
 		"from far in the future": recordstore.PositionOf(gen, 1<<64-1),
 	} {
@@ -174,7 +174,7 @@ func Doubt(t *testing.T, s recordstore.Store, hold func() (release func())) {
 	}()
 	select {
 	case c := <-told:
-		t.Fatalf("told of %+v before it had landed", c)
+		t.Fatalf("told of %+v before it was durable", c)
 	case <-time.After(50 * time.Millisecond):
 	}
 	release()
@@ -184,6 +184,6 @@ func Doubt(t *testing.T, s recordstore.Store, hold func() (release func())) {
 			t.Fatal(Equal(c.Entry, e))
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("what has landed is not told")
+		t.Fatal("a durable swap is not told")
 	}
 }

@@ -17,8 +17,8 @@ import (
 type Machine interface {
 	// Store returns the running store.
 	Store() recordstore.Store
-	// Crash returns a machine started from what the disk may hold if the power
-	// fails now. The machine itself goes on.
+	// Crash returns a machine started from what the disk may hold if power is cut now.
+	// The machine itself keeps running.
 	Crash(rng *rand.Rand) (Machine, error)
 	// Stop ends the store.
 	Stop() error
@@ -29,8 +29,8 @@ type CrashReport struct {
 	Cycles, Acks int
 	Unopened     int // machines that did not start again
 	Lost         int // names that went back to before an acknowledged swap
-	Undone       int // names that went back to before what a reader saw
-	Mixed        int // entries that no writer wrote
+	Undone       int // names that lost an acknowledged swap
+	Mixed        int // names that lost a swap a reader saw
 	Missed       int // names that a reader of changes missed when it resumed
 	First        error
 }
@@ -47,10 +47,10 @@ const (
 	crashNames     = 8
 	crashWriters   = 4
 	crashesPerBoot = 100                    // before a machine is replaced by a new one
-	crashPause     = 200 * time.Microsecond // of a writer: the disk need not grow for its own sake
+	crashPause     = 200 * time.Microsecond // between writes, so that the disk does not grow needlessly
 )
 
-// history of one name, as its writers and readers know it.
+// witness is what the writers and readers of one name know.
 type witness struct {
 	mu    sync.Mutex
 	acked recordstore.Entry
@@ -183,9 +183,9 @@ func checkCrashed(t testing.TB, s recordstore.Store, k Key, before *witness, rep
 	}
 	switch {
 	case e.Version < before.acked.Version:
-		report.fail(&report.Lost, fmt.Errorf("%s: version %d was acknowledged, there is %d", k.Name, before.acked.Version, e.Version))
+		report.fail(&report.Lost, fmt.Errorf("%s: version %d was acknowledged, stored is %d", k.Name, before.acked.Version, e.Version))
 	case e.Version < before.shown:
-		report.fail(&report.Undone, fmt.Errorf("%s: version %d was shown, there is %d", k.Name, before.shown, e.Version))
+		report.fail(&report.Undone, fmt.Errorf("%s: version %d was shown, stored is %d", k.Name, before.shown, e.Version))
 	case e.Version == 0:
 	case e.Record == nil || e.Record.Sequence() != e.Version || e.Mark != recordstore.MarkOf(e.Record) || e.Record.Value() != Value(int(e.Version)):
 		report.fail(&report.Mixed, fmt.Errorf("%s: version %d is %+v", k.Name, e.Version, e))

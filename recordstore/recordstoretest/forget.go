@@ -48,7 +48,7 @@ func testForget(t *testing.T, s Store) {
 	}
 	for range 2 {
 		if _, err := s.Swap(ctx, forget, none); !errors.Is(err, recordstore.ErrConflict) {
-			t.Errorf("forgetting what is not there: %v", err)
+			t.Errorf("forgetting a name that is not stored: %v", err)
 		}
 		forget.Version = 0
 	}
@@ -62,14 +62,14 @@ func testForget(t *testing.T, s Store) {
 	}
 }
 
-// A lease that the store never gave is worth nothing.
+// A lease that this store did not give is refused.
 func testLease(t *testing.T, s Store) {
 	k := NewKey(t)
 	lease := recordstore.Lease{
 		Region: keyspace.RegionOf(k.Name.Kad(), 6), Holder: "nobody", Epoch: 1, Until: time.Now().Add(time.Hour),
 	}
 	if _, err := s.Swap(t.Context(), k.Entry(t, 1, Value(1), recordstore.Own), lease); !errors.Is(err, recordstore.ErrLease) {
-		t.Fatalf("a swap with a lease that was made up: %v", err)
+		t.Fatalf("a swap with a made-up lease: %v", err)
 	}
 	if _, err := s.Get(t.Context(), k.Name); !errors.Is(err, recordstore.ErrNotFound) {
 		t.Fatalf("it was stored: %v", err)

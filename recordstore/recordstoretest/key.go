@@ -33,7 +33,7 @@ func NewKey(t testing.TB) Key {
 	return newKey(t, priv, pub)
 }
 
-// KeyFromSeed makes the Ed25519 key of a number: always the same one.
+// KeyFromSeed returns the Ed25519 key for a number, the same on every run.
 func KeyFromSeed(t testing.TB, seed uint64) Key {
 	t.Helper()
 	var b [ed25519.SeedSize]byte
@@ -54,7 +54,7 @@ func newKey(t testing.TB, priv crypto.PrivKey, pub crypto.PubKey) Key {
 	return Key{Name: name, Signer: ipns.NewSigner(priv)}
 }
 
-// Record signs a record of an hour from eol-1h to eol.
+// Record signs a record with a lifetime of one hour, which ends at eol.
 func (k Key) Record(t testing.TB, seq uint64, value string, eol time.Time) *ipns.Record {
 	t.Helper()
 	rec, err := ipns.Sign(context.Background(), k.Signer, ipns.Fields{
@@ -66,10 +66,10 @@ func (k Key) Record(t testing.TB, seq uint64, value string, eol time.Time) *ipns
 	return rec
 }
 
-// Value makes a content path of a number.
+// Value returns a content path for a number.
 func Value(n int) string { return fmt.Sprintf("/ipns/example.com/%d", n) }
 
-// Entry is the entry that a record makes.
+// Entry returns the entry that a record makes.
 func (k Key) Entry(t testing.TB, seq uint64, value string, origin recordstore.Origin) recordstore.Entry {
 	t.Helper()
 	rec := k.Record(t, seq, value, Epoch.Add(time.Hour))
@@ -78,7 +78,7 @@ func (k Key) Entry(t testing.TB, seq uint64, value string, origin recordstore.Or
 	}
 }
 
-// Equal reports how two entries differ, "" if they do not.
+// Equal reports how two entries differ; "" if they do not.
 func Equal(a, b recordstore.Entry) string {
 	raw := func(list ...*ipns.Record) string {
 		s := ""

@@ -132,7 +132,7 @@ func testMark(t *testing.T, s Store) {
 	}
 	gone := recordstore.Entry{Name: k.Name, Version: got.Version}
 	if got = mustSwap(t, s, gone); got.Mark != stored.Mark {
-		t.Fatalf("mark went with the record: %v", got.Mark)
+		t.Fatalf("mark was lost with the record: %v", got.Mark)
 	}
 }
 
@@ -158,7 +158,7 @@ func testRefused(t *testing.T, s Store) {
 }
 
 func testScan(t *testing.T, s Store) {
-	const names = 700 // more than any implementation reads at once
+	const names = 700 // more than any implementation reads in one chunk
 	var ids []keyspace.Key
 	for i := range names {
 		k := KeyFromSeed(t, uint64(i))

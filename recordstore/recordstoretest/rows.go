@@ -36,14 +36,14 @@ func setRow(t testing.TB, rows recordstore.Rows, table, key, value string, versi
 	return r
 }
 
-// A row is made, replaced, deleted and made again, and no version is used twice.
+// A row is created, replaced, deleted and created again; no version is used twice.
 func testRowSwap(t *testing.T, rows recordstore.Rows) {
 	ctx := t.Context()
 	if _, err := rows.Get(ctx, "t", "k"); !errors.Is(err, recordstore.ErrNotFound) {
-		t.Fatalf("Get of what is not there: %v", err)
+		t.Fatalf("Get of a row that is not stored: %v", err)
 	}
 	if _, err := rows.Swap(ctx, recordstore.Row{Table: "t", Key: "k"}); !errors.Is(err, recordstore.ErrConflict) {
-		t.Fatalf("deleting what is not there: %v", err)
+		t.Fatalf("deleting a row that is not stored: %v", err)
 	}
 	used := map[uint64]bool{0: true}
 	for range 3 {
@@ -79,11 +79,11 @@ func testRowSwap(t *testing.T, rows recordstore.Rows) {
 	}
 	value[0] = 'M'
 	if got, err := rows.Get(ctx, "t", "k"); err != nil || string(got.Value) != "mine" {
-		t.Fatalf("the row is the caller's bytes: %s of version %d, %v", got.Value, r.Version, err)
+		t.Fatalf("the row shares the caller's bytes: %s of version %d, %v", got.Value, r.Version, err)
 	}
 }
 
-// A range holds its table and no other, whatever the keys.
+// A range yields rows of its own table only, whatever the keys.
 func testRowRange(t *testing.T, rows recordstore.Rows) {
 	keys := []string{"", "\x00", "a", "a\x00b", "ab", "b", "\xff", "\xff\xff"}
 	for _, table := range []string{"t", "t\x01", "ta", "s"} {
@@ -91,7 +91,7 @@ func testRowRange(t *testing.T, rows recordstore.Rows) {
 			setRow(t, rows, table, key, table+"/"+key, 0)
 		}
 	}
-	for i := range 700 { // more than any implementation reads at once
+	for i := range 700 { // more than any implementation reads in one chunk
 		setRow(t, rows, "many", fmt.Sprintf("%04d", i), "", 0)
 	}
 	for _, tt := range []struct {
@@ -140,7 +140,7 @@ func testRowRefused(t *testing.T, rows recordstore.Rows) {
 		"no table":      {Key: "k", Value: []byte{}},
 		"a zero byte":   {Table: "t\x00", Key: "k", Value: []byte{}},
 		"a long key":    {Table: "t", Key: strings.Repeat("k", recordstore.MaxRowKey), Value: []byte{}},
-		"a great value": {Table: "t", Key: "k", Value: make([]byte, recordstore.MaxRow+1)},
+		"a large value": {Table: "t", Key: "k", Value: make([]byte, recordstore.MaxRow+1)},
 	} {
 		if _, err := rows.Swap(t.Context(), r); err == nil || errors.Is(err, recordstore.ErrConflict) {
 			t.Errorf("%s: %v", what, err)
@@ -149,7 +149,7 @@ func testRowRefused(t *testing.T, rows recordstore.Rows) {
 	setRow(t, rows, "t", strings.Repeat("k", recordstore.MaxRowKey-1), strings.Repeat("v", recordstore.MaxRow), 0)
 }
 
-// Many count up one row: nothing is counted twice, and nothing is lost.
+// Many writers increment one row: no increment is lost or counted twice.
 func testRowWriters(t *testing.T, rows recordstore.Rows) {
 	const writers, each = 8, 20
 	var wg sync.WaitGroup
