@@ -121,7 +121,7 @@ func (m *Mender) Own(ctx context.Context) (own, damaged []ipns.Name, err error) 
 
 // mend mends what is not the entry of an own name.
 func (m *Mender) mend(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
-	if err := m.Store.Mend(ctx, d, own); err != nil {
+	if err := m.Store.Repair(ctx, d, own); err != nil {
 		return fmt.Sprintf("not mended: %v: %v", d, err), false
 	}
 	return "mended: " + d.String(), true

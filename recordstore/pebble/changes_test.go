@@ -47,7 +47,7 @@ func TestDoubtThatLandsLaterIsTold(t *testing.T) {
 	recordstoretest.Doubt(t, m.store, hold)
 }
 
-// read returns the changes after a position that are there.
+// read returns the changes after a position without waiting for more.
 func read(t *testing.T, s recordstore.Store, since recordstore.Position) (list []recordstore.Change) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -64,8 +64,9 @@ func read(t *testing.T, s recordstore.Store, since recordstore.Position) (list [
 	return list
 }
 
-// TestReaderWaitsForAChangeThatMayComeBack has a swap that is not durable yet replace a
-// change that was not read: going past it, the reader would miss it after a crash.
+// TestReaderWaitsForAChangeThatMayComeBack: a swap that is not durable yet replaces a
+// change that was not read. A reader that went past it would miss that change after a
+// crash.
 func TestReaderWaitsForAChangeThatMayComeBack(t *testing.T) {
 	m, hold := hangingMachine(t)
 	begin := read(t, m.store, "")[0].Position
@@ -103,7 +104,7 @@ func TestReaderWaitsForAChangeThatMayComeBack(t *testing.T) {
 	}
 }
 
-// onDisk is a store in a directory.
+// onDisk opens a store in a directory.
 func onDisk(t *testing.T, dir string) (s *ours.Store, stop func()) {
 	t.Helper()
 	disk := &ours.Disk{Dir: filepath.Join(dir, "db"), Reserve: -1}
@@ -121,8 +122,8 @@ func onDisk(t *testing.T, dir string) (s *ours.Store, stop func()) {
 	}
 }
 
-// TestPositionsOutliveARestart also when the name that was changed last was forgotten,
-// and no position is given out twice.
+// TestPositionsOutliveARestart, even when the name changed last was forgotten, and no
+// position is given out twice.
 func TestPositionsOutliveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s, stop := onDisk(t, dir)
@@ -150,7 +151,7 @@ func TestPositionsOutliveARestart(t *testing.T) {
 		}
 		begin = list[0].Position
 	}
-	// A copy is another life.
+	// A copy is another generation.
 	stop()
 	if err := os.Remove(filepath.Join(dir, "witness")); err != nil {
 		t.Fatal(err)
@@ -164,14 +165,14 @@ func TestPositionsOutliveARestart(t *testing.T) {
 	}
 }
 
-// killedEnv has the test's own binary write to a store until it is killed.
+// killedEnv makes the test binary write to a store until it is killed.
 const killedEnv = "IPNS_TEST_KILLED_WRITER"
 
-// TestKilledWriter is what is killed.
+// TestKilledWriter is the process that is killed.
 func TestKilledWriter(t *testing.T) {
 	dir := os.Getenv(killedEnv)
 	if dir == "" {
-		t.Skip("is run by TestPositionsOutliveAKill in a process of its own")
+		t.Skip("run by TestPositionsOutliveAKill in a separate process")
 	}
 	s, _ := onDisk(t, dir)
 	fmt.Println("at", read(t, s, "")[0].Position)
@@ -190,8 +191,8 @@ func TestKilledWriter(t *testing.T) {
 	}
 }
 
-// TestPositionsOutliveAKill goes on, after kill -9, from where a reader was before: it
-// gets every name that was swapped since.
+// TestPositionsOutliveAKill resumes from an old position after kill -9, and gets every
+// name that was swapped since.
 func TestPositionsOutliveAKill(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 3 {

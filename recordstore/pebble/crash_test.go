@@ -18,7 +18,7 @@ import (
 
 var long = flag.Bool("long", false, "run the tests at full length")
 
-// silent drops what the database says about the faults that tests make.
+// silent drops what the database logs about the faults that tests cause.
 var silent = slog.New(slog.DiscardHandler)
 
 // machine is a store on a disk in memory that can lose power.
@@ -54,8 +54,8 @@ func (m *machine) Stop() error {
 	return m.db.Close()
 }
 
-// TestPowerLossTakesNothingAcknowledged cuts the power at any moment, with any part of
-// what was not synced on disk. R2.
+// TestPowerLossTakesNothingAcknowledged cuts the power at random moments, with a random
+// part of the unsynced data on disk. R2.
 func TestPowerLossTakesNothingAcknowledged(t *testing.T) {
 	cycles := 250
 	if *long {
@@ -72,8 +72,8 @@ func TestPowerLossTakesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-// TestPowerLossWithoutSyncIsNoticed shows that the test above sees a loss when there is
-// one: its disk takes fsync for done. R2.
+// TestPowerLossWithoutSyncIsNoticed shows that the test above can detect a loss: its disk
+// ignores fsync. R2.
 func TestPowerLossWithoutSyncIsNoticed(t *testing.T) {
 	r := recordstoretest.Crashes(t, 60, 1, func() (recordstoretest.Machine, error) {
 		mem := vfs.NewCrashableMem()
@@ -85,20 +85,20 @@ func TestPowerLossWithoutSyncIsNoticed(t *testing.T) {
 	}
 }
 
-// syncFS is a disk whose fsync is what sync does.
+// syncFS is a disk whose files are synced by the function sync.
 type syncFS struct {
 	vfs.FS
 	sync func(vfs.File) error
 }
 
-// slow takes its time to sync, so that there is a time in which the database
-// shows what is not on disk yet.
+// slow delays a sync, so that there is a time in which the database shows data that is
+// not on disk yet.
 func slow(f vfs.File) error {
 	time.Sleep(500 * time.Microsecond)
 	return f.Sync()
 }
 
-// lying takes a sync for done.
+// lying ignores a sync.
 func lying(vfs.File) error { return nil }
 
 func (f syncFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {

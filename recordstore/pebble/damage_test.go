@@ -19,17 +19,17 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// damageNames is how many names the damaged store has: half of them in a table,
-// half in the log, if it was not closed.
+// damageNames is how many names the damaged store has. Unless it was closed, half of them
+// are in a table and half in the log.
 const damageNames = 120
 
-// TestFlippedBitsAreFoundOrHarmless flips single bits in every file of a store. What
-// comes out must be right, or missing and reported; a record that nobody signed never
-// comes out.
+// TestFlippedBitsAreFoundOrHarmless flips single bits in every file of a store. Every
+// value read must then be right, or missing and reported; a record that nobody signed is
+// never returned.
 //
-// There is one exception, which the test counts: the last block of the log of a
-// store that was not closed. A flipped bit in it cannot be told from a write that
-// a power cut has torn, which nobody was promised. R15.
+// There is one exception, which the test counts: the last block of the log of a store
+// that was not closed. A flipped bit in it looks like a write torn by a power cut, which
+// was never acknowledged. R15.
 func TestFlippedBitsAreFoundOrHarmless(t *testing.T) {
 	for _, closed := range []bool{true, false} {
 		name := "crashed"
@@ -43,7 +43,7 @@ func TestFlippedBitsAreFoundOrHarmless(t *testing.T) {
 	}
 }
 
-// damageImage returns the disk of a store with some names.
+// damageImage returns a disk with a store of some names.
 func damageImage(t *testing.T, closed bool) (*vfs.MemFS, *ledger) {
 	mem := vfs.NewCrashableMem()
 	l := newLedger(t, damageNames)
@@ -116,7 +116,7 @@ func flip(t *testing.T, fs vfs.FS, path string, rng *rand.Rand) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := len(bytes.TrimRight(b, "\x00")) // a log is made longer than it is needed
+	used := len(bytes.TrimRight(b, "\x00")) // a log is allocated longer than needed
 	if used == 0 {
 		return false
 	}
@@ -134,14 +134,14 @@ func flip(t *testing.T, fs vfs.FS, path string, rng *rand.Rand) bool {
 
 type damageCounts struct {
 	flips    int
-	harmless int // everything was there
+	harmless int // nothing was lost
 	refused  int // the store did not open
 	partial  int // some names could not be read, and were reported
-	whole    int // a table as a whole could not be read, nor mended
-	rebuilt  int // names that came back from their history
-	missing  int // the most names that could not be read because of one bit
-	renewed  int // the store noticed that it had lost something as a whole
-	torn     int // the end of the log was taken for torn
+	whole    int // a table could not be read or repaired at all
+	rebuilt  int // names rebuilt from their history
+	missing  int // the most names that one bit made unreadable
+	renewed  int // the store noticed that it had lost something
+	torn     int // the end of the log was taken for a torn write
 
 	tornAllowed bool
 }
@@ -190,7 +190,7 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 		t.Fatal(err)
 	}
 	if gen != l.gen {
-		c.renewed++ // what follows may be older than what was, and is known to be
+		c.renewed++ // later reads may return older data, and the store knows it
 		if _, err := fs.Stat("db.aside"); err == nil {
 			return
 		}
@@ -202,7 +202,7 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 		case err == nil && e.Damaged:
 			missing[i] = true
 			if e.Record != nil && e.Record.Hash() != l.acked[i].Record.Hash() {
-				t.Errorf("%s: name %d was rebuilt as nobody wrote it", file, i)
+				t.Errorf("%s: name %d was rebuilt with a record that nobody wrote", file, i)
 			}
 			if e.Record != nil {
 				c.rebuilt++
@@ -211,13 +211,13 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 				t.Errorf("%s: name %d is called known", file, i)
 			}
 		case err == nil && recordstoretest.Equal(e, l.acked[i]) != "":
-			t.Errorf("%s: name %d came out as nobody wrote it", file, i)
+			t.Errorf("%s: name %d was read with a record that nobody wrote", file, i)
 		case err != nil:
 			missing[i] = true
 		}
 		if errors.Is(err, recordstore.ErrNotFound) {
 			if gone++; !c.tornAllowed || i < damageNames/2 {
-				t.Errorf("%s: name %d is gone without a word: %v", file, i, err)
+				t.Errorf("%s: name %d is missing without a report: %v", file, i, err)
 			}
 		}
 	}
@@ -234,12 +234,12 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 			scanned++
 		}
 	}
-	// A scan steps over the range of the damaged block, and so also over names in
-	// it that lie elsewhere and can be read one by one.
+	// A scan skips the range of the damaged block, including names in it that can be read
+	// one by one.
 	if scanned < damageNames/2 && len(missing) < damageNames/2 {
 		t.Errorf("%s: scan has %d names, %d of %d can be read one by one", file, scanned, damageNames-len(missing), damageNames)
 	}
-	reported := c.mend(t, m.store, file, l, missing)
+	reported := c.repair(t, m.store, file, l, missing)
 	switch {
 	case len(missing) == 0 && reported == 0:
 		c.harmless++
@@ -251,9 +251,9 @@ func (c *damageCounts) try(t *testing.T, fs *vfs.MemFS, file string, l *ledger) 
 	}
 }
 
-// mend mends what Check finds, and returns how much that was. Afterwards there is
-// nothing to be found, and every name can be written.
-func (c *damageCounts) mend(t *testing.T, s *ours.Store, file string, l *ledger, missing map[int]bool) int {
+// repair repairs what Check finds, and returns how many damages that was. Afterwards
+// Check finds nothing, and every name can be written.
+func (c *damageCounts) repair(t *testing.T, s *ours.Store, file string, l *ledger, missing map[int]bool) int {
 	t.Helper()
 	ctx := context.Background()
 	check := func() (found []ours.Damage) {
@@ -279,38 +279,38 @@ func (c *damageCounts) mend(t *testing.T, s *ours.Store, file string, l *ledger,
 		}
 	}
 	for _, d := range found {
-		if err := s.Mend(ctx, d, names); err != nil {
-			// The index of a table: nothing in it can be read, nor cut out.
+		if err := s.Repair(ctx, d, names); err != nil {
+			// The index of a table: nothing in it can be read or cut out.
 			if len(missing) < len(l.keys)/2 {
-				t.Errorf("%s: mending %v: %v", file, d, err)
+				t.Errorf("%s: repair %v: %v", file, d, err)
 			}
 			c.whole++
 			return len(found)
 		}
 	}
 	if left := check(); len(left) > 0 {
-		t.Errorf("%s: after mending: %v", file, left)
+		t.Errorf("%s: after the repair: %v", file, left)
 	}
 	scanned := make(map[ipns.Name]bool)
 	for e, err := range s.Scan(ctx, recordstore.Region{}) {
 		if err != nil {
-			t.Errorf("%s: scan after mending: %v", file, err)
+			t.Errorf("%s: scan after the repair: %v", file, err)
 		}
 		scanned[e.Name] = true
 	}
 	for i, k := range l.keys {
 		e, err := s.Get(ctx, k.Name)
 		if err != nil || e.Damaged || !scanned[k.Name] {
-			t.Errorf("%s: name %d after mending: %v, damaged %t, scanned %t", file, i, err, e.Damaged, scanned[k.Name])
+			t.Errorf("%s: name %d after the repair: %v, damaged %t, scanned %t", file, i, err, e.Damaged, scanned[k.Name])
 			continue
 		}
 		if was := records[i]; was != nil && (e.Record == nil || e.Record.Hash() != was.Hash()) {
-			t.Errorf("%s: name %d lost its record by mending", file, i)
+			t.Errorf("%s: name %d lost its record by repair", file, i)
 		}
 		next := k.Entry(t, e.Mark.Sequence+1, recordstoretest.Value(99), recordstore.Own)
 		next.Version = e.Version
 		if _, err := s.Swap(ctx, next, recordstore.Lease{}); err != nil {
-			t.Errorf("%s: name %d is not written after mending: %v", file, i, err)
+			t.Errorf("%s: name %d is not written after the repair: %v", file, i, err)
 		}
 	}
 	return len(found)

@@ -13,8 +13,8 @@ import (
 	ours "github.com/goipns/ipns/recordstore/pebble"
 )
 
-// TestRealFullDiskRecovers fills a small file system of the machine until nothing can
-// be written, and frees it again, without a restart. R13.
+// TestRealFullDiskRecovers fills a small real file system until nothing can be written,
+// and frees it again, without a restart. R13.
 func TestRealFullDiskRecovers(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
@@ -41,7 +41,7 @@ func TestRealFullDiskRecovers(t *testing.T) {
 		if err := fill(ballast); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(150 * time.Millisecond) // figures of free space are that old
+		time.Sleep(150 * time.Millisecond) // how long a measured free space is reused
 		refused := 0
 		for i := range 3 {
 			if err := l.swap(t, s, i); errors.Is(err, recordstore.ErrFull) {
@@ -57,7 +57,7 @@ func TestRealFullDiskRecovers(t *testing.T) {
 		}
 		for l.again(t, s) != nil {
 			if time.Since(freed) > 5*time.Second {
-				t.Fatalf("round %d: not writing again 5 s after there is space", round)
+				t.Fatalf("round %d: no write 5 s after space was freed", round)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -83,8 +83,8 @@ func fill(path string) error {
 	return nil
 }
 
-// TestFullDiskIsReadWithoutSpace opens the store of a process that was killed, on
-// a disk on which nothing can be written.
+// TestFullDiskIsReadWithoutSpace opens the store of a killed process on a disk with no
+// free space.
 func TestFullDiskIsReadWithoutSpace(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
@@ -104,7 +104,7 @@ func TestFullDiskIsReadWithoutSpace(t *testing.T) {
 	if err := l.again(t, s); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil { // and not the store: all is in the log
+	if err := db.Close(); err != nil { // not the store: everything is in the log
 		t.Fatal(err)
 	}
 	ballast := filepath.Join(dir, "ballast")

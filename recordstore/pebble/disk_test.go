@@ -13,8 +13,7 @@ import (
 	ours "github.com/goipns/ipns/recordstore/pebble"
 )
 
-// fullFS is a disk that is full while full is set, and becomes so by itself after
-// some writes.
+// fullFS is a disk that is full while full is set, or after a number of writes.
 type fullFS struct {
 	vfs.FS
 	left atomic.Int64 // writes until it is full
@@ -68,8 +67,8 @@ func (f fullFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-// TestFullDiskRecoversWithoutRestart fills the disk at each write, and frees it again.
-// R13, F6.
+// TestFullDiskRecoversWithoutRestart fills the disk at each write in turn, and frees it
+// again. R13, F6.
 func TestFullDiskRecoversWithoutRestart(t *testing.T) {
 	writes := int64(30)
 	if *long {
@@ -113,7 +112,7 @@ func TestFullDiskRecoversWithoutRestart(t *testing.T) {
 		fs.free()
 		for l.again(t, m.store) != nil {
 			if time.Since(freed) > 5*time.Second {
-				t.Fatalf("full at write %d: not writing again 5 s after there is space", n)
+				t.Fatalf("full at write %d: no write 5 s after space was freed", n)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -134,7 +133,7 @@ func TestFullDiskRecoversWithoutRestart(t *testing.T) {
 		full, doubts, slowest.Round(time.Millisecond))
 }
 
-// roomFS has so many bytes free.
+// roomFS reports the given number of free bytes.
 type roomFS struct {
 	vfs.FS
 	free uint64
@@ -144,7 +143,7 @@ func (f roomFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{AvailBytes: f.free}, nil
 }
 
-// Strangers' data ends before the reserve begins.
+// Strangers' data is refused before the reserve is reached.
 func TestDiskIsScarceBeforeItIsFull(t *testing.T) {
 	for free, want := range map[uint64][2]bool{300: {false, false}, 200: {false, false}, 199: {true, false}, 100: {true, false}, 99: {true, true}} {
 		disk := &ours.Disk{Dir: "db", FS: roomFS{vfs.NewMem(), free}, Reserve: 100}

@@ -25,8 +25,8 @@ import (
 type ledger struct {
 	keys  []recordstoretest.Key
 	acked map[int]recordstore.Entry
-	doubt map[int]recordstore.Entry // what came out as neither done nor refused
-	tell  io.Writer                 // unless nil, is told of both
+	doubt map[int]recordstore.Entry // swaps with an unknown outcome
+	tell  io.Writer                 // if set, gets a line for each swap acknowledged or in doubt
 	gen   recordstore.Generation    // of the store, if it matters
 }
 
@@ -56,7 +56,7 @@ func (l *ledger) swap(t testing.TB, s recordstore.Store, i int) error {
 		delete(l.doubt, i)
 	case !errors.Is(err, recordstore.ErrFull) || errors.Is(err, recordstore.ErrDoubt):
 	case doubtful:
-		l.doubt[i] = before // refused: the one before is still in doubt
+		l.doubt[i] = before // refused: the earlier swap is still in doubt
 	default:
 		delete(l.doubt, i)
 	}
@@ -69,7 +69,7 @@ func (l *ledger) say(what string, i int, version uint64) {
 	}
 }
 
-// told repeats what another process has said.
+// told enters a line that another process wrote.
 func (l *ledger) told(t testing.TB, acked bool, i int, version uint64) {
 	e := l.keys[i].Entry(t, version, recordstoretest.Value(int(version)), recordstore.Own)
 	if e.Version = version; acked {
@@ -94,7 +94,7 @@ func (l *ledger) check(s recordstore.Store) error {
 		d, doubtful := l.doubt[i]
 		d.Version++
 		if !doubtful || recordstoretest.Equal(e, d) != "" {
-			return fmt.Errorf("name %d: version %d was acknowledged, there is %d", i, l.acked[i].Version, e.Version)
+			return fmt.Errorf("name %d: version %d was acknowledged, stored is %d", i, l.acked[i].Version, e.Version)
 		}
 	}
 	return nil
@@ -106,9 +106,9 @@ const (
 	faultCall = "FAULT_CALL"
 )
 
-// TestErrorAtEachCallLosesNothing lets the n-th call to the file system fail, for every n,
-// in a process of its own: what that process acknowledged is there afterwards,
-// whether it went on or ended. R14.
+// TestErrorAtEachCallLosesNothing makes the n-th file system call fail, for every n, each
+// in its own process. What that process acknowledged is stored afterwards, whether it
+// continued or ended. R14.
 func TestErrorAtEachCallLosesNothing(t *testing.T) {
 	if os.Getenv(faultDir) != "" {
 		faultChild(t)
@@ -159,7 +159,7 @@ func TestErrorAtEachCallLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("a fault at each %d. call: %d runs, %d with an error to the client, %d ended the process, 0 lies, in %v",
+	t.Logf("a fault at every %dth call: %d runs, %d with an error to the client, %d ended the process, 0 lies, in %v",
 		step, runs-1, refused, ended, time.Since(begin).Round(time.Millisecond))
 	if refused == 0 || ended == 0 {
 		t.Error("the faults did not reach the store")
@@ -203,10 +203,10 @@ func faultChild(t *testing.T) {
 }
 
 // twelveOperations opens a store, uses each of its operations, and closes it. It
-// returns the first error, having gone on after it as a client would.
+// continues after an error, as a client would, and returns the first one.
 func twelveOperations(t testing.TB, fs vfs.FS, dir string, l *ledger) (first error) {
 	disk := &ours.Disk{Dir: dir, FS: fs, Reserve: -1}
-	go func() { // as whoever runs a store does
+	go func() { // as the owner of a store does
 		<-disk.Failed()
 		fmt.Println("ended: the database has failed")
 		os.Exit(2)
@@ -246,7 +246,7 @@ func twelveOperations(t testing.TB, fs vfs.FS, dir string, l *ledger) (first err
 	return first
 }
 
-// again swaps every name, finding out first what became of those in doubt.
+// again swaps every name, after finding out the outcome of the swaps in doubt.
 func (l *ledger) again(t testing.TB, s recordstore.Store) error {
 	for i, k := range l.keys {
 		if err := l.check(s); err != nil {

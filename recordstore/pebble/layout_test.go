@@ -16,7 +16,7 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// firstLayout returns the value as the version before layout 2 wrote it.
+// firstLayout returns the value in layout 1.
 func firstLayout(t *testing.T, b, cut []byte) []byte {
 	t.Helper()
 	body := bytes.Clone(b[:len(b)-4])
@@ -29,11 +29,11 @@ func firstLayout(t *testing.T, b, cut []byte) []byte {
 	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, castagnoli))
 }
 
-// readAsBefore reads a value as that version did.
+// readAsBefore reads a value as the version before layout 2 did.
 func readAsBefore(b []byte) error { return newDecoder(b).err }
 
-// TestStoreOfTheFirstLayoutOpens reads what an earlier version wrote, and keeps that
-// version out from then on.
+// TestStoreOfTheFirstLayoutOpens reads a store of layout 1, which versions before layout
+// 2 then refuse.
 func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 	disk := &Disk{Dir: filepath.Join(t.TempDir(), "db"), Reserve: -1}
 	db, err := OpenDB(t.Context(), disk, slog.New(slog.DiscardHandler))
@@ -87,7 +87,7 @@ func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 	if err := opened.get(opened.key(kindGeneration), readAsBefore); err == nil {
 		t.Fatal("an earlier version still opens the store")
 	}
-	// What the first layout holds stays of that life when a new one begins.
+	// Entries of layout 1 keep their generation when a new one begins.
 	if err := opened.Renew(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := opened.Get(t.Context(), k.Name); got.Entered != gen {
-		t.Fatalf("after a restoration it entered in %x", got.Entered)
+		t.Fatalf("after a restore, Entered is %x", got.Entered)
 	}
 	if now, _ := opened.Generation(t.Context()); now == gen {
 		t.Fatal("no new generation")

@@ -16,8 +16,8 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// maxLives is how many files are kept in one outside directory; the oldest are deleted.
-const maxLives = 1024
+// maxGenerations is how many files are kept in one outside directory; the oldest are deleted.
+const maxGenerations = 1024
 
 // outside is a directory on another volume than the database, with a file for each
 // generation of the store that records how far its log has come. If the database's
@@ -31,7 +31,7 @@ type outside struct {
 	path string // of the database, as part of file names
 
 	mu  sync.Mutex // guards all below
-	f   *os.File   // of the life that goes on; nil: it could not be opened
+	f   *os.File   // of the current generation; nil: it could not be opened
 	max uint64
 }
 
@@ -67,7 +67,7 @@ func (o *outside) over(gen recordstore.Generation) string { return o.file(gen) +
 // the one last seen; empty if it can.
 func (o *outside) contradicts(gen recordstore.Generation, position uint64) string {
 	if _, err := os.Lstat(o.over(gen)); err == nil {
-		return "a later life of it was seen here"
+		return "a later generation of it was seen here"
 	}
 	b, err := os.ReadFile(o.file(gen))
 	if err != nil {
@@ -75,7 +75,7 @@ func (o *outside) contradicts(gen recordstore.Generation, position uint64) strin
 	}
 	// A line torn by a power cut means nothing.
 	if seen, ok := decodePosition(b); ok && seen >= position {
-		return "more of it was seen by " + o.dir
+		return o.dir + " has seen more of it"
 	}
 	return ""
 }
@@ -141,7 +141,7 @@ func (o *outside) close() {
 // prune removes the files least recently written, if there are too many.
 func (o *outside) prune() {
 	list, err := os.ReadDir(o.dir)
-	if err != nil || len(list) < maxLives {
+	if err != nil || len(list) < maxGenerations {
 		return
 	}
 	written := make(map[string]time.Time, len(list))
@@ -151,7 +151,7 @@ func (o *outside) prune() {
 		}
 	}
 	slices.SortFunc(list, func(a, b os.DirEntry) int { return written[a.Name()].Compare(written[b.Name()]) })
-	for _, d := range list[:len(list)-maxLives+1] {
+	for _, d := range list[:len(list)-maxGenerations+1] {
 		if d.Type().IsRegular() {
 			_ = os.Remove(filepath.Join(o.dir, d.Name()))
 		}

@@ -12,8 +12,8 @@
 //	p id                 the number of its last change
 //	r table 0 key        a row
 //	g                    the generation of the store
-//	n                    how often it was started, and which changes are lost
-//	o                    nothing: is written to learn how far the log has come
+//	n                    how often it was started, and which changes may be lost
+//	o                    nothing: written to learn how far the log has come
 //
 // A Swap is one batch, committed with an fsync that it shares with concurrent swaps of
 // other names. Pebble shows a batch to readers before it is on disk; this store shows
@@ -82,11 +82,11 @@ type Store struct {
 	witness string
 	outside []*outside
 
-	testifying sync.Mutex   // held while the witness is written
-	testified  atomic.Int64 // when it was last written, in Unix nanoseconds
-	changes    changes
-	locks      locks[ipns.Name, recordstore.Entry]
-	rowLocks   locks[string, recordstore.Row]
+	witnessMu   sync.Mutex   // held while the witness is written
+	witnessTime atomic.Int64 // when it was last written, in Unix nanoseconds
+	changes     changes
+	locks       locks[ipns.Name, recordstore.Entry]
+	rowLocks    locks[string, recordstore.Row]
 	// rowVersions is the last version given to a row: above those of all earlier
 	// starts.
 	rowVersions atomic.Uint64
@@ -128,7 +128,7 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Witness != "" && o.Disk != nil {
 		s.outside = newOutside(o.Outside, o.Disk.Dir)
 	}
-	if err := s.attest(); err != nil {
+	if err := s.checkWitness(); err != nil {
 		return nil, fmt.Errorf("record store: %w", err)
 	}
 	if err := s.startChanges(); err != nil {
@@ -269,7 +269,7 @@ func (s *Store) swap(ctx context.Context, e recordstore.Entry) (recordstore.Entr
 	if err := s.disk.await(ctx, done); err != nil {
 		return recordstore.Entry{}, err
 	}
-	s.testifyNow()
+	s.updateWitnessIfDue()
 	return next, nil
 }
 
@@ -384,7 +384,7 @@ func (s *Store) Close() error {
 	defer cancel()
 	err := s.disk.settle(ctx)
 	if err == nil {
-		err = s.disk.Do(ctx, func() error { return errors.Join(s.testify(), s.db.Flush()) })
+		err = s.disk.Do(ctx, func() error { return errors.Join(s.updateWitness(), s.db.Flush()) })
 	}
 	// What a full disk does not take stays in the log.
 	if err != nil && !errors.Is(err, recordstore.ErrFull) {

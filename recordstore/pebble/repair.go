@@ -139,11 +139,11 @@ func (s *Store) notedIn(ctx context.Context, from, to []byte) (list []ipns.Name,
 	return list, nil
 }
 
-// Mend repairs a damage that Check found. An entry is rebuilt as Get shows it; anything
+// Repair repairs a damage that Check found. An entry is rebuilt as Get shows it; anything
 // else is deleted. A range that cannot be read is cut out of the database, and in the
 // same step the entries of names in it that are known, from their upkeep or from names,
 // are rebuilt.
-func (s *Store) Mend(ctx context.Context, d Damage, names []ipns.Name) (err error) {
+func (s *Store) Repair(ctx context.Context, d Damage, names []ipns.Name) (err error) {
 	kind := d.Key[len(s.prefix)]
 	if kind == kindChange {
 		err = s.forgetChanges()
@@ -164,7 +164,7 @@ func (s *Store) Mend(ctx context.Context, d Damage, names []ipns.Name) (err erro
 		err = s.write(ctx, func() error { return s.db.Delete(key, pebble.Sync) })
 	}
 	if err != nil {
-		return fmt.Errorf("mend %q: %w", d.Key, err)
+		return fmt.Errorf("repair %q: %w", d.Key, err)
 	}
 	return nil
 }
@@ -248,7 +248,7 @@ func (s *Store) widen(span *pebble.KeyRange, keep map[string][]byte) {
 
 // replace cuts a range out and writes the given keys into it, both or nothing.
 func (s *Store) replace(span pebble.KeyRange, pairs map[string][]byte) (err error) {
-	path := s.fs().PathJoin(s.disk.Dir, "mend.tmp")
+	path := s.fs().PathJoin(s.disk.Dir, "repair.tmp")
 	f, err := s.fs().Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func kadKey(kind byte, name ipns.Name) []byte {
 	return append(append([]byte(ours.DefaultPrefix), kind), id[:]...)
 }
 
-// TestDamagedEntryIsRebuiltFromItsHistory damages one entry of three, in any byte.
+// TestDamagedEntryIsRebuiltFromItsHistory damages each byte of one entry of three.
 func TestDamagedEntryIsRebuiltFromItsHistory(t *testing.T) {
 	ctx := t.Context()
 	for _, noted := range []bool{true, false} {
@@ -70,17 +70,17 @@ func TestDamagedEntryIsRebuiltFromItsHistory(t *testing.T) {
 				t.Errorf("byte %d: a scan has it %d times", at, seen)
 			}
 		}
-		// A swap is what mends it, and no other writer's is taken.
+		// The swap repairs it; a swap by a writer that read it earlier is refused.
 		e, _ := s.Get(ctx, name)
 		if _, err := s.Swap(ctx, was, recordstore.Lease{}); !errors.Is(err, recordstore.ErrConflict) {
-			t.Errorf("swap from what was: %v", err)
+			t.Errorf("swap from the entry before the damage: %v", err)
 		}
 		if e, err = s.Swap(ctx, e, recordstore.Lease{}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.Get(ctx, name)
 		if diff := recordstoretest.Equal(got, e); err != nil || got.Damaged || diff != "" {
-			t.Errorf("after mending: %s, %v", diff, err)
+			t.Errorf("after the repair: %s, %v", diff, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -88,8 +88,8 @@ func TestDamagedEntryIsRebuiltFromItsHistory(t *testing.T) {
 	}
 }
 
-// TestNothingOlderIsTakenForADamagedRecord damages the entry and the newest version
-// of its history.
+// TestNothingOlderIsTakenForADamagedRecord damages both the entry and the newest version
+// in its history.
 func TestNothingOlderIsTakenForADamagedRecord(t *testing.T) {
 	ctx, db := t.Context(), openMem(t)
 	s, err := ours.New(db, ours.Options{Log: silent})
@@ -115,6 +115,6 @@ func TestNothingOlderIsTakenForADamagedRecord(t *testing.T) {
 		t.Errorf("rebuilt as %+v, %v", e, err)
 	}
 	if e, err = s.Swap(ctx, e, recordstore.Lease{}); err != nil || e.Damaged {
-		t.Errorf("mending: %+v, %v", e, err)
+		t.Errorf("repair: %+v, %v", e, err)
 	}
 }

@@ -25,8 +25,8 @@ func TestRows(t *testing.T) {
 	})
 }
 
-// TestRowsOutliveAPowerLoss cuts the power while a row is counted up: what was
-// acknowledged, and what a reader was shown, is there.
+// TestRowsOutliveAPowerLoss cuts the power while a counter in a row is incremented. No
+// value that was acknowledged or read is lost.
 func TestRowsOutliveAPowerLoss(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	m, err := start(mem, syncFS{mem, slow})

@@ -16,7 +16,7 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// soon runs f and fails the test if it takes longer than a person waits.
+// soon runs f and fails the test if it takes longer than a user would wait.
 func soon(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -30,7 +30,7 @@ func soon(t *testing.T, what string, f func() error) error {
 	}
 }
 
-// stuck is a store whose disk is full, which nobody could see before.
+// stuck returns a store whose disk has just become full, unnoticed so far.
 func stuck(t *testing.T) (fs *fullFS, disk *ours.Disk, db *pebble.DB, s *ours.Store, l *ledger) {
 	t.Helper()
 	fs = &fullFS{FS: vfs.NewMem()}
@@ -51,8 +51,8 @@ func stuck(t *testing.T) (fs *fullFS, disk *ours.Disk, db *pebble.DB, s *ours.St
 	return fs, disk, db, s, l
 }
 
-// TestEveryWriteOnAFullDiskEnds fills the disk without a word, so that each
-// operation in turn is the one that finds no space.
+// TestEveryWriteOnAFullDiskEnds fills the disk silently, so that each operation in turn
+// is the first to find no space.
 func TestEveryWriteOnAFullDiskEnds(t *testing.T) {
 	ctx := context.Background()
 	for what, op := range map[string]func(s *ours.Store, l *ledger, d *ours.Disk, db *pebble.DB) error{
@@ -84,11 +84,11 @@ func TestEveryWriteOnAFullDiskEnds(t *testing.T) {
 		if err := soon(t, "close of the store after "+what, s.Close); err != nil {
 			t.Errorf("close of the store after %s: %v", what, err)
 		}
-		fs.free() // what is held up ends
+		fs.free() // blocked writes end
 	}
 }
 
-// TestReadersDoNotWaitBehindClose closes a store while a write is held up.
+// TestReadersDoNotWaitBehindClose closes a store while a write is blocked.
 func TestReadersDoNotWaitBehindClose(t *testing.T) {
 	fs, disk, db, s, l := stuck(t)
 	defer fs.free()
@@ -107,7 +107,7 @@ func TestReadersDoNotWaitBehindClose(t *testing.T) {
 	}
 }
 
-// hangingFS is a disk whose fsync does not return while held.
+// hangingFS is a disk whose fsync blocks while held.
 type hangingFS struct {
 	vfs.FS
 	held chan struct{}
@@ -126,7 +126,8 @@ func (f hangingFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 func (f hangingFile) Sync() error     { <-f.held; return f.File.Sync() }
 func (f hangingFile) SyncData() error { <-f.held; return f.File.SyncData() }
 
-// TestWriteEndsWithItsContext has a disk that does not answer.
+// TestWriteEndsWithItsContext: a write ends with its context on a disk that does not
+// respond.
 func TestWriteEndsWithItsContext(t *testing.T) {
 	held := make(chan struct{}, 1000)
 	for range 200 {
@@ -145,10 +146,10 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	next := l.keys[0].Entry(t, 1, recordstoretest.Value(1), recordstore.Own)
 	err = soon(t, "swap", func() error { _, err := m.store.Swap(ctx, next, recordstore.Lease{}); return err })
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, recordstore.ErrDoubt) {
-		t.Errorf("swap on a disk that does not answer: %v", err)
+		t.Errorf("swap on a disk that does not respond: %v", err)
 	}
 	if _, err := m.store.Get(t.Context(), next.Name); !errors.Is(err, recordstore.ErrNotFound) {
-		t.Errorf("what may not be on disk is shown: %v", err)
+		t.Errorf("an entry that may not be on disk is shown: %v", err)
 	}
 	close(held)
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -164,7 +165,7 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// usageFS says what it is told of the space on disk.
+// usageFS reports the given disk usage.
 type usageFS struct {
 	vfs.FS
 	usage vfs.DiskUsage
@@ -198,7 +199,7 @@ func TestReserveFollowsTheSizeOfTheDisk(t *testing.T) {
 	}
 }
 
-// TestDeletedDatabaseTakesNothing deletes the folder under an open store.
+// TestDeletedDatabaseTakesNothing deletes the database's directory under an open store.
 func TestDeletedDatabaseTakesNothing(t *testing.T) {
 	for _, gone := range []string{"deleted", "moved", "its files deleted"} {
 		dir := t.TempDir()
@@ -237,13 +238,13 @@ func TestDeletedDatabaseTakesNothing(t *testing.T) {
 			}
 		}
 		if e, err := s.Get(t.Context(), l.keys[1].Name); !errors.Is(err, recordstore.ErrNotFound) {
-			t.Errorf("%s: what is lost is shown: %+v, %v", gone, e, err)
+			t.Errorf("%s: a lost entry is shown: %+v, %v", gone, e, err)
 		}
 		if _, err := s.Get(t.Context(), l.keys[0].Name); err != nil {
 			t.Errorf("%s: reading: %v", gone, err)
 		}
 		if err := soon(t, "close", s.Close); err == nil {
-			t.Errorf("%s: closed as if nothing was wrong", gone)
+			t.Errorf("%s: closed without an error", gone)
 		}
 		_ = soon(t, "close of the database", func() error { return ours.CloseDB(context.Background(), disk, db) })
 	}

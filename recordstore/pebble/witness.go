@@ -25,16 +25,16 @@ type witnessed struct {
 	dir      uint64 // identity of the database's directory; 0: unknown
 }
 
-// testifyEvery is how often the witness is updated while the store is written to. If
+// witnessEvery is how often the witness is updated while the store is written to. If
 // the store is restored in place after a crash, from a copy made after the last update,
 // publishes since that copy may go unnoticed.
-const testifyEvery = time.Minute
+const witnessEvery = time.Minute
 
-// attest checks whether the store is the one that the witness last saw, and if not,
+// checkWitness checks whether the store is the one that the witness last saw, and if not,
 // starts a new generation. A copy is recognized if it has come less far than the
 // witness says, is in another directory, or has another generation, or if the witness
 // was copied with it and is another file than the witness says.
-func (s *Store) attest() error {
+func (s *Store) checkWitness() error {
 	found, old := true, false
 	err := s.get(s.key(kindGeneration), func(b []byte) error {
 		d := newDecoderOf(generationLayout, b)
@@ -91,7 +91,7 @@ func (s *Store) attest() error {
 	}
 	if reason == "" {
 		s.beginOutside(s.gen, recordstore.Generation{})
-		return s.testify()
+		return s.updateWitness()
 	}
 	s.log.Warn("record store: this is a copy, or it has lost something; names are searched before they are published again", "reason", reason)
 	return s.Renew()
@@ -115,7 +115,7 @@ func (s *Store) Renew() error {
 	s.genMu.Unlock()
 	s.changes.renewed()
 	s.beginOutside(gen, before)
-	return s.testify()
+	return s.updateWitness()
 }
 
 func (s *Store) writeGeneration(gen recordstore.Generation) error {
@@ -152,29 +152,29 @@ func (s *Store) position() (uint64, error) {
 	return at, nil
 }
 
-// testifyNow updates the witness, if it is time.
-func (s *Store) testifyNow() {
-	last := s.testified.Load()
+// updateWitnessIfDue updates the witness, if it is time.
+func (s *Store) updateWitnessIfDue() {
+	last := s.witnessTime.Load()
 	now := time.Now().UnixNano()
-	if s.witness == "" || now-last < int64(testifyEvery) || !s.testified.CompareAndSwap(last, now) {
+	if s.witness == "" || now-last < int64(witnessEvery) || !s.witnessTime.CompareAndSwap(last, now) {
 		return
 	}
 	s.disk.start(func() error {
-		if err := s.testify(); err != nil {
+		if err := s.updateWitness(); err != nil {
 			s.log.Error("record store", "error", err)
 		}
 		return nil
 	})
 }
 
-// testify writes to the witness how far the store has come.
-func (s *Store) testify() error {
+// updateWitness writes to the witness how far the store has come.
+func (s *Store) updateWitness() error {
 	if s.witness == "" {
 		return nil
 	}
-	s.testifying.Lock()
-	defer s.testifying.Unlock()
-	s.testified.Store(time.Now().UnixNano())
+	s.witnessMu.Lock()
+	defer s.witnessMu.Unlock()
+	s.witnessTime.Store(time.Now().UnixNano())
 	position, err := s.position()
 	if err != nil {
 		return err

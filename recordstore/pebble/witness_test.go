@@ -9,9 +9,9 @@ import (
 	ours "github.com/goipns/ipns/recordstore/pebble"
 )
 
-// life opens the store in dir, swaps a name n times, closes it and returns its
+// useStore opens the store in dir, swaps a name n times, closes it and returns its
 // generation.
-func life(t *testing.T, dir string, l *ledger, n int) recordstore.Generation {
+func useStore(t *testing.T, dir string, l *ledger, n int) recordstore.Generation {
 	t.Helper()
 	disk := &ours.Disk{Dir: filepath.Join(dir, "db"), Reserve: -1}
 	db, err := ours.OpenDB(t.Context(), disk, silent)
@@ -47,8 +47,7 @@ func copyAll(t *testing.T, from, to string) {
 	}
 }
 
-// TestGeneration restores stores from copies, in each of the ways in which people
-// do that.
+// TestGeneration restores stores from copies in the usual ways.
 func TestGeneration(t *testing.T) {
 	dir := t.TempDir()
 	repo, backup := filepath.Join(dir, "repo"), filepath.Join(dir, "backup")
@@ -56,13 +55,13 @@ func TestGeneration(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLedger(t, 1)
-	gen := life(t, repo, l, 3)
-	if again := life(t, repo, l, 3); again != gen {
+	gen := useStore(t, repo, l, 3)
+	if again := useStore(t, repo, l, 3); again != gen {
 		t.Fatal("an orderly restart began a new generation")
 	}
 	copyAll(t, repo, backup)
 	then := l.acked[0]
-	if again := life(t, repo, l, 3); again != gen {
+	if again := useStore(t, repo, l, 3); again != gen {
 		t.Fatal("a copy made elsewhere began a new generation")
 	}
 	for what, restore := range map[string]func(*testing.T, string){
@@ -70,7 +69,7 @@ func TestGeneration(t *testing.T) {
 		"without the witness": func(t *testing.T, to string) {
 			copyAll(t, filepath.Join(backup, "db"), filepath.Join(to, "db"))
 		},
-		"the database, beside the witness that saw more": func(t *testing.T, to string) {
+		"only the database, while the witness has seen more": func(t *testing.T, to string) {
 			if err := os.Rename(repo, to); err != nil {
 				t.Fatal(err)
 			}
@@ -84,19 +83,19 @@ func TestGeneration(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "repo")
 			restore(t, to)
 			restored := &ledger{keys: l.keys, acked: map[int]recordstore.Entry{0: then}, doubt: map[int]recordstore.Entry{}}
-			renewed := life(t, to, restored, 1)
+			renewed := useStore(t, to, restored, 1)
 			if renewed == gen {
 				t.Fatal("the store does not know that it was restored")
 			}
-			if life(t, to, restored, 1) != renewed {
+			if useStore(t, to, restored, 1) != renewed {
 				t.Fatal("an orderly restart began a new generation")
 			}
 		})
 	}
 }
 
-// volume is a directory whose state can be put back with the same inodes, as a
-// snapshot of its whole volume is, and a place on another volume.
+// volume is a directory that can be put back with the same inodes, as a snapshot of the
+// whole volume would be, and a directory on another volume.
 type volume struct{ dir, outside string }
 
 func newVolume(t *testing.T) *volume {
@@ -142,8 +141,8 @@ func (v *volume) snapshot(t *testing.T) string {
 	return to
 }
 
-// putBack makes the files those of a snapshot. The directory and the witness remain
-// what they are to the file system.
+// putBack makes the files those of a snapshot. The directory and the witness keep their
+// inodes.
 func (v *volume) putBack(t *testing.T, from string) {
 	t.Helper()
 	list, err := os.ReadDir(filepath.Join(v.dir, "db"))
@@ -165,8 +164,8 @@ func (v *volume) putBack(t *testing.T, from string) {
 	}
 }
 
-// TestSnapshotOfTheWholeVolumeIsNoticed puts a volume back, with the witness on it,
-// as it was before a swap: what lies outside has seen more.
+// TestSnapshotOfTheWholeVolumeIsNoticed puts a volume back, including the witness, as it
+// was before a swap. The file on the other volume has seen more.
 func TestSnapshotOfTheWholeVolumeIsNoticed(t *testing.T) {
 	generation := func(s *ours.Store) recordstore.Generation {
 		gen, err := s.Generation(t.Context())
@@ -196,7 +195,7 @@ func TestSnapshotOfTheWholeVolumeIsNoticed(t *testing.T) {
 				s, stop = v.open(t)
 			}
 			then := l.acked[0]
-			swap() // in the same minute: the witness beside the database is told no more
+			swap() // within a minute, so the witness beside the database is not updated
 			stop()
 			s, stop = v.open(t)
 			if generation(s) != gen {
@@ -217,18 +216,19 @@ func TestSnapshotOfTheWholeVolumeIsNoticed(t *testing.T) {
 				t.Fatal("an orderly restart began a new generation")
 			}
 			stop()
-			// Once more, and this life has said nothing since the snapshot was taken.
+			// Again, and this generation has swapped nothing since the snapshot was
+			// taken.
 			v.putBack(t, snap)
 			s, stop = v.open(t)
 			defer stop()
 			if third := generation(s); third == gen || third == second {
-				t.Fatal("the same snapshot was taken for the life that it is of")
+				t.Fatal("the same snapshot was taken for the generation it was made of")
 			}
 		})
 	}
 }
 
-// TestCopyElsewhereLeavesTheOriginalAlone tries a backup on the same machine.
+// TestCopyElsewhereLeavesTheOriginalAlone opens a backup on the same machine.
 func TestCopyElsewhereLeavesTheOriginalAlone(t *testing.T) {
 	v, l := newVolume(t), newLedger(t, 1)
 	s, stop := v.open(t)
@@ -240,7 +240,7 @@ func TestCopyElsewhereLeavesTheOriginalAlone(t *testing.T) {
 	other := &volume{dir: v.snapshot(t), outside: v.outside}
 	s, stop = other.open(t)
 	if copied, _ := s.Generation(t.Context()); copied == gen {
-		t.Error("the copy takes itself for the original")
+		t.Error("the copy does not notice that it is a copy")
 	}
 	if err := (&ledger{keys: l.keys, acked: map[int]recordstore.Entry{0: l.acked[0]}, doubt: map[int]recordstore.Entry{}}).swap(t, s, 0); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// openCopy opens a copy of a database that an earlier version has written.
+// openCopy opens a copy of a database written by an earlier version.
 func openCopy(t *testing.T, from string) *ours.Store {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "db")
@@ -41,8 +41,8 @@ func openCopy(t *testing.T, from string) *ours.Store {
 	return s
 }
 
-// TestDatabaseOfAnEarlierVersionOpens reads all that one holds which was written
-// before positions and rows were, by the code of that day.
+// TestDatabaseOfAnEarlierVersionOpens reads everything in a database that was written
+// before there were positions and rows.
 func TestDatabaseOfAnEarlierVersionOpens(t *testing.T) {
 	ctx, s := t.Context(), openCopy(t, "testdata/written-2026-11-28")
 	own, hosted, seen := recordstoretest.KeyFromSeed(t, 1), recordstoretest.KeyFromSeed(t, 2), recordstoretest.KeyFromSeed(t, 3)
@@ -79,7 +79,7 @@ func TestDatabaseOfAnEarlierVersionOpens(t *testing.T) {
 	}
 }
 
-// TestReceiptKeepsItsBytes holds what is on disks.
+// TestReceiptKeepsItsBytes: the format on disk does not change.
 func TestReceiptKeepsItsBytes(t *testing.T) {
 	receipt := routing.Receipt{Networks: []routing.NetworkReceipt{{Network: "wan", Announced: 1, Of: 2, Targets: []routing.TargetReceipt{
 		{Target: "peer one", RTT: time.Second}, {Target: "peer two", Reason: "full", RTT: 1},
