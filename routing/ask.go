@@ -9,38 +9,37 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// findTimeout bounds the search of one name by a Router that is no Asker.
+// findTimeout bounds the search for one name by a Router that is not an Asker.
 const findTimeout = putTimeout
 
 // Asker is implemented by a Router that can ask for many names of one region with
 // one visit to each server.
 type Asker interface {
-	// Ask asks so many of the servers closest to each name as closest says, or, if
-	// that is 0, all that should hold its record. The names come in the order of
-	// their Kademlia ids and lie in the region. It yields one Finding for each, and
-	// an error last if it could not go on: of names without a Finding nothing is
-	// known.
+	// Ask asks the servers closest to each name: as many as closest says, or, if that is
+	// 0, all that should hold its record. The names must lie in the region, in the order
+	// of their Kademlia ids. Ask yields one Finding for each; if it cannot go on, it
+	// yields an error last, and nothing is known about names without a Finding.
 	Ask(ctx context.Context, region Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[Finding, error]
 }
 
-// Finding is what a network has of one name.
+// Finding is what a network has for one name.
 type Finding struct {
 	Name    ipns.Name
-	Record  *ipns.Record // the newest that was found; nil: nobody who answered has one
-	Answers int          // how many did
-	// Err is nil if there is nothing newer, else it says what a Search would have
-	// ended with.
+	Record  *ipns.Record // the newest found; nil: no server that answered has one
+	Answers int          // how many servers answered
+	// Err is the error with which a Search would have ended; nil: the search was
+	// complete.
 	Err error
 }
 
-// take takes in one more record.
+// take adds a record to the finding.
 func (f *Finding) take(rec *ipns.Record) {
 	if rec != nil && (f.Record == nil || ipns.Compare(rec, f.Record) > 0) {
 		f.Record = rec
 	}
 }
 
-// Find searches a name to the end.
+// Find searches for one name to the end.
 func Find(ctx context.Context, r Router, name ipns.Name) Finding {
 	f := Finding{Name: name}
 	for a, err := range r.Search(ctx, name) {
@@ -59,14 +58,14 @@ func Find(ctx context.Context, r Router, name ipns.Name) Finding {
 	return f
 }
 
-// FindEach searches names one by one, several at a time. One that nobody can be
-// asked for ends it: that holds for all.
+// FindEach searches for names, several at a time. If a network has no server to ask, it
+// stops at once, since no other name would fare better.
 func FindEach(ctx context.Context, r Router, names iter.Seq[ipns.Name]) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
 		list := slices.Collect(names)
 		m := newMerge[Finding](ctx)
 		defer m.stop()
-		lines := min(putsAtOnce, len(list))
+		lines := min(maxConcurrentPuts, len(list))
 		for first := range lines {
 			m.add(findEvery(m.ctx, r, list[first:], lines))
 		}
@@ -86,14 +85,14 @@ func FindEach(ctx context.Context, r Router, names iter.Seq[ipns.Name]) iter.Seq
 	}
 }
 
-// findEvery searches every step-th name, one after the other.
+// findEvery searches for every step-th name, one after the other.
 func findEvery(ctx context.Context, r Router, list []ipns.Name, step int) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
 		for i := 0; i < len(list); i += step {
 			one, cancel := context.WithTimeout(ctx, findTimeout)
 			f := Find(one, r, list[i])
 			cancel()
-			if f.Answers == 0 && nobody(f.Err) || ctx.Err() != nil {
+			if f.Answers == 0 && reachedNobody(f.Err) || ctx.Err() != nil {
 				yield(Finding{}, f.Err)
 				return
 			}
@@ -104,8 +103,8 @@ func findEvery(ctx context.Context, r Router, list []ipns.Name, step int) iter.S
 	}
 }
 
-// Ask implements Asker: each Router that can ask for many does, the others search
-// one name after the other. A name is known when all of them know it, as in a Search.
+// Ask implements Asker. Routers that are not Askers search for one name after the other. A
+// Finding is complete if it is on every Router, as in Search.
 func (p Parallel) Ask(ctx context.Context, region Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
 		list := slices.Collect(names)
@@ -153,17 +152,17 @@ func (p Parallel) Ask(ctx context.Context, region Region, names iter.Seq[ipns.Na
 	}
 }
 
-// errUntold stands for a Router that has not told of a name.
+// errUntold stands for a Router that has yielded no Finding for a name.
 var errUntold = errors.New("not asked")
 
-// part is what one Router of several found, or that it has ended, with Err.
+// part is a finding of one of several Routers, or the end of a Router, with its Err.
 type part struct {
 	Finding
 	router int
 	end    bool
 }
 
-// partOf marks the findings of a Router, and makes its end one of them.
+// partOf marks the findings of a Router, and yields its end as the last one.
 func partOf(router int, findings iter.Seq2[Finding, error]) iter.Seq2[part, error] {
 	return func(yield func(part, error) bool) {
 		end := part{router: router, end: true}
@@ -180,13 +179,13 @@ func partOf(router int, findings iter.Seq2[Finding, error]) iter.Seq2[part, erro
 	}
 }
 
-// partial is what is known of a name so far.
+// partial is what is known about a name so far.
 type partial struct {
 	Finding
-	told []error // by each Router
+	told []error // per Router
 }
 
-// fold sums up what the Routers told of the name, or ended with.
+// fold sums up the findings about the name and the errors with which Routers ended.
 func (s *partial) fold(ended []error) Finding {
 	for i, err := range s.told {
 		if err != errUntold {

@@ -15,7 +15,7 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// asker is a Router that counts how often it is asked for many names at once.
+// asker is a Router that counts its calls of Ask.
 type asker struct {
 	*routingtest.Network
 	asked int
@@ -37,8 +37,8 @@ func (a *asker) Ask(ctx context.Context, _ routing.Region, names iter.Seq[ipns.N
 	}
 }
 
-// TestParallelAskKnowsWhatASearchWouldKnow compares what is found of many names with
-// the search of each, on networks that are whole, away, incomplete or broken.
+// TestParallelAskKnowsWhatASearchWouldKnow compares the findings of Ask with a search for
+// each name, on networks that are complete, away, incomplete or broken.
 func TestParallelAskKnowsWhatASearchWouldKnow(t *testing.T) {
 	wan, lan, nobody := &asker{Network: routingtest.New(20)}, routingtest.New(3), routingtest.New(0)
 	var older, newer []*ipns.Record
@@ -65,11 +65,11 @@ func TestParallelAskKnowsWhatASearchWouldKnow(t *testing.T) {
 	broken := routingtest.New(5)
 	broken.Fail = errors.New("broken")
 	for what, p := range map[string]routing.Parallel{
-		"both":              {wan, lan},
-		"one is not there":  {wan, lan, nobody},
-		"none is there":     {nobody, nobody},
-		"one is incomplete": {wan, lan, half},
-		"one is broken":     {lan, broken},
+		"both":                {wan, lan},
+		"one is not expected": {wan, lan, nobody},
+		"none is expected":    {nobody, nobody},
+		"one is incomplete":   {wan, lan, half},
+		"one is broken":       {lan, broken},
 	} {
 		t.Run(what, func(t *testing.T) {
 			told := 0
@@ -85,7 +85,7 @@ func TestParallelAskKnowsWhatASearchWouldKnow(t *testing.T) {
 				}
 			}
 			if told != len(names) {
-				t.Fatalf("%d of %d names told", told, len(names))
+				t.Fatalf("findings for %d of %d names", told, len(names))
 			}
 		})
 	}
@@ -103,12 +103,12 @@ func TestParallelAskKnowsWhatASearchWouldKnow(t *testing.T) {
 		}
 	}
 	if known != wan.only {
-		t.Errorf("%d names count as known, of which one network told of %d", known, wan.only)
+		t.Errorf("%d names count as complete, but one network had findings for %d", known, wan.only)
 	}
 }
 
-// TestParallelAskEndsWithItsContext leaves no goroutine behind, or the bubble would
-// not end.
+// TestParallelAskEndsWithItsContext leaves no goroutine behind; otherwise the bubble
+// would not end.
 func TestParallelAskEndsWithItsContext(t *testing.T) {
 	name := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"}).Name()
 	synctest.Test(t, func(t *testing.T) {

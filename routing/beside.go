@@ -9,18 +9,18 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// besideGrace is how long a search goes on for the Others once Main knows the answer:
-// time for one that answers, and little for a caller who waits for all.
+// besideGrace is how long a search continues on the Others once Main has given its
+// answer, so that a caller that waits for all hardly waits longer.
 const besideGrace = 500 * time.Millisecond
 
-// Beside asks Main and at the same time Others, which are on roads that do not count,
-// such as HTTP routers beside the DHT. What any of them says is yielded as it comes, but
-// whether a name exists is for Main to say: if its search is complete, the whole is so
-// soon after, whatever the Others do, also if one hangs. If Main comes to less, the
-// Others are heard to their end, and the whole ends as with [Parallel].
+// Beside asks Main and, at the same time, Others, which are on roads that do not count,
+// such as HTTP routers beside the DHT. Their results are yielded as they come, but only
+// Main decides whether a name exists: once its search is complete, the whole search soon
+// is, even if one of the Others hangs. If Main's search is not complete, the Others run
+// to their end, and the search ends as with [Parallel].
 //
-// A put goes to all, and ends as with Parallel. It may take as long as the slowest: a
-// caller that waits for what counts learns from Look.Counted when it has that.
+// A put goes to all and ends as with Parallel, so it can take as long as the slowest. A
+// caller that waits only for the acks that count is told by Look.Counted.
 type Beside struct {
 	Main   Router
 	Others []Router
@@ -70,7 +70,7 @@ func (b Beside) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, er
 		}
 		var ended []error
 		answers := 0
-		var over <-chan time.Time // nil: Main does not know the answer
+		var over <-chan time.Time // nil: Main's search is not complete
 		for len(ended) < len(all) {
 			select {
 			case it := <-m.items:
@@ -96,7 +96,7 @@ func (b Beside) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, er
 		}
 		err := searchError(ended, answers)
 		if over != nil {
-			err = nil // Main knows, whoever else failed
+			err = nil // Main's search was complete, whoever else failed
 		}
 		if err := m.ended(err); err != nil {
 			yield(Answer{}, err)
@@ -120,8 +120,8 @@ func (b Beside) Pace(perSecond float64) { b.all().Pace(perSecond) }
 // Survival implements Sweeper.
 func (b Beside) Survival(region Region) Survival { return b.all().Survival(region) }
 
-// Ask implements Asker. Only Main is asked: of many names at once, Others would be
-// asked one by one, and what it knows is enough.
+// Ask implements Asker. It asks only Main: the Others would have to be asked for one name
+// after the other, and Main is enough.
 func (b Beside) Ask(ctx context.Context, region Region, names iter.Seq[ipns.Name], closest int) iter.Seq2[Finding, error] {
 	return Parallel{b.Main}.Ask(ctx, region, names, closest)
 }

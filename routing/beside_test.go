@@ -12,14 +12,14 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// router is an HTTP router with a fault, which takes so long to answer.
+// router returns an HTTP router with a fault and a delay.
 func router(name string, fault routingtest.Fault, delay time.Duration, rec *ipns.Record) *routingtest.Network {
 	r := net(name, 1, delay, rec)
 	r.On, r.Servers[0].Fault = routing.HTTP, fault
 	return r
 }
 
-// first returns the first record that a search yields, and after how long.
+// first returns the first record that a search yields, and how long it took.
 func first(t *testing.T, r routing.Router, name ipns.Name) (rec *ipns.Record, after time.Duration) {
 	begin := time.Now()
 	for a, err := range r.Search(t.Context(), name) {
@@ -33,7 +33,7 @@ func first(t *testing.T, r routing.Router, name ipns.Name) (rec *ipns.Record, af
 	return nil, time.Since(begin)
 }
 
-// faults are the ways in which an HTTP router beside the DHT can be of no use.
+// faults are the ways in which an HTTP router beside the DHT can fail.
 var faults = map[string]func(rec *ipns.Record) *routingtest.Network{
 	"away": func(*ipns.Record) *routingtest.Network {
 		r := router("h.example", routingtest.Dead, 0, nil)
@@ -56,9 +56,9 @@ var faults = map[string]func(rec *ipns.Record) *routingtest.Network{
 	},
 }
 
-// Whatever an HTTP router does, the DHT's answer comes when the DHT gives it, the
-// search says as much as the DHT's own, and a put is known to be done when the DHT has
-// done it, with the router's failure in the receipt.
+// Whatever an HTTP router does, the DHT's answer is not delayed, the search is as
+// complete as the DHT's own, and a put counts as done when it is done on the DHT. The
+// receipt has the router's failure.
 func TestAFaultyHTTPRouterDelaysAndHidesNothing(t *testing.T) {
 	const dht = 100 * time.Millisecond
 	rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
@@ -122,8 +122,8 @@ func TestAFaultyHTTPRouterDelaysAndHidesNothing(t *testing.T) {
 	}
 }
 
-// The fall-back: with a DHT that is away, or silent, the HTTP router's answer comes as
-// fast as from it alone.
+// If the DHT is away or silent, the HTTP router's answer comes as fast as without the
+// DHT.
 func TestAnHTTPRouterAnswersWithoutTheDHT(t *testing.T) {
 	const http = 300 * time.Millisecond
 	rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
@@ -148,7 +148,7 @@ func TestAnHTTPRouterAnswersWithoutTheDHT(t *testing.T) {
 	}
 }
 
-// A receipt is measured on one road, and tells of the others.
+// The headline of a receipt is that of one road; the others are mentioned.
 func TestAReceiptCountsOneRoad(t *testing.T) {
 	http := func(host string, err error) routing.Ack {
 		return routing.Ack{Target: "https://" + host, Network: host, Road: routing.HTTP, Of: 1, Err: err}
@@ -184,7 +184,7 @@ func TestAReceiptCountsOneRoad(t *testing.T) {
 	}
 }
 
-// What decides is the first road that a composition has.
+// The first road of a combination of Routers counts.
 func TestTheRoadOfACompositionIsTheFirstThatCounts(t *testing.T) {
 	dht, http := routingtest.New(1), router("a", 0, 0, nil)
 	pubsub := &routingtest.Network{On: routing.PubSub}

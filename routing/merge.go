@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// merge runs several sequences at once and hands their items to one consumer.
-// After stop none of its goroutines is left.
+// merge runs several sequences concurrently and passes their items to one consumer. After
+// stop, none of its goroutines is left.
 type merge[T any] struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -30,7 +30,7 @@ func newMerge[T any](ctx context.Context) *merge[T] {
 	return m
 }
 
-// add starts a sequence. The merge waits for it in stop.
+// add starts a sequence. stop waits for it.
 func (m *merge[T]) add(seq iter.Seq2[T, error]) {
 	from := m.added
 	m.added++
@@ -58,9 +58,9 @@ func (m *merge[T]) send(it item[T]) bool {
 	}
 }
 
-// pass yields values until one of the sequences ends, and returns how it did. ok is
-// false if the consumer wants no more. When the context ends,
-// sequences that still run count as ended by it.
+// pass yields values until one of the sequences ends, and returns its end. ok is false
+// if the consumer stopped. When the context ends, running sequences count as ended by
+// it.
 func (m *merge[T]) pass(yield func(T, error) bool) (end item[T], ok bool) {
 	for {
 		select {
@@ -77,8 +77,7 @@ func (m *merge[T]) pass(yield func(T, error) bool) (end item[T], ok bool) {
 	}
 }
 
-// ended returns the error to end with: that of the context if it was this that
-// ended the sequences, else err.
+// ended returns the error to end with: that of the context if it has ended, else err.
 func (m *merge[T]) ended(err error) error {
 	if m.ctx.Err() != nil {
 		return context.Cause(m.ctx)

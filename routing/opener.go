@@ -10,29 +10,29 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// DefaultOpenerBytes is how many bytes of records an [Opener] remembers if not
-// told otherwise: some 10,000 of the usual ones.
+// DefaultOpenerBytes is how many bytes of records an [Opener] caches by default: about
+// 10,000 records of the usual size.
 const DefaultOpenerBytes = 8 << 20
 
-// openedOverhead is what one remembered record costs beside its bytes, about.
+// openedOverhead is about what a cached record costs besides its bytes.
 const openedOverhead = 512
 
-// Opener is the door through which records enter from outside: it verifies
-// them as [ipns.Open] does, and identical bytes for a name only once. The
-// twenty answers of one search usually hold one record. One Opener is shared by
-// all Routers of a process. The zero value is ready to use.
+// Opener is the door through which records enter from outside: it verifies them as
+// [ipns.Open] does, but identical bytes for a name only once. The twenty answers of one
+// search usually hold the same record. All Routers of a process share one Opener. The
+// zero value is ready to use.
 //
-// Only what was found valid is remembered, and its EOL is looked at each time:
-// a record that has expired since is refused.
+// Only valid records are cached, and the EOL is checked each time: a record that has
+// expired since is refused.
 type Opener struct {
-	Bytes int              // how many bytes of records are remembered; 0: DefaultOpenerBytes
+	Bytes int              // limit of the cache, in bytes; 0: DefaultOpenerBytes
 	Now   func() time.Time // nil: time.Now
 
 	mu     sync.Mutex
 	opened map[openedKey]*list.Element // of *opened
 	recent list.List                   // most recently used first
 	bytes  int
-	checks uint64 // how many were verified
+	checks uint64 // records verified
 }
 
 type openedKey struct {
@@ -40,8 +40,8 @@ type openedKey struct {
 	hash [sha256.Size]byte
 }
 
-// opened is a record that was verified, or that one caller verifies while
-// others wait for done.
+// opened is a record that was verified, or that one caller is verifying while others wait
+// for done.
 type opened struct {
 	key  openedKey
 	size int
@@ -75,8 +75,8 @@ func (o *Opener) Open(name ipns.Name, raw []byte) (*ipns.Record, error) {
 	return e.rec, e.err
 }
 
-// enter returns what is remembered of the key, or a new entry that the caller
-// must verify and settle.
+// enter returns the cached entry of the key, or a new one that the caller must verify and
+// settle.
 func (o *Opener) enter(key openedKey, size int) (e *opened, first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -94,8 +94,8 @@ func (o *Opener) enter(key openedKey, size int) (e *opened, first bool) {
 	return e, true
 }
 
-// settle forgets an entry that was refused, and the least recently used ones
-// beyond the bound.
+// settle drops an entry that was refused, and the least recently used ones above the
+// limit.
 func (o *Opener) settle(e *opened) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,7 +111,7 @@ func (o *Opener) settle(e *opened) {
 	}
 }
 
-// forget removes an entry; nil if it is gone already.
+// forget drops an entry; nil if it is gone already.
 func (o *Opener) forget(at *list.Element) {
 	if at == nil {
 		return

@@ -74,7 +74,7 @@ func TestOpenerRemembersNoRefusal(t *testing.T) {
 	if len(o.opened) != 0 || o.bytes != 0 || o.recent.Len() != 0 {
 		t.Errorf("remembers %d refused records in %d bytes", len(o.opened), o.bytes)
 	}
-	// The same bytes are good for the name that they are of.
+	// The same bytes are valid for their own name.
 	if _, err := o.Open(rec.Name(), rec.Raw()); err != nil {
 		t.Error(err)
 	}
@@ -90,7 +90,7 @@ func TestOpenerIsBounded(t *testing.T) {
 	o := &Opener{Bytes: 10*size + size/2}
 	for range 50 {
 		rec := testRecord(t, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: eol})
-		for _, r := range []*ipns.Record{rec, first} { // first is used all the time
+		for _, r := range []*ipns.Record{rec, first} { // first is used again and again
 			if _, err := o.Open(r.Name(), r.Raw()); err != nil {
 				t.Fatal(err)
 			}

@@ -8,15 +8,15 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Parallel asks all of its Routers at once. Acks and Answers are yielded as
-// they come. A Router that fails never hides what another one says: its error
-// is part of the one that ends the whole.
+// Parallel asks all its Routers at once and yields Acks and Answers as they come. A
+// Router that fails never hides the results of another: its error becomes part of the
+// final one.
 //
-// The errors of a put are joined; ErrNoTargets counts only if it is that of all,
-// ErrAway always. A search whose Routers did not all answer ends with an
-// *IncompleteError that sums them up, or, if none of them did its work, with
-// their errors joined. So one network that is away makes the whole incomplete,
-// and one that was never meant to be here does not.
+// The errors of a put are joined. ErrNoTargets counts only if all Routers return it,
+// ErrAway always. A search that was not complete on all Routers ends with an
+// *IncompleteError that sums them up, or, if it was complete on none, with their errors
+// joined. So a network that is away makes the whole search incomplete; one that was never
+// expected does not.
 type Parallel []Router
 
 // Road implements Roader.
@@ -73,7 +73,7 @@ func (p Parallel) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, 
 	}
 }
 
-// Watch implements Watcher: it watches with all Routers that can.
+// Watch implements Watcher with all Routers that do.
 func (p Parallel) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
 	return func(yield func(Answer, error) bool) {
 		m := newMerge[Answer](ctx)
@@ -99,7 +99,7 @@ func (p Parallel) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, e
 	}
 }
 
-// putError folds the errors, nil included, that several puts ended with.
+// putError combines the errors, nil included, with which several puts ended.
 func putError(ended []error) error {
 	var failed []error
 	nobody := 0
@@ -117,8 +117,8 @@ func putError(ended []error) error {
 	return errors.Join(failed...)
 }
 
-// searchError folds the errors, nil included, that several searches with this
-// many answers in all ended with.
+// searchError combines the errors, nil included, with which several searches ended.
+// answers is how many sources answered in all.
 func searchError(ended []error, answers int) error {
 	var failed, unwrapped []error
 	sum := IncompleteError{Asked: answers, Answered: answers}
@@ -133,7 +133,7 @@ func searchError(ended []error, answers int) error {
 		case errors.As(err, &part):
 			incomplete++
 			unwrapped = append(unwrapped, part.Err)
-			// The answers themselves are counted already.
+			// The answers themselves are already counted.
 			sum.Asked += max(0, part.Asked-part.Answered)
 		default:
 			failed = append(failed, err)

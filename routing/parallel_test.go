@@ -34,8 +34,8 @@ func newest(answers []routing.Answer) (best *ipns.Record) {
 	return best
 }
 
-// net returns a network whose servers all answer after the delay and hold the
-// record, if there is one.
+// net returns a network whose servers all answer after the delay and hold rec, unless it
+// is nil.
 func net(name string, n int, delay time.Duration, rec *ipns.Record) *routingtest.Network {
 	net := routingtest.New(n)
 	net.Name = name
@@ -56,7 +56,7 @@ func dead(name string, n int) *routingtest.Network {
 	return net
 }
 
-// away is dead, and should not be.
+// away is dead, but expected to have servers.
 func away(name string, n int) *routingtest.Network {
 	net := dead(name, n)
 	net.Expected = true
@@ -119,7 +119,7 @@ func TestParallelSearchEndsTruthfully(t *testing.T) {
 	}
 }
 
-// A fast Router is heard at once, whatever the others do.
+// An answer is yielded at once, whatever the other Routers do.
 func TestParallelYieldsAsAnswersCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
@@ -144,7 +144,7 @@ func TestParallelYieldsAsAnswersCome(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Millisecond {
 			t.Errorf("first ack after %v, want 10ms", took)
 		}
-		// The bubble fails the test if a goroutine is left.
+		// The bubble fails the test if a goroutine is left over.
 	})
 }
 
@@ -190,7 +190,7 @@ func (silent) Watch(ctx context.Context, _ ipns.Name) iter.Seq2[routing.Answer, 
 	}
 }
 
-// once yields one record and waits.
+// once yields one record and then waits.
 type once struct {
 	routing.Router
 	rec *ipns.Record

@@ -8,55 +8,53 @@ import (
 	"time"
 )
 
-// MaxTargets bounds how many targets of one network a [Receipt] tells apart.
-// Acks of further ones are left out: what a receipt says is then a lower bound.
+// MaxTargets is how many targets of one network a [Receipt] can hold. Acks of further
+// ones are dropped; the receipt is then a lower bound.
 const MaxTargets = 256
 
-// Receipt is what became of one put: the fold of its Acks, so far. The zero
-// Receipt is that of a put that nobody has answered yet.
+// Receipt is the result of one put so far: its Acks, added up. The zero Receipt is that
+// of a put without an answer.
 //
-// A copy of a Receipt is a snapshot: Add never changes what an earlier copy
-// shows. Add itself is for one goroutine at a time.
+// A copy of a Receipt is a snapshot: Add never changes an earlier copy. Add is not safe
+// for concurrent use.
 type Receipt struct {
-	// Networks holds one part for each network that answered, in the order of
-	// their names.
+	// Networks holds one part per network that answered, sorted by name.
 	Networks []NetworkReceipt `json:"Networks"`
 }
 
-// NetworkReceipt is the part of a Receipt that one network gave.
-//
-// Of a network that is away nobody knows how many should hold the record: Of is
-// then only what was known before, and may be 0.
+// NetworkReceipt is the part of a Receipt for one network. If the network is away, it is
+// unknown how many targets should hold the record; Of is then what was known before, and
+// may be 0.
 type NetworkReceipt struct {
 	Network string `json:"Network"` // "wan", "lan", "pubsub", a host name
 	Road    Road   `json:"Road,omitempty"`
-	// Announced is how many of the Of targets that should hold the record took
-	// it. It is never more than Of.
+	// Announced is how many of the Of targets that should hold the record took it; at
+	// most Of.
 	Announced int `json:"Announced"`
 	Of        int `json:"Of"`
-	// Away says that the network should have servers and none of them was reached.
+	// Away says that the network should have servers and none could be reached.
 	Away bool `json:"Away,omitempty"`
-	// Extra is how many hold a copy beyond those that should.
+	// Extra is how many other targets hold a copy.
 	Extra int `json:"Extra,omitempty"`
-	// Targets are all that answered, refused or failed, in the order in which
-	// each was first heard of.
+	// Targets are all that took the record, refused it or failed, in the order of their
+	// first Ack.
 	Targets []TargetReceipt `json:"Targets"`
 }
 
-// TargetReceipt is what one target did with the record at last.
+// TargetReceipt is the final result for one target.
 type TargetReceipt struct {
 	Target string `json:"Target"` // a peer id or a URL
 	// Reason is why the target does not hold the record; empty if it took it.
 	Reason string `json:"Reason,omitempty"`
-	// Newer is the sequence of the record that made the target refuse, if it
-	// told us.
+	// Newer is the sequence of the record because of which the target refused, if it told
+	// us.
 	Newer *uint64 `json:"Newer,omitempty"`
-	// Extra says that the target is beyond those that should hold the record.
+	// Extra says that the target is not one of those that should hold the record.
 	Extra bool          `json:"Extra,omitempty"`
 	RTT   time.Duration `json:"RTT"` // nanoseconds from the first byte sent to the answer
 }
 
-// Figures returns the receipt without its targets, which are most of it.
+// Figures returns the receipt without its targets, which take most of the space.
 func (r Receipt) Figures() Receipt {
 	short := Receipt{Networks: slices.Clone(r.Networks)}
 	for i := range short.Networks {
@@ -68,19 +66,18 @@ func (r Receipt) Figures() Receipt {
 // Took reports whether the target holds the record.
 func (t TargetReceipt) Took() bool { return t.Reason == "" }
 
-// Add folds one Ack in. Of several Acks of one target that it took the record
-// counts for good: a retry that finds it away does not unsay it.
+// Add adds an Ack. Once a target took the record, a later failure of it is ignored.
 func (r *Receipt) Add(ack Ack) {
 	n := r.network(ack.Network, ack.Road)
 	*n = n.add(ack)
 }
 
-// network returns the part of a network, a new one if there is none yet.
+// network returns the part of a network, which it adds if needed.
 func (r *Receipt) network(name string, road Road) *NetworkReceipt {
 	i, found := slices.BinarySearchFunc(r.Networks, name, func(n NetworkReceipt, name string) int {
 		return strings.Compare(n.Network, name)
 	})
-	// Copied before it is changed, here and in add: snapshots share the arrays.
+	// Copy before changing, here and in add: snapshots share the arrays.
 	r.Networks = slices.Clone(r.Networks)
 	if !found {
 		r.Networks = slices.Insert(r.Networks, i, NetworkReceipt{Network: name, Road: road})
@@ -88,7 +85,7 @@ func (r *Receipt) network(name string, road Road) *NetworkReceipt {
 	return &r.Networks[i]
 }
 
-// End folds in the error that the put ended with: it tells which networks are away.
+// End adds the error with which the put ended, which says which networks are away.
 func (r *Receipt) End(err error) {
 	switch e := err.(type) {
 	case *AwayError:
@@ -129,8 +126,8 @@ func (n NetworkReceipt) add(ack Ack) NetworkReceipt {
 	return n
 }
 
-// count brings the figures up to date. A network that names no Of is taken to
-// want its record where it was offered.
+// count updates the figures. If a network's Acks have no Of, every target to which it
+// offered the record should hold it.
 func (n *NetworkReceipt) count(of int) {
 	took, wanted, extra := 0, 0, 0
 	for _, t := range n.Targets {
@@ -151,12 +148,12 @@ func (n *NetworkReceipt) count(of int) {
 	n.Extra = extra + took - n.Announced
 }
 
-// Announced is the headline: how many of the targets that should hold the record took
-// it. On the DHT it is that of the network with the most of them; "wan" wins a tie, and
-// one that is away against all: whatever others took, those that should have it do not.
-// Of a DHT these are the 20 servers closest to the name; copies beyond them are not
-// counted. A receipt without a DHT counts its HTTP routers, one without these its
-// pubsub peers: see [Road].
+// Announced returns the headline: how many of the targets that should hold the record
+// took it. If there is a DHT, the headline is that of the DHT network with the most such
+// targets; on a tie "wan" wins, and one that is away wins over all others, since those
+// that should hold the record do not. These targets are the 20 servers closest to the
+// name; copies beyond them are not counted. A receipt without a DHT counts its HTTP
+// routers, one without these its pubsub peers: see [Road].
 func (r Receipt) Announced() (k, of int) {
 	head := r.head()
 	return head.Announced, head.Of
@@ -193,8 +190,8 @@ func (r Receipt) head() (head NetworkReceipt) {
 	return head
 }
 
-// On is how many targets of all networks of a road took the record, of those that
-// should hold it: of the HTTP routers, for example.
+// On returns how many of the targets on all networks of a road, such as the HTTP routers,
+// took the record, and how many should hold it.
 func (r Receipt) On(road Road) (k, of int) {
 	sum := r.sum(road)
 	return sum.Announced, sum.Of
@@ -224,14 +221,14 @@ func (r Receipt) sum(road Road) NetworkReceipt {
 	return sum
 }
 
-// Took counts those that took the record on a network, those beyond the wanted ones
-// included. Empty stands for all networks.
+// Took counts the targets that took the record on a network, including extra ones. An
+// empty network means all.
 func (r Receipt) Took(network string) int {
 	return r.took(func(n NetworkReceipt) bool { return network == "" || n.Network == network })
 }
 
-// Holders counts those that took the record on a network, or, if that is empty, on the
-// road of the headline.
+// Holders counts the targets that took the record on a network, or, if that is empty, on
+// the road of the headline.
 func (r Receipt) Holders(network string) int {
 	if network != "" {
 		return r.Took(network)
@@ -249,8 +246,8 @@ func (r Receipt) took(counts func(NetworkReceipt) bool) (took int) {
 	return took
 }
 
-// Refused yields every target that does not hold the record, with its network:
-// it refused, failed or never answered.
+// Refused yields every target that does not hold the record, with its network: it
+// refused, failed or never answered.
 func (r Receipt) Refused() iter.Seq2[string, TargetReceipt] {
 	return func(yield func(string, TargetReceipt) bool) {
 		for _, n := range r.Networks {
@@ -263,7 +260,8 @@ func (r Receipt) Refused() iter.Seq2[string, TargetReceipt] {
 	}
 }
 
-// String tells the headline, as in "announced to 20 of 20", and who else took it.
+// String returns the headline, such as "announced to 20 of 20", and how many targets on
+// other roads took it.
 func (r Receipt) String() string {
 	head := r.head()
 	switch {
@@ -277,7 +275,7 @@ func (r Receipt) String() string {
 	return fmt.Sprintf("announced to %d of %d%s", head.Announced, head.Of, r.besides(head.Road))
 }
 
-// besides tells how many took the record on roads that do not count.
+// besides says how many targets took the record on roads that do not count.
 func (r Receipt) besides(counts Road) (text string) {
 	for _, road := range roads {
 		if took, _ := r.On(road); road != counts && took > 0 {
@@ -287,7 +285,7 @@ func (r Receipt) besides(counts Road) (text string) {
 	return text
 }
 
-// Count says how many of a road's targets: "3 pubsub peers".
+// Count returns a number of targets of a road as text, such as "3 pubsub peers".
 func Count(road Road, n int) string {
 	what := map[Road]string{DHT: "server", HTTP: "HTTP router", PubSub: "pubsub peer"}[road]
 	if n != 1 {
@@ -296,8 +294,8 @@ func Count(road Road, n int) string {
 	return fmt.Sprint(n, " ", what)
 }
 
-// Collect runs a put to its end and folds its Acks. The error is the one that
-// the put ended with; the receipt holds also then.
+// Collect runs a put to its end and adds up its Acks. The receipt is valid even if there
+// is an error, which is the one that ended the put.
 func Collect(acks iter.Seq2[Ack, error]) (Receipt, error) {
 	var r Receipt
 	for ack, err := range acks {

@@ -20,9 +20,9 @@ func wan(i int, err error) routing.Ack {
 	return routing.Ack{Target: fmt.Sprint("peer", i), Network: "wan", Of: 20, Err: err}
 }
 
-// TestReceiptIsTruthful: with 0 to 20 of 20 servers willing, the
-// headline is what the servers hold, for each way of not holding. Elsewhere
-// "published" is said of all of them, also if it was 0 of 20. V6, F1, F15, R16.
+// TestReceiptIsTruthful: with 0 to 20 of 20 servers willing, the headline is the number
+// of servers that hold the record, for each way of failing. Elsewhere all of these count
+// as published, even 0 of 20. V6, F1, F15, R16.
 func TestReceiptIsTruthful(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		faults := []routingtest.Fault{routingtest.Refusing, routingtest.Stuck, routingtest.Dead}
@@ -58,7 +58,7 @@ func TestReceiptIsTruthful(t *testing.T) {
 					}
 				}
 				if refused != bad {
-					t.Errorf("%d targets refused, receipt names %d", bad, refused)
+					t.Errorf("%d targets refused, the receipt has %d", bad, refused)
 				}
 			}
 		}
@@ -89,7 +89,7 @@ func TestReceiptRetryAndExtra(t *testing.T) {
 	if r.Networks[0].Extra != 4 {
 		t.Errorf("%d extra copies, want 4", r.Networks[0].Extra)
 	}
-	// The next closest step in for dead ones: never more than Of count.
+	// Servers further away replace dead ones: never more than Of count.
 	for i := range 30 {
 		r.Add(wan(200+i, nil))
 	}
@@ -196,8 +196,8 @@ func TestReceiptFigures(t *testing.T) {
 	}
 }
 
-// Whatever a neighbour took, a network that is away is the headline: it is there that
-// others look.
+// A network that is away is the headline, whatever other networks took: that is where
+// others will look.
 func TestReceiptOfANetworkThatIsAway(t *testing.T) {
 	var r routing.Receipt
 	r.Add(routing.Ack{Target: "a", Network: "lan", Of: 1})
@@ -217,7 +217,7 @@ func TestReceiptOfANetworkThatIsAway(t *testing.T) {
 	if len(before.Networks) != 1 {
 		t.Errorf("the snapshot before has changed: %+v", before)
 	}
-	// It came back while others were still asked.
+	// The network came back while other targets were still being asked.
 	r.Add(wan(1, nil))
 	if k, of := r.Announced(); k != 1 || of != 20 {
 		t.Errorf("back again: %d of %d", k, of)

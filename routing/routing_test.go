@@ -42,7 +42,7 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// present returns a network of which there is so much.
+// present returns a network with the given presence.
 func present(name string, p routingtest.Presence) *routingtest.Network {
 	n := routingtest.New(20)
 	n.Name, n.Timeout = name, 50*time.Millisecond

@@ -2,15 +2,15 @@ package routing
 
 import "github.com/goipns/ipns"
 
-// Spread counts who holds which version of a name.
+// Spread counts sources by the version of a name that they hold.
 type Spread struct {
-	Answered int // whether or not they hold anything
-	Same     int // hold what the newest record says, if not for as long
-	Other    int // hold another value under its sequence: somebody else signs with the key
-	Older    int // hold an older one
+	Answered int // with or without a record
+	Same     int // hold the newest sequence and its value, perhaps with an earlier EOL
+	Other    int // hold the newest sequence with another value: someone else signs with the key
+	Older    int // hold a lower sequence
 }
 
-// Count adds one that answered with rec, or with nothing, where newest is the newest
+// Count adds a source that answered with rec; nil: it has none. newest is the newest
 // record of the name.
 func (s *Spread) Count(rec, newest *ipns.Record) {
 	s.Answered++

@@ -10,16 +10,15 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Limits of a sweep by a Router that is no Sweeper.
+// Limits of a sweep by a Router that is not a Sweeper.
 const (
-	putsAtOnce = 32
-	putTimeout = 2 * time.Minute // for one record
+	maxConcurrentPuts = 32
+	putTimeout        = 2 * time.Minute // for one record
 )
 
-// Sweep implements Sweeper: each Router that can sweep does, and the others put
-// one record after the other, several at once. The records are read once, before
-// any is put. One that fails leaves the others of the Router alone; the sweep
-// then ends with an error.
+// Sweep implements Sweeper. Routers that are not Sweepers put one record after the other,
+// several at once. All records are read before any is put. If one cannot be put, the
+// others still are, and Sweep ends with an error.
 func (p Parallel) Sweep(ctx context.Context, region Region, records iter.Seq[*ipns.Record]) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
 		list := slices.Collect(records)
@@ -46,7 +45,7 @@ func (p Parallel) Sweep(ctx context.Context, region Region, records iter.Seq[*ip
 	}
 }
 
-// Pace implements Sweeper: each Router that can sweep gets the pace.
+// Pace implements Sweeper: it sets the pace of each Router that can sweep.
 func (p Parallel) Pace(perSecond float64) {
 	for _, r := range p {
 		if s, ok := r.(Sweeper); ok {
@@ -55,7 +54,7 @@ func (p Parallel) Pace(perSecond float64) {
 	}
 }
 
-// Survival implements Sweeper: it sums up what those that can sweep have found.
+// Survival implements Sweeper: it returns the sum for all Routers that can sweep.
 func (p Parallel) Survival(region Region) Survival {
 	var sum Survival
 	for _, r := range p {
@@ -66,12 +65,12 @@ func (p Parallel) Survival(region Region) Survival {
 	return sum
 }
 
-// putEach puts records one by one, putsAtOnce of them at a time.
+// putEach puts records one by one, maxConcurrentPuts at a time.
 func putEach(ctx context.Context, r Router, records []*ipns.Record) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
 		m := newMerge[Ack](ctx)
 		defer m.stop()
-		lines := min(putsAtOnce, len(records))
+		lines := min(maxConcurrentPuts, len(records))
 		for first := range lines {
 			m.add(putEvery(m.ctx, r, records[first:], lines))
 		}
@@ -92,17 +91,17 @@ func putEach(ctx context.Context, r Router, records []*ipns.Record) iter.Seq2[Ac
 	}
 }
 
-// putEvery puts every step-th record, one after the other. Nobody to put to ends
-// it at once, any other error with the first that there was.
+// putEvery puts every step-th record, one after the other. It stops at once if there is
+// no target to put to; otherwise it ends with the first error.
 func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) iter.Seq2[Ack, error] {
 	return func(yield func(Ack, error) bool) {
 		var first error
-		for i, alone := 0, false; i < len(records) && !alone; i += step {
+		for i, unreachable := 0, false; i < len(records) && !unreachable; i += step {
 			one, cancel := context.WithTimeout(ctx, putTimeout)
 			acks := 0
 			for ack, err := range r.Put(one, records[i], Look{}) {
 				if err != nil {
-					if alone = acks == 0 && nobody(err); first == nil || alone {
+					if unreachable = acks == 0 && reachedNobody(err); first == nil || unreachable {
 						first = err
 					}
 					break
@@ -124,5 +123,6 @@ func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) i
 	}
 }
 
-// nobody reports whether a put reached nobody, and the next one would not either.
-func nobody(err error) bool { return errors.Is(err, ErrNoTargets) || errors.Is(err, ErrAway) }
+// reachedNobody reports whether a put reached no target, and the next one would not
+// either.
+func reachedNobody(err error) bool { return errors.Is(err, ErrNoTargets) || errors.Is(err, ErrAway) }

@@ -41,8 +41,8 @@ func (s *sweeper) Survival(routing.Region) routing.Survival {
 	return routing.Survival{Asked: 3, Held: 2, Age: 5 * time.Hour}
 }
 
-// A sweep reaches every network, whether it can sweep or not, and one that is away
-// hides nothing of the others.
+// A sweep reaches every network, whether it can sweep or not; one that is away hides
+// nothing of the others.
 func TestParallelSweep(t *testing.T) {
 	wan, lan, away := &sweeper{Network: routingtest.New(20)}, routingtest.New(3), routingtest.New(0)
 	lan.Name, away.Name = "lan", "away"
@@ -105,7 +105,7 @@ func TestParallelSweepFails(t *testing.T) {
 	}
 }
 
-// Breaking a sweep off leaves no goroutine behind, or the bubble would not end.
+// Breaking out of a sweep leaves no goroutine behind; otherwise the bubble would not end.
 func TestParallelSweepBreaks(t *testing.T) {
 	rec := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)})
 	synctest.Test(t, func(t *testing.T) {

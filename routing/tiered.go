@@ -8,15 +8,15 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Tiered asks its Tiers in order: the next one only if those before found no
-// record, or have not found one Delay after the last of them was asked. A tier
-// that was asked is heard to its end. Puts go to all tiers at once.
+// Tiered asks its Tiers in order. It asks the next one if the earlier ones have ended
+// without a record, or have found none within Delay of the last being asked. A tier once
+// asked is not cut off. Puts go to all tiers at once.
 //
-// It is for those who put a near network before a far one, such as a delegated router
-// before the DHT: a config that orders its routers will use it.
+// It is for a near network before a far one, such as a delegated router before the DHT. A
+// config that orders its routers will use it.
 type Tiered struct {
 	Tiers []Router
-	Delay time.Duration // 0: a tier is waited for, however long it takes
+	Delay time.Duration // 0: wait for each tier, however long it takes
 }
 
 // Road implements Roader.
@@ -32,8 +32,8 @@ func (t Tiered) Watch(ctx context.Context, name ipns.Name) iter.Seq2[Answer, err
 	return Parallel(t.Tiers).Watch(ctx, name)
 }
 
-// Search implements Router. It ends as the search of [Parallel] over the tiers
-// that were asked.
+// Search implements Router. It ends like the search of [Parallel] over the tiers that
+// were asked.
 func (t Tiered) Search(ctx context.Context, name ipns.Name) iter.Seq2[Answer, error] {
 	return func(yield func(Answer, error) bool) {
 		m := newMerge[Answer](ctx)
@@ -62,7 +62,7 @@ type tieredSearch struct {
 	ended   []error
 }
 
-// next asks the next tier, if there is one and it is needed.
+// next asks the next tier if there is one and it is needed.
 func (s *tieredSearch) next() {
 	s.late = nil
 	if s.found || len(s.tiers) == 0 {
@@ -76,8 +76,8 @@ func (s *tieredSearch) next() {
 	}
 }
 
-// run yields answers until all tiers that were asked have ended, or the context
-// has. It returns false if the consumer wants no more.
+// run yields answers until all tiers that were asked have ended, or the context has. It
+// returns false if the consumer stopped.
 func (s *tieredSearch) run(yield func(Answer, error) bool) bool {
 	for s.running > 0 {
 		select {

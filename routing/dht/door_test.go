@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Those who wait share the pace, and none waits for long.
+// Waiting puts share the pace, and none waits longer than paceWait.
 func TestFloodHasAPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
@@ -15,7 +15,7 @@ func TestFloodHasAPace(t *testing.T) {
 		begin := time.Now()
 		p.wait(t.Context())
 		if took := time.Since(begin); took != 0 {
-			t.Errorf("the first waited %v", took)
+			t.Errorf("the first put waited %v", took)
 		}
 		for range 100 {
 			wg.Go(func() {
@@ -23,14 +23,14 @@ func TestFloodHasAPace(t *testing.T) {
 					at := time.Now()
 					p.wait(t.Context())
 					if took := time.Since(at); took > paceWait {
-						t.Errorf("one waited %v", took)
+						t.Errorf("a put waited %v", took)
 					}
 				}
 			})
 		}
 		wg.Wait()
 		if took := time.Since(begin); took != 2000*paceEvery {
-			t.Errorf("2000 took %v, want %v", took, 2000*paceEvery)
+			t.Errorf("2000 puts took %v, want %v", took, 2000*paceEvery)
 		}
 	})
 }

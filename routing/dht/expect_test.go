@@ -41,8 +41,8 @@ func TestExpected(t *testing.T) {
 	}
 }
 
-// lanSigns are those of a node whose LAN should have servers, or of one that is
-// meant to be alone.
+// lanSigns returns the signs of a node whose LAN should have servers, or of one without a
+// network.
 func lanSigns(meant bool) func() dht.Signs {
 	return func() dht.Signs { return dht.Signs{Bootstrap: meant, ReachedLAN: meant} }
 }
@@ -71,8 +71,8 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// A network whose servers have all died is away, whether they are tried again or
-// left alone for now.
+// A network whose servers have all died is away, whether they are retried or in their
+// pause.
 func TestDeadNetworkIsAway(t *testing.T) {
 	nw := startNetwork(t, 5)
 	d, h := startNode(t, dht.Config{Signs: lanSigns(true)})
@@ -95,8 +95,8 @@ func TestDeadNetworkIsAway(t *testing.T) {
 	}
 }
 
-// One server that is left does not stand for those that died, even when they are not
-// tried again so soon.
+// One live server is not the network: if the others died, searches are incomplete, even
+// while the dead ones are in their pause.
 func TestTheLastOneIsNotTheNetwork(t *testing.T) {
 	nw := startNetwork(t, 12)
 	d, h := startNode(t, dht.Config{Signs: lanSigns(true)})
@@ -121,7 +121,7 @@ func TestTheLastOneIsNotTheNetwork(t *testing.T) {
 	}
 }
 
-// Where another network is expected, who is silent on this one spoils nothing.
+// If another network is expected, silent servers on this one make no search incomplete.
 func TestASpareNetworkSpoilsNothing(t *testing.T) {
 	nw := startNetwork(t, 4)
 	d, h := startNode(t, dht.Config{Signs: func() dht.Signs { return dht.Signs{ReachedWAN: true} }})

@@ -2,5 +2,5 @@ package dht
 
 import "time"
 
-// Ripen has servers asked for records that they took at least d ago.
+// Ripen sets how old a sample must be before servers are queried for it.
 func (r *Router) Ripen(d time.Duration) { r.keeps.ripe = d }

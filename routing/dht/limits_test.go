@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/internal/simnet"
 )
 
-// What is left after a walk through the whole network is bounded: the streams
-// that are kept, and no goroutine.
+// After a walk through the whole network, only a bounded number of streams is left, and
+// no goroutine.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(simnet.Config{Servers: 2000, Profile: simnet.Ideal, Seed: 1})

@@ -12,14 +12,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 )
 
-// A link sends the calls to one server. It runs while it has calls: it opens a
-// stream, writes the calls, and gives each answer to the oldest unanswered call.
+// A link sends calls to one server while it has any: it opens a stream, writes the calls,
+// and gives each answer to the oldest unanswered call.
 //
-// A server that refuses a request resets the stream without giving a reason, and
+// A server that refuses a request resets the stream without giving a reason, and the
 // answers in flight are lost. So after a reset with several calls in flight, they are
-// sent again one at a time: the call that is reset while alone is the refused one.
-// The others are then pipelined again, only a few at first in case more are refused.
-// Sending a request twice does no harm.
+// sent again one at a time: a call that is reset while alone is the refused one. The
+// others are then pipelined again, only a few at first in case more are refused. Sending
+// a request twice does no harm.
 type link struct {
 	sender *sender
 	peer   peer.ID
@@ -36,9 +36,9 @@ type link struct {
 	// Owned by run.
 	todo     []*call // to be written, in this order
 	waiting  []*call // written, not answered, in this order
-	width    int     // how many may wait at a time; 0: window
-	blamed   int     // calls among which one was refused: they go one at a time
-	dropping bool    // onIdle is set: answers that nobody wants are not waited for
+	width    int     // how many may be unanswered at a time; 0: window
+	blamed   int     // calls one of which was refused: they are sent one at a time
+	dropping bool    // onIdle is set: do not wait for answers without a caller
 }
 
 // poke wakes run. It never blocks.
@@ -128,7 +128,7 @@ func (l *link) open() error {
 }
 
 // errAbandoned says that no caller waits any more.
-var errAbandoned = errors.New("nobody waits for it")
+var errAbandoned = errors.New("no caller waits for the answer")
 
 // open opens a stream to a server. It does not wait for identify, which would take
 // another round trip.
@@ -267,8 +267,8 @@ func (l *link) broken(err error) {
 		}
 		return
 	case wasReset && !wasIdle && len(again) == 1:
-		// Nothing else was under way, and the stream had not been idle so long that
-		// the server may have ended it for that: the request is to blame.
+		// Nothing else was in flight, and the stream had not been idle so long that the
+		// server may have closed it: the request is to blame.
 		again[0].end(answer{}, errRefused)
 		l.blamed, l.width = 0, 2
 		return

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// looks is how many servers are queried for the record they hold before they are
-	// sent the new one.
+	// looks is how many servers are queried for the record they hold before they are sent
+	// the new one.
 	looks = replicas
 
-	// nearLooks is how many are queried if the servers are near: there the cost is the
-	// work of answering, and such an answer is most of it. Of two nodes that publish at
+	// nearLooks replaces looks if the servers are near, where processing takes most of
+	// the time. It is enough to detect a concurrent publish: of two nodes that publish at
 	// the same time, one comes second at each of these servers.
 	nearLooks = 3
 
@@ -183,7 +183,7 @@ func (o *offering) await() event {
 			waiting = false
 		case <-o.ctx.Done():
 			select {
-			case r := <-o.done: // an answer at the last moment is one
+			case r := <-o.done: // an answer that came at the same time still counts
 				waiting = o.got(&e, r)
 			default:
 				if late == nil {

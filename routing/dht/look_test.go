@@ -17,7 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// looked puts the record with a look and returns the acks.
+// looked puts the record with every Look and returns the acks.
 func (s *simulation) looked(rec *ipns.Record) (acks []routing.Ack) {
 	s.t.Helper()
 	for ack, err := range s.router.Put(s.t.Context(), rec, routing.Look{Before: true, Clock: true}) {
@@ -41,13 +41,13 @@ func TestLookTellsWhatWasHeld(t *testing.T) {
 				t.Fatalf("the first record of a name: %+v", ack)
 			}
 		}
-		// What it held is told, but for its own value.
+		// What a server held is told, unless it is the record itself.
 		for _, ack := range s.looked(first) {
 			if ack.Before != nil {
 				t.Fatalf("put again: %+v", ack)
 			}
 		}
-		s.net.Place(rival, 3) // three servers have somebody else's, the others the first
+		s.net.Place(rival, 3) // three servers hold a rival's record, the others the first one
 		before := s.net.Stats(s.host)
 		count := map[uint64]int{}
 		for _, ack := range s.looked(ours) {
@@ -102,8 +102,8 @@ func TestLookCostsNoRoundTrip(t *testing.T) {
 	})
 }
 
-// The clocks of a few servers are read behind the record; before that, the time
-// at which they took another one bounds them from below.
+// The clocks of a few servers are read after the put; before it, the time at which they
+// took another record gives a lower bound.
 func TestLookReadsClocks(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		t := s.t
@@ -138,7 +138,7 @@ func TestLookReadsClocks(t *testing.T) {
 	})
 }
 
-// A server that resets its streams loses answers; then the question goes alone.
+// A server that resets its streams loses answers; the query is then sent alone.
 func TestLookSurvivesRefusals(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		t := s.t
@@ -157,7 +157,7 @@ func TestLookSurvivesRefusals(t *testing.T) {
 			}
 			refused++
 			if ack.Before == nil || ack.Before.Sequence() != 1 || ack.Newer != nil {
-				t.Errorf("refused without a word of what is held: %+v", ack)
+				t.Errorf("a refusal does not tell what the server holds: %+v", ack)
 			}
 		}
 		if refused != 5 {
@@ -166,7 +166,7 @@ func TestLookSurvivesRefusals(t *testing.T) {
 	})
 }
 
-// A record that this node knows to be out of date is answered with, not spread.
+// Search returns a record that this node knows to be out of date, but does not spread it.
 func TestSearchSpreadsNothingBelowTheMark(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		t := s.t
@@ -188,12 +188,12 @@ func TestSearchSpreadsNothingBelowTheMark(t *testing.T) {
 	})
 }
 
-// A visit closes the connection that it has made, and none that this node is using.
+// A visit closes the connection that it opened, and none that this node uses.
 func TestVisitsCloseTheirConnectionsOnly(t *testing.T) {
 	simulate(t, 2000, simnet.Ideal, func(s *simulation) {
 		t := s.t
 		// kad-dht protects or tags the servers in its table, and a visit leaves those
-		// connected. During a sweep the table takes in more of them.
+		// connected. During a sweep more are added to the table.
 		inTable := func(p peer.AddrInfo) bool {
 			conns := s.host.ConnManager()
 			tags := conns.GetTagInfo(p.ID)
@@ -201,13 +201,13 @@ func TestVisitsCloseTheirConnectionsOnly(t *testing.T) {
 		}
 		var key *signer
 		var around []peer.AddrInfo
-		for len(around) < 15 { // close to this node's own id the table has them all
+		for len(around) < 15 { // near this node's own id, all are in the table
 			key = newSigner(t, ipns.Ed25519)
 			around = slices.DeleteFunc(s.net.Closest(key.name.RoutingKey(), 20), inTable)
 		}
 		rec, next := key.record(1, time.Now().Add(24*time.Hour)), key.record(2, time.Now().Add(24*time.Hour))
-		// Few records would not be swept but put one by one, and how many are few depends
-		// on the estimated size of the network: 20 would be if it came out above 2,560.
+		// A few records would be put one by one, and how many are few depends on the
+		// estimated size of the network: with more than 2,560 servers, 20 are.
 		records := slices.Repeat([]*ipns.Record{rec}, 60)
 		sweep := func() {
 			for ack, err := range s.router.Sweep(t.Context(), keyspace.Region{}, slices.Values(records)) {
@@ -216,7 +216,7 @@ func TestVisitsCloseTheirConnectionsOnly(t *testing.T) {
 				}
 			}
 		}
-		sweep() // from now on the region is explored
+		sweep() // now the region is explored
 		for _, use := range []bool{false, true} {
 			for _, p := range around {
 				s.net.Disconnect(s.host, p.ID)

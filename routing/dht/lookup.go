@@ -44,7 +44,7 @@ type lookup struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	events   chan event
-	inFlight int // requests under way
+	inFlight int // requests in flight
 
 	reached  bool // a server has answered, even if only with a refusal
 	surveyed bool // survey has started
@@ -108,7 +108,7 @@ func (l *lookup) end() {
 	l.cancel()
 	l.wg.Wait()
 	if l.dense() {
-		l.r.log.Warn("servers crowd around a key: somebody may want to hide what belongs there",
+		l.r.log.Warn("too many servers are close to a key: someone may be trying to hide its records",
 			"network", l.r.network, "key", hex.EncodeToString(l.target[:]))
 	}
 }
@@ -220,7 +220,7 @@ func (l *lookup) wait(at time.Time) (event, error) {
 		alarm = timer.C
 	}
 	select {
-	case e := <-l.events: // deterministic: an event wins over an alarm at the same time
+	case e := <-l.events: // makes tests deterministic: an event comes before an alarm of the same time
 		l.requestDone(e)
 		return e, nil
 	default:

@@ -111,7 +111,7 @@ func (b *providerBatch) Put(ctx context.Context, key ds.Key, value []byte) error
 	s := b.store
 	name, ok := provided(key.String())
 	if !ok {
-		return fmt.Errorf("%s is no key of a provider", key)
+		return fmt.Errorf("%s is not the key of a provider record", key)
 	}
 	_, provider := splitProvided(name)
 	if provider == string(s.self) {
@@ -162,6 +162,6 @@ func (s *providerStore) load(ctx context.Context) {
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("what others provide could not be counted", "err", err)
+		s.log.Error("provider records in the store could not be counted", "err", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// startNetwork starts n servers that end with the test.
+// startNetwork starts n servers, which end with the test.
 func startNetwork(t *testing.T, n int) *testnet.Network {
 	t.Helper()
 	nw, err := testnet.Start(t.Context(), n)
@@ -33,7 +33,7 @@ func startNetwork(t *testing.T, n int) *testnet.Network {
 	return nw
 }
 
-// startNode starts a node on loopback that ends with the test.
+// startNode starts a node on loopback, which ends with the test.
 func startNode(t *testing.T, c dht.Config) (*dht.DHT, host.Host) {
 	t.Helper()
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay())
@@ -67,7 +67,7 @@ func join(t *testing.T, nw *testnet.Network, d *dht.DHT, h host.Host) {
 	}
 }
 
-// put puts a record and returns how many took it.
+// put puts a record and returns how many servers took it.
 func put(t *testing.T, r routing.Router, rec *ipns.Record) (took int, acks []routing.Ack) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -122,7 +122,7 @@ func TestPutAndSearch(t *testing.T) {
 	}
 	for i, server := range nw.Closest(s.name)[:20] {
 		if string(server.Record(s.name)) != string(rec.Raw()) {
-			t.Errorf("the %d. closest server does not hold the record", i+1)
+			t.Errorf("closest server number %d does not hold the record", i+1)
 		}
 	}
 
@@ -176,8 +176,8 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-// A network that has died took nothing, and is no larger than the 20 that should
-// have.
+// If all servers have died, none takes the record, and the network still counts no more
+// than 20.
 func TestAllDead(t *testing.T) {
 	nw := startNetwork(t, 25)
 	d, h := startNode(t, dht.Config{})
@@ -197,8 +197,8 @@ func TestAllDead(t *testing.T) {
 	}
 }
 
-// A node answers others for what it put itself, tells of what others put on it,
-// and does not take an older record back.
+// A node's own server returns what this node put, reports what others put, and takes no
+// older record.
 func TestOwnServer(t *testing.T) {
 	var mu sync.Mutex
 	var received []string
@@ -234,7 +234,7 @@ func TestOwnServer(t *testing.T) {
 	}
 	mu.Unlock()
 	if took, acks := put(t, a.LAN, first); took != 0 || acks[0].Newer == nil {
-		t.Errorf("the older record went back: %+v", acks)
+		t.Errorf("the older record was taken: %+v", acks)
 	}
 	for _, answer := range search(t, a.LAN, s.name) {
 		if answer.Record.Sequence() != 2 {

@@ -57,7 +57,7 @@ func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 	}
 }
 
-// search is one Search under way.
+// search is one running Search.
 type search struct {
 	*lookup
 	name ipns.Name

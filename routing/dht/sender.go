@@ -84,7 +84,7 @@ func (s *sender) close() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.links) // cleared, not nil: a late request may still look here
+	clear(s.links) // cleared, not nil: a late request may still read it
 }
 
 // answer is the answer to one request.
@@ -111,7 +111,7 @@ func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 	case <-ctx.Done():
 	}
 	select {
-	case r := <-done: // an answer at the last moment is one
+	case r := <-done: // an answer that came at the same time still counts
 		return r.answer, r.err
 	default:
 		s.abandoned(p)

@@ -22,20 +22,20 @@ import (
 	"go.uber.org/goleak"
 )
 
-// server speaks frames and does with each what its script says.
+// scripted is a server that treats each frame as its script says.
 type scripted struct {
 	host    host.Host
 	streams atomic.Int64
 	served  atomic.Int64
 }
 
-// verdicts of a script.
+// verdict is what a script does with a request.
 type verdict int
 
 const (
 	echo   verdict = iota // answer with the request
 	refuse                // reset the stream
-	hang                  // read no more, answer nothing
+	hang                  // stop reading and answering
 	gibberish
 )
 
@@ -80,7 +80,7 @@ func newScripted(t *testing.T, script func(*pb.Message) verdict) *scripted {
 	return s
 }
 
-// client is a sender that knows where the servers are.
+// newClient returns a sender that knows the addresses of the servers.
 func newClient(t *testing.T, servers ...*scripted) *sender {
 	t.Helper()
 	h := newHost(t)
@@ -126,7 +126,7 @@ func requests(ctx context.Context, s *sender, p peer.ID, n int, key func(int) st
 	return errs
 }
 
-// The server answers nothing until it has read a window of requests.
+// The server answers only after it has read a window of requests.
 func TestRequestsArePipelined(t *testing.T) {
 	var mu sync.Mutex
 	var waiting []*pb.Message
@@ -163,8 +163,8 @@ func TestRequestsArePipelined(t *testing.T) {
 	}
 }
 
-// A server that refuses some requests resets the stream each time, and answers
-// under way are lost. Exactly the refused ones fail.
+// A server that refuses some requests resets the stream each time, and answers in flight
+// are lost. Only the refused requests fail.
 func TestRefusalsDoNotAbandonTheRest(t *testing.T) {
 	for _, every := range []int{200, 40, 10, 1} {
 		t.Run(fmt.Sprint(every), func(t *testing.T) {
@@ -238,12 +238,12 @@ func TestGivingUp(t *testing.T) {
 	if _, err := c.request(ctx, s.host.ID(), message("hang")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a silent server: %v", err)
 	}
-	// The stream on which the server is silent does not hold up what comes later.
+	// A later request is not held up by the silent stream.
 	if _, err := c.request(t.Context(), s.host.ID(), message("x")); err != nil {
 		t.Errorf("after a silent stream: %v", err)
 	}
 	if _, err := c.request(t.Context(), s.host.ID(), message("gibberish")); err == nil || errors.Is(err, errRefused) {
-		t.Errorf("a server that makes no sense: %v", err)
+		t.Errorf("a server that sends garbage: %v", err)
 	}
 	nobody := newHost(t)
 	nobody.Close()
@@ -256,8 +256,8 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// Nothing is left of requests that nobody waits for, when their answers have been
-// waited for a little.
+// Nothing remains of requests without a caller once their answers were waited for a
+// moment.
 func TestNothingIsLeft(t *testing.T) {
 	s := newScripted(t, func(m *pb.Message) verdict { return hang })
 	c := newClient(t, s)
@@ -284,7 +284,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// A stream on which an answer comes that nobody waits for any more is kept.
+// A stream is kept when an answer arrives that no caller waits for.
 func TestLateAnswers(t *testing.T) {
 	late := make(chan struct{})
 	s := newScripted(t, func(m *pb.Message) verdict {

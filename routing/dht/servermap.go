@@ -66,7 +66,7 @@ type Map struct {
 	unproven map[peer.ID]int            // by namer: servers that never answered
 	guests   map[peer.ID]*server        // at most maxGuests
 	queue    []peer.ID                  // of the guests, the longest here first
-	full     map[netip.Prefix]time.Time // when a group, or all, had nobody to forget
+	full     map[netip.Prefix]time.Time // when a group, or the whole map, had no server to evict
 }
 
 // server is the Map's entry for one server. Its id and key never change; the Map's
@@ -77,9 +77,9 @@ type server struct {
 	addrs [][]byte // binary multiaddrs
 	said  uint64   // hash of the addresses as they were last named; 0: unknown
 	group netip.Prefix
-	namer peer.ID // who named it first, until it answers; "": nobody who counts
+	namer peer.ID // the peer that named it first, until it answers; "": none that counts
 
-	lastNamed time.Time     // when another last named it
+	lastNamed time.Time     // when another server last named it
 	answered  time.Time     // when it last answered
 	failed    time.Time     // when it last failed, after it last answered
 	failures  int           // since it last answered

@@ -19,13 +19,13 @@ import (
 
 var testTime = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// testID is a peer id that nobody has.
+// testID returns a made-up peer id.
 func testID(i uint64) peer.ID {
 	return peer.ID(binary.BigEndian.AppendUint64([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, i))
 }
 
-// testAddrs is a public address. Those of up to 51,200 numbers in a row are of as
-// many IP groups.
+// testAddrs returns a public address. Up to 51,200 consecutive numbers are in different
+// IP groups.
 func testAddrs(i int) []ma.Multiaddr {
 	return []ma.Multiaddr{ma.StringCast(fmt.Sprintf("/ip4/%d.%d.1.1/udp/4001/quic-v1", 11+i/256%89, i%256))}
 }
@@ -80,7 +80,7 @@ func TestMapDeadServersComeBack(t *testing.T) {
 	m.fail(id, testTime)
 	m.fail(id, testTime)
 	if usable(2*deadPause - 1) {
-		t.Error("a server that failed twice is used before its pause is over")
+		t.Error("a server that failed twice is used during its pause")
 	}
 	if !usable(2 * deadPause) {
 		t.Error("a server that failed is never tried again")
@@ -89,7 +89,7 @@ func TestMapDeadServersComeBack(t *testing.T) {
 		m.fail(id, testTime)
 	}
 	if usable(deadPauseMax-1) || !usable(deadPauseMax) {
-		t.Error("the longest pause is not the longest")
+		t.Error("a pause is longer than deadPauseMax")
 	}
 	m.answer(id, time.Millisecond, testTime)
 	if !usable(0) {
@@ -117,26 +117,26 @@ func TestMapIsBounded(t *testing.T) {
 		t.Errorf("%d servers, want the stale to have made room", m.Len())
 	}
 	if c, ok := m.noteAddrs(peer.ID(bytes.Repeat([]byte("x"), maxIDBytes+1)), testAddrs(1), later); ok {
-		t.Errorf("%v is taken for a peer id", c)
+		t.Errorf("%v is taken as a peer id", c)
 	}
 	if _, ok := m.noteAddrs(testID(1<<40), nil, later); ok {
-		t.Error("a server without an address is taken for one")
+		t.Error("a server without an address is taken as a server")
 	}
 }
 
-// Who names servers of one IP group does not fill the map with them, and dead
-// ones of the group make room.
+// Naming many servers of one IP group does not fill the map, and dead servers of the
+// group make room.
 func TestMapIsBoundedForEachGroup(t *testing.T) {
 	m, crowd := filledMap(100), ma.StringCast("/ip4/8.8.1.1/udp/4001/quic-v1")
 	for i := range uint64(2 * maxGroupServers) {
 		if _, ok := m.noteAddrs(testID(1000+i), []ma.Multiaddr{crowd}, testTime); !ok {
-			t.Fatal("a server that is not remembered cannot be asked")
+			t.Fatal("a server without a place in the map cannot be queried")
 		}
 	}
 	if m.Len() != 100+maxGroupServers {
 		t.Fatalf("%d servers, want 100 and %d of the crowd", m.Len(), maxGroupServers)
 	}
-	// One that moves into a full group stays where it was known.
+	// A server that moves to a full group keeps its old entry.
 	m.noteAddrs(testID(1), []ma.Multiaddr{crowd}, testTime)
 	if got := m.addrs(testID(1)); len(got) != 1 || !got[0].Equal(testAddrs(1)[0]) {
 		t.Errorf("moved into a full group: %v", got)
@@ -167,8 +167,8 @@ func TestMapIsBoundedForEachGroup(t *testing.T) {
 	}
 }
 
-// 25,000 made-up servers keep nobody out who answers, and make nobody go who has
-// answered: neither in all, nor in its IP group, nor by one failure.
+// 25,000 made-up servers displace no server that answers or has answered: neither in the
+// map as a whole, nor in its IP group, nor after one failure.
 func TestWhoAnswersDisplacesWhoWasOnlyNamed(t *testing.T) {
 	m := new(Map)
 	const there = 2000
@@ -186,7 +186,7 @@ func TestWhoAnswersDisplacesWhoWasOnlyNamed(t *testing.T) {
 	for i := there; i < 2*there; i++ {
 		id := testID(uint64(i))
 		if c, ok := m.noteAddrs(id, testAddrs(i), testTime); !ok || c.id != id || len(m.addrs(id)) != 1 {
-			t.Fatal("a server without a place in the map cannot be asked")
+			t.Fatal("a server without a place in the map cannot be queried")
 		}
 		m.answer(id, time.Millisecond, testTime)
 	}
@@ -222,7 +222,7 @@ func TestHearsayHasAQuotaForEachNamer(t *testing.T) {
 		t.Fatalf("%d servers, want the quota of one who names", m.Len())
 	}
 	for i := range 100 {
-		m.answer(testID(uint64(i)), time.Millisecond, testTime) // they are there
+		m.answer(testID(uint64(i)), time.Millisecond, testTime) // they exist
 	}
 	m.fail(testID(200), testTime)
 	if m.answer(testID(5*maxUnproven-1), time.Millisecond, testTime); m.byID[testID(5*maxUnproven-1)] == nil {
@@ -234,7 +234,7 @@ func TestHearsayHasAQuotaForEachNamer(t *testing.T) {
 	}
 }
 
-// The bound of 32 MiB holds for servers with as many addresses as are kept.
+// The limit of 32 MiB holds for servers with the maximum number of addresses.
 func TestMapMemory(t *testing.T) {
 	var addrs []ma.Multiaddr
 	for i := range 2 * maxAddrs {

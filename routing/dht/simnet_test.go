@@ -21,18 +21,18 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// simulation is a node on a modelled network.
+// simulation is a node on a simulated network.
 type simulation struct {
 	t      *testing.T
 	net    *simnet.Network
 	host   host.Host
 	kad    *kaddht.IpfsDHT
 	router *dht.Router
-	log    strings.Builder // what the routers warned of
+	log    strings.Builder // warnings of the routers
 }
 
-// simulate runs f with a node that has joined a network of so many servers, in
-// virtual time.
+// simulate runs f with a node that has joined a network with the given number of servers,
+// in virtual time.
 func simulate(t *testing.T, servers int, profile simnet.Profile, f func(*simulation)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{t: t, net: simnet.New(simnet.Config{Servers: servers, Profile: profile, Seed: 1})}
@@ -68,7 +68,7 @@ func simulate(t *testing.T, servers int, profile simnet.Profile, f func(*simulat
 	})
 }
 
-// forget gives the node a new Router, that knows nothing.
+// forget gives the node a new Router with an empty map.
 func (s *simulation) forget() {
 	if s.router != nil {
 		s.router.Close()
@@ -76,7 +76,7 @@ func (s *simulation) forget() {
 	s.router = dht.NewRouter(s.kad, dht.RouterConfig{Network: "wan", Log: slog.New(slog.NewTextHandler(&s.log, nil))})
 }
 
-// explore makes the node know the whole network.
+// explore explores the whole network.
 func (s *simulation) explore() dht.Exploration {
 	s.t.Helper()
 	e, err := s.router.Explore(s.t.Context(), keyspace.Region{}, 256)
@@ -99,8 +99,8 @@ func (s *simulation) put(rec *ipns.Record) (took int) {
 	return took
 }
 
-// search searches until count servers have answered with the record, or to the
-// end. It returns how many did, and the error at the end.
+// search searches until count servers have returned the record, or to the end. It returns
+// how many did, and the final error.
 func (s *simulation) search(rec *ipns.Record, count int) (agree int, err error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
@@ -118,7 +118,7 @@ func (s *simulation) search(rec *ipns.Record, count int) (agree int, err error) 
 	return agree, nil
 }
 
-// holders is how many of the servers hold the record.
+// holders counts the servers that hold the record.
 func (s *simulation) holders(rec *ipns.Record, servers []peer.AddrInfo) (n int) {
 	for _, p := range servers {
 		if slices.Equal(s.net.Held(p.ID, rec.Name().RoutingKey()), rec.Raw()) {
@@ -155,7 +155,7 @@ func TestSimulatedPutAndSearch(t *testing.T) {
 	})
 }
 
-// A search corrects the servers that have an older record or none.
+// A search updates servers that have an older record or none.
 func TestSimulatedCorrection(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		k := newSigner(t, ipns.Ed25519)
@@ -171,7 +171,7 @@ func TestSimulatedCorrection(t *testing.T) {
 	})
 }
 
-// Not found, unknown and failed are three things.
+// Not found, unknown and failed are different results.
 func TestSimulatedNotFoundAndUnknown(t *testing.T) {
 	simulate(t, 500, simnet.Real15, func(s *simulation) {
 		rec := newSigner(t, ipns.Ed25519).record(1, time.Now().Add(time.Hour))
@@ -195,8 +195,8 @@ func TestSimulatedNotFoundAndUnknown(t *testing.T) {
 	})
 }
 
-// Attackers with ids closer to a name than any honest server's acknowledge what
-// they do not store, have no records, and name each other alone.
+// Attackers with ids closer to a name than any honest server acknowledge records without
+// storing them, have no records, and name only each other.
 func TestSimulatedEclipse(t *testing.T) {
 	for _, attackers := range []int{20, 60} {
 		const names = 4
@@ -212,8 +212,8 @@ func TestSimulatedEclipse(t *testing.T) {
 				if agree, _ := s.search(rec, 1); agree > 0 {
 					found++
 				}
-				if !strings.Contains(s.log.String(), "servers crowd around") {
-					t.Error("nobody was warned")
+				if !strings.Contains(s.log.String(), "too many servers are close") {
+					t.Error("there was no warning")
 				}
 			})
 		}
@@ -225,8 +225,8 @@ func TestSimulatedEclipse(t *testing.T) {
 	}
 }
 
-// Liars name servers that do not exist, spoil records, and acknowledge what they
-// do not store.
+// Liars name servers that do not exist, corrupt records, and acknowledge records without
+// storing them.
 func TestSimulatedLiars(t *testing.T) {
 	profile := simnet.Real15
 	profile.Lying = 0.2

@@ -163,12 +163,12 @@ type sweep struct {
 	known   int   // servers in the map at the last plan that considered all items
 	of      int   // servers available per item, at most copies
 
-	slots    chan struct{}   // one for each visit that keeps others from being made
-	behind   chan struct{}   // one for each visit that does so no more
-	late     chan *visit     // visits that begin to be late
+	slots    chan struct{}   // one per visit that holds back other visits
+	behind   chan struct{}   // one per late visit, which does not
+	late     chan *visit     // visits that have become late
 	done     chan *visit     // visits that have ended
-	busy     map[*visit]bool // neither late nor done
-	inFlight int             // not done
+	busy     map[*visit]bool // visits neither late nor done
+	inFlight int             // visits that are not done
 }
 
 func (r *Router) newSweep(ctx context.Context, items []item, copies int) *sweep {

@@ -13,7 +13,7 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// ask asks for the names of the records.
+// ask calls Ask for the names of the records.
 func (s *simulation) ask(records []*ipns.Record, closest int) map[ipns.Name]routing.Finding {
 	s.t.Helper()
 	found := map[ipns.Name]routing.Finding{}
@@ -42,8 +42,8 @@ func namesOf(records []*ipns.Record) func(yield func(ipns.Name) bool) {
 	}
 }
 
-// Asking for many names visits each server once, finds the newest record wherever
-// one of the closest has it, and puts nothing.
+// Ask visits each server once, finds the newest record if any of the closest servers has
+// it, and puts nothing.
 func TestSimulatedAsk(t *testing.T) {
 	simulate(t, 1000, simnet.Real15, func(s *simulation) {
 		records := newRecords(t, 600)
@@ -85,7 +85,7 @@ func TestSimulatedAsk(t *testing.T) {
 	})
 }
 
-// Where servers do not answer, a name is not known.
+// If servers do not answer, the Finding is not complete.
 func TestSimulatedAskOfTheDead(t *testing.T) {
 	simulate(t, 300, simnet.Ideal, func(s *simulation) {
 		records := newRecords(t, 100)
@@ -95,7 +95,7 @@ func TestSimulatedAskOfTheDead(t *testing.T) {
 		}
 		for _, f := range s.ask(records, 0) {
 			if f.Err == nil {
-				t.Fatalf("10 of 300 servers live, and %d answers are enough", f.Answers)
+				t.Fatalf("10 of 300 servers are alive, and %d answers are enough", f.Answers)
 			}
 			var incomplete *routing.IncompleteError
 			if !errors.As(f.Err, &incomplete) {
@@ -105,7 +105,7 @@ func TestSimulatedAskOfTheDead(t *testing.T) {
 	})
 }
 
-// A node that has no network knows nothing.
+// Without a network, nothing is known.
 func TestAskWithoutNetwork(t *testing.T) {
 	d, _ := startNode(t, dht.Config{})
 	for f, err := range d.LAN.Ask(t.Context(), keyspace.Region{}, namesOf(newRecords(t, 30)), 0) {
@@ -115,7 +115,7 @@ func TestAskWithoutNetwork(t *testing.T) {
 	}
 }
 
-// Of real servers too, each name is asked for on one visit.
+// Real servers, too, are visited once for all names.
 func TestAskOfRealServers(t *testing.T) {
 	d, h := startNode(t, dht.Config{})
 	nw := startNetwork(t, 8)

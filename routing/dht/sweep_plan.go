@@ -33,7 +33,7 @@ type target struct {
 	id   peer.ID
 	name string      // the id as text
 	met  bool        // has been visited, or is being visited
-	made atomic.Bool // a visit opened the connection, so a visit closes it
+	made atomic.Bool // a visit opened the connection, so a visit also closes it
 }
 
 func newItems(batch []*ipns.Record) ([]item, error) {

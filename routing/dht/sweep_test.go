@@ -22,7 +22,7 @@ import (
 
 var sweepNames = flag.Int("sweep.names", 500, "names that TestSweepOfRealServers sweeps")
 
-// newRecords makes records of as many names, in the order of their Kademlia ids.
+// newRecords returns records of n names, in the order of their Kademlia ids.
 func newRecords(t *testing.T, n int) []*ipns.Record {
 	t.Helper()
 	records := make([]*ipns.Record, n)
@@ -39,11 +39,11 @@ func sortByKad(records []*ipns.Record) {
 	})
 }
 
-// swept is what a sweep told of.
+// swept is the result of a sweep.
 type swept struct {
 	took  map[ipns.Name]int            // targets that took the record, without extra ones
-	extra int                          // copies beyond those
-	newer map[ipns.Name][]*ipns.Record // what was told to be newer
+	extra int                          // extra copies
+	newer map[ipns.Name][]*ipns.Record // newer records that were reported
 	errs  map[string]int               // failures by target
 	of    int
 	err   error
@@ -88,8 +88,8 @@ func (s *simulation) sweep(records []*ipns.Record) *swept {
 	return collect(s.t, s.router.Sweep(s.t.Context(), keyspace.Region{}, slices.Values(records)))
 }
 
-// copies is the mean and the least number of the closest 20 living servers that
-// hold each of the records.
+// copies returns how many of the closest 20 live servers hold each record: the average
+// and the minimum.
 func (s *simulation) copies(records []*ipns.Record) (mean float64, least int) {
 	least = 20
 	for _, rec := range records {
@@ -123,8 +123,8 @@ func TestSimulatedSweep(t *testing.T) {
 			t.Errorf("of %d, %d extra", got.of, got.extra)
 		}
 
-		// The second one knows the servers, and asks them for what they were given.
-		// Some spoil what they have.
+		// The second sweep knows the servers, and queries them for what they took. Some
+		// corrupt what they have.
 		var spoiling int
 		for i, p := range s.net.Closest(records[0].Name().RoutingKey(), 1000) {
 			if i%5 == 0 {
@@ -140,7 +140,7 @@ func TestSimulatedSweep(t *testing.T) {
 		cost = s.net.Stats(s.host).Sub(before)
 		kept := s.router.Survival(keyspace.Region{})
 		t.Logf("second sweep: %+v; %+v, %d spoil", cost, kept, spoiling)
-		// A few that are asked do not answer in time, and count neither way.
+		// A few do not answer in time, and count neither way.
 		if cost.Find > 0 || cost.FindSelf+cost.Get > 2*1000 || cost.Get < int64(kept.Asked) || cost.Get > int64(kept.Asked)+10 {
 			t.Errorf("that cost %+v, and told of %+v", cost, kept)
 		}
@@ -152,7 +152,7 @@ func TestSimulatedSweep(t *testing.T) {
 	})
 }
 
-// A sweep in many regions is as good as one of all, and explores no more.
+// A sweep in many regions is as good as one of the whole key space, and explores no more.
 func TestSimulatedSweepByRegion(t *testing.T) {
 	simulate(t, 2000, simnet.Real15, func(s *simulation) {
 		const bits = 4
@@ -174,7 +174,7 @@ func TestSimulatedSweepByRegion(t *testing.T) {
 	})
 }
 
-// A few records of a network that is not known are not worth exploring it.
+// For a few records it is not worth exploring an unknown network.
 func TestSimulatedSweepOfFew(t *testing.T) {
 	simulate(t, 2000, simnet.Real15, func(s *simulation) {
 		records := newRecords(t, 3)
@@ -190,8 +190,8 @@ func TestSimulatedSweepOfFew(t *testing.T) {
 	})
 }
 
-// Servers that refuse everything, or what is new to them, or one record of which
-// they have a newer one, cost nobody else anything.
+// Servers that refuse everything, or new records, or one record of which they have a
+// newer one, do not affect other records.
 func TestSimulatedSweepRefused(t *testing.T) {
 	profile := simnet.Ideal
 	profile.Refusing, profile.Full = 0.05, 0.05
@@ -227,7 +227,7 @@ func TestSimulatedSweepRefused(t *testing.T) {
 	})
 }
 
-// All that should hold a record have a newer one: each of them tells of it.
+// If all servers that should hold a record have a newer one, each reports it.
 func TestSimulatedSweepMeetsNewer(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		k := newSigner(t, ipns.Ed25519)
@@ -245,8 +245,8 @@ func TestSimulatedSweepMeetsNewer(t *testing.T) {
 	})
 }
 
-// The servers around some names die after a first sweep, others become slow:
-// the next closest take the place of the dead, and the slow hold up nobody.
+// The servers around some names die after a first sweep, others become slow. The next
+// closest replace the dead, and the slow delay no other.
 func TestSimulatedSweepDeadAndSlow(t *testing.T) {
 	simulate(t, 1000, simnet.Ideal, func(s *simulation) {
 		records := newRecords(t, 300)
@@ -280,8 +280,8 @@ func TestSimulatedSweepDeadAndSlow(t *testing.T) {
 	})
 }
 
-// Whether the caller breaks or ctx ends, a sweep stops at once. That it leaves no
-// goroutine is what synctest.Test makes sure of.
+// A sweep stops at once when the caller breaks or ctx ends. synctest.Test checks that no
+// goroutine is left.
 func TestSimulatedSweepStops(t *testing.T) {
 	simulate(t, 500, simnet.Real15, func(s *simulation) {
 		records := newRecords(t, 200)
@@ -314,7 +314,7 @@ func TestSimulatedSweepStops(t *testing.T) {
 	})
 }
 
-// A node that has no network says so, and finds it later.
+// Without a network a sweep says so; once there is one, it works.
 func TestSweepWithoutNetwork(t *testing.T) {
 	d, h := startNode(t, dht.Config{})
 	records := newRecords(t, 30)
@@ -335,8 +335,8 @@ func TestSweepWithoutNetwork(t *testing.T) {
 	}
 }
 
-// Real servers on loopback: swept region by region, every sampled name is read
-// back from at least 18 of its closest 20, and nothing is left running.
+// Real servers on loopback, swept region by region: at least 18 of the closest 20 have
+// each name sampled, and no goroutine or stream is left.
 func TestSweepOfRealServers(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("", func(t *testing.T) {
@@ -391,11 +391,11 @@ func processCPU(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// A sweep keeps the pace that it was given, and another one at once.
+// A sweep keeps the pace that was set, and follows a new one at once.
 func TestSimulatedSweepPace(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		records := newRecords(t, 500) // 10,000 puts
-		s.sweep(records)              // knows the network from now on
+		s.sweep(records)              // the network is known from now on
 		took := func() time.Duration {
 			start := time.Now()
 			if got := s.sweep(records); got.err != nil {

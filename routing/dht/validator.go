@@ -89,7 +89,7 @@ func (pkValidator) Validate(key string, value []byte) error {
 		return err
 	}
 	if id != string(name.Binary()) {
-		return errors.New("the public key is another one's")
+		return errors.New("the public key belongs to another id")
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (pkValidator) Validate(key string, value []byte) error {
 // Select returns the first: all valid keys of one id are equal.
 func (pkValidator) Select(string, [][]byte) (int, error) { return 0, nil }
 
-// nameOfRoutingKey is the name that a routing key stands for.
+// nameOfRoutingKey returns the name with a routing key.
 func nameOfRoutingKey(key string) (ipns.Name, error) {
 	name, err := ipns.NameFromRoutingKey([]byte(key))
 	if err != nil {

@@ -34,8 +34,8 @@ func newSigner(t *testing.T, typ ipns.KeyType) *signer {
 	return &signer{t, priv, name}
 }
 
-// seededSigner is the same key in each run, so that a simulation of its name is
-// the same too.
+// seededSigner has the same key in every run, so that a simulation of its name is
+// repeatable.
 func seededSigner(t *testing.T, seed byte) *signer {
 	t.Helper()
 	priv, _, err := crypto.GenerateEd25519Key(bytes.NewReader(bytes.Repeat([]byte{seed + 1}, 32)))
@@ -49,7 +49,7 @@ func seededSigner(t *testing.T, seed byte) *signer {
 	return &signer{t, priv, name}
 }
 
-// record signs a record with the given sequence and end of life.
+// record signs a record with the given sequence and EOL.
 func (s *signer) record(seq uint64, eol time.Time) *ipns.Record {
 	s.t.Helper()
 	rec, err := ipns.Sign(context.Background(), ipns.NewSigner(s.priv), ipns.Fields{

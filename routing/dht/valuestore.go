@@ -28,7 +28,7 @@ var (
 	errHoldsNewer = errors.New("a newer record is held")
 	// errNoRoom says that the budget is exhausted and the value is the farthest from
 	// this node.
-	errNoRoom = errors.New("no room for what others put")
+	errNoRoom = errors.New("no room for values from other peers")
 )
 
 const (
@@ -103,7 +103,7 @@ func (s *valueStore) Get(ctx context.Context, key ds.Key) ([]byte, error) {
 	return buf, nil
 }
 
-// Put stores a value that kad-dht has validated, and calls received with a record.
+// Put stores a value that kad-dht has validated, and calls received if it is a record.
 func (s *valueStore) Put(ctx context.Context, key ds.Key, buf []byte) error {
 	var r recpb.Record
 	if err := proto.Unmarshal(buf, &r); err != nil {
@@ -227,7 +227,7 @@ func (s *valueStore) load(ctx context.Context) {
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("what others put here could not be counted", "err", err)
+		s.log.Error("values in the store could not be counted", "err", err)
 	}
 }
 
@@ -248,7 +248,7 @@ func (s *valueStore) unmark(ctx context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name, ok := recordKeyOf(key); ok && s.budget.isOwn(name) {
-		return nil // it has been put since
+		return nil // it has been put again since
 	}
 	return s.Batching.Delete(ctx, ownMark(ds.RawKey(key)))
 }

@@ -33,7 +33,7 @@ func testStores(t *testing.T, disk ds.Batching, c Config) (theirs *valueStore, o
 	return theirs, records.NewValueStore(theirs, Validator(nil), amino.DefaultMaxRecordAge), own
 }
 
-// testRecord is a record of a new name as it is put.
+// testRecord returns a record of a new name in the form in which it is put.
 func testRecord(t *testing.T) *recpb.Record {
 	t.Helper()
 	priv, err := ipns.GenerateKey(ipns.Ed25519, 0)
@@ -49,7 +49,7 @@ func testRecord(t *testing.T) *recpb.Record {
 	return &recpb.Record{Key: rec.Name().RoutingKey(), Value: rec.Raw()}
 }
 
-// stored is what is in a datastore under a prefix.
+// stored returns the entries of a datastore under a prefix.
 func stored(t *testing.T, disk ds.Datastore, prefix string) []query.Entry {
 	t.Helper()
 	found, err := disk.Query(t.Context(), query.Query{Prefix: prefix})
@@ -101,7 +101,7 @@ func TestPublicKeyWithMoreBehindItIsRefused(t *testing.T) {
 			padded := append(bytes.Clone(value), 15<<3|2, byte(junk))
 			padded = append(padded, make([]byte, junk)...)
 			if err := others.Put(t.Context(), key, &recpb.Record{Key: []byte(key), Value: padded}); err == nil {
-				t.Errorf("%v with %d bytes behind it was taken", typ, junk)
+				t.Errorf("%v with %d bytes behind it was accepted", typ, junk)
 			}
 		}
 		if err := others.Put(t.Context(), key, &recpb.Record{Key: []byte(key), Value: value}); err != nil {
@@ -110,8 +110,8 @@ func TestPublicKeyWithMoreBehindItIsRefused(t *testing.T) {
 	}
 }
 
-// What is kept is counted again by the next process, also if this one is killed:
-// there is nothing else to know it by.
+// The next process counts the stored values again, even if this one was killed: the
+// datastore is the only state.
 func TestBudgetIsCountedAgainAfterACrash(t *testing.T) {
 	disk := dssync.MutexWrap(ds.NewMapDatastore())
 	c := Config{Values: Limit{Count: 20}}
@@ -140,7 +140,7 @@ func TestBudgetIsCountedAgainAfterACrash(t *testing.T) {
 		t.Errorf("counted %d bytes, and own is own: %v; want %d", got, theirs.budget.isOwn(string(mine.Key)), before)
 	}
 	flood(others)
-	c.Values.Count = 5 // a smaller one
+	c.Values.Count = 5 // a smaller limit
 	theirs, others, _ = testStores(t, disk, c)
 	flood(others)
 	if n := len(stored(t, disk, "/ipns")); n != 6 || len(theirs.budget.byKey) != 6 {
@@ -181,7 +181,7 @@ func TestRefusedValueLeavesTheOlderOne(t *testing.T) {
 	big.Value = append(big.Value, make([]byte, 4000)...)
 	gone, ok := theirs.budget.admit(string(big.Key), storedSize(big), 1, false)
 	if got, err := others.Get(t.Context(), string(rec.Key)); ok || len(gone) > 0 || err != nil || got == nil || len(theirs.budget.byKey) != 1 {
-		t.Errorf("admitted: %v; what was there is there: %v, %v", ok, got != nil, err)
+		t.Errorf("admitted: %v; the older value is still there: %v, %v", ok, got != nil, err)
 	}
 }
 
@@ -235,11 +235,12 @@ func TestProvidersStayWithinTheBudget(t *testing.T) {
 		}
 	}
 	if len(s.budget.byKey) != 0 || s.budget.theirs.bytes != 0 {
-		t.Errorf("%d records of %d bytes are counted of none", len(s.budget.byKey), s.budget.theirs.bytes)
+		t.Errorf("%d records of %d bytes are counted for no records", len(s.budget.byKey), s.budget.theirs.bytes)
 	}
 }
 
-// A real server: who floods it keeps half of its room at most, and others go on.
+// A real server: a peer that floods it gets half of its room at most, and other peers can
+// still put.
 func TestFloodByOnePeerLeavesRoomToOthers(t *testing.T) {
 	newHost := func() host.Host {
 		h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay())

@@ -7,7 +7,7 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// Whatever a walk is told it knows the closest, and those who answered.
+// Whatever servers a full walk is told of, it keeps the closest and those that answered.
 func TestFullWalkForgetsItsFarthest(t *testing.T) {
 	for base := range uint64(3) {
 		w := newWalk(keyspace.KeyOf(binary.AppendUvarint(nil, base)))
@@ -31,7 +31,7 @@ func TestFullWalkForgetsItsFarthest(t *testing.T) {
 		case w.sorted[0].id != closest.id:
 			t.Fatal("the closest is not known")
 		case w.byID[answerer.id] != answerer:
-			t.Fatal("a server that answered was forgotten for those that were named")
+			t.Fatal("a server that answered was dropped for one that was only named")
 		}
 		for i, n := range w.sorted {
 			if w.byID[n.id] != n || i > 0 && keyspace.Closer(w.target, w.sorted[i-1].key, n.key) > 0 {
@@ -41,13 +41,13 @@ func TestFullWalkForgetsItsFarthest(t *testing.T) {
 	}
 }
 
-// A server that names ever closer ones does not keep a walk going.
+// A server that names ever closer ones cannot keep a walk going.
 func TestWalkAsksNoMoreThanItMayKnow(t *testing.T) {
 	w, asked := newWalk(keyspace.KeyOf([]byte("target"))), 0
 	for i := range uint64(3 * maxNodes) {
 		c := contact{id: testID(i)}
 		c.key = w.target
-		c.key[31] ^= byte(i) // as close as can be
+		c.key[31] ^= byte(i) // as close as possible
 		w.add(c, 0)
 		for _, n := range w.next(replicas, 24, testTime) {
 			n.state = answered

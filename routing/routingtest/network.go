@@ -1,6 +1,6 @@
-// Package routingtest holds what tests of and with Routers need: a [Network] of
+// Package routingtest is for tests of Routers and with Routers. It has a [Network] of
 // fake servers that misbehave on request, and [TestRouter], the contract of
-// [routing.Router] as a test that every implementation passes.
+// [routing.Router] as a test for every implementation.
 package routingtest
 
 import (
@@ -23,22 +23,22 @@ import (
 type Fault int
 
 const (
-	// Honest servers do as they should. It is the zero value.
+	// Honest servers work as they should. It is the zero value.
 	Honest Fault = iota
 	// Dead servers take requests and never answer.
 	Dead
 	// Refusing servers answer every put with an error, and searches as usual.
 	Refusing
-	// Forgetful servers say that they took a record and keep nothing.
+	// Forgetful servers claim to take records and store nothing.
 	Forgetful
-	// Denying servers say of every name that they have no record.
+	// Denying servers claim to have no record of any name.
 	Denying
-	// Stuck servers keep and serve the first record of a name, whatever comes
-	// later, and say that they took it.
+	// Stuck servers keep the first record of a name, whatever comes later, and claim to
+	// have taken the later ones.
 	Stuck
-	// Forging servers serve bytes that no key has signed.
+	// Forging servers return bytes that no key has signed.
 	Forging
-	// Limiting servers refuse whatever is asked of them, as too much.
+	// Limiting servers refuse every request as one too many.
 	Limiting
 )
 
@@ -61,28 +61,27 @@ type Server struct {
 	records map[ipns.Name][]byte
 }
 
-// Network is a Router over fake servers in memory. As on a DHT, a record
-// belongs on the servers closest to its name. Set its exported fields before
-// first use.
+// Network is a Router over fake servers in memory. As on a DHT, a record belongs on the
+// servers closest to its name. Set its exported fields before first use.
 type Network struct {
 	Name    string       // the Network of Acks and Answers; empty: "wan"
-	On      routing.Road // their Road
+	On      routing.Road // their road
 	Servers []*Server
 	// Replicas is how many servers should hold a record. 0: 20
 	Replicas int
-	// Quorum is how many of those asked must answer for a search to be
-	// complete. 0: three quarters.
+	// Quorum is how many of the servers asked must answer for a search to be complete. 0:
+	// three quarters.
 	Quorum int
-	// Timeout is how long an answer is waited for. 0: 10 s
+	// Timeout is how long to wait for an answer. 0: 10 s
 	Timeout time.Duration
-	// Expected says that there should be servers: if none answers, operations end
+	// Expected says that the network should have servers: if none answers, operations end
 	// with routing.ErrAway.
 	Expected bool
 	// Fail ends every operation at once with this error.
 	Fail error
 	Now  func() time.Time // nil: time.Now
 
-	// Opener verifies what servers return. nil: one is made.
+	// Opener verifies what servers return. nil: a new one.
 	Opener *routing.Opener
 
 	once   sync.Once
@@ -90,14 +89,13 @@ type Network struct {
 	counts Counts
 }
 
-// Counts says what a Network was asked to do.
+// Counts counts calls.
 type Counts struct {
 	Puts     int // calls of Put
 	Searches int // calls of Search
 }
 
-// New returns a network of n honest servers, with ids that are the same on each
-// run.
+// New returns a network of n honest servers, whose ids are the same in every run.
 func New(n int) *Network {
 	net := &Network{}
 	for i := range n {
@@ -106,7 +104,7 @@ func New(n int) *Network {
 	return net
 }
 
-// Counts returns what was asked so far.
+// Counts returns the counts so far.
 func (n *Network) Counts() Counts {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -126,7 +124,7 @@ func (n *Network) Closest(name ipns.Name) []*Server {
 // Road implements routing.Roader.
 func (n *Network) Road() routing.Road { return n.On }
 
-// Holders counts the servers that hold exactly this record.
+// Holders returns how many servers hold exactly this record.
 func (n *Network) Holders(rec *ipns.Record) int {
 	count := 0
 	for _, s := range n.Servers {
@@ -234,7 +232,7 @@ func (n *Network) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.
 	}
 }
 
-// ask returns what one server says, nil if that is nothing or nonsense.
+// ask returns the answer of one server; nil if there is none or it does not verify.
 func (n *Network) ask(ctx context.Context, s *Server, name ipns.Name) *routing.Answer {
 	raw, err := s.get(ctx, name)
 	if err != nil {
@@ -243,8 +241,8 @@ func (n *Network) ask(ctx context.Context, s *Server, name ipns.Name) *routing.A
 	a := &routing.Answer{Source: s.ID, Network: n.Name, Road: n.On, At: n.Now()}
 	if raw != nil {
 		if a.Record, err = n.Opener.Open(name, raw); err != nil {
-			// An expired record is an honest answer of one who has none; what
-			// does not verify is no answer at all.
+			// A server with an expired record answers, honestly, that it has none; bytes
+			// that do not verify are no answer.
 			if !errors.Is(err, ipns.ErrExpired) {
 				return nil
 			}
@@ -254,8 +252,8 @@ func (n *Network) ask(ctx context.Context, s *Server, name ipns.Name) *routing.A
 	return a
 }
 
-// each asks all servers at once and yields their answers as they come, then the
-// error that the whole ends with.
+// each asks all servers at once, yields their answers as they come, and then the error
+// with which the operation ends.
 func each[T any](ctx context.Context, n *Network, servers []*Server, ask func(context.Context, *Server) T, yield func(T, error) bool, end func() error) {
 	var zero T
 	switch {
@@ -304,7 +302,7 @@ func (s *Server) Held(name ipns.Name) []byte {
 	return s.records[name]
 }
 
-// Hold makes the server hold these bytes, whatever they are; nil: nothing.
+// Hold makes the server hold these bytes, valid or not; nil: none.
 func (s *Server) Hold(name ipns.Name, raw []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -318,7 +316,7 @@ func (s *Server) hold(name ipns.Name, raw []byte) {
 	s.records[name] = raw
 }
 
-// wait waits as long as the server takes to answer.
+// wait waits for the delay of the server.
 func (s *Server) wait(ctx context.Context) error {
 	late := time.NewTimer(s.Delay)
 	defer late.Stop()
@@ -334,17 +332,17 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 }
 
-// group gives each server an IP group of its own.
+// group returns a separate IP group for each server.
 func group(s *Server) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{s.kad[0], s.kad[1]}), 16)
 }
 
-// put returns also what the server held before, if that is another record.
+// put also returns the record that the server held before, if it is a different one.
 func (s *Server) put(ctx context.Context, rec *ipns.Record, now time.Time) (before, newer *ipns.Record, err error) {
 	if err := s.wait(ctx); err != nil {
 		return nil, nil, err
 	}
-	s.mu.Lock() // held throughout: of two puts at once the newer must win
+	s.mu.Lock() // throughout: of two concurrent puts, the newer must win
 	defer s.mu.Unlock()
 	held := s.records[rec.Name()]
 	if held != nil && !slices.Equal(held, rec.Raw()) {

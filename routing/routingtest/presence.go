@@ -10,17 +10,17 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// Presence is how much of a network there is.
+// Presence says which servers a network has.
 type Presence int
 
 const (
-	// Away networks should have servers, and none is reached.
+	// Away networks should have servers, and none can be reached.
 	Away Presence = iota
-	// NeverMeant networks have no servers and need not have any.
+	// NeverMeant networks have no servers and are not expected to have any.
 	NeverMeant
 	// Empty networks have servers that hold no record yet and take any.
 	Empty
-	// RefusingAll networks have servers that answer and take no record.
+	// RefusingAll networks have servers that answer but take no record.
 	RefusingAll
 )
 
@@ -28,9 +28,9 @@ func (p Presence) String() string {
 	return [...]string{"Away", "NeverMeant", "Empty", "RefusingAll"}[p]
 }
 
-// TestPresence holds a Router to what it must tell apart: that nobody answered,
-// that nobody is there to answer, and that those who answered have nothing. The
-// function makes a Router of a network of the given name.
+// TestPresence checks that a Router distinguishes three cases: no server answered, there
+// are no servers, and the servers have no record. open returns a Router for a network
+// with the given name.
 func TestPresence(t *testing.T, open func(t *testing.T, network string, p Presence) routing.Router) {
 	for _, p := range []Presence{Away, NeverMeant, Empty, RefusingAll} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestPresence(t *testing.T, open func(t *testing.T, network string, p Presen
 	}
 }
 
-// expectPresence puts and searches on networks of which there is so much.
+// expectPresence puts and searches on networks with the given presence.
 func expectPresence(t *testing.T, r routing.Router, ps []Presence) {
 	away, empty := slices.Contains(ps, Away), slices.Contains(ps, Empty)
 	answering := empty || slices.Contains(ps, RefusingAll)
@@ -73,7 +73,7 @@ func expectPresence(t *testing.T, r routing.Router, ps []Presence) {
 		t.Errorf("a search of %v ends with %v", ps, err)
 	}
 	if !away && answering && err != nil {
-		t.Errorf("a search of %v ends with %v, but all who should answer did", ps, err)
+		t.Errorf("a search of %v ends with %v although all servers answered", ps, err)
 	}
 
 	receipt, err := routing.Collect(r.Put(t.Context(), rec, routing.Look{}))
@@ -99,8 +99,8 @@ func expectPresence(t *testing.T, r routing.Router, ps []Presence) {
 	}
 }
 
-// searched returns the newest record that a search found, and the error it ended
-// with.
+// searched returns the newest record that a search found, and the error with which it
+// ended.
 func searched(t *testing.T, r routing.Router, name ipns.Name) (best *ipns.Record, err error) {
 	for a, err := range r.Search(t.Context(), name) {
 		if err != nil {

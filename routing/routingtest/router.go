@@ -15,16 +15,15 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// patience is how long anything in TestRouter may take.
+// patience is how long each step of TestRouter may take.
 const patience = 30 * time.Second
 
-// TestRouter holds a Router to the contract of [routing.Router]. The function
-// makes a working Router on a network that knows no record yet; it is called
-// once for each part of the test, and ends what it started by t.Cleanup.
+// TestRouter checks a Router against the contract of [routing.Router]. open returns a
+// working Router on a network without records. It is called once for each part of the
+// test, and stops what it started with t.Cleanup.
 //
-// The Router must reach targets that take a record and serve it back. What the
-// test cannot know, such as what happens when servers are dead, remains for the
-// tests of each implementation.
+// The Router must reach targets that take a record and return it. What this test cannot
+// set up, such as dead servers, is left to the tests of each implementation.
 func TestRouter(t *testing.T, open func(t *testing.T) routing.Router) {
 	for name, part := range map[string]func(*testing.T, routing.Router){
 		"PutThenSearch":     testPutThenSearch,
@@ -49,7 +48,7 @@ func testPutThenSearch(t *testing.T, r routing.Router) {
 	} else if !bytes.Equal(found.Raw(), rec.Raw()) {
 		t.Fatalf("put\n%x, found\n%x", rec.Raw(), found.Raw())
 	}
-	// A second time is as good as the first.
+	// Putting it again works too.
 	if took := put(t, r, rec); took == 0 {
 		t.Fatal("nobody took the record when it was put again")
 	}
@@ -62,7 +61,7 @@ func testSearchUnknown(t *testing.T, r routing.Router) {
 	}
 }
 
-// Whoever refuses the older record, the newer one is what a search finds.
+// Even if a target does not refuse the older record, a search finds the newer one.
 func testOlderIsNotTaken(t *testing.T, r routing.Router) {
 	key := NewKey(t)
 	older := Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 7})
@@ -70,7 +69,7 @@ func testOlderIsNotTaken(t *testing.T, r routing.Router) {
 	put(t, r, newer)
 	for ack, err := range r.Put(t.Context(), older, routing.Look{}) {
 		if err != nil {
-			break // to refuse as a whole is allowed
+			break // refusing the whole put is allowed
 		}
 		if ack.Newer != nil && ipns.Compare(ack.Newer, older) <= 0 {
 			t.Errorf("%s refused because of a record that is not newer", ack.Target)
@@ -82,10 +81,10 @@ func testOlderIsNotTaken(t *testing.T, r routing.Router) {
 	}
 }
 
-// No goroutine may stay behind when the caller has had enough.
+// No goroutine is left when the caller stops early.
 func testBreak(t *testing.T, r routing.Router) {
 	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
-	put(t, r, rec) // connections are up now, with what goroutines they need
+	put(t, r, rec) // opens connections, with their goroutines
 	search(t, r, rec.Name())
 	before := runtime.NumGoroutine()
 	const rounds = 20
@@ -97,7 +96,7 @@ func testBreak(t *testing.T, r routing.Router) {
 			break
 		}
 	}
-	// What a network stack does on its own may take a moment to end.
+	// The network stack may need a moment to stop its own goroutines.
 	deadline := time.Now().Add(patience)
 	for runtime.NumGoroutine() >= before+rounds && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
@@ -147,8 +146,7 @@ func testManyAtOnce(t *testing.T, r routing.Router) {
 	wg.Wait()
 }
 
-// A sequence is work to do, not work begun: nothing is put before it is ranged
-// over.
+// A put starts when it is ranged over, not before.
 func testNothingTillRanged(t *testing.T, r routing.Router) {
 	rec := Sign(t, NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"})
 	r.Put(t.Context(), rec, routing.Look{})
@@ -170,7 +168,7 @@ func put(t *testing.T, r routing.Router, rec *ipns.Record) (took int) {
 		case ack.Name != rec.Name():
 			t.Errorf("ack for %v, put was for %v", ack.Name, rec.Name())
 		case ack.Target == "" || ack.Network == "":
-			t.Errorf("ack does not say whose it is: %+v", ack)
+			t.Errorf("ack lacks its target: %+v", ack)
 		case ack.Of < 1 && !ack.Extra:
 			t.Errorf("ack of %s says that %d targets should hold the record", ack.Target, ack.Of)
 		case ack.RTT < 0:
@@ -193,7 +191,7 @@ func search(t *testing.T, r routing.Router, name ipns.Name) (best *ipns.Record) 
 			break
 		}
 		if a.Source == "" || a.Network == "" || a.At.IsZero() {
-			t.Errorf("answer does not say whose and when it is: %+v", a)
+			t.Errorf("answer lacks its source or time: %+v", a)
 		}
 		if a.Record == nil {
 			continue
@@ -211,7 +209,7 @@ func search(t *testing.T, r routing.Router, name ipns.Name) (best *ipns.Record) 
 	return best
 }
 
-// NewKey makes an Ed25519 key.
+// NewKey returns a new Ed25519 key.
 func NewKey(t testing.TB) crypto.PrivKey {
 	t.Helper()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
@@ -221,7 +219,7 @@ func NewKey(t testing.TB) crypto.PrivKey {
 	return key
 }
 
-// Sign signs a record with a key. Without an EOL it ends in a day.
+// Sign signs a record with a key. The default EOL is a day from now.
 func Sign(t testing.TB, key crypto.PrivKey, f ipns.Fields) *ipns.Record {
 	t.Helper()
 	if f.EOL.IsZero() {
