@@ -6,9 +6,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// As in go-libp2p's swarm, a peer that was dialled in vain is not dialled again
-// for backoffBase, and a second more times the square of earlier failures. Every
-// backoffMax, failures are forgotten whose pause is over for as long again.
+// As in go-libp2p's swarm, a peer whose dial failed is not dialled again for backoffBase
+// plus a second times the square of the earlier failures. Every backoffMax, the host
+// forgets failures whose pause ended at least that pause ago.
 const (
 	backoffBase = 5 * time.Second
 	backoffStep = time.Second

@@ -30,17 +30,17 @@ type conn struct {
 	lastStream uint64
 }
 
-// setIdentify keeps the timer that runs identify, so that shut can stop it.
+// setIdentify stores the timer that runs identify, so that shut can stop it.
 func (c *conn) setIdentify(t *time.Timer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed { // told of the connection, somebody closed it at once
+	if c.closed { // closed as soon as it was reported
 		t.Stop()
 	}
 	c.identify = t
 }
 
-// awaitIdentify leaves nothing to chance where several cases of a select are ready.
+// awaitIdentify is deterministic when several cases of a select are ready.
 func (c *conn) awaitIdentify(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -14,8 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// Kubo's limits: every trimPeriod, a host with more than highWater connections
-// closes those of the least value down to lowWater, sparing young ones.
+// Kubo's limits: every trimPeriod, a host with more than highWater connections closes the
+// least valuable ones, down to lowWater. Young connections are spared.
 const (
 	lowWater   = 32
 	highWater  = 96
@@ -23,8 +23,8 @@ const (
 	trimPeriod = 10 * time.Second
 )
 
-// connManager chooses as go-libp2p's basic manager does, with ties decided by
-// age and peer id instead of by chance.
+// connManager selects connections as go-libp2p's basic manager does, but breaks ties by
+// age and peer id, not at random.
 type connManager struct {
 	host *simHost
 	stop chan struct{}

@@ -10,25 +10,25 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// counted follows the copies of a fixed set of records while they are put,
-// so that an experiment with a million names can ask at any moment.
+// counted counts the copies of a fixed set of records while they are put, so that an
+// experiment with a million names can read the count at any time.
 type counted struct {
-	only    bool // nothing is stored: counting is all
+	only    bool // count only; store nothing
 	index   map[string]int
 	records []*ipns.Record
 	closest [][BucketSize]uint32 // slots of the closest servers alive when counting began
 	holds   []atomic.Uint32      // bit i: closest[i] holds the record
 	total   atomic.Int64         // set bits
-	goal    int64                // when total gets here,
+	goal    int64                // when total reaches this,
 	reached chan struct{}        // this is closed
 }
 
-// Count begins to count the copies of the records among the servers that are
-// closest to them now. A copy is the record itself or a newer one.
+// Count starts counting the copies of the records on the servers that are closest to them
+// now. A copy is the record itself or a newer one.
 //
-// With only, servers store nothing but that mark: they take the very bytes of
-// these records and refuse everything else, and verify nothing. This is how a
-// million names fit.
+// With only, servers store nothing but that bit: they accept exactly the bytes of these
+// records, refuse everything else, and verify nothing. This makes a million names fit in
+// memory.
 func (n *Network) Count(records []*ipns.Record, only bool) {
 	c := &n.counted
 	c.only, c.records = only, records
@@ -41,7 +41,7 @@ func (n *Network) Count(records []*ipns.Record, only bool) {
 		c.index[string(r.Name().RoutingKey())] = i
 		slots := &c.closest[i]
 		for j := range slots {
-			slots[j] = n.born // nobody's, if the network has fewer servers
+			slots[j] = n.born // no server, if the network has fewer
 		}
 		for j, s := range n.closest(r.Name().Kad(), BucketSize) {
 			slots[j] = s.slot
@@ -55,21 +55,21 @@ func (n *Network) CountedHolders(i int) int {
 	return bits.OnesCount32(n.counted.holds[i].Load())
 }
 
-// MeanHolders returns the mean of CountedHolders over all counted records.
+// MeanHolders returns the average of CountedHolders over all counted records.
 func (n *Network) MeanHolders() float64 {
 	return float64(n.counted.total.Load()) / float64(len(n.counted.records))
 }
 
-// MeanReached returns a channel that is closed when MeanHolders gets to the goal,
-// which is set once, before the first record is put.
+// MeanReached returns a channel that is closed when MeanHolders reaches the goal, which
+// is set once, before the first record is put.
 func (n *Network) MeanReached(goal float64) <-chan struct{} {
 	c := &n.counted
 	c.goal = int64(math.Ceil(goal * float64(len(c.records))))
 	return c.reached
 }
 
-// put marks that s holds the key. It reports whether s would take the bytes,
-// which matters when nothing else decides. rec is nil if nobody parsed them.
+// put marks that s holds the key, and reports whether s accepts the bytes, which matters
+// in count-only mode. rec is nil if the bytes were not parsed.
 func (c *counted) put(s *server, key string, raw []byte, rec *ipns.Record) bool {
 	i, ok := c.index[key]
 	if !ok {
@@ -87,7 +87,7 @@ func (c *counted) put(s *server, key string, raw []byte, rec *ipns.Record) bool 
 	return true
 }
 
-// get returns what s holds under the key, if counting is all that is done.
+// get returns what s holds under the key in count-only mode.
 func (c *counted) get(s *server, key string) (raw []byte, ok bool) {
 	if !c.only {
 		return nil, false

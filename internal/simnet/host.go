@@ -29,7 +29,7 @@ import (
 // Errors of a dial.
 var (
 	errDial    = errors.New("simnet: peer did not answer the dial")
-	errBackoff = errors.New("simnet: dialled in vain a moment ago")
+	errBackoff = errors.New("simnet: dial failed a moment ago")
 	errNoDial  = errors.New("simnet: not connected, and told not to dial")
 	errNoAddr  = errors.New("simnet: no address of the peer is known")
 	errClosed  = errors.New("simnet: host is closed")
@@ -66,8 +66,8 @@ type simHost struct {
 	lastConn  uint64
 }
 
-// NewHost attaches a host to the network. Its key is made of the network's seed
-// and the name. Whoever makes it closes it; Network.Close closes all.
+// NewHost attaches a host to the network. Its key is derived from the network's seed and
+// the name. The caller closes it; Network.Close closes all.
 func (n *Network) NewHost(name string) (host.Host, error) {
 	seed := make([]byte, 0, ed25519.SeedSize)
 	for r := n.random("host"+name, 0); len(seed) < ed25519.SeedSize; {
@@ -121,7 +121,7 @@ func (h *simHost) Mux() protocol.Switch             { return h.mux }
 func (h *simHost) ConnManager() connmgr.ConnManager { return h.conns }
 func (h *simHost) EventBus() event.Bus              { return h.bus }
 
-// Nobody dials a simHost, so its handlers are only remembered.
+// No one dials a simHost, so its handlers are only stored.
 func (h *simHost) SetStreamHandler(p protocol.ID, f network.StreamHandler) {
 	h.SetStreamHandlerMatch(p, func(q protocol.ID) bool { return p == q }, f)
 }
@@ -191,7 +191,7 @@ func (h *simHost) connections() []*conn {
 	return list
 }
 
-// A dial is one attempt that any number of callers wait for.
+// dial is one dial attempt, for which any number of callers wait.
 type dial struct {
 	started time.Time
 	timer   *time.Timer
@@ -206,8 +206,8 @@ func (d *dial) finish(c *conn, err error) {
 	close(d.done)
 }
 
-// dial returns the connection to p, making one if there is none: one round trip.
-// An attempt ends early when nobody waits for it any more.
+// dial returns the connection to p and opens one if needed, which takes one round trip.
+// An attempt ends early when no caller is left.
 func (h *simHost) dial(ctx context.Context, p peer.ID) (*conn, error) {
 	h.mu.Lock()
 	if h.closed {
@@ -239,14 +239,14 @@ func (h *simHost) dial(ctx context.Context, p peer.ID) (*conn, error) {
 	if d.waiting--; d.waiting == 0 && h.dials[p] == d && d.timer.Stop() {
 		delete(h.dials, p)
 		if d.started.Equal(time.Now()) {
-			h.count.dials.Add(-1) // taken back before it left, see stream.recall
+			h.count.dials.Add(-1) // cancelled before it was sent, see stream.recall
 		}
 		d.finish(nil, ctx.Err())
 	}
 	return nil, ctx.Err()
 }
 
-// mayDial says why p must not be dialled now. The caller holds h.mu.
+// mayDial returns why p must not be dialled now; nil if it may. The caller holds h.mu.
 func (h *simHost) mayDial(ctx context.Context, p peer.ID) error {
 	if p == h.id {
 		return errors.New("simnet: dial to self attempted")
@@ -263,7 +263,7 @@ func (h *simHost) mayDial(ctx context.Context, p peer.ID) error {
 	return ctx.Err()
 }
 
-// startDial begins an attempt. The caller holds h.mu.
+// startDial starts an attempt. The caller holds h.mu.
 func (h *simHost) startDial(p peer.ID) *dial {
 	d := &dial{started: time.Now(), done: make(chan struct{})}
 	h.dials[p] = d
@@ -314,9 +314,9 @@ func (h *simHost) dialled(s *server, d *dial) {
 	d.finish(c, nil)
 }
 
-// identify is the second round trip of a connection. The event that tells the
-// host's services comes a moment after the callers of Connect have been let go:
-// at the same instant, chance would decide who of them sends first.
+// identify is the second round trip of a connection. The event for the host's services
+// comes a moment after the callers of Connect return; at the same instant, it would be
+// random which of them sends first.
 func (h *simHost) identify(c *conn) {
 	if err := h.store.AddProtocols(c.server.id, Protocol); err != nil {
 		panic(err) // the memory store refuses only above a limit that one protocol is far from
@@ -330,10 +330,10 @@ func (h *simHost) identify(c *conn) {
 	})
 }
 
-// emit tells the host's services. An error means that the host is closing.
+// emit sends an event to the host's services. An error means that the host is closing.
 func (h *simHost) emit(to event.Emitter, e any) { _ = to.Emit(e) }
 
-// disconnect closes the connections, and tells.
+// disconnect closes the connections and emits the events.
 func (h *simHost) disconnect(list []*conn) {
 	for _, c := range list {
 		h.mu.Lock()
@@ -353,7 +353,7 @@ func (h *simHost) disconnect(list []*conn) {
 	}
 }
 
-// counters count what the host caused.
+// counters count what the host has sent and received.
 type counters struct {
 	find, findSelf, get, put, addProvider, getProviders, ping atomic.Int64
 	dials, failedDials, bytesUp, bytesDown                    atomic.Int64

@@ -14,15 +14,15 @@ type Behaviour uint32
 
 const (
 	Honest    Behaviour = iota
-	Dead                // nobody answers a dial: it fails after the profile's DialTimeout
-	Lossy               // a share of the streams falls silent in mid-conversation
-	Lying               // names peers that do not exist, spoils records, acknowledges what it does not store
-	Full                // takes no keys that it does not have yet: resets the stream
-	Refusing            // takes nothing: resets the stream on every PUT
-	Eclipsing           // names only its accomplices, has no records, acknowledges what it does not store
+	Dead                // does not answer a dial, which fails after the profile's DialTimeout
+	Lossy               // goes silent on a share of the streams
+	Lying               // names peers that do not exist, corrupts records, acknowledges without storing
+	Full                // accepts only keys that it already has; resets the stream for others
+	Refusing            // resets the stream on every PUT
+	Eclipsing           // names only its accomplices, has no records, acknowledges without storing
 )
 
-// lossyShare is the share of requests at which a Lossy server falls silent.
+// lossyShare is the share of requests on which a Lossy server goes silent.
 const lossyShare = 0.3
 
 func (b Behaviour) String() string {
@@ -38,18 +38,18 @@ type Profile struct {
 	Name string
 
 	RTT   time.Duration // round-trip time: the median
-	Sigma float64       // spread: RTT is lognormal with this deviation of its logarithm; 0: constant
+	Sigma float64       // standard deviation of the logarithm of the RTT, which is lognormal; 0: constant
 
 	Slow             float64       // share of servers with a round-trip time between the two below
-	SlowMin, SlowMax time.Duration // evenly distributed
+	SlowMin, SlowMax time.Duration // uniformly distributed
 
-	Dead        float64       // share of dead servers: so many entries of routing tables lead nowhere
+	Dead        float64       // share of dead servers, which remain in routing tables
 	DialTimeout time.Duration // how long a dial to a dead server blocks; 0 means 5 s
 
 	Lossy, Lying, Full, Refusing float64 // shares of servers with these behaviours
 }
 
-// The three networks of every table. None of them is a measurement of a real
+// The three networks used in all tables of results. None is a measurement of a real
 // network; Real15 reproduces the publish times that users of Amino report.
 var (
 	Ideal  = Profile{Name: "ideal", RTT: 100 * time.Millisecond}
@@ -75,14 +75,14 @@ func ProfileByName(name string) (Profile, error) {
 	return Profile{}, fmt.Errorf("no network profile %q: ideal, real15 or real30", name)
 }
 
-// temper is what the profile decides about one server.
+// temper is what the profile determines for one server.
 type temper struct {
 	rtt       time.Duration
 	behaviour Behaviour
 }
 
-// draw decides about one server. Every call draws the same count of numbers, so
-// that a changed share changes only the servers it is about.
+// draw draws the temper of one server. Every call draws the same number of random
+// numbers, so that changing a share affects only that share of the servers.
 func (p Profile) draw(r *rand.Rand) temper {
 	spread, slow, where, luck := r.NormFloat64(), r.Float64(), r.Float64(), r.Float64()
 	t := temper{rtt: time.Duration(float64(p.RTT) * math.Exp(spread*p.Sigma))}
@@ -109,9 +109,9 @@ func (p Profile) dialTimeout() time.Duration {
 	return p.DialTimeout
 }
 
-// address gives server i a public address in an IPv4 /16 of its own, so that
-// clients that limit the peers of one IP group see no groups. It skips the first
-// octets that are reserved, private in part, or one group as a whole.
+// address gives server i a public address in its own IPv4 /16, so that limits per IP
+// group have no effect. It skips first octets that are reserved, partly private, or one
+// group as a whole.
 func address(i uint32) ma.Multiaddr {
 	const perOctet = 256
 	group := int(i) % (len(firstOctets) * perOctet)

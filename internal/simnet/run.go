@@ -12,17 +12,17 @@ import (
 	"testing/synctest"
 )
 
-// Main is the whole of a command: it calls f in a synctest bubble, then ends the
-// process. f prints to out and must end all goroutines that it started. A test
-// calls synctest.Test instead.
+// Main is the body of a command: it calls f in a synctest bubble, then ends the process.
+// f prints to out and must end all goroutines that it started. A test calls synctest.Test
+// instead.
 //
-// As far as a program can, Main makes f repeatable: crypto/rand gives numbers
-// made from the seed, and Go code runs on one processor, so that goroutines which
-// become runnable at the same virtual instant run in the order in which they did.
+// Main makes f repeatable as far as a program can: crypto/rand returns numbers derived
+// from the seed, and Go code runs on one processor, so that goroutines that become
+// runnable at the same virtual instant run in that order.
 func Main(seed uint64, f func(out *os.File) error) {
 	out := os.Stdout
-	os.Stdout = os.Stderr // where package testing says how it went
-	os.Args = os.Args[:1] // and where it looks for flags of its own
+	os.Stdout = os.Stderr // where package testing prints its result
+	os.Args = os.Args[:1] // and where it looks for flags
 	flag.CommandLine = flag.NewFlagSet(os.Args[0], flag.ContinueOnError)
 	runtime.GOMAXPROCS(1)
 	rand.Reader = newRepeatable(seed)
@@ -34,12 +34,12 @@ func Main(seed uint64, f func(out *os.File) error) {
 			}
 		})
 		if !t.Failed() {
-			os.Exit(0) // without a word
+			os.Exit(0) // without a message
 		}
 	}}}, nil, nil)
 }
 
-// repeatable is a source of bytes that anybody can predict.
+// repeatable is a predictable source of random bytes.
 type repeatable struct {
 	mu     sync.Mutex
 	source *mathrand.ChaCha8

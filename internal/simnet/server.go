@@ -15,7 +15,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// processing is how long a server thinks about one message.
+// processing is how long a server takes to process one message.
 const processing = 200 * time.Microsecond
 
 // maxProviders bounds the providers that a server keeps for one key.
@@ -27,7 +27,7 @@ type server struct {
 	id   peer.ID
 	key  keyspace.Key
 	addr ma.Multiaddr
-	wire *pb.Message_Peer // how others name it in their answers
+	wire *pb.Message_Peer // how other servers name it in their answers
 	slot uint32           // see Network.instant
 	salt uint64           // for rank
 	gang []*server        // the accomplices of an Eclipsing server, itself included
@@ -61,9 +61,9 @@ func (s *server) nextRequest() (number uint64) {
 type verdict int
 
 const (
-	answered verdict = iota // also: needs no answer
+	answered verdict = iota // also for a message that needs no answer
 	refused                 // the server resets the stream, as kad-dht does on every error
-	silent                  // the stream is dead, but nobody says so
+	silent                  // the stream is dead, without a reset
 )
 
 // handle serves one request. A nil answer with the verdict answered means that
@@ -131,8 +131,7 @@ func (s *server) closer(key []byte) []*pb.Message_Peer {
 	return peers
 }
 
-// invent names peers that do not exist, the same ones whenever it is asked for
-// the same target.
+// invent names peers that do not exist, always the same ones for a target.
 func (s *server) invent(target keyspace.Key) []*pb.Message_Peer {
 	r := s.net.random("lie"+string(s.id), binary.BigEndian.Uint64(target[:8]))
 	peers := make([]*pb.Message_Peer, BucketSize)
@@ -158,7 +157,7 @@ func (s *server) get(key string) *recpb.Record {
 	return rec
 }
 
-// put reports whether the record was taken, or is said to be.
+// put reports whether the record was stored, or the server claims so.
 func (s *server) put(key string, raw []byte) bool {
 	switch Behaviour(s.behaviour.Load()) {
 	case Refusing:
@@ -173,7 +172,7 @@ func (s *server) put(key string, raw []byte) bool {
 	return s.store(key, raw)
 }
 
-// addProvider keeps those of the peers that speak for themselves.
+// addProvider stores those providers that are the sender itself.
 func (s *server) addProvider(from peer.ID, key string, peers []*pb.Message_Peer) bool {
 	if s.is(Refusing) {
 		return false

@@ -64,9 +64,9 @@ type Network struct {
 	counted counted
 
 	mu      sync.RWMutex
-	servers []*server // who is in the network now, by key
+	servers []*server // servers in the network now, by key
 	byID    map[peer.ID]*server
-	born    uint32 // servers made so far
+	born    uint32 // servers created so far
 	epoch   uint32 // counts changes of servers; routing tables of an older epoch are stale
 	hosts   []*simHost
 }
@@ -127,8 +127,8 @@ func (n *Network) newServer(id peer.ID, t temper) *server {
 	return s
 }
 
-// add and changed: every change of n.servers is a run of adds or removals,
-// then one call of changed. The caller holds n.mu or is alone.
+// Every change of n.servers is a series of add or remove calls, then one call of changed.
+// The caller holds n.mu or has exclusive access.
 func (n *Network) add(s *server) {
 	n.servers = append(n.servers, s)
 	n.byID[s.id] = s
@@ -162,12 +162,11 @@ const (
 	firstStreamLane = 3
 )
 
-// instant moves t by at most half a millisecond, to the nearest instant that
-// belongs to the slot: each server has its own within every period, so no two
-// servers ever act in the same nanosecond. The virtual clock fires timers of one
-// instant in random order; without this, a constant round-trip time would make
-// all answers to one batch of requests arrive in random order.
-// Streams to one server are told apart by lane.
+// instant moves t by at most half a millisecond, to the nearest instant that belongs to
+// the slot. Each server has its own instant in every period, so no two servers act in the
+// same nanosecond. Go's virtual clock fires timers of the same instant in random order;
+// without this, answers to one batch of requests with a constant round-trip time would
+// arrive in random order. Lanes separate the streams to one server.
 func (n *Network) instant(slot, lane uint32, t time.Time) time.Time {
 	want := int64(slot%slots)*lanes + int64(lane%lanes)
 	shift := (want - t.UnixNano()%slotPeriod + slotPeriod) % slotPeriod
@@ -196,7 +195,7 @@ func (n *Network) Close() {
 	}
 }
 
-// attached returns the state behind a host that NewHost made.
+// attached returns the state of a host that NewHost made.
 func (n *Network) attached(h host.Host) *simHost {
 	own, ok := h.(*simHost)
 	if !ok || own.net != n {

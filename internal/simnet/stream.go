@@ -17,12 +17,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// idleTimeout is how long a server keeps a stream on which nothing happens.
+// idleTimeout is how long a server keeps an idle stream.
 const idleTimeout = time.Minute
 
-// A stream carries frames (a uvarint length and a protobuf message) both ways.
-// What the client writes travels for half a round trip, is served in order,
-// and the answers travel back in order; any number may be under way.
+// A stream carries frames (a uvarint length and a protobuf message) in both directions. A
+// request takes half a round trip to the server, which processes requests in order; the
+// answers return in order. Any number may be in flight.
 type stream struct {
 	conn   *conn
 	number uint64
@@ -31,31 +31,31 @@ type stream struct {
 
 	mu       sync.Mutex
 	protocol protocol.ID
-	agreed   bool      // on the protocol, on the wire
-	partial  []byte    // of a frame that the client has begun to write
+	agreed   bool      // the protocol is agreed, on the wire
+	partial  []byte    // of a frame that the client has started to write
 	out      []request // on their way to the server
 	back     []reply   // on their way to the client
-	ready    []byte    // arrived, not read
-	busy     time.Time // until when the server works on what it has got
+	ready    []byte    // arrived but not read
+	busy     time.Time // the server is busy until then
 	silent   bool      // the server has stopped answering
-	err      error     // the stream is over: what Read and Write say
-	finished bool      // the client writes no more
-	eof      bool      // the server writes no more, and all has arrived
-	noRead   bool      // the client reads no more
+	err      error     // the stream has ended: returned by Read and Write
+	finished bool      // the client has closed its write side
+	eof      bool      // the server has closed its side, and everything has arrived
+	noRead   bool      // the client has closed its read side
 	deadline struct{ read, write time.Time }
 	idle     *time.Timer
 }
 
 type request struct {
 	sent time.Time
-	msg  *pb.Message // nil: the end of what the client writes
+	msg  *pb.Message // nil: the client closed its write side
 	bad  bool        // not a message
 	size int         // on the wire
 }
 
 type reply struct {
 	arrives time.Time
-	frame   []byte // nil: the end of what the server writes
+	frame   []byte // nil: the server closed its side
 	reset   bool
 }
 
@@ -108,16 +108,16 @@ func (s *stream) Write(b []byte) (int, error) {
 	}
 }
 
-// agreement is what multistream-select has both sides write first: its own name
-// and the protocol, each a line with its length before it.
+// agreement is what multistream-select makes both sides send first: its own name and the
+// protocol, each as a line with a length prefix.
 var agreement = func() string {
 	line := func(s string) string { return string(rune(len(s)+1)) + s + "\n" }
 	return line("/multistream/1.0.0") + line(string(Protocol))
 }()
 
-// agree serves clients that open streams below the host, and agree on the
-// protocol along with their first frame. What the server writes for its part
-// comes with its first answer; it costs no time. The caller holds s.mu.
+// agree handles clients that open streams below the host and negotiate the protocol
+// together with their first frame. The server's part arrives with its first answer and
+// takes no extra time. The caller holds s.mu.
 func (s *stream) agree() {
 	if rest, ok := bytes.CutPrefix(s.partial, []byte(agreement)); ok && !s.agreed {
 		s.agreed, s.partial = true, rest
@@ -127,7 +127,7 @@ func (s *stream) agree() {
 	}
 }
 
-// send puts a request on its way. The caller holds s.mu.
+// send sends a request. The caller holds s.mu.
 func (s *stream) send(r request) {
 	s.idle.Reset(idleTimeout)
 	s.conn.host.count.bytesUp.Add(int64(r.size))
@@ -140,10 +140,10 @@ func (s *stream) send(r request) {
 
 func (s *stream) halfWay() time.Duration { return s.conn.server.roundTrip() / 2 }
 
-// recall takes back the requests written in this very instant: when the stream
-// is reset, they have not left yet. A client that is told to stop while it
-// starts a request may or may not come to write it, as chance has it in Go; this
-// way it makes no difference. The caller holds s.mu.
+// recall takes back the requests written at this very instant: when the stream is reset,
+// they have not left yet. When a client is told to stop while it starts a request, it is
+// random in Go whether it still writes it; with recall this makes no difference. The
+// caller holds s.mu.
 func (s *stream) recall() {
 	now := time.Now()
 	for last := len(s.out) - 1; last >= 0 && s.out[last].sent.Equal(now); last-- {
@@ -156,7 +156,7 @@ func (s *stream) recall() {
 	}
 }
 
-// serve runs at the server when the first request under way arrives.
+// serve runs at the server when the first request in flight arrives.
 func (s *stream) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,8 +195,8 @@ func (s *stream) serve() {
 	}
 }
 
-// behind returns the list without its first element, of which it keeps nothing: a
-// stream that rests takes no room.
+// behind returns the list without its first element and without a reference to it, so
+// that an idle stream takes no memory.
 func behind[T any](list []T) []T {
 	var zero T
 	if list[0] = zero; len(list) == 1 {
@@ -220,7 +220,7 @@ func (s *server) serve(from peer.ID, req *pb.Message) ([]byte, verdict) {
 	return frame, answered
 }
 
-// reply puts an answer on its way back. The caller holds s.mu.
+// reply sends an answer back. The caller holds s.mu.
 func (s *stream) reply(r reply) {
 	r.arrives = s.conn.host.net.instant(s.conn.server.slot, s.lane, s.busy.Add(s.halfWay()))
 	if last := len(s.back) - 1; last >= 0 && r.arrives.Before(s.back[last].arrives) {
@@ -232,8 +232,8 @@ func (s *stream) reply(r reply) {
 	}
 }
 
-// deliver runs at the client when the first answer under way arrives. A reset
-// throws away what has arrived and was not read.
+// deliver runs at the client when the first answer in flight arrives. A reset discards
+// answers that arrived and were not read.
 func (s *stream) deliver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,7 +300,7 @@ func (s *stream) take(b []byte) (n int, err error, wait bool) {
 	return 0, nil, len(b) > 0
 }
 
-// kick makes a waiting reader look again.
+// kick wakes a waiting reader.
 func (s *stream) kick() {
 	select {
 	case s.wake <- struct{}{}:
@@ -308,8 +308,8 @@ func (s *stream) kick() {
 	}
 }
 
-// end makes the stream fail with err, unless it is over already. Requests under
-// way still reach the server.
+// end makes the stream fail with err, unless it has already ended. Requests in flight
+// still reach the server.
 func (s *stream) end(err error) {
 	s.mu.Lock()
 	s.recall()
@@ -318,7 +318,7 @@ func (s *stream) end(err error) {
 	s.conn.forget(s)
 }
 
-// over is end without leaving the connection. The caller holds s.mu.
+// over is end without removing the stream from the connection. The caller holds s.mu.
 func (s *stream) over(err error) {
 	if s.err == nil {
 		s.err, s.ready = err, nil
@@ -388,7 +388,7 @@ func (s *stream) Protocol() protocol.ID {
 
 func (s *stream) SetProtocol(p protocol.ID) error {
 	if p != Protocol {
-		return errors.New("simnet: servers speak " + string(Protocol) + " alone")
+		return errors.New("simnet: servers only speak " + string(Protocol))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

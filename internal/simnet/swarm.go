@@ -80,8 +80,7 @@ func (s *simSwarm) StopNotify(nf network.Notifiee) {
 
 func (s *simSwarm) CanDial(p peer.ID, _ ma.Multiaddr) bool { return p != s.h.id }
 
-// NewStream opens a stream on which no protocol is agreed: call SetProtocol
-// before the first message.
+// NewStream opens a stream without a protocol: call SetProtocol before the first message.
 func (s *simSwarm) NewStream(ctx context.Context, p peer.ID) (network.Stream, error) {
 	c, err := s.h.dial(ctx, p)
 	if err != nil {
@@ -93,7 +92,7 @@ func (s *simSwarm) NewStream(ctx context.Context, p peer.ID) (network.Stream, er
 func (s *simSwarm) SetStreamHandler(network.StreamHandler) {}
 
 func (s *simSwarm) Listen(...ma.Multiaddr) error {
-	return errors.New("simnet: nobody dials the hosts of this network")
+	return errors.New("simnet: hosts of this network cannot be dialled")
 }
 
 func (s *simSwarm) ListenAddresses() []ma.Multiaddr { return s.h.Addrs() }

@@ -6,13 +6,13 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 )
 
-// A table is a server's routing table: bucket i holds servers that share exactly
-// i leading bits with it. A bucket with more candidates than BucketSize holds a
-// random choice of them, which depends on the pair alone: when servers come and
-// go, the rest of the table stays as it was.
+// A table is a server's routing table: bucket i holds servers that share exactly i
+// leading bits with it. A bucket with more candidates than BucketSize holds a random
+// choice, which depends only on the two servers, so that the table changes little when
+// servers come and go.
 type table [][]*server
 
-// routes returns the routing table of s, made when it is first needed.
+// routes returns the routing table of s, which is built on first use.
 func (s *server) routes() table {
 	n := s.net
 	n.mu.RLock()
@@ -32,7 +32,7 @@ func (n *Network) fill(s *server) table {
 		sibling.Prefix[i/8] ^= 0x80 >> (i % 8)
 		t = append(t, choose(s, n.within(sibling)))
 		if len(n.within(keyspace.RegionOf(s.key, i+1))) <= 1 {
-			break // alone from here on
+			break // no other server beyond this depth
 		}
 	}
 	return t
@@ -68,16 +68,16 @@ func choose(s *server, candidates []*server) []*server {
 	return bucket
 }
 
-// rank makes a number of two servers that looks random.
+// rank returns a number for two servers that looks random.
 func rank(owner, candidate *server) uint64 {
 	x := owner.salt + candidate.salt*0x9e3779b97f4a7c15
 	x = (x ^ x>>32) * 0xd6e8feb86659fd93
 	return x ^ x>>32
 }
 
-// nearest returns up to k entries of the table, closest to the target first:
-// from the target's bucket, if those are too few from all deeper ones, then from
-// the shallower ones, one after the other.
+// nearest returns up to k entries of the table, closest to the target first: from the
+// target's bucket, then, if these are too few, from all deeper ones, then from the
+// shallower ones one by one.
 func (t table) nearest(owner, target keyspace.Key, k int) []*server {
 	at := min(keyspace.CommonBits(owner, target), len(t))
 	var found []*server

@@ -14,7 +14,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// This file is the harness's side: what is true, and changes to it.
+// This file is for the test harness: it returns the ground truth and changes it.
 
 func (n *Network) lookup(p peer.ID) *server {
 	n.mu.RLock()
@@ -22,7 +22,7 @@ func (n *Network) lookup(p peer.ID) *server {
 	return n.byID[p]
 }
 
-// slotOf gives peers that do not exist a slot too.
+// slotOf returns the slot of a peer, even of one that does not exist.
 func (n *Network) slotOf(p peer.ID) uint32 {
 	if s := n.lookup(p); s != nil {
 		return s.slot
@@ -58,8 +58,8 @@ func (s *server) info() peer.AddrInfo {
 	return peer.AddrInfo{ID: s.id, Addrs: []ma.Multiaddr{s.addr}}
 }
 
-// Bootstrap returns k honest servers, always the same ones: what a client knows
-// of a network before it has seen it.
+// Bootstrap returns k honest servers, always the same: what a client knows about a
+// network at first.
 func (n *Network) Bootstrap(k int) []peer.AddrInfo {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -136,13 +136,13 @@ func (n *Network) Slow(p peer.ID, rtt time.Duration) {
 	}
 }
 
-// SetClocks sets how far the servers' clocks are ahead of those of the hosts: it
-// shows where a server says when it took a record.
+// SetClocks sets how far the servers' clocks are ahead of the hosts'. It shows in the
+// times at which servers say they received a record.
 func (n *Network) SetClocks(ahead time.Duration) { n.ahead.Store(int64(ahead)) }
 
-// Replace makes a share of the servers leave, and as many new ones come. The
-// departed are dead. To keep the share of dead entries in routing tables as it
-// is, as many of those that were dead before are forgotten by everybody.
+// Replace removes a share of the servers and adds as many new ones. The removed servers
+// are dead. To keep the share of dead entries in routing tables constant, as many servers
+// that were already dead disappear from all routing tables.
 func (n *Network) Replace(share float64) {
 	n.mu.Lock()
 	r := n.random("replace", uint64(n.epoch))
@@ -190,8 +190,7 @@ func (n *Network) Replace(share float64) {
 	n.sever(left)
 }
 
-// Churn replaces the share of the servers every period until stop is closed.
-// It blocks.
+// Churn replaces the share of the servers every period until stop is closed. It blocks.
 func (n *Network) Churn(share float64, period time.Duration, stop <-chan struct{}) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
@@ -205,8 +204,8 @@ func (n *Network) Churn(share float64, period time.Duration, stop <-chan struct{
 	}
 }
 
-// Eclipse adds attackers with ids closer to the routing key than any honest
-// server: they name each other alone, and store nothing.
+// Eclipse adds attackers with ids closer to the routing key than any honest server. They
+// name only each other, and store nothing.
 func (n *Network) Eclipse(routingKey []byte, attackers int) {
 	target := keyspace.KeyOf(routingKey)
 	nearest := n.closest(target, 1)
@@ -239,8 +238,8 @@ func (n *Network) sever(servers map[*server]bool) {
 	}
 }
 
-// Disconnect closes the connections of a host to the peers, or all if none are
-// named; protected ones too.
+// Disconnect closes the connections of a host to the peers, or all if no peers are given,
+// including protected ones.
 func (n *Network) Disconnect(h host.Host, from ...peer.ID) {
 	own := n.attached(h)
 	own.disconnect(slices.DeleteFunc(own.connections(), func(c *conn) bool {
@@ -248,8 +247,8 @@ func (n *Network) Disconnect(h host.Host, from ...peer.ID) {
 	}))
 }
 
-// Stats counts what a host has caused. Requests count when they are sent, dials
-// when they start, answers when they arrive.
+// Stats counts what a host has done. Requests count when they are sent, dials when they
+// start, answers when they arrive.
 type Stats struct {
 	Find         int64 // FIND_NODE, except:
 	FindSelf     int64 // FIND_NODE that asks a server for its own neighbours
@@ -260,7 +259,7 @@ type Stats struct {
 	Ping         int64
 
 	Dials, FailedDials int64
-	BytesUp, BytesDown int64 // frames, and a flat sum for each dial
+	BytesUp, BytesDown int64 // frames, and a constant for each dial
 }
 
 // RPCs is the number of requests of all kinds.
@@ -268,7 +267,7 @@ func (s Stats) RPCs() int64 {
 	return s.Find + s.FindSelf + s.Get + s.Put + s.AddProvider + s.GetProviders + s.Ping
 }
 
-// Sub returns what happened between an earlier count and this one.
+// Sub returns the difference to an earlier count.
 func (s Stats) Sub(earlier Stats) Stats {
 	return Stats{
 		s.Find - earlier.Find, s.FindSelf - earlier.FindSelf, s.Get - earlier.Get, s.Put - earlier.Put,
@@ -278,7 +277,7 @@ func (s Stats) Sub(earlier Stats) Stats {
 	}
 }
 
-// Stats returns what the host has caused so far.
+// Stats returns what the host has done so far.
 func (n *Network) Stats(h host.Host) Stats {
 	c := &n.attached(h).count
 	return Stats{
@@ -288,7 +287,7 @@ func (n *Network) Stats(h host.Host) Stats {
 	}
 }
 
-// request counts a request to server p, or takes it back with by = -1.
+// request counts a request to server p; by = -1 takes it back.
 func (c *counters) request(p peer.ID, m *pb.Message, by int64) {
 	switch m.GetType() {
 	case pb.Message_FIND_NODE:

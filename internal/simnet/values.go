@@ -10,23 +10,23 @@ import (
 	record "github.com/libp2p/go-libp2p-record"
 )
 
-// maxRecordAge is how long a server keeps a record that nobody puts again.
+// maxRecordAge is how long a server keeps a record that is not put again.
 const maxRecordAge = 48 * time.Hour
 
-// maxOpened bounds the records that the network remembers to have verified.
+// maxOpened bounds the cache of verified records.
 const maxOpened = 1 << 16
 
-// A value is what a server keeps under a routing key.
+// value is what a server stores under a routing key.
 type value struct {
 	raw []byte
 	rec *ipns.Record // nil for a public key
-	at  time.Time    // when it was put last
+	at  time.Time    // when it was last put
 }
 
-// serves reports whether the server still gives the value out.
+// serves reports whether the server still returns the value.
 func (v *value) serves(now time.Time) bool { return v != nil && now.Sub(v.at) < maxRecordAge }
 
-// yields reports whether the value gives way to another one.
+// yields reports whether the value may be replaced by another.
 func (v *value) yields(to *value, now time.Time) bool {
 	if !v.serves(now) || bytes.Equal(v.raw, to.raw) {
 		return true
@@ -43,7 +43,7 @@ func (s *server) held(key string) []byte {
 	return raw
 }
 
-// heldSince returns also when they were put last; zero: that is not kept.
+// heldSince also returns when they were last put; zero: unknown.
 func (s *server) heldSince(key string) ([]byte, time.Time) {
 	if raw, ok := s.net.counted.get(s, key); ok {
 		return raw, time.Time{}
@@ -56,8 +56,8 @@ func (s *server) heldSince(key string) ([]byte, time.Time) {
 	return nil, time.Time{}
 }
 
-// store reports whether the server took the bytes: they are valid, and no
-// better ones are there.
+// store reports whether the server accepted the bytes: they are valid, and it has none
+// better.
 func (s *server) store(key string, raw []byte) bool {
 	if s.net.counted.only {
 		return s.net.counted.put(s, key, raw, nil)
@@ -79,8 +79,8 @@ func (s *server) store(key string, raw []byte) bool {
 	return true
 }
 
-// An opener verifies what servers are given. Twenty servers get the same bytes:
-// they are verified once.
+// opener verifies what servers are given. Twenty servers get the same bytes, which are
+// verified once.
 type opener struct {
 	mu     sync.Mutex
 	opened map[[32]byte]value
