@@ -143,7 +143,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 			return errYields
 		}
 		if ack.Newer != nil {
-			// Someone else publishes this name: the Book must know before we sign again.
+			// Someone else publishes this name: the Book must know before the next record is signed.
 			if _, err := p.Book.Take(ctx, ack.Newer, names.Entrance{Origin: recordstore.Seen}); err != nil {
 				p.log().Error("taking a newer record", "name", rec.Name().String(), "error", err)
 			}
@@ -258,8 +258,8 @@ type progress struct {
 	more    <-chan struct{} // closed when there is more
 }
 
-// progress returns how far the announcement is, for who has seen the first n acks of
-// rec.
+// progress returns how far the announcement is, to a caller that has seen the first n acks
+// of rec.
 func (a *announcement) progress(rec *ipns.Record, n int) progress {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// While as many announcements wait as may, those that have to follow later say
-// nothing of it, again and again.
+// While the queue of announcements is full, those that must be retried later do not fill
+// the log.
 func TestAFullQueueIsNoErrorOfEachName(t *testing.T) {
 	var log strings.Builder
 	p := &Publisher{

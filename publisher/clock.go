@@ -23,7 +23,7 @@ const (
 )
 
 // ErrSkew means that the clock differs from those of others. It is an ErrClock.
-var ErrSkew = fmt.Errorf("%w: others have another time", ErrClock)
+var ErrSkew = fmt.Errorf("%w: it differs from the clocks of others", ErrClock)
 
 // clocks holds the clock readings of others, one for each IP group. The zero value is
 // ready to use.
@@ -56,7 +56,7 @@ func (c *clocks) add(said *routing.Clock, now time.Time) {
 	}
 	if _, ok := c.list[said.Group]; !ok && len(c.list) >= maxClocks {
 		for g := range c.list {
-			delete(c.list, g) // any one: enough are left
+			delete(c.list, g) // any one: enough remain
 			break
 		}
 	}
@@ -72,7 +72,8 @@ func (r reading) holds(now time.Time) bool {
 }
 
 // behind returns how far this node's clock, which shows now, is behind the median of
-// the others; ok is false if there are too few readings. With only lower bounds, the result is one too.
+// the others; ok is false if there are too few readings. If all readings are lower bounds,
+// so is the result.
 func (c *clocks) behind(now time.Time) (off time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +127,7 @@ func (p *Publisher) warnClock(res Result) Result {
 	if !ok || off.Abs() <= warnSkew {
 		return res
 	}
-	text := fmt.Sprintf("this clock is %s, as servers say: set it", skewWords(off))
+	text := fmt.Sprintf("this clock is %s according to servers: set it", skewWords(off))
 	if off.Abs() > MaxSkew {
 		text += "; with more than " + MaxSkew.String() + " the next publish is refused"
 	}

@@ -14,23 +14,22 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// clockError is how far a clock is off. Announcements in the background read it
-// while a test sets it.
+// clockError is the error of a clock. Background announcements read it while a test sets
+// it.
 type clockError struct{ ns atomic.Int64 }
 
 func (c *clockError) get() time.Duration  { return time.Duration(c.ns.Load()) }
 func (c *clockError) set(d time.Duration) { c.ns.Store(int64(d)) }
 func (c *clockError) now() time.Time      { return epoch.Add(c.get()) }
 
-// TestWrongClockLeavesNoStuckName publishes with a clock that is off by a second to
-// centuries, then with the right one again: what the wrong clock did must not block the
-// name. R17.
+// TestWrongClockLeavesNoStuckName publishes with a clock that is wrong by a second up to
+// centuries, then with the right one. The first publish must not block the name. R17.
 func TestWrongClockLeavesNoStuckName(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, tt := range []struct {
 		what    string
 		off     time.Duration
-		skew    bool // others tell us
+		skew    bool // others report it
 		refused error
 	}{
 		{"a second behind", -time.Second, false, nil},
@@ -81,8 +80,8 @@ func TestWrongClockLeavesNoStuckName(t *testing.T) {
 	}
 }
 
-// TestBadLifetimesAreRefused refuses before anything is signed what would have no life, or
-// too long a one, and only warns of a short one. R17.
+// TestBadLifetimesAreRefused: a lifetime that is zero, negative or too long is refused
+// before anything is signed; a short one only causes a warning. R17.
 func TestBadLifetimesAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		what     string
@@ -124,7 +123,7 @@ func TestBadLifetimesAreRefused(t *testing.T) {
 	}
 }
 
-// TestClockMayJumpWhileSigning has the clock jump while a record is being signed. R17.
+// TestClockMayJumpWhileSigning: the clock jumps while a record is being signed. R17.
 func TestClockMayJumpWhileSigning(t *testing.T) {
 	for _, jump := range []time.Duration{-24 * time.Hour, 24 * time.Hour, 4 * 365 * 24 * time.Hour} {
 		s := newSite(t, 0)
@@ -143,8 +142,8 @@ func TestClockMayJumpWhileSigning(t *testing.T) {
 		if err != nil || first.Record.EOL() != epoch.Add(ipns.DefaultLifetime) {
 			t.Fatalf("jump by %v: %v", jump, err)
 		}
-		// Long enough ago, the life of the record has become senseless: what it is
-		// renewed for must not.
+		// After a large jump, the record's lifetime makes no sense, and must not be used
+		// for the renewal.
 		e, err := s.Book.Get(t.Context(), s.key.Name)
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +163,7 @@ func TestClockMayJumpWhileSigning(t *testing.T) {
 	}
 }
 
-// TestMarksAfterRestart keeps what was known when everything else is gone.
+// TestMarksAfterRestart: marks survive a restart in which everything else is lost.
 func TestMarksAfterRestart(t *testing.T) {
 	s := newSite(t, 0)
 	k := recordstoretest.NewKey(t)
@@ -180,14 +179,13 @@ func TestMarksAfterRestart(t *testing.T) {
 	}
 }
 
-// TestOthersTellTheTime learns from servers that take records what time it is,
-// warns, then refuses, and goes on once the clock is right.
-// R17
+// TestOthersTellTheTime reads the time from servers that take records: a publish warns,
+// then is refused, and works again once the clock is right. R17.
 func TestOthersTellTheTime(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
 		ahead   time.Duration // the servers' clocks
-		servers int           // that say so; the others have this node's time
+		servers int           // with these clocks; the others have this node's time
 		warned  bool
 		refused bool
 	}{
@@ -218,7 +216,7 @@ func TestOthersTellTheTime(t *testing.T) {
 				return
 			}
 			s.publish(t, "/ipfs/bafkqaaa/3", func(r *publisher.Request) { r.Force = true })
-			off.set(tt.ahead) // somebody sets the clock
+			off.set(tt.ahead) // the clock is set
 			if res := s.publish(t, "/ipfs/bafkqaaa/4"); len(res.Warnings) > 0 {
 				t.Errorf("with the right clock: %q", res.Warnings)
 			}
@@ -226,8 +224,8 @@ func TestOthersTellTheTime(t *testing.T) {
 	}
 }
 
-// TestFewClocksSayNothing believes no two servers, nor many of one network.
-// R17
+// TestFewClocksSayNothing: two servers are too few to be believed, as are many in one
+// network. R17.
 func TestFewClocksSayNothing(t *testing.T) {
 	s := newSite(t, 2)
 	for _, server := range s.net.Servers {
@@ -240,12 +238,11 @@ func TestFewClocksSayNothing(t *testing.T) {
 	}
 }
 
-// TestSkewHasTwoBounds takes the time of an earlier record for what it is.
-// R17
+// TestSkewHasTwoBounds combines exact readings and lower bounds. R17.
 func TestSkewHasTwoBounds(t *testing.T) {
 	for _, tt := range []struct {
 		what   string
-		bounds []time.Duration // how far a clock was ahead, or more
+		bounds []time.Duration // how far a clock was ahead, at least
 		exact  []time.Duration
 		behind time.Duration
 		ok     bool

@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// A name gets two values. The network here is one in memory; a program has the
-// DHTs of package routing/dht, or a Router of its own.
+// A name gets two values. This network is in memory; a program uses the DHTs of package
+// routing/dht, or its own Router.
 func ExamplePublisher_Publish() {
 	ctx := context.Background()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)

@@ -8,17 +8,17 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// Steps are the points of a publish at which a test can fail it, in their order.
+// Steps are the points of a publish at which a test can make it fail, in order.
 var Steps = []string{
 	string(stepRead), string(stepReserve), string(stepReserved), string(stepSign), string(stepSigned), string(stepEnter), string(stepEntered),
 	string(stepAnswer), string(stepAnnounce), string(stepAck), string(stepAnnounced), string(stepNote), string(stepNoted), string(stepAnswerAcks),
 }
 
-// SetStep has f called at each of the Steps.
+// SetStep makes the Publisher call f at each of the Steps.
 func (p *Publisher) SetStep(f func(string) error) { p.at = func(s step) error { return f(string(s)) } }
 
-// Behind is what clocks say together that are ahead by so much, or by so much or
-// more.
+// Behind returns the result of clocks that are ahead by exactly, or at least, the given
+// durations.
 func Behind(bounds, exact []time.Duration) (time.Duration, bool) {
 	var c clocks
 	now, group := time.Now(), byte(0)

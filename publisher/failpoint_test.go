@@ -18,13 +18,13 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// remote is a signer whose sequences are reserved before it is asked.
+// remote is a signer for which sequences are reserved first.
 type remote struct{ ipns.Signer }
 
 func (remote) Remote() bool { return true }
 
-// process is a publisher that can end at any step, as by kill -9: what it has
-// stored stays, everything else is gone.
+// process is a publisher that can end at any step, as with kill -9: its store remains,
+// everything else is gone.
 type process struct {
 	*publisher.Publisher
 	dead atomic.Bool
@@ -36,10 +36,10 @@ func newProcess(store recordstore.Store, net *routingtest.Network) *process {
 	return &process{Publisher: &publisher.Publisher{Book: &names.Book{Store: store, Now: now}, Router: net, Now: now}}
 }
 
-// TestCrashAtAnyStepLeavesOldOrNew fails a publish at each of its steps: by the end of the
-// process, by an error, by a delay. Afterwards the name has the old or the new
-// record, never both, and what is stored is announced within 5 s of the next
-// start, byte for byte. R4.
+// TestCrashAtAnyStepLeavesOldOrNew makes a publish fail at each of its steps: by the end
+// of the process, an error, or a delay. Afterwards the name has the old or the new record,
+// never both, and the stored one is announced within 5 s of the next start, byte for byte.
+// R4.
 func TestCrashAtAnyStepLeavesOldOrNew(t *testing.T) {
 	outcome := map[string]int{}
 	var slowest time.Duration
@@ -62,7 +62,7 @@ func TestCrashAtAnyStepLeavesOldOrNew(t *testing.T) {
 	t.Logf("%d cases: %d with the old record, %d with the new one; announced within %v of the next start",
 		len(publisher.Steps)*3, outcome["old"], outcome["new"], slowest)
 	if outcome["old"] == 0 || outcome["new"] == 0 {
-		t.Error("the faults were not where they should be")
+		t.Error("the faults did not hit the publish")
 	}
 }
 
@@ -129,7 +129,7 @@ func failAt(t *testing.T, step, fault string) (stored bool, took time.Duration) 
 	case value == "/ipfs/bafkqaaa/old" && answered && err == nil:
 		t.Error("the answer was that the new record is published, but it is gone")
 	case value == "/ipfs/bafkqaaa/old" && e.Record.Hash() != old.Record.Hash():
-		t.Error("the old record was made anew")
+		t.Error("the old record was signed again")
 	case value == "/ipfs/bafkqaaa/new" && answered && res.Record != nil && res.Record.Hash() != e.Record.Hash():
 		t.Error("the stored record is not the one of the answer")
 	case value != "/ipfs/bafkqaaa/old" && value != "/ipfs/bafkqaaa/new" || len(e.Rivals) > 0:

@@ -21,16 +21,16 @@ import (
 
 var long = flag.Bool("long", false, "run the tests at full length")
 
-// what a client asked of one name, and what it was told.
+// asked is what a client asked about a name, and told what it got.
 type (
 	asked struct {
 		name  int
-		value string  // empty: it only looked
+		value string  // empty: only read
 		cond  *uint64 // publish only if this is the last sequence
 	}
 	told struct {
 		refused bool
-		version // as published, looked up, or shown to the refused
+		version // the version published, read, or shown to a refused client
 	}
 	version struct {
 		some  bool // the name has a record
@@ -39,7 +39,7 @@ type (
 	}
 )
 
-// register is a name as a client should see it: a value with a sequence that
+// register is the model of a name as clients should see it: a value with a sequence that
 // grows by one whenever the value changes.
 var register = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
@@ -74,9 +74,9 @@ var register = porcupine.Model{
 	},
 }
 
-// TestNoSequenceHasTwoValues has clients of two publishers that share a store publish to
-// the same names, with and without conditions. Their histories must be those of a
-// register, and no sequence may ever have two values. R3.
+// TestNoSequenceHasTwoValues: clients of two publishers that share a store publish to the
+// same names, with and without conditions. Their histories must be those of a register,
+// and no sequence may ever have two values. R3.
 func TestNoSequenceHasTwoValues(t *testing.T) {
 	histories, ops := 6, 60
 	if *long {
@@ -113,8 +113,8 @@ type nameAndSequence struct {
 	seq  uint64
 }
 
-// linearHistory runs 10 clients and returns what they asked and were told, and
-// the data hashes used for each sequence.
+// linearHistory runs 10 clients and returns their requests and results, and the data
+// hashes used for each sequence.
 func linearHistory(t *testing.T, seed uint64, ops int) ([]porcupine.Operation, map[nameAndSequence]map[[32]byte]bool) {
 	const clients, nameCount = 10, 3
 	now := func() time.Time { return epoch }
@@ -140,7 +140,7 @@ func linearHistory(t *testing.T, seed uint64, ops int) ([]porcupine.Operation, m
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(c)))
 			p := publishers[c%len(publishers)]
-			var last [nameCount]uint64 // as this client knows it
+			var last [nameCount]uint64 // as known to this client
 			for i := range ops {
 				in := asked{name: rng.IntN(nameCount)}
 				if rng.IntN(4) > 0 {

@@ -167,7 +167,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 // check rejects a request that should not be signed, before any search or write.
 func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings []string, err error) {
 	if now.Before(earliest) {
-		return f, nil, fmt.Errorf("%w: it says %v, which is over", ErrClock, now.UTC().Format(time.RFC3339))
+		return f, nil, fmt.Errorf("%w: it says %v, which is in the past", ErrClock, now.UTC().Format(time.RFC3339))
 	}
 	if err := p.checkSkew(req); err != nil {
 		return f, nil, err
@@ -179,17 +179,17 @@ func (p *Publisher) check(now time.Time, req Request) (f ipns.Fields, warnings [
 	eol := now.Add(lifetime).UTC()
 	switch {
 	case !eol.After(now):
-		return f, nil, fmt.Errorf("%w: the record would have ended at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
+		return f, nil, fmt.Errorf("%w: the record would have expired at %v", ErrLifetime, eol.Format(time.RFC3339Nano))
 	case p.MaxLifetime > 0 && lifetime > longestLifetime && !req.Force:
-		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if that is meant", ErrLifetime, lifetime, longestLifetime)
+		return f, nil, fmt.Errorf("%w: %v is longer than %v: force it if this is intended", ErrLifetime, lifetime, longestLifetime)
 	case eol.Year() > 9999:
 		return f, nil, fmt.Errorf("%w: it ends after the year 9999", ErrLifetime)
 	}
 	if p.MaxLifetime > 0 && lifetime > p.MaxLifetime {
-		warnings = append(warnings, fmt.Sprintf("lifetime %v is longer than %v: whoever keeps this record can bring it back until then, where no newer one is left", lifetime, p.MaxLifetime))
+		warnings = append(warnings, fmt.Sprintf("lifetime %v is longer than %v: until then, anyone who kept this record can bring it back where no newer one is left", lifetime, p.MaxLifetime))
 	}
 	if lifetime < shortLifetime {
-		warnings = append(warnings, fmt.Sprintf("lifetime %v is so short that the record may end before it is found", lifetime))
+		warnings = append(warnings, fmt.Sprintf("lifetime %v is so short that the record may expire before anyone finds it", lifetime))
 	}
 	return ipns.Fields{Value: req.Value, EOL: eol, TTL: ttl, Metadata: req.Metadata}, warnings, nil
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// Each test of this file shows that a fault of other implementations does not happen
-// here; docs/requirements.md says which.
+// Each test in this file shows that a fault of other implementations does not happen
+// here; docs/requirements.md lists them.
 
-// TestOwnWritesAreSeenAtOnce asks for a name after every publish, at the same
-// moment, through the Book and through a cache that it feeds. V1, F7.
+// TestOwnWritesAreSeenAtOnce reads a name right after every publish, from the Book and
+// from a cache fed by it. V1, F7.
 func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 	s := newSite(t, 20)
 	var mu sync.Mutex
@@ -50,11 +50,11 @@ func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 			t.Fatalf("published %s, the Book says %s, the cache %s", value, e.Record.Value(), cached)
 		}
 	}
-	t.Logf("%d publishes, each seen at once", pairs)
+	t.Logf("%d publishes, each visible at once", pairs)
 }
 
-// TestLostStoreDoesNotRestartSequence loses the store while the network is silent.
-// V4, F9.
+// TestLostStoreDoesNotRestartSequence loses the store while the network is silent. V4,
+// F9.
 func TestLostStoreDoesNotRestartSequence(t *testing.T) {
 	s := newSite(t, 20)
 	for i := range 10 {
@@ -74,8 +74,8 @@ func TestLostStoreDoesNotRestartSequence(t *testing.T) {
 	}
 }
 
-// TestRestoredStoreNeverGoesBack publishes B after a backup, restores it, and publishes
-// C, while the network answers, is silent, or has old records only. R5.
+// TestRestoredStoreNeverGoesBack publishes B after a backup, restores the backup, and
+// publishes C, while the network answers, is silent, or has only old records. R5.
 func TestRestoredStoreNeverGoesBack(t *testing.T) {
 	for _, tt := range []struct {
 		network string
@@ -99,7 +99,7 @@ func TestRestoredStoreNeverGoesBack(t *testing.T) {
 		case "is silent":
 			s.net.Fail = errFault
 		case "is stale":
-			// All but one of the servers have what was before B.
+			// All servers but one have the record before B.
 			hold(s, a.Record, 20)
 			s.net.Closest(s.key.Name)[7].Hold(s.key.Name, b.Record.Raw())
 		}
@@ -121,9 +121,9 @@ func TestRestoredStoreNeverGoesBack(t *testing.T) {
 	}
 }
 
-// TestTwoNodesWithOneKeySettle has two nodes publish with one key and keep their names
-// alive for a week: the value settles, both know of the other, and a publish on
-// either side wins for good. V5.
+// TestTwoNodesWithOneKeySettle: two nodes publish with one key and keep the name alive
+// for a week. The value settles, both nodes know of the conflict, and a later publish on
+// either node wins for good. V5.
 func TestTwoNodesWithOneKeySettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, stopA := running(t, 20)
@@ -132,8 +132,9 @@ func TestTwoNodesWithOneKeySettle(t *testing.T) {
 		defer stopB()
 		b.key = a.key
 		b.Router, b.net = a.net, a.net
-		// All servers have the first one before the next is published, or the rest of
-		// them would tell the first node of the second, and there were no conflict.
+		// All servers get the first record before the next is published. Otherwise the
+		// first node would see the second one's record on the others, and there would be
+		// no conflict.
 		toAll := func(r *publisher.Request) { r.Wait = publisher.WaitAll }
 		a.publish(t, "/ipfs/bafkqaaa/v1", toAll)                                                      // sequence 0
 		b.publish(t, "/ipfs/bafkqaaa/v2")                                                             // searched: sequence 1
@@ -142,7 +143,7 @@ func TestTwoNodesWithOneKeySettle(t *testing.T) {
 		if err != nil && !errors.As(err, &not) {
 			t.Fatal(err)
 		}
-		time.Sleep(8 * time.Hour) // each republishes, and hears of the other
+		time.Sleep(8 * time.Hour) // each republishes and finds the other's record
 		settled := onNetwork(t, a)
 		changes := 0
 		for range 7 * 24 {
@@ -153,7 +154,7 @@ func TestTwoNodesWithOneKeySettle(t *testing.T) {
 			}
 		}
 		if changes > 0 {
-			t.Errorf("the value changed %d times in a week in which nobody published", changes)
+			t.Errorf("the value changed %d times in a week without a publish", changes)
 		}
 		for _, s := range []*site{a, b} {
 			e, err := s.Book.Get(t.Context(), s.key.Name)
@@ -162,7 +163,7 @@ func TestTwoNodesWithOneKeySettle(t *testing.T) {
 			}
 		}
 		if a.Book.Count(names.Fork)+b.Book.Count(names.Fork) == 0 {
-			t.Error("nobody noticed that there are two writers")
+			t.Error("the two writers were not noticed")
 		}
 		b.publish(t, "/ipfs/bafkqaaa/v4", toAll)
 		time.Sleep(24 * time.Hour)
@@ -190,7 +191,7 @@ func onNetwork(t *testing.T, s *site) string {
 	return best.Value()
 }
 
-// TestPublishesAreCounted has figures for what goes on. V8.
+// TestPublishesAreCounted: there are figures for what the publisher does. V8.
 func TestPublishesAreCounted(t *testing.T) {
 	s := newSite(t, 20)
 	spoil(s.net, 20, routingtest.Refusing)
@@ -210,8 +211,8 @@ func TestPublishesAreCounted(t *testing.T) {
 	}
 }
 
-// TestSearchHoldsUpNoOtherName publishes a name while the last sequence of another
-// is being searched for half a minute. V9.
+// TestSearchHoldsUpNoOtherName publishes one name while a search for the last sequence of
+// another takes half a minute. V9.
 func TestSearchHoldsUpNoOtherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := running(t, 20)
@@ -237,8 +238,8 @@ func TestSearchHoldsUpNoOtherName(t *testing.T) {
 	})
 }
 
-// TestRecordWithoutSequenceDoesNotFreezeName puts a record that lacks its sequence,
-// rightly signed, and then one that is whole. F10.
+// TestRecordWithoutSequenceDoesNotFreezeName puts a correctly signed record without a
+// sequence, and then a complete one. F10.
 func TestRecordWithoutSequenceDoesNotFreezeName(t *testing.T) {
 	seed := make([]byte, ed25519.SeedSize)
 	priv := ed25519.NewKeyFromSeed(seed)

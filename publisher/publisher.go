@@ -152,7 +152,7 @@ type Result struct {
 	making *making // nil: the record was not signed by this call
 }
 
-// Errors that callers branch on.
+// Errors on which callers branch.
 var (
 	// ErrUnknownSequence means that a newer record than this node knows may exist.
 	ErrUnknownSequence = names.ErrUnknownSequence
@@ -164,7 +164,7 @@ var (
 	ErrClock = errors.New("clock is wrong")
 
 	// ErrLifetime means that the lifetime or the TTL is invalid.
-	ErrLifetime = errors.New("lifetime is refused")
+	ErrLifetime = errors.New("lifetime is not allowed")
 
 	// ErrOlder means that the Book has a newer record.
 	ErrOlder = errors.New("a newer record is known")
@@ -191,7 +191,7 @@ func (e *IfSequenceError) Error() string {
 
 // NobodyExpected is the warning of a publish that reached no one because this node
 // has no network.
-const NobodyExpected = "this node is on no network, so nobody but it has the record"
+const NobodyExpected = "this node is on no network, so only this node has the record"
 
 // NotAnnouncedError means that a record is stored, but announced to fewer targets than
 // requested.

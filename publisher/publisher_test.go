@@ -17,7 +17,7 @@ import (
 
 var epoch = recordstoretest.Epoch
 
-// site is a publisher on a network of its own, and one key.
+// site is a publisher with its own network and one key.
 type site struct {
 	*publisher.Publisher
 	net   *routingtest.Network
@@ -63,7 +63,7 @@ func TestPublish(t *testing.T) {
 		r.Wait = publisher.WaitAll
 		r.OnProgress = func(res publisher.Result) {
 			if took < 0 && res.Receipt.Took("") > 0 {
-				t.Error("told that somebody took the record before that it is stored")
+				t.Error("an ack was reported before the record was stored")
 			}
 			stored, took = res.Record, res.Receipt.Took("")
 		}
@@ -99,7 +99,7 @@ func TestNotAnnounced(t *testing.T) {
 	}
 }
 
-// Where no network is meant to be, a stored record is all there can be.
+// On a node without a network, storing a record is enough.
 func TestStoredIsEnoughWhereNobodyIsExpected(t *testing.T) {
 	s := newSite(t, 0)
 	res, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: "/ipfs/bafkqaaa"})
@@ -111,8 +111,8 @@ func TestStoredIsEnoughWhereNobodyIsExpected(t *testing.T) {
 	}
 }
 
-// A neighbour that takes the record does not stand for a network that is away, and
-// none of its acks ends the waiting.
+// If the network is away, a neighbour that takes the record is not enough, and its ack
+// does not end the wait.
 func TestANeighbourIsNotTheExpectedNetwork(t *testing.T) {
 	for _, wait := range []publisher.Wait{publisher.WaitDefault, 1, publisher.WaitAll} {
 		s := newSite(t, 12)
@@ -134,7 +134,7 @@ func TestANeighbourIsNotTheExpectedNetwork(t *testing.T) {
 		}
 		u, err := s.Book.Upkeep(t.Context(), s.key.Name)
 		if err != nil || u.LastErr == "" || u.Due.Sub(u.LastPut) > time.Minute {
-			t.Errorf("wait %v: noted %+v, %v; it is to be tried again soon", wait, u, err)
+			t.Errorf("wait %v: noted %+v, %v; want a retry soon", wait, u, err)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// A rival is a record that another holder of the key has signed and that was not known
-// here when the next one was signed. Each put looks at what servers already hold: of
+// A rival is a record by another holder of the key that was not known here when the next
+// record was signed. Each put looks at what servers already hold: of
 // two nodes that publish a name at the same time, the one that reaches a server later
 // sees the other's record there. The earlier one finds out when it puts its record
 // again.
@@ -57,7 +57,7 @@ type RivalError struct {
 	Signed *ipns.Record
 	// Rival is the newest record of the other holder.
 	Rival *ipns.Record
-	// Raised counts the higher records signed in vain.
+	// Raised counts the higher records signed without success.
 	Raised int
 	Err    error // why no higher record was signed; nil: none was to be
 }
@@ -66,10 +66,10 @@ func (e *RivalError) Error() string {
 	text := fmt.Sprintf("%s is not published under %s: another holder of the key has published %s with sequence %d",
 		e.Value, e.Name, e.Rival.Value(), e.Rival.Sequence())
 	if e.Signed != nil {
-		text += fmt.Sprintf(", which servers held when they were given sequence %d", e.Signed.Sequence())
+		text += fmt.Sprintf(", which servers already held when they got sequence %d", e.Signed.Sequence())
 	}
 	if e.Raised > 0 {
-		text += fmt.Sprintf("; after %d higher ones it still does", e.Raised)
+		text += fmt.Sprintf("; signing above it %d times did not help", e.Raised)
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
@@ -125,7 +125,7 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	if !a.met(theirs, yields) {
 		return yields
 	}
-	p.log().Warn("a server held what another holder of the key has published", "name", ours.Name().String(),
+	p.log().Warn("a server held a record of another holder of the key", "name", ours.Name().String(),
 		"ours", ours.Sequence(), "theirs", theirs.Sequence(), "value", theirs.Value())
 	if _, err := p.Book.Take(ctx, theirs, names.Entrance{Origin: recordstore.Seen}); err != nil && ctx.Err() == nil {
 		p.log().Error("taking the record of another holder of the key", "name", ours.Name().String(), "error", err)
@@ -183,7 +183,7 @@ func (a *announcement) overtaken(e recordstore.Entry) error {
 func (p *Publisher) look(ctx context.Context, e recordstore.Entry, req Request) (recordstore.Entry, error) {
 	best, err := p.find(ctx, e.Name)
 	if err != nil && (ctx.Err() != nil || !req.Force) {
-		return e, fmt.Errorf("looking for what another holder of the key has published: %w", err)
+		return e, fmt.Errorf("search for a record of another holder of the key: %w", err)
 	}
 	if best == nil || (&making{base: e}).knew(best) {
 		return e, nil

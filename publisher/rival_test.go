@@ -20,8 +20,8 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// second is another node with the key of the first, on the same network. It knows
-// no record of the first one.
+// second returns another node with the same key, on the same network, that has none of
+// the first node's records.
 func (s *site) second(t *testing.T) *site {
 	t.Helper()
 	other := &site{net: s.net, store: recordstore.NewMemory(), key: s.key}
@@ -93,7 +93,7 @@ func TestPublishRisesAboveARival(t *testing.T) {
 				if e.Record.Hash() != res.Record.Hash() || e.Rival == nil || e.Rival.Value() != theirs {
 					t.Errorf("the Book has %v, rival %v", e.Record.Value(), e.Rival)
 				}
-				// The next publish knows, and tells of no rival any more.
+				// The next publish knows the rival, and does not report it again.
 				if next := s.publish(t, mine+"/3"); len(next.Rivals) > 0 || next.Record.Sequence() != tt.want+1 || s.entry(t).Rival != nil {
 					t.Errorf("the next one has sequence %d and rivals %v", next.Record.Sequence(), next.Rivals)
 				}
@@ -102,7 +102,7 @@ func TestPublishRisesAboveARival(t *testing.T) {
 	}
 }
 
-// One that a publish settles without more ado is told of all the same.
+// A rival below the new record is reported too.
 func TestPublishTellsOfARivalBelow(t *testing.T) {
 	s := newSite(t, 20)
 	s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
@@ -113,7 +113,7 @@ func TestPublishTellsOfARivalBelow(t *testing.T) {
 	}
 }
 
-// So is one that came here by another way before the publish, once.
+// So is one that entered the Book before the publish, once.
 func TestPublishTellsOfARivalThatTheBookKnew(t *testing.T) {
 	s := newSite(t, 20)
 	s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
@@ -137,12 +137,12 @@ func TestOwnRecordsAreNoRivals(t *testing.T) {
 		if len(res.Rivals) > 0 {
 			t.Errorf("publish %d met %v", i, res.Rivals)
 		}
-		hold(s, s.key.Record(t, 0, mine, epoch.Add(time.Hour)), i) // servers that were away for long
+		hold(s, s.key.Record(t, 0, mine, epoch.Add(time.Hour)), i) // servers that were away for a long time
 	}
 }
 
-// A publish that names a sequence is not made with another one, and one that is to
-// stop signs nothing.
+// A publish with a given sequence is never made with another one, and one with RivalStop
+// signs nothing.
 func TestPublishGivesWayToARival(t *testing.T) {
 	three, zero := uint64(3), uint64(0)
 	for _, tt := range []struct {
@@ -174,7 +174,7 @@ func TestPublishGivesWayToARival(t *testing.T) {
 	}
 }
 
-// Without a complete answer nobody knows whether there is a rival.
+// An inconclusive search cannot rule out a rival.
 func TestStopNeedsACompleteSearch(t *testing.T) {
 	s := newSite(t, 20)
 	s.publish(t, mine)
@@ -189,7 +189,7 @@ func TestStopNeedsACompleteSearch(t *testing.T) {
 	}
 }
 
-// relentless has somebody else publish before each put arrives.
+// relentless makes someone else publish before each put arrives.
 type relentless struct {
 	*site
 	puts atomic.Int32
@@ -233,7 +233,7 @@ func TestPublishGivesUpAfterThreeRaises(t *testing.T) {
 	})
 }
 
-// A publish of this node that comes meanwhile is not overtaken by a raise.
+// A raise does not overtake a concurrent publish on this node.
 func TestRaiseDoesNotOvertakeAPublishHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 20)
@@ -241,7 +241,7 @@ func TestRaiseDoesNotOvertakeAPublishHere(t *testing.T) {
 		hold(s, s.key.Record(t, 7, theirs, epoch.Add(100*time.Hour)), 20)
 		var first sync.WaitGroup
 		first.Go(func() { s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/2"}) })
-		synctest.Wait() // it has met the rival, and waits to raise
+		synctest.Wait() // has met the rival, and waits before it raises
 		last := s.publish(t, mine+"/3", func(r *publisher.Request) { r.Wait = publisher.WaitAll })
 		first.Wait()
 		time.Sleep(time.Minute)
@@ -251,8 +251,8 @@ func TestRaiseDoesNotOvertakeAPublishHere(t *testing.T) {
 	})
 }
 
-// Two nodes with one key publish at a time. Within one republish period both know
-// of it, and the network has one value everywhere.
+// Two nodes with one key publish at the same time. Within one republish period both know
+// of the conflict, and the network has one value everywhere.
 func TestTwoWritersKnowOfEachOtherWithinAPeriod(t *testing.T) {
 	for _, delay := range []time.Duration{0, 30 * time.Millisecond, time.Minute, time.Hour} {
 		t.Run(delay.String(), func(t *testing.T) {

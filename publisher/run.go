@@ -150,7 +150,7 @@ func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 			_, err = p.start(rec, nil)
 		}
 		if err != nil && ctx.Err() == nil {
-			p.log().Info("asking whether others have a newer record", "name", name.String(), "error", err)
+			p.log().Info("searching for a newer record", "name", name.String(), "error", err)
 			p.retryLater(name, p.now())
 		}
 	})

@@ -17,8 +17,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// running is a publisher with Run, beside a republisher, in virtual time that
-// begins at epoch.
+// running returns a publisher with Run and a republisher, in virtual time that starts at
+// epoch.
 func running(t *testing.T, servers int) (*site, func()) {
 	t.Helper()
 	s := newSite(t, servers)
@@ -41,7 +41,7 @@ func (s *site) republisher() *republisher.Republisher {
 	}
 }
 
-// routed is the Router that the site has now.
+// routed is the current Router of the site.
 type routed struct{ *site }
 
 func (r routed) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
@@ -76,7 +76,7 @@ func (a *ailing) Put(ctx context.Context, rec *ipns.Record, look routing.Look) i
 	}
 }
 
-// TestRetry announces again what too few hold, and stops when enough do.
+// TestRetry announces again a record with too few holders, and stops when it has enough.
 func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := running(t, 20)
@@ -98,18 +98,18 @@ func TestRetry(t *testing.T) {
 		}
 		t.Logf("held by %d of 20 again after %v", s.net.Holders(res.Record), time.Since(healed))
 		time.Sleep(time.Minute)
-		// In a period of four hours the republisher comes by once, at a time that
-		// follows from the name. Retries would be at least 48.
+		// In a period of four hours the republisher announces the name once. Retries
+		// would be at least 48.
 		puts := s.net.Counts().Puts
 		time.Sleep(4 * time.Hour)
 		if n := s.net.Counts().Puts - puts; n > 20 {
-			t.Errorf("goes on announcing what enough hold: %d puts to 20 servers in a period", n)
+			t.Errorf("announces again a record with enough holders: %d puts to 20 servers in a period", n)
 		}
 	})
 }
 
-// TestNewerElsewhere learns from a refusal that somebody else publishes the name,
-// and does not fight.
+// TestNewerElsewhere: a refusal shows that someone else publishes the name. The publisher
+// takes the newer record and stops.
 func TestNewerElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := running(t, 20)
@@ -133,8 +133,8 @@ func TestNewerElsewhere(t *testing.T) {
 	})
 }
 
-// TestResumeAsksAfterARestoration announces what a restored store had not announced
-// only after the network was asked, and what that has in its place.
+// TestResumeAsksAfterARestoration: after a restore, a record is announced only once the
+// network was searched, and a newer one replaces it.
 func TestResumeAsksAfterARestoration(t *testing.T) {
 	for what, tt := range map[string]struct {
 		newer  bool // one server has a newer record

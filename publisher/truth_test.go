@@ -16,7 +16,7 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestPublishAnswersTruthfully has every outcome of an announcement meet every wish.
+// TestPublishAnswersTruthfully combines every result of an announcement with every Wait.
 // R10, V6, F1.
 func TestPublishAnswersTruthfully(t *testing.T) {
 	nets := map[string]func(*routingtest.Network){
@@ -47,7 +47,7 @@ func TestPublishAnswersTruthfully(t *testing.T) {
 		{"all refuse", publisher.WaitDefault, false, 0},
 		{"all refuse", publisher.WaitStored, true, 0},
 		{"all refuse", 1, false, 0},
-		{"nobody is there", publisher.WaitDefault, true, 0}, // nor was anybody meant to be
+		{"nobody is there", publisher.WaitDefault, true, 0}, // none was expected
 		{"nobody is there", 1, false, 0},
 		{"nobody is there", publisher.WaitAll, false, 0},
 		{"nobody is there", publisher.WaitStored, true, 0},
@@ -63,7 +63,8 @@ func TestPublishAnswersTruthfully(t *testing.T) {
 			if ok := err == nil; ok != tt.ok || !ok && !errors.As(err, &not) {
 				t.Fatalf("answer: %v", err)
 			}
-			// Whatever the answer, it holds what it says: stored, and who took it.
+			// Whatever the answer, it is true: the record is stored, and the receipt says
+			// who took it.
 			e, err := s.Book.Get(t.Context(), s.key.Name)
 			if err != nil || res.Record == nil || e.Record.Hash() != res.Record.Hash() {
 				t.Fatalf("the record of the answer is not stored: %v", err)
@@ -105,7 +106,7 @@ func spoil(n *routingtest.Network, count int, fault routingtest.Fault) {
 	}
 }
 
-// TestPutAnswersTruthfully tells of records that were signed elsewhere. R10.
+// TestPutAnswersTruthfully puts records that were signed elsewhere. R10.
 func TestPutAnswersTruthfully(t *testing.T) {
 	s := newSite(t, 20)
 	k := recordstoretest.NewKey(t)
@@ -136,7 +137,7 @@ func TestPutAnswersTruthfully(t *testing.T) {
 	}
 }
 
-// TestConditions covers what decides whether and how the next record is made.
+// TestConditions covers everything that decides whether and how the next record is made.
 func TestConditions(t *testing.T) {
 	seq := func(n uint64) *uint64 { return &n }
 	base := publisher.Request{Value: "/ipfs/bafkqaaa", Wait: publisher.WaitStored}
@@ -179,7 +180,7 @@ func TestConditions(t *testing.T) {
 		}
 		after, _ := s.Book.Get(t.Context(), s.key.Name)
 		if err != nil && after.Version != before.Version {
-			t.Errorf("%s: was refused and has changed something", tt.what)
+			t.Errorf("%s: was refused but changed something", tt.what)
 		}
 		if err == nil && ipns.Compare(after.Record, before.Record) < 0 {
 			t.Errorf("%s: the new record loses against the old one", tt.what)
@@ -187,7 +188,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestIfSequence tells the loser of a race both values.
+// TestIfSequence: the loser of a race gets both values.
 func TestIfSequence(t *testing.T) {
 	s := newSite(t, 0)
 	zero := uint64(0)
@@ -208,7 +209,7 @@ func TestIfSequence(t *testing.T) {
 	}
 }
 
-// TestSequenceDoesNotOverflow ends at the last number there is. F2.
+// TestSequenceDoesNotOverflow ends at the highest sequence. F2.
 func TestSequenceDoesNotOverflow(t *testing.T) {
 	s := newSite(t, 0)
 	last := uint64(math.MaxUint64)
@@ -220,7 +221,7 @@ func TestSequenceDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// TestUnknownSequenceIsRefused makes records of a key that came from elsewhere. V4, F9.
+// TestUnknownSequenceIsRefused publishes with a key that came from elsewhere. V4, F9.
 func TestUnknownSequenceIsRefused(t *testing.T) {
 	seven := func(t *testing.T, s *site) *ipns.Record {
 		return s.key.Record(t, 7, "/ipfs/bafkqaaa/seven", epoch.Add(time.Hour))
@@ -265,7 +266,7 @@ func TestUnknownSequenceIsRefused(t *testing.T) {
 				searches := s.net.Counts().Searches
 				s.publish(t, "/ipfs/bafkqaaa/next", func(r *publisher.Request) { r.Wait = publisher.WaitStored })
 				if s.net.Counts().Searches != searches {
-					t.Error("searched again for what is known")
+					t.Error("searched again for a known sequence")
 				}
 				return
 			}
@@ -275,7 +276,7 @@ func TestUnknownSequenceIsRefused(t *testing.T) {
 				t.Errorf("forced: %v, warnings %q", err, res.Warnings)
 			}
 			if _, err := s.Publish(t.Context(), s.key.Signer, req); !errors.Is(err, publisher.ErrUnknownSequence) {
-				t.Errorf("forcing once has made the sequence known: %v", err)
+				t.Errorf("a forced publish made the sequence known: %v", err)
 			}
 			hundred, named := uint64(100), req
 			named.Sequence = &hundred
@@ -284,20 +285,20 @@ func TestUnknownSequenceIsRefused(t *testing.T) {
 			}
 			req.Value = "/ipfs/bafkqaaa/next"
 			if res, err := s.Publish(t.Context(), s.key.Signer, req); err != nil || res.Record.Sequence() != 101 {
-				t.Errorf("after one whose sequence was named: %v, %v", res.Record, err)
+				t.Errorf("after one with a given sequence: %v, %v", res.Record, err)
 			}
 		})
 	}
 }
 
-// hold gives a record to some of the servers that should have it.
+// hold stores a record on some of the servers that should have it.
 func hold(s *site, rec *ipns.Record, count int) {
 	for _, server := range s.net.Closest(rec.Name())[:count] {
 		server.Hold(rec.Name(), rec.Raw())
 	}
 }
 
-// TestProgress tells how many took the record while a publish waits, and no longer.
+// TestProgress: a waiting publish reports each ack, and nothing after it has returned.
 func TestProgress(t *testing.T) {
 	s := newSite(t, 20)
 	took := 0
@@ -322,8 +323,8 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// By default a publish is answered once enough took the record, and counts those that
-// take it soon after.
+// By default a publish returns once enough servers took the record, and counts those that
+// take it shortly after.
 func TestWaitDefaultLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 20)

@@ -103,7 +103,7 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 		if err != nil {
 			// No server can be asked: this is not about one name.
 			if ctx.Err() == nil {
-				r.log().Info("asking whether others have newer records", "error", err)
+				r.log().Info("searching for newer records", "error", err)
 			}
 			r.mu.Lock()
 			r.askAfter = r.now().Add(min(failedWait, r.ownPeriod()))
@@ -116,7 +116,7 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 			// Even if ctx has ended, so that the question is not repeated.
 			err := r.settle(context.WithoutCancel(ctx), f)
 			if err != nil && ctx.Err() == nil {
-				r.log().Error("asking whether others have a newer record", "name", f.Name.String(), "error", err)
+				r.log().Error("searching for a newer record", "name", f.Name.String(), "error", err)
 			}
 		})
 	}

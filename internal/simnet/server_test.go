@@ -60,7 +60,7 @@ func TestRecords(t *testing.T) {
 			held(step.then)
 		}
 		time.Sleep(47 * time.Hour)
-		if _, err := open(t, h, p).ask(t, put(recent)); err != nil { // starts its 48 hours anew
+		if _, err := open(t, h, p).ask(t, put(recent)); err != nil { // its 48 hours start again
 			t.Fatal(err)
 		}
 		time.Sleep(47 * time.Hour)
@@ -88,8 +88,8 @@ func TestExpiredRecordGivesWay(t *testing.T) {
 	})
 }
 
-// TestRefusalLosesAnswers: the record before the refused one is stored, though
-// its answer may be lost with the stream; the one after it is not.
+// TestRefusalLosesAnswers: the record before the refused one is stored, though its answer
+// may be lost with the stream; the record after it is not stored.
 func TestRefusalLosesAnswers(t *testing.T) {
 	inBubble(t, Config{Servers: 100}, func(t *testing.T, n *Network, h host.Host) {
 		p := n.servers[0].info()
@@ -130,7 +130,7 @@ func TestProviders(t *testing.T) {
 		}
 		add.ProviderPeers = pb.RawPeerInfosToPBPeers([]peer.AddrInfo{n.servers[1].info()})
 		if _, err := c.ask(t, add); !errors.Is(err, network.ErrReset) {
-			t.Errorf("announcing somebody else: %v", err)
+			t.Errorf("announcing another provider: %v", err)
 		}
 	})
 }
@@ -277,13 +277,13 @@ func TestStreamEnds(t *testing.T) {
 			t.Errorf("garbage: %v", err)
 		}
 
-		// What is written in the instant of a reset does not travel.
+		// A request written at the instant of a reset is not sent.
 		before := n.Stats(h)
 		hasty := open(t, h, p)
 		hasty.send(t, find("x"))
 		hasty.Reset()
 		if got := n.Stats(h).Sub(before); got.RPCs() != 0 || got.BytesUp != 0 {
-			t.Errorf("a request that was taken back counts: %+v", got)
+			t.Errorf("a recalled request counts: %+v", got)
 		}
 		if _, err := h.NewStream(t.Context(), p.ID, "/other/1.0.0"); err == nil {
 			t.Error("opened a stream of a protocol that no server speaks")

@@ -42,7 +42,7 @@ func newHost(t *testing.T, n *Network, name string) host.Host {
 	return h
 }
 
-// some returns a server that behaves like that.
+// some returns a server with that behaviour.
 func some(t *testing.T, n *Network, b Behaviour) peer.AddrInfo {
 	t.Helper()
 	for _, s := range n.servers {
@@ -54,7 +54,7 @@ func some(t *testing.T, n *Network, b Behaviour) peer.AddrInfo {
 	return peer.AddrInfo{}
 }
 
-// A talk is a stream with a reader of frames.
+// talk is a stream with a frame reader.
 type talk struct {
 	network.Stream
 	in *bufio.Reader
@@ -104,7 +104,7 @@ func putRaw(key, raw []byte) *pb.Message {
 	return m
 }
 
-// A signer of records of one name.
+// author signs records of one name.
 type author struct{ ipns.Signer }
 
 func newAuthor(t *testing.T) author {
@@ -146,7 +146,7 @@ func TestTables(t *testing.T) {
 			}
 			for _, other := range bucket {
 				if other == s || keyspace.CommonBits(s.key, other.key) != i {
-					t.Fatalf("bucket %d holds a stranger", i)
+					t.Fatalf("bucket %d holds a server from another bucket", i)
 				}
 			}
 		}
@@ -156,7 +156,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestLookup walks as any client does, and must end at the true closest servers.
+// TestLookup does a lookup like any client, which must end at the true closest servers.
 func TestLookup(t *testing.T) {
 	inBubble(t, Config{Servers: 2000, Seed: 3}, func(t *testing.T, n *Network, h host.Host) {
 		const key = "some key"
@@ -183,7 +183,7 @@ func TestLookup(t *testing.T) {
 		truth := n.Closest([]byte(key), BucketSize)
 		for i, p := range truth {
 			if known[i].ID != p.ID {
-				t.Fatalf("the lookup found %v as number %d, the truth is %v", known[i].ID, i, p.ID)
+				t.Fatalf("the lookup found %v as number %d, want %v", known[i].ID, i, p.ID)
 			}
 		}
 		if len(asked) > 100 {
@@ -256,7 +256,7 @@ func TestDeadServer(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 
-		// Two wait for one dial, which ends when both have gone.
+		// Two callers wait for one dial, which ends when both have left.
 		long, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -275,13 +275,13 @@ func TestDeadServer(t *testing.T) {
 			t.Errorf("%d dials for two callers", dials)
 		}
 		if len(h.(*simHost).dials) != 0 {
-			t.Error("the dial goes on with nobody waiting")
+			t.Error("the dial continues without a caller")
 		}
 	})
 }
 
-// TestTruthIsOutOfReach: what a client can get hold of has the methods of
-// libp2p's interfaces and no others.
+// TestTruthIsOutOfReach: the values that a client gets have only the methods of libp2p's
+// interfaces.
 func TestTruthIsOutOfReach(t *testing.T) {
 	for own, public := range map[reflect.Type]reflect.Type{
 		reflect.TypeFor[*simHost]():     reflect.TypeFor[host.Host](),
@@ -291,7 +291,7 @@ func TestTruthIsOutOfReach(t *testing.T) {
 		reflect.TypeFor[*connManager](): reflect.TypeFor[connmgr.ConnManager](),
 	} {
 		if !own.Implements(public) {
-			t.Errorf("%v is no %v", own, public)
+			t.Errorf("%v is not a %v", own, public)
 		}
 		for i := range own.NumMethod() {
 			if _, ok := public.MethodByName(own.Method(i).Name); !ok {
@@ -345,7 +345,7 @@ func TestProfiles(t *testing.T) {
 	check("share of the living", float64(n.Alive())/float64(len(n.servers)), 0.84, 0.86)
 }
 
-// TestTenThousand holds the costs that the package promises.
+// TestTenThousand checks the costs that the package promises.
 func TestTenThousand(t *testing.T) {
 	before := heap()
 	start := time.Now()

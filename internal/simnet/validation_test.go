@@ -33,15 +33,14 @@ import (
 
 const (
 	realServers = 50
-	realDead    = 8 // more servers that are in all routing tables and nowhere else
+	realDead    = 8 // more servers, which exist only in routing tables
 	realNames   = 40
 	tolerance   = 0.10
 )
 
 // TestModelAgainstRealServers runs the same kad-dht client against real servers
-// (go-libp2p over QUIC on simulated packets, kad-dht in server mode) and against
-// the model of servers with the same ids, and compares what publishing and
-// resolving cost.
+// (go-libp2p over QUIC on simulated packets, kad-dht in server mode) and against the
+// model of servers with the same ids, and compares the costs of publishing and resolving.
 func TestModelAgainstRealServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("50 real libp2p hosts take ten seconds and more: not with -short")
@@ -68,14 +67,14 @@ func TestModelAgainstRealServers(t *testing.T) {
 	}
 }
 
-// realRTT is the round trip to server i: 60 to 158 ms, no two alike. With one
-// round-trip time for all, what kad-dht does next would depend on which of
-// several simultaneous answers it happens to see first.
+// realRTT is the round-trip time to server i, from 60 to 158 ms, all different. With
+// equal times, kad-dht's next step would depend on the order in which it sees
+// simultaneous answers.
 func realRTT(i int) time.Duration { return time.Duration(60+i*37%realServers*2) * time.Millisecond }
 
 var operations = []string{"publish, cold", "publish, warm", "resolve, cold", "resolve, warm"}
 
-// A cost is what all names together took.
+// cost is the total for all names.
 type cost struct {
 	took        time.Duration
 	rpcs, dials int64
@@ -83,19 +82,19 @@ type cost struct {
 
 type costs map[string]cost
 
-// A site is a client, and how many requests it has caused.
+// site is a client and its request counter.
 type site struct {
 	host host.Host
 	dht  *dht.IpfsDHT
 	rpcs func() int64
 }
 
-// costsOf publishes and resolves all names, first with no connections at the
-// start of each operation, then with connections to all servers.
+// costsOf publishes and resolves all names, first without connections at the start of
+// each operation, then with connections to all servers.
 func costsOf(t *testing.T, s site, servers []peer.AddrInfo) costs {
 	t.Helper()
 	all := costs{}
-	var dials atomic.Int64 // those that became connections
+	var dials atomic.Int64 // those that succeeded
 	s.host.Network().Notify(&network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { dials.Add(1) }})
 	counts := func() (int64, int64) { return s.rpcs(), dials.Load() }
 	for _, warm := range []bool{false, true} {
@@ -136,7 +135,7 @@ func (c costs) add(t *testing.T, what string, counts func() (rpcs, dials int64),
 	}
 	sum := c[what]
 	sum.took += time.Since(start)
-	time.Sleep(5 * time.Second) // what was on its way arrives
+	time.Sleep(5 * time.Second) // requests and answers in flight arrive
 	rpcsAfter, dialsAfter := counts()
 	sum.rpcs += rpcsAfter - rpcs
 	sum.dials += dialsAfter - dials
@@ -158,7 +157,7 @@ func resolveReal(ctx context.Context, d *dht.IpfsDHT, key string) error {
 	return nil
 }
 
-// seeded makes the key of one of the hosts or names, the same one each time.
+// seeded returns the key of a host or a name, the same one every time.
 func seeded(t *testing.T, what string, i int) crypto.PrivKey {
 	t.Helper()
 	key, _, err := crypto.GenerateEd25519Key(io.LimitReader(strings.NewReader(fmt.Sprintf("%-32s", fmt.Sprint(what, i))), 32))
@@ -178,7 +177,7 @@ func realRecord(t *testing.T, i int, warm bool) (key string, raw []byte) {
 	return string(r.Name().RoutingKey()), r.Raw()
 }
 
-// dhtOn starts kad-dht on a host, with a routing table that knows the servers.
+// dhtOn starts kad-dht on a host, with the servers in its routing table.
 func dhtOn(t *testing.T, h host.Host, servers []peer.AddrInfo, mode dht.ModeOpt, hook dht.Option) *dht.IpfsDHT {
 	t.Helper()
 	d, err := dht.New(h, dht.Mode(mode), dht.DisableAutoRefresh(), hook, dht.Validator(record.NamespacedValidator{
@@ -195,7 +194,7 @@ func dhtOn(t *testing.T, h host.Host, servers []peer.AddrInfo, mode dht.ModeOpt,
 			continue
 		}
 		h.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.PermanentAddrTTL)
-		d.RoutingTable().TryAddPeer(p.ID, true, false) // full buckets refuse
+		d.RoutingTable().TryAddPeer(p.ID, true, false) // a full bucket refuses
 	}
 	return d
 }
@@ -208,7 +207,7 @@ func measureReal(t *testing.T) ([]peer.ID, costs) {
 	wires := &packets.Simnet{LatencyFunc: func(p *packets.Packet) time.Duration {
 		return max(oneWay[p.From.(*net.UDPAddr).IP.String()], oneWay[p.To.(*net.UDPAddr).IP.String()])
 	}}
-	wires.Logger = slog.New(slog.DiscardHandler) // packets to the dead are dropped
+	wires.Logger = slog.New(slog.DiscardHandler) // packets to dead servers are dropped
 	wires.Start()
 	defer wires.Close()
 	newHost := func(what string, i int) host.Host {
@@ -219,7 +218,7 @@ func measureReal(t *testing.T) ([]peer.ID, costs) {
 			simlibp2p.QUICSimnet(wires, packets.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
 			libp2p.ResourceManager(&network.NullResourceManager{}),
 			libp2p.DisableIdentifyAddressDiscovery(), libp2p.DisableMetrics(), libp2p.DisableRelay(),
-			libp2p.UDPBlackHoleSuccessCounter(nil), // with warm connections only the dead are dialled
+			libp2p.UDPBlackHoleSuccessCounter(nil), // with warm connections only dead servers are dialled
 		)
 		if err != nil {
 			t.Fatal(err)
