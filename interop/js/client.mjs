@@ -61,6 +61,46 @@ const calls = {
     return values
   },
 
+  // kubo-rpc-client: our RPC API. api is a multiaddr.
+  async add ({ api, files, options }) {
+    const added = []
+    const sources = files.map(({ path, content }) => ({ path, content: content == null ? undefined : Buffer.from(content) }))
+    for await (const { path, cid } of (await rpc(api)).addAll(sources, options)) {
+      added.push({ path, cid: cid.toString() })
+    }
+    return added
+  },
+  async cat ({ api, path }) {
+    const parts = []
+    for await (const part of (await rpc(api)).cat(path)) {
+      parts.push(part)
+    }
+    return Buffer.concat(parts).toString()
+  },
+  async newKey ({ api, label, type }) {
+    return (await (await rpc(api)).key.gen(label, { type })).id
+  },
+  async keys ({ api }) {
+    return (await (await rpc(api)).key.list()).map(({ name }) => name)
+  },
+  async publishPath ({ api, path, options }) {
+    return (await rpc(api)).name.publish(path, options)
+  },
+  async resolvePath ({ api, name }) {
+    const paths = []
+    for await (const path of (await rpc(api)).name.resolve(name)) {
+      paths.push(path)
+    }
+    return paths
+  },
+  async pins ({ api }) {
+    const pins = []
+    for await (const { cid } of (await rpc(api)).pin.ls({ type: 'recursive' })) {
+      pins.push(cid.toString())
+    }
+    return pins
+  },
+
   // @helia/verified-fetch: content below a name, each block verified.
   async verifiedFetch ({ server, resource, accept }) {
     const { helia } = await node(server)
@@ -93,6 +133,11 @@ async function client (server) {
   const { delegatedRoutingV1HttpApiClient } = await import('@helia/delegated-routing-v1-http-api-client')
   const { defaultLogger } = await import('@libp2p/logger')
   return delegatedRoutingV1HttpApiClient({ url: server, cacheTTL: 0 })({ logger: defaultLogger() })
+}
+
+async function rpc (api) {
+  const { create } = await import('kubo-rpc-client')
+  return create(api)
 }
 
 async function peers (found) {
