@@ -32,6 +32,7 @@ names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
 routing/dht         -> ipns routing internal/keyspace internal/durable
+routing/pubsub      -> ipns routing internal/durable
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
@@ -66,6 +67,7 @@ const outsideTable = `
 github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
 github.com/cockroachdb/pebble       -> recordstore/pebble content node bench/...
 github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/simnet internal/testnet bench/...
+github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...
 github.com/spf13/cobra              -> cmd/ipns
 `
 

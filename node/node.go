@@ -55,6 +55,7 @@ import (
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
+	"github.com/goipns/ipns/routing/pubsub"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -73,6 +74,8 @@ type Config struct {
 	// Bootstrap are more peers to join the networks by, as multiaddrs that end with
 	// /p2p/ and a peer id, beside those of the config.
 	Bootstrap []string
+	// Pubsub replaces the config's Ipns.UsePubsub; nil: it does not.
+	Pubsub *bool
 	// Routing replaces the config's Routing.Type; "": it does not.
 	Routing string
 	// Router is where names are put and searched, also by an offline node; nil: the
@@ -116,8 +119,9 @@ type Node struct {
 
 	Network *host.Network
 	// nil offline
-	Host corehost.Host
-	DHT  *dht.DHT
+	Host   corehost.Host
+	DHT    *dht.DHT
+	Pubsub *pubsub.Router // nil too if names do not travel by pubsub
 
 	api         *rpc.Mux // what the API serves; nil: there is none
 	disk        *store.Disk

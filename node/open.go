@@ -68,6 +68,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		if err := n.openNetwork(ctx, c); err != nil {
 			return err
 		}
+		if err := n.openPubsub(c); err != nil {
+			return err
+		}
 	}
 	if err := n.openContent(ctx); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (n *Node) openNames(router routing.Router) error {
 		return fmt.Errorf("environment variable IPFS_NS_MAP: %w", err)
 	}
 	if n.Router = router; router == nil {
-		n.Router = n.Network.Router()
+		n.Router = n.networks()
 	}
 	n.onClose(func() func() error {
 		stop := n.Book.Subscribe(n.logRival)

@@ -27,7 +27,7 @@ import (
 )
 
 func (c *cli) daemonCmd() *cobra.Command {
-	var init, migrate, gc bool
+	var init, migrate, gc, usePubsub bool
 	var profile string
 	var bootstrap []string
 	var routing string
@@ -58,7 +58,11 @@ func (c *cli) daemonCmd() *cobra.Command {
 			if gc {
 				display.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
 			}
-			return c.runDaemon(cmd.Context(), r, node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing})
+			o := node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing}
+			if cmd.Flags().Changed("enable-namesys-pubsub") {
+				o.Pubsub = &usePubsub
+			}
+			return c.runDaemon(cmd.Context(), r, o)
 		},
 	}
 	f := cmd.Flags()
@@ -66,6 +70,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.StringVar(&profile, "init-profile", "", "profile for --init")
 	f.StringSliceVar(&bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
 	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: auto, dht, dhtclient or dhtserver")
+	f.BoolVar(&usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
 	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")
 	f.BoolVar(&gc, "enable-gc", false, "accepted for compatibility")
 	return cmd

@@ -74,6 +74,8 @@ type Ipns struct {
 	// SweepVisits is how many servers are visited at once while many names are
 	// republished; 0: 64. Not a key of Kubo's.
 	SweepVisits int `json:",omitempty"`
+	// UsePubsub publishes and resolves names by pubsub, too. nil: false.
+	UsePubsub *bool `json:",omitempty"`
 	// MaxCacheTTL limits how long an answer is reused, whatever its TTL. nil: no limit;
 	// 0: answers are not cached.
 	MaxCacheTTL *Duration

@@ -113,7 +113,6 @@ var foreignKeys = map[string]foreignKey{
 	"Internal.MFSNoFlushLimit":                             {},
 	"Internal.NonPublicAddrPublishing":                     {},
 	"Internal.ShutdownTimeout":                             {},
-	"Ipns.UsePubsub":                                       {taken: []string{`false`}},
 	"Migration.DownloadSources":                            {},
 	"Migration.Keep":                                       {},
 	"Mounts.FuseAllowOther":                                {},

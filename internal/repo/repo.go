@@ -7,6 +7,7 @@
 //	db/               the database: records, blocks, pins
 //	servers-*         the known servers of each network: a cache
 //	wan-answered      when the public network last answered
+//	pubsub            the names that are listened to by pubsub, with their records
 //	sites.json        which folder each key publishes; only the command up writes it
 //	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
@@ -96,6 +97,11 @@ func (r Repo) ServerMap(network string) string { return r.path("servers-" + netw
 // Answered is the file that says when the public network last answered. Without it and
 // without bootstrap peers, that network is not expected.
 func (r Repo) Answered() string { return r.path("wan-answered") }
+
+// Pubsub is the file of the names that are listened to by pubsub, and of the highest
+// sequence number of this node's messages. It may be missing; without it, peers ignore
+// what a node publishes whose clock was set back.
+func (r Repo) Pubsub() string { return r.path("pubsub") }
 
 // Exists reports whether the folder holds a repo.
 func (r Repo) Exists() bool {

@@ -81,6 +81,7 @@ var (
 	_ routing.Sweeper = (*Router)(nil)
 	_ routing.Asker   = (*Router)(nil)
 	_ routing.Watcher = (*Router)(nil)
+	_ routing.Roader  = (*Router)(nil)
 )
 
 // New starts IPNS over PubSub on a host, with the hot names of its last run.

@@ -12,9 +12,12 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
+// Road implements routing.Roader.
+func (r *Router) Road() routing.Road { return routing.PubSub }
+
 // Put implements routing.Router: it makes the name hot and sends the record to all peers
 // that listen to its topic. A better record that is known here is what refuses an older
-// one. Peers are beyond those that should hold a record: there is no number of them.
+// one. All peers that listen should get it.
 func (r *Router) Put(ctx context.Context, rec *ipns.Record, _ routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		if ctx.Err() != nil {
@@ -39,7 +42,7 @@ func (r *Router) put(ctx context.Context, rec *ipns.Record, fresh bool) iter.Seq
 		}
 		if held != nil && ipns.Compare(held, rec) > 0 {
 			yield(routing.Ack{
-				Name: rec.Name(), Target: r.host.ID().String(), Network: Network, Extra: true,
+				Name: rec.Name(), Target: r.host.ID().String(), Network: Network, Road: routing.PubSub, Extra: true,
 				Err: fmt.Errorf("%w: have a newer record", routing.ErrRefused), Newer: held,
 			}, nil)
 			return
@@ -59,7 +62,10 @@ func (r *Router) put(ctx context.Context, rec *ipns.Record, fresh bool) iter.Seq
 				yield(routing.Ack{}, err)
 				return
 			}
-			ack := routing.Ack{Name: rec.Name(), Target: to.peer.String(), Network: Network, Err: to.err, RTT: to.took, Extra: true}
+			ack := routing.Ack{
+				Name: rec.Name(), Target: to.peer.String(), Network: Network, Road: routing.PubSub,
+				Err: to.err, RTT: to.took, Of: len(peers),
+			}
 			if !yield(ack, nil) {
 				return
 			}

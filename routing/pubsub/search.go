@@ -50,7 +50,7 @@ func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 }
 
 func (r *Router) own(rec *ipns.Record) routing.Answer {
-	return routing.Answer{Record: rec, Source: r.host.ID().String(), Network: Network, At: r.c.Now(), Own: true}
+	return routing.Answer{Record: rec, Source: r.host.ID().String(), Network: Network, Road: routing.PubSub, At: r.c.Now(), Own: true}
 }
 
 // ask fetches a name from some of the peers and yields what each answers. The error is
@@ -71,7 +71,7 @@ func (r *Router) ask(ctx context.Context, t *topic, name ipns.Name, peers []peer
 					answers <- nil
 					return
 				}
-				answers <- &routing.Answer{Record: rec, Source: p.String(), Network: Network, At: r.c.Now()}
+				answers <- &routing.Answer{Record: rec, Source: p.String(), Network: Network, Road: routing.PubSub, At: r.c.Now()}
 			})
 		}
 		for range peers {

@@ -251,4 +251,3 @@ func (r *Router) enter(ctx context.Context, t *topic, rec *ipns.Record) bool {
 	r.set(rec, false)
 	return true
 }
-
