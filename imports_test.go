@@ -53,7 +53,7 @@ internal/host       -> ipns routing routing/dht internal/durable internal/repo
 internal/door       ->
 internal/guard      -> rpc
 internal/serve      -> rpc internal/door internal/guard internal/repo
-internal/metrics    -> names publisher republisher
+internal/metrics    -> names publisher republisher routing/pubsub
 internal/mend       -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *

@@ -80,6 +80,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	n.Mender = &mend.Mender{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
+	if n.Pubsub != nil {
+		n.Metrics.AddPubsub(n.Pubsub)
+	}
 	n.background(func() { _ = n.Book.Run(life) })
 	if router := n.Network.Router(); router != nil {
 		n.relay = n.newRelay(life, router)
