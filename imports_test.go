@@ -38,14 +38,15 @@ resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
-rpc                 -> internal/display
+rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/repo internal/serve internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/repo internal/request internal/serve internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
 internal/folder     ->
+internal/request    ->
 internal/repo       -> internal/durable internal/spelling
 internal/spelling   ->
 internal/durable    ->

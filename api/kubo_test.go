@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goipns/ipns/internal/request"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -101,15 +102,15 @@ func TestEveryOptionOfKubosIsKnown(t *testing.T) {
 		delete(reqs, path)
 		for item := range strings.FieldsSeq(options) {
 			name, def, _ := strings.Cut(item, "=")
-			ours := slices.ContainsFunc(rpc.Options(req), func(o *rpc.Option) bool { return !o.Arg && o.Name == name })
-			i := slices.IndexFunc(rpc.AbsentOptions(req), func(a rpc.Absent) bool { return a.Name == name })
+			ours := slices.ContainsFunc(request.Options(req), func(o *request.Option) bool { return !o.Arg && o.Name == name })
+			i := slices.IndexFunc(request.AbsentOptions(req), func(a request.Absent) bool { return a.Name == name })
 			switch {
 			case ours && i >= 0:
 				t.Errorf("%s: %s is both there and absent", path, name)
 			case ours:
 			case i < 0 && !slices.Contains(harmless, name):
 				t.Errorf("%s: %s of Kubo's is ignored", path, name)
-			case i >= 0 && def != "" && rpc.AbsentOptions(req)[i].Check(def) != nil:
+			case i >= 0 && def != "" && request.AbsentOptions(req)[i].Check(def) != nil:
 				t.Errorf("%s: %s=%s, the default, is refused", path, name, def)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/request"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -69,7 +70,7 @@ func TestNoTextObeysItsValues(t *testing.T) {
 		for _, s := range hostile {
 			for _, on := range []bool{false, true} {
 				req, resp := spec.New(), reflect.New(spec.Response())
-				for _, o := range rpc.Options(req) {
+				for _, o := range request.Options(req) {
 					if on && o.IsBool() && !strings.HasPrefix(o.Name, "quiet") && o.Name != "silent" {
 						if err := o.Set("true"); err != nil {
 							t.Fatal(err)

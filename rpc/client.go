@@ -20,6 +20,8 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/goipns/ipns/internal/request"
 )
 
 // Client is a [Caller] that runs commands over HTTP. Use [NewClient].
@@ -88,7 +90,7 @@ func (c *Client) Close() error {
 
 // post sends a request and returns the reply if it is a success.
 func (c *Client) post(ctx context.Context, path string, req any) (*http.Response, error) {
-	q := encode(req)
+	q := request.Encode(req)
 	if c.Offline || IsOffline(ctx) {
 		q.Set(offlineOptions[0], "true")
 	}

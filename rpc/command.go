@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/request"
 )
 
 // Command is one command: the types of its request and response, and the words
@@ -80,7 +81,7 @@ func (r Result) Text() (string, error) { return r.text() }
 // New returns a request with its defaults.
 func New[Req any]() Req {
 	var req Req
-	SetDefaults(&req)
+	request.SetDefaults(&req)
 	return req
 }
 
@@ -98,7 +99,7 @@ func (c Command[Req, Resp]) Run(ctx context.Context, to Caller, req any) iter.Se
 	r := req.(*Req)
 	return func(yield func(Result, error) bool) {
 		for v, err := range Call(ctx, to, c, *r) {
-			if !yield(Result{v, c.Exact, func() (string, error) { return c.print(*r, v) }}, err) {
+			if !yield(Result{v, c.Exact, func() (string, error) { return c.Print(r, v) }}, err) {
 				return
 			}
 		}
@@ -107,12 +108,9 @@ func (c Command[Req, Resp]) Run(ctx context.Context, to Caller, req any) iter.Se
 
 // Print implements [Spec].
 func (c Command[Req, Resp]) Print(req, resp any) (string, error) {
-	return c.print(*req.(*Req), resp.(Resp))
-}
-
-func (c Command[Req, Resp]) print(req Req, v Resp) (string, error) {
+	r, v := *req.(*Req), resp.(Resp)
 	if c.Check != nil {
-		if err := c.Check(req, v); err != nil {
+		if err := c.Check(r, v); err != nil {
 			return "", err
 		}
 	}
@@ -120,9 +118,9 @@ func (c Command[Req, Resp]) print(req Req, v Resp) (string, error) {
 	case c.Text == nil:
 		return "", nil
 	case c.Exact:
-		return c.Text(req, v), nil
+		return c.Text(r, v), nil
 	}
-	return display.Clean(c.Text(req, v)), nil
+	return display.Clean(c.Text(r, v)), nil
 }
 
 // Caller runs commands: a [*Mux] in this process, a [*Client] elsewhere.

@@ -5,17 +5,14 @@
 //
 // # Requests
 //
-// A request is a struct whose tags say how it travels:
+// A request is a struct. The tags of its fields say how they travel:
 //
-//	arg:"name"           an argument; ",optional", and ",stdin" if a command line
-//	                     may read it from its input. A slice takes all that are left
-//	opt:"long,alias"     an option, with default:"…" and help:"…" beside it, and
-//	                     chunked:"true" if setting it makes the reply a stream
+//	arg:"name"           an argument; ",optional" and ",stdin" may follow
+//	opt:"long,alias"     an option, with default:"…" and help:"…" beside it
 //	file:"name,stdin"    a small uploaded file, an io.Reader
 //
-// Handler, client and command line all go by [Options], so a name or a default
-// is written once. A request that uploads more than a small file implements
-// [Body].
+// Package internal/request says all of them. A request that uploads more than a small file
+// implements [Body].
 //
 // # Wire
 //

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/goipns/ipns/internal/request"
 )
 
 // Error is a command that failed, as a caller at the other end sees it.
@@ -22,11 +24,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 // Refuse marks an error as the fault of the request: over HTTP it is 400.
-func Refuse(err error) error { return &refused{err} }
-
-type refused struct{ error }
-
-func (r *refused) Unwrap() error { return r.error }
+func Refuse(err error) error { return &request.Error{Err: err} }
 
 // Because gives an error a reason that callers are told. One that wraps another
 // with a reason has both.
@@ -69,15 +67,16 @@ type errorReply struct {
 
 // fail writes the reply of a command that failed before its first byte.
 func fail(w http.ResponseWriter, err error) {
-	var opt *optionError
-	if errors.As(err, &opt) {
+	var bad *request.Error
+	if errors.As(err, &bad) && bad.Plain {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Trailer", streamError)
 	reply := errorReply{Message: err.Error(), Type: "error", Reason: ReasonOf(err)}
 	status := http.StatusInternalServerError
-	if isRefused(err) {
+	var there *Error
+	if bad != nil || errors.As(err, &there) && there.Client {
 		reply.Code = 1
 		status = http.StatusBadRequest
 	}
@@ -85,10 +84,4 @@ func fail(w http.ResponseWriter, err error) {
 	Expose(w.Header())
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(reply) // the caller may be gone
-}
-
-func isRefused(err error) bool {
-	var here *refused
-	var there *Error
-	return errors.As(err, &here) || errors.As(err, &there) && there.Client
 }

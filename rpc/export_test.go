@@ -1,12 +1,4 @@
 package rpc
 
-// What tests with the commands of package api look at from outside.
-var (
-	Decode        = decode
-	Encode        = encode
-	ParseDuration = parseDuration
-)
-
+// MaxUpload is what tests look at from outside.
 const MaxUpload = maxUpload
-
-type OptionError = optionError

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goipns/ipns/internal/request"
 )
 
 // Prefix is where commands live on an HTTP server.
@@ -189,7 +191,7 @@ func (p *reply) start() {
 	Expose(head)
 	head.Set("Content-Type", kind)
 	head.Set("Trailer", streamError)
-	if p.info.Chunked || chunked(p.req) {
+	if p.info.Chunked || request.Chunked(p.req) {
 		head.Set("X-Chunked-Output", "1")
 	}
 	p.w.WriteHeader(http.StatusOK)

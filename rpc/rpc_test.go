@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/request"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -248,7 +249,7 @@ func TestRequestsArriveAsTheyWere(t *testing.T) {
 	defer c.Close()
 	for _, spec := range api.All {
 		req := spec.New()
-		for _, o := range rpc.Options(req) {
+		for _, o := range request.Options(req) {
 			value := map[string]string{"bool": "true", "duration": "7s"}[o.Type()]
 			if value == "" {
 				value = "7"
@@ -263,7 +264,7 @@ func TestRequestsArriveAsTheyWere(t *testing.T) {
 		for range spec.Run(t.Context(), c, req) {
 		}
 		got := spec.New()
-		if err := rpc.Decode(query, got); err != nil {
+		if err := request.Decode(query, got); err != nil {
 			t.Errorf("%s: %v", spec.Describe().Path, err)
 		}
 		if add, ok := got.(*api.AddRequest); ok {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+
+	"github.com/goipns/ipns/internal/request"
 )
 
 // Body is implemented by a pointer to a request that uploads more than one small
@@ -29,17 +31,17 @@ const maxUpload = 1 << 20
 
 // read reads a request: the query, and what was uploaded.
 func read(r *http.Request, req any) error {
-	if err := decode(r.URL.Query(), req); err != nil {
+	if err := request.Decode(r.URL.Query(), req); err != nil {
 		return err
 	}
 	if b, ok := req.(Body); ok {
 		mr, err := r.MultipartReader()
 		if err != nil {
-			return &optionError{fmt.Errorf("file argument 'path' is required")}
+			return &request.Error{Plain: true, Err: errors.New("file argument 'path' is required")}
 		}
 		return b.ReadBody(mr)
 	}
-	u := UploadOf(req)
+	u := request.UploadOf(req)
 	if u == nil {
 		return drain(r)
 	}
@@ -68,7 +70,7 @@ func drain(r *http.Request) error {
 
 // uploaded reads the one file of an upload, at most maxUpload bytes.
 func uploaded(r *http.Request, name string) (io.Reader, error) {
-	required := &optionError{fmt.Errorf("file argument '%s' is required", name)}
+	required := &request.Error{Plain: true, Err: fmt.Errorf("file argument '%s' is required", name)}
 	mr, err := r.MultipartReader()
 	if err != nil {
 		return nil, required
@@ -92,12 +94,12 @@ func writeBody(req any) func(*multipart.Writer) error {
 	if b, ok := req.(Body); ok {
 		return b.WriteBody
 	}
-	u := UploadOf(req)
+	u := request.UploadOf(req)
 	if u == nil {
 		return nil
 	}
 	return func(w *multipart.Writer) error {
-		if err := WritePart(w, u.Name, u.Name, FileType, u.reader()); err != nil {
+		if err := WritePart(w, u.Name, u.Name, FileType, u.Reader()); err != nil {
 			return err
 		}
 		return w.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/request"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -42,8 +43,8 @@ func (c *cli) printNotes(v any) {
 
 // bind makes a flag of each option of a request.
 func bind(cmd *cobra.Command, req any) {
-	rpc.SetDefaults(req)
-	for _, o := range rpc.Options(req) {
+	request.SetDefaults(req)
+	for _, o := range request.Options(req) {
 		if o.Arg {
 			continue
 		}
@@ -67,7 +68,7 @@ func bind(cmd *cobra.Command, req any) {
 			short = ""
 		}
 	}
-	for _, a := range rpc.AbsentOptions(req) {
+	for _, a := range request.AbsentOptions(req) {
 		if a.Name == "offline" {
 			continue // on the command line it is a flag of the program
 		}
@@ -80,7 +81,7 @@ func bind(cmd *cobra.Command, req any) {
 }
 
 // absent is the flag of an option of Kubo's that a command does not have.
-type absent struct{ rpc.Absent }
+type absent struct{ request.Absent }
 
 func (a absent) Set(value string) error { return a.Check(value) }
 func (a absent) String() string         { return "" }
@@ -100,7 +101,7 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 	given := len(args)
 	wanted := 0
 	done = func() {}
-	for _, o := range rpc.Options(req) {
+	for _, o := range request.Options(req) {
 		if !o.Arg {
 			continue
 		}
@@ -129,7 +130,7 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 			args = args[1:]
 		}
 	}
-	if u := rpc.UploadOf(req); u != nil {
+	if u := request.UploadOf(req); u != nil {
 		wanted++
 		switch {
 		case len(args) > 0:

@@ -24,7 +24,7 @@ func nextStep(cmd *cobra.Command, err error) string {
 	var b strings.Builder
 	reasons := strings.Fields(rpc.ReasonOf(err))
 	for i := len(reasons) - 1; i >= 0; i-- { // the innermost first
-		b.WriteString(stepFor(cmd, reasons[i], reasons))
+		b.WriteString(stepFor(cmd, reasons[i], err))
 	}
 	return b.String()
 }
@@ -49,8 +49,8 @@ func setupStep(err error) string {
 }
 
 // stepFor is what to do about one of the reasons of an error.
-func stepFor(cmd *cobra.Command, reason string, all []string) string {
-	has := func(other string) bool { return strings.Contains(" "+strings.Join(all, " ")+" ", " "+other+" ") }
+func stepFor(cmd *cobra.Command, reason string, err error) string {
+	has := func(other string) bool { return rpc.HasReason(err, other) }
 	switch reason {
 	case api.ReasonUnannounced:
 		return " (--allow-offline makes this a success)"

@@ -1,4 +1,4 @@
-package rpc
+package request
 
 import (
 	"fmt"
@@ -58,7 +58,7 @@ func (a Absent) Check(value string) error {
 	if len(a.Taken) > 0 {
 		text += ", other than as " + strings.Join(a.Taken, " or ")
 	}
-	return Refuse(fmt.Errorf("%s: leave it out", text))
+	return &Error{Err: fmt.Errorf("%s: leave it out", text)}
 }
 
 // same compares two values of an option; as booleans if want is one.

@@ -1,9 +1,7 @@
-package rpc
+package request
 
 import (
 	"fmt"
-	"io"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -61,15 +59,10 @@ func SetDefaults(req any) {
 			continue
 		}
 		if err := o.Set(o.Default); err != nil {
-			panic(err) // a tag in this package is wrong
+			panic(err) // a tag is wrong
 		}
 	}
 }
-
-// optionError says that a value does not fit its option.
-type optionError struct{ err error }
-
-func (e *optionError) Error() string { return e.err.Error() }
 
 var durationType = reflect.TypeFor[time.Duration]()
 
@@ -81,7 +74,7 @@ func (o *Option) Set(s string) error {
 		f = f.Elem()
 	}
 	bad := func() error {
-		return &optionError{fmt.Errorf("could not convert value %q to type %q (for option %q)", s, o.Type(), "-"+o.Name)}
+		return &Error{Plain: true, Err: fmt.Errorf("could not convert value %q to type %q (for option %q)", s, o.Type(), "-"+o.Name)}
 	}
 	switch {
 	case f.Type() == durationType:
@@ -135,8 +128,8 @@ func (o *Option) String() string {
 	return fmt.Sprint(f.Interface())
 }
 
-// chunked reports whether the options of a request make its reply a stream.
-func chunked(req any) bool {
+// Chunked reports whether the options of a request make its reply a stream.
+func Chunked(req any) bool {
 	return slices.ContainsFunc(Options(req), func(o *Option) bool { return o.Chunked && !o.field.IsZero() })
 }
 
@@ -179,115 +172,4 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(rest)
 	return days + d, err
-}
-
-// encode writes the request as a query: what differs from the defaults.
-func encode(req any) url.Values {
-	q := url.Values{}
-	for _, o := range Options(req) {
-		switch {
-		case o.Many:
-			for _, s := range o.field.Interface().([]string) {
-				q.Add("arg", s)
-			}
-		case o.Arg:
-			if s := o.String(); s != "" || !o.Optional {
-				q.Add("arg", s)
-			}
-		default:
-			isSet := o.field.Kind() == reflect.Pointer && !o.field.IsNil()
-			if isSet || o.String() != o.zero() {
-				q.Set(o.Name, o.String())
-			}
-		}
-	}
-	return q
-}
-
-// zero is the default as String would print it.
-func (o *Option) zero() string {
-	fresh := &Option{Name: o.Name, field: reflect.New(o.field.Type()).Elem()}
-	if o.Default != "" {
-		if err := fresh.Set(o.Default); err != nil {
-			panic(err)
-		}
-	}
-	return fresh.String()
-}
-
-// decode reads a query into the request. Options that Kubo has and the request
-// has not are refused; those that neither has mean nothing, as with Kubo.
-func decode(q url.Values, req any) error {
-	SetDefaults(req)
-	if err := refuseAbsent(q, req); err != nil {
-		return err
-	}
-	args := q["arg"]
-	given := len(args)
-	for _, o := range Options(req) {
-		if !o.Arg {
-			for _, name := range append([]string{o.Name}, o.Aliases...) {
-				values := q[name]
-				if len(values) == 0 {
-					continue
-				}
-				// A value that stands twice says the same as once.
-				if len(slices.Compact(slices.Clone(values))) > 1 {
-					return Refuse(fmt.Errorf("expected key %s to have only a single value, received %v", name, values))
-				}
-				if err := o.Set(values[0]); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		if len(args) == 0 && !o.Optional {
-			return &optionError{fmt.Errorf("argument %q is required", o.Name)}
-		}
-		n := min(len(args), 1)
-		if o.Many {
-			n = len(args)
-		}
-		for _, a := range args[:n] {
-			if err := o.Set(a); err != nil {
-				return err
-			}
-		}
-		args = args[n:]
-	}
-	if len(args) > 0 {
-		return &optionError{fmt.Errorf("expected %d argument(s), got %d", given-len(args), given)}
-	}
-	return nil
-}
-
-// Upload is the field of a request that takes a file.
-type Upload struct {
-	Name  string
-	Stdin bool // a command line reads its input if no file is named
-
-	field reflect.Value
-}
-
-// UploadOf returns the upload of a request, a pointer to a struct; nil if it
-// takes none.
-func UploadOf(req any) *Upload {
-	v := reflect.ValueOf(req).Elem()
-	for i := range v.NumField() {
-		if spec, ok := v.Type().Field(i).Tag.Lookup("file"); ok {
-			u := &Upload{field: v.Field(i)}
-			u.Name, u.Stdin = strings.CutSuffix(spec, ",stdin")
-			return u
-		}
-	}
-	return nil
-}
-
-// Set gives the request its file.
-func (u *Upload) Set(r io.Reader) { u.field.Set(reflect.ValueOf(&r).Elem()) }
-
-// reader is the file of the request, nil if it has none.
-func (u *Upload) reader() io.Reader {
-	r, _ := u.field.Interface().(io.Reader)
-	return r
 }

@@ -1,6 +1,7 @@
-package rpc_test
+package request_test
 
 import (
+	"errors"
 	"net/url"
 	"reflect"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/rpc"
+	"github.com/goipns/ipns/internal/request"
 )
 
 // A-2, A-10, A-20
@@ -20,7 +21,7 @@ func TestDecode(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got api.PublishRequest
-	if err := rpc.Decode(q, &got); err != nil {
+	if err := request.Decode(q, &got); err != nil {
 		t.Fatal(err)
 	}
 	ttl, lifetime, sequence := 90*time.Second, 48*time.Hour, uint64(7)
@@ -44,11 +45,12 @@ func TestDecodeErrors(t *testing.T) {
 		{"arg=x&lifetime=1x", `error parsing lifetime option: time: unknown unit "x" in duration "1x"`, false},
 	} {
 		q, _ := url.ParseQuery(c.query)
-		err := rpc.Decode(q, new(api.PublishRequest))
+		err := request.Decode(q, new(api.PublishRequest))
 		if err == nil || err.Error() != c.err {
 			t.Errorf("%s: %v, want %s", c.query, err, c.err)
 		}
-		if _, isOption := err.(*rpc.OptionError); isOption != c.isOption {
+		var bad *request.Error
+		if isOption := errors.As(err, &bad) && bad.Plain; isOption != c.isOption {
 			t.Errorf("%s: an option error: %v, want %v", c.query, isOption, c.isOption)
 		}
 	}
@@ -59,7 +61,7 @@ func TestOptionNames(t *testing.T) {
 	for _, spec := range api.All {
 		path, req := spec.Describe().Path, spec.New()
 		seen := map[string]bool{}
-		for _, o := range rpc.Options(req) {
+		for _, o := range request.Options(req) {
 			for _, name := range append([]string{o.Name}, o.Aliases...) {
 				if seen[name] && !o.Arg {
 					t.Errorf("%s: two options are called %q", path, name)
@@ -81,12 +83,12 @@ func TestParseDuration(t *testing.T) {
 		"90s": 90 * time.Second, "2d": 48 * time.Hour, "1w": 168 * time.Hour,
 		"1w1d1h": 193 * time.Hour, "7d2h45m": 170*time.Hour + 45*time.Minute, "-1s": -time.Second,
 	} {
-		if got, err := rpc.ParseDuration(text); got != want || err != nil {
+		if got, err := request.ParseDuration(text); got != want || err != nil {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "d", "1", "1d2w", "-1d", "9999999d", "1x"} {
-		if got, err := rpc.ParseDuration(text); err == nil {
+		if got, err := request.ParseDuration(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
 	}
@@ -106,7 +108,7 @@ func TestEncodeDecode(t *testing.T) {
 			Wait: text.Draw(t, "wait"), IPNSBase: text.Draw(t, "base"),
 		}
 		var got api.PublishRequest
-		if err := rpc.Decode(rpc.Encode(&want), &got); err != nil {
+		if err := request.Decode(request.Encode(&want), &got); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, want) {

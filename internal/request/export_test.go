@@ -1,0 +1,4 @@
+package request
+
+// ParseDuration is what tests look at from outside.
+var ParseDuration = parseDuration
