@@ -74,7 +74,7 @@ type BootstrapListRequest struct {
 type BootstrapPeers struct{ Peers []string }
 
 // Text is one peer a line.
-func (BootstrapListRequest) Text(p BootstrapPeers) string { return Strings{p.Peers}.lines() }
+func (BootstrapListRequest) Text(p BootstrapPeers) string { return lines("", p.Peers, "") }
 
 // BootstrapAddRequest adds bootstrap peers.
 type BootstrapAddRequest struct {
@@ -83,7 +83,7 @@ type BootstrapAddRequest struct {
 }
 
 // Text is one line a peer that was not there yet.
-func (BootstrapAddRequest) Text(p BootstrapPeers) string { return p.lines("added ") }
+func (BootstrapAddRequest) Text(p BootstrapPeers) string { return lines("added ", p.Peers, "") }
 
 // BootstrapRemoveRequest removes bootstrap peers.
 type BootstrapRemoveRequest struct {
@@ -92,12 +92,4 @@ type BootstrapRemoveRequest struct {
 }
 
 // Text is one line a peer that was removed.
-func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return p.lines("removed ") }
-
-func (p BootstrapPeers) lines(done string) string {
-	var s Strings
-	for _, peer := range p.Peers {
-		s.Strings = append(s.Strings, done+peer)
-	}
-	return s.lines()
-}
+func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return lines("removed ", p.Peers, "") }

@@ -56,15 +56,10 @@ type Pins struct{ Pins []string }
 
 // Text is one line a root.
 func (req PinAddRequest) Text(p Pins) string {
-	how := "recursively"
 	if !req.Recursive {
-		how = "directly"
+		return lines("pinned ", p.Pins, " directly")
 	}
-	var b strings.Builder
-	for _, c := range p.Pins {
-		display.Fprintf(&b, "pinned %s %s\n", c, how)
-	}
-	return b.String()
+	return lines("pinned ", p.Pins, " recursively")
 }
 
 // PinRemoveRequest stops keeping content.
@@ -76,13 +71,7 @@ type PinRemoveRequest struct {
 }
 
 // Text is one line a root.
-func (PinRemoveRequest) Text(p Pins) string {
-	var b strings.Builder
-	for _, c := range p.Pins {
-		display.Fprintf(&b, "unpinned %s\n", c)
-	}
-	return b.String()
-}
+func (PinRemoveRequest) Text(p Pins) string { return lines("unpinned ", p.Pins, "") }
 
 // PinListRequest asks what is kept.
 type PinListRequest struct {

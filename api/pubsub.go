@@ -60,9 +60,7 @@ type PubsubSubsRequest struct {
 type PubsubSubs struct{ Strings []string }
 
 // Text is one name a line.
-func (PubsubSubsRequest) Text(s PubsubSubs) string {
-	return Strings(s).lines()
-}
+func (PubsubSubsRequest) Text(s PubsubSubs) string { return lines("", s.Strings, "") }
 
 // PubsubCancelRequest stops listening for a name.
 type PubsubCancelRequest struct {

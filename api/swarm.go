@@ -68,10 +68,11 @@ var (
 // Strings is a list of lines.
 type Strings struct{ Strings []string }
 
-func (s Strings) lines() string {
+// lines is one line for each of a list, between the same words.
+func lines(before string, list []string, after string) string {
 	var b strings.Builder
-	for _, line := range s.Strings {
-		display.Fprintln(&b, line)
+	for _, s := range list {
+		display.Fprintln(&b, before+s+after)
 	}
 	return b.String()
 }
@@ -84,7 +85,7 @@ type SwarmConnectRequest struct {
 }
 
 // Text is one line a peer.
-func (SwarmConnectRequest) Text(s Strings) string { return s.lines() }
+func (SwarmConnectRequest) Text(s Strings) string { return lines("", s.Strings, "") }
 
 // SwarmPeersRequest asks for the connected peers.
 type SwarmPeersRequest struct {
@@ -156,10 +157,10 @@ type SwarmAddrsLocalRequest struct {
 }
 
 // Text is one address a line.
-func (SwarmAddrsLocalRequest) Text(s Strings) string { return s.lines() }
+func (SwarmAddrsLocalRequest) Text(s Strings) string { return lines("", s.Strings, "") }
 
 // SwarmAddrsListenRequest asks for the addresses that this node listens on.
 type SwarmAddrsListenRequest struct{}
 
 // Text is one address a line.
-func (SwarmAddrsListenRequest) Text(s Strings) string { return s.lines() }
+func (SwarmAddrsListenRequest) Text(s Strings) string { return lines("", s.Strings, "") }
