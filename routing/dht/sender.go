@@ -163,11 +163,7 @@ func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 	if s.dead {
 		return errClosed
 	}
-	l := s.links[p]
-	if l == nil {
-		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
-		s.links[p] = l
-	}
+	l := s.link(p)
 	l.queue, l.onIdle = append(l.queue, calls...), nil
 	if l.running {
 		l.poke()
@@ -177,6 +173,16 @@ func (s *sender) enqueue(p peer.ID, calls ...*call) error {
 	s.unpark(l)
 	s.wg.Go(l.run)
 	return nil
+}
+
+// link returns the server's link, a new one if it has none. Call with mu held.
+func (s *sender) link(p peer.ID) *link {
+	l := s.links[p]
+	if l == nil {
+		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
+		s.links[p] = l
+	}
+	return l
 }
 
 // abandoned tells the server's link that a caller has left. If it was the last one,
@@ -214,11 +220,7 @@ func (s *sender) requestDrop(p peer.ID, drop func(peer.ID)) bool {
 	if s.dead {
 		return false
 	}
-	l := s.links[p]
-	if l == nil {
-		l = &link{sender: s, peer: p, wake: make(chan struct{}, 1)}
-		s.links[p] = l
-	}
+	l := s.link(p)
 	if l.onIdle = drop; l.running {
 		l.poke()
 		return true
