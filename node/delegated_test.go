@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -17,7 +18,7 @@ import (
 // A record that was published here, one that the network has and one that nobody has
 // are told apart under /routing/v1, on the port of the gateway.
 func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
-	nw := servers(t, 25)
+	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
 	n := start(t, r, Config{Bootstrap: nw.Addrs()[:1]})
 	s, err := n.Serve()

@@ -8,6 +8,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/publisher"
 )
 
@@ -15,7 +16,7 @@ import (
 // being announced: those that are left must hold it in the end, and a check from
 // outside must say so.
 func TestThirdOfTheServersDies(t *testing.T) {
-	nw := servers(t, 30)
+	nw := testnet.ForTest(t, 30)
 	n := start(t, newRepo(t), Config{Bootstrap: nw.Addrs()[:1]})
 	for !n.DHT.LAN.Joined() {
 		time.Sleep(20 * time.Millisecond)

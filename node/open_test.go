@@ -10,7 +10,6 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
-	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/rpc"
@@ -19,9 +18,8 @@ import (
 // newRepo makes a repo of the profile test.
 func newRepo(t *testing.T) repo.Repo {
 	t.Helper()
-	c, _ := newConfig(t)
 	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
-	if err := Init(t.Context(), r, c); err != nil {
+	if err := create(t.Context(), r, "test"); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -40,16 +38,6 @@ func start(t *testing.T, r repo.Repo, c Config) *Node {
 		}
 	})
 	return n
-}
-
-func servers(t *testing.T, n int) *testnet.Network {
-	t.Helper()
-	nw, err := testnet.Start(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nw.Close() })
-	return nw
 }
 
 // Another node's records of a name that is held here enter the Book; the others

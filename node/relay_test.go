@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -19,7 +20,7 @@ import (
 // T-50 to T-54: what strangers PUT reaches the DHT if the config wants that, and is not
 // kept; what is older than that is refused with the newer record.
 func TestRecordsOfStrangersAreRelayedAndNotKept(t *testing.T) {
-	nw := servers(t, 25)
+	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
 	n := start(t, r, Config{Bootstrap: nw.Addrs()[:1]})
 	s, err := n.Serve()

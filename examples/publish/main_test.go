@@ -11,11 +11,7 @@ import (
 
 // It publishes under the same name again, with the next sequence.
 func TestPublishAnnouncesUnderAKeyOfItsOwn(t *testing.T) {
-	nw, err := testnet.Start(t.Context(), 25)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nw.Close()
+	nw := testnet.ForTest(t, 25)
 	c := node.Config{Dir: t.TempDir(), Profile: "test", Bootstrap: nw.Addrs()[:1]}
 	var out bytes.Buffer
 	for _, path := range []string{"/ipfs/bafkqaaa", "/ipfs/bafkqaaa/b"} {

@@ -66,16 +66,6 @@ func start(t *testing.T, r repo.Repo, bootstrap ...string) *Network {
 	return n
 }
 
-func servers(t *testing.T, n int) *testnet.Network {
-	t.Helper()
-	nw, err := testnet.Start(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nw.Close() })
-	return nw
-}
-
 // A publish in the first moments waits for the network, one without a network
 // does not.
 func TestANodeWaitsForTheNetworkThatItIsToJoin(t *testing.T) {
@@ -84,7 +74,7 @@ func TestANodeWaitsForTheNetworkThatItIsToJoin(t *testing.T) {
 	if alone.waitForPeers(t.Context()) || time.Since(begin) > time.Second {
 		t.Errorf("a node that knows nobody waited %v", time.Since(begin))
 	}
-	nw := servers(t, 2)
+	nw := testnet.ForTest(t, 2)
 	n := start(t, newRepo(t), nw.Addrs()...)
 	if !n.waitForPeers(t.Context()) {
 		t.Error("the node did not join")
@@ -99,7 +89,7 @@ func TestANodeWaitsForTheNetworkThatItIsToJoin(t *testing.T) {
 
 // A node that starts again knows the servers it knew before, with nobody to ask.
 func TestServersAreRememberedAfterARestart(t *testing.T) {
-	nw := servers(t, 25)
+	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
 	n := start(t, r, nw.Addrs()[0])
 	name, err := ipns.ParseName(nw.Server(0).ID().String())

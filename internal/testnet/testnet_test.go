@@ -106,18 +106,8 @@ func TestStartAndClose(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, n int) *testnet.Network {
-	t.Helper()
-	nw, err := testnet.Start(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nw.Close() })
-	return nw
-}
-
 func TestPutsAndHolders(t *testing.T) {
-	nw := start(t, 25)
+	nw := testnet.ForTest(t, 25)
 	c := join(t, nw)
 	name, took := c.put()
 	// On a busy machine servers may seem so slow that others get the record too.
@@ -132,7 +122,7 @@ func TestPutsAndHolders(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
-	nw := start(t, 6)
+	nw := testnet.ForTest(t, 6)
 	c := join(t, nw)
 	nw.Server(0).Refuse(true)
 	name, took := c.put()
@@ -147,7 +137,7 @@ func TestRefuse(t *testing.T) {
 
 func TestSlow(t *testing.T) {
 	const delay = 300 * time.Millisecond
-	nw := start(t, 6)
+	nw := testnet.ForTest(t, 6)
 	c := join(t, nw)
 	nw.Server(3).Slow(delay)
 	_, took := c.put()
@@ -162,7 +152,7 @@ func TestSlow(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	nw := start(t, 6)
+	nw := testnet.ForTest(t, 6)
 	c := join(t, nw)
 	if err := nw.Server(0).Kill(); err != nil {
 		t.Fatal(err)
@@ -173,7 +163,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestPartition(t *testing.T) {
-	nw := start(t, 4)
+	nw := testnet.ForTest(t, 4)
 	half := func(i int) bool { return i < 2 }
 	connect := func(i, j int) error {
 		return nw.Server(i).Connect(t.Context(), nw.Server(j).Info())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -14,7 +15,7 @@ import (
 // A name is not published to itself, however it is written and whatever stands
 // in between, unless nobody is to look.
 func TestANameIsNotPublishedToItself(t *testing.T) {
-	nw := servers(t, 3)
+	nw := testnet.ForTest(t, 3)
 	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	n.Resolver.LookupTXT = func(_ context.Context, domain string) ([]string, time.Duration, error) {
 		return []string{"dnslink=/ipns/" + n.Name.String()}, time.Minute, nil

@@ -62,7 +62,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // A-10, P-14, P-15: what one node publishes, others see, and every door of its
 // own shows at once.
 func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
-	nw := servers(t, 25)
+	nw := testnet.ForTest(t, 25)
 	us := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	// The other one serves nobody, so that the servers of the network are all that
 	// a receipt can count.
@@ -129,7 +129,7 @@ func fetch(t *testing.T, url string) string {
 
 // Progress tells of the stored record first and of growing numbers then.
 func TestPublishProgress(t *testing.T) {
-	nw := servers(t, 22)
+	nw := testnet.ForTest(t, 22)
 	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	req := rpc.New[api.PublishRequest]()
 	req.Path, req.Resolve, req.Progress = "/ipfs/bafkqaaa", false, true
@@ -191,7 +191,7 @@ func TestIfSequenceOverTheAPI(t *testing.T) {
 // not complete, and a publish to the neighbour alone is no success.
 func TestANeighbourDoesNotStandForThePublicNetwork(t *testing.T) {
 	n := start(t, newRepo(t), node.Config{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
-	nw := servers(t, 1)
+	nw := testnet.ForTest(t, 1)
 	if _, err := rpc.Do(t.Context(), Mux(n), api.SwarmConnect, api.SwarmConnectRequest{Addresses: nw.Addrs()}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -14,7 +15,7 @@ import (
 // Two nodes hold one key, each with its own idea of the last sequence. They are on
 // the network one after the other, since a peer cannot be there twice.
 func TestPublishNamesTheRivalThatItMet(t *testing.T) {
-	nw := servers(t, 25)
+	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
 	during := func(r repo.Repo, f func(to rpc.Caller)) {
 		n := start(t, r, node.Config{Bootstrap: nw.Addrs()[:1]})

@@ -5,10 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/repo"
-	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -16,23 +14,14 @@ import (
 // newRepo makes a repo of the profile test.
 func newRepo(t *testing.T) repo.Repo {
 	t.Helper()
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	n, err := node.Open(t.Context(), node.Config{Dir: filepath.Join(t.TempDir(), "repo"), Profile: "test", Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := node.Identity(key)
-	if err != nil {
+	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := repo.NewConfig(id)
-	if err := c.Apply("test"); err != nil {
-		t.Fatal(err)
-	}
-	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
-	if err := node.Init(t.Context(), r, c); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return n.Repo
 }
 
 // start starts a node that ends with the test. Its API serves the commands.
@@ -49,16 +38,6 @@ func start(t *testing.T, r repo.Repo, o node.Config) *node.Node {
 		}
 	})
 	return n
-}
-
-func servers(t *testing.T, n int) *testnet.Network {
-	t.Helper()
-	nw, err := testnet.Start(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nw.Close() })
-	return nw
 }
 
 // add adds a file and returns its CID.

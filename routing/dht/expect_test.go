@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -51,7 +52,7 @@ func TestPresence(t *testing.T) {
 	routingtest.TestPresence(t, func(t *testing.T, network string, p routingtest.Presence) routing.Router {
 		d, h := startNode(t, dht.Config{Signs: lanSigns(p == routingtest.Away)})
 		if p == routingtest.Empty || p == routingtest.RefusingAll {
-			nw := startNetwork(t, 3)
+			nw := testnet.ForTest(t, 3)
 			join(t, nw, d, h)
 			for i := range nw.Len() {
 				nw.Server(i).Refuse(p == routingtest.RefusingAll)
@@ -74,7 +75,7 @@ func TestPresence(t *testing.T) {
 // A network whose servers have all died is away, whether they are retried or in their
 // pause.
 func TestDeadNetworkIsAway(t *testing.T) {
-	nw := startNetwork(t, 5)
+	nw := testnet.ForTest(t, 5)
 	d, h := startNode(t, dht.Config{Signs: lanSigns(true)})
 	join(t, nw, d, h)
 	rec := newSigner(t, ipns.Ed25519).record(1, time.Now().Add(time.Hour))
@@ -98,7 +99,7 @@ func TestDeadNetworkIsAway(t *testing.T) {
 // One live server is not the network: if the others died, searches are incomplete, even
 // while the dead ones are in their pause.
 func TestTheLastOneIsNotTheNetwork(t *testing.T) {
-	nw := startNetwork(t, 12)
+	nw := testnet.ForTest(t, 12)
 	d, h := startNode(t, dht.Config{Signs: lanSigns(true)})
 	join(t, nw, d, h)
 	put(t, d.LAN, newSigner(t, ipns.Ed25519).record(1, time.Now().Add(time.Hour)))
@@ -123,7 +124,7 @@ func TestTheLastOneIsNotTheNetwork(t *testing.T) {
 
 // If another network is expected, silent servers on this one make no search incomplete.
 func TestASpareNetworkSpoilsNothing(t *testing.T) {
-	nw := startNetwork(t, 4)
+	nw := testnet.ForTest(t, 4)
 	d, h := startNode(t, dht.Config{Signs: func() dht.Signs { return dht.Signs{ReachedWAN: true} }})
 	join(t, nw, d, h)
 	put(t, d.LAN, newSigner(t, ipns.Ed25519).record(1, time.Now().Add(time.Hour)))

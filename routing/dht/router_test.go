@@ -18,21 +18,6 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// startNetwork starts n servers, which end with the test.
-func startNetwork(t *testing.T, n int) *testnet.Network {
-	t.Helper()
-	nw, err := testnet.Start(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := nw.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return nw
-}
-
 // startNode starts a node on loopback, which ends with the test.
 func startNode(t *testing.T, c dht.Config) (*dht.DHT, host.Host) {
 	t.Helper()
@@ -102,7 +87,7 @@ func search(t *testing.T, r routing.Router, name ipns.Name) []routing.Answer {
 }
 
 func TestPutAndSearch(t *testing.T) {
-	nw := startNetwork(t, 25)
+	nw := testnet.ForTest(t, 25)
 	d, h := startNode(t, dht.Config{})
 	join(t, nw, d, h)
 	s := newSigner(t, ipns.Ed25519)
@@ -140,7 +125,7 @@ func TestPutAndSearch(t *testing.T) {
 }
 
 func TestRefusedPutTellsOfTheNewer(t *testing.T) {
-	nw := startNetwork(t, 5)
+	nw := testnet.ForTest(t, 5)
 	d, h := startNode(t, dht.Config{Mode: kaddht.ModeClient})
 	join(t, nw, d, h)
 	s := newSigner(t, ipns.Ed25519)
@@ -179,7 +164,7 @@ func TestNobodyThere(t *testing.T) {
 // If all servers have died, none takes the record, and the network still counts no more
 // than 20.
 func TestAllDead(t *testing.T) {
-	nw := startNetwork(t, 25)
+	nw := testnet.ForTest(t, 25)
 	d, h := startNode(t, dht.Config{})
 	join(t, nw, d, h)
 	s := newSigner(t, ipns.Ed25519)
@@ -245,7 +230,7 @@ func TestOwnServer(t *testing.T) {
 
 // P-12
 func TestPublicKeyBesideTheRecord(t *testing.T) {
-	nw := startNetwork(t, 5)
+	nw := testnet.ForTest(t, 5)
 	d, h := startNode(t, dht.Config{})
 	join(t, nw, d, h)
 	s := newSigner(t, ipns.RSA)
@@ -262,7 +247,7 @@ func TestPublicKeyBesideTheRecord(t *testing.T) {
 }
 
 func TestContract(t *testing.T) {
-	nw := startNetwork(t, 25)
+	nw := testnet.ForTest(t, 25)
 	routingtest.TestRouter(t, func(t *testing.T) routing.Router {
 		d, h := startNode(t, dht.Config{})
 		join(t, nw, d, h)

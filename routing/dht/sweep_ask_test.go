@@ -9,6 +9,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/internal/simnet"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
@@ -118,7 +119,7 @@ func TestAskWithoutNetwork(t *testing.T) {
 // Real servers, too, are visited once for all names.
 func TestAskOfRealServers(t *testing.T) {
 	d, h := startNode(t, dht.Config{})
-	nw := startNetwork(t, 8)
+	nw := testnet.ForTest(t, 8)
 	join(t, nw, d, h)
 	records := newRecords(t, 40)
 	if got := collect(t, d.LAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(records))); got.err != nil {

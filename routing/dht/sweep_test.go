@@ -16,6 +16,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/internal/simnet"
+	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
@@ -322,7 +323,7 @@ func TestSweepWithoutNetwork(t *testing.T) {
 	if !errors.Is(got.err, routing.ErrNoTargets) {
 		t.Errorf("a sweep of no network: %v", got.err)
 	}
-	nw := startNetwork(t, 6)
+	nw := testnet.ForTest(t, 6)
 	join(t, nw, d, h)
 	got = collect(t, d.LAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(records)))
 	if got.err != nil || got.of != 6 {
@@ -340,7 +341,7 @@ func TestSweepWithoutNetwork(t *testing.T) {
 func TestSweepOfRealServers(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("", func(t *testing.T) {
-		nw := startNetwork(t, 50)
+		nw := testnet.ForTest(t, 50)
 		d, h := startNode(t, dht.Config{})
 		join(t, nw, d, h)
 		d.LAN.Ripen(time.Nanosecond)
