@@ -33,6 +33,7 @@ type announcement struct {
 	yields  bool           // rec must give way to one of them
 	acks    []routing.Ack  // of rec
 	receipt routing.Receipt
+	counted bool // those that count are done; err is how their put ended
 	over    bool
 	err     error         // final once over is set
 	more    chan struct{} // closed when a field above changes
@@ -123,6 +124,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 	if a.making != nil {
 		look = routing.Look{Before: true, Clock: len(a.making.made) == 1}
 	}
+	look.Counted = a.allCounted
 	for ack, err := range p.Router.Put(ctx, rec, look) {
 		if err != nil {
 			a.failed(err)
@@ -163,7 +165,7 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	u := recordstore.Upkeep{
 		Name: name, LastPut: now, Announced: s.rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: receipt,
 	}
-	if held == 0 || held < min(p.wanted(), of) {
+	if held == 0 || held < min(p.wanted(), of) || p.unheard(receipt, put) {
 		u.LastErr = receipt.String()
 		if put != nil {
 			u.LastErr += ": " + put.Error()
@@ -176,6 +178,12 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 		p.log().Error("noting an announcement", "name", name.String(), "error", err)
 	}
 	p.pass(stepNoted)
+}
+
+// unheard reports whether a put took so long that those that count were not heard at
+// all: what others took is then no success.
+func (p *Publisher) unheard(r routing.Receipt, put error) bool {
+	return errors.Is(put, context.DeadlineExceeded) && r.Road() != routing.RoadOf(p.Router)
 }
 
 func (p *Publisher) wanted() int {
@@ -240,6 +248,15 @@ func (a *announcement) failed(err error) {
 	a.wake()
 }
 
+// allCounted notes that only targets that do not count can follow.
+func (a *announcement) allCounted(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.receipt.End(err)
+	a.counted, a.err = true, err
+	a.wake()
+}
+
 func (a *announcement) end(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -254,7 +271,9 @@ type progress struct {
 	receipt routing.Receipt
 	rivals  []*ipns.Record
 	yields  bool            // the record must give way, so its acks are not enough
+	counted bool            // only acks that do not count can follow
 	over    bool            // no more progress follows
+	err     error           // how it ended, if one of these two is set
 	more    <-chan struct{} // closed when there is more
 }
 
@@ -266,7 +285,7 @@ func (a *announcement) progress(rec *ipns.Record, n int) progress {
 	if rec != a.rec {
 		n = 0
 	}
-	return progress{a.rec, a.acks[n:len(a.acks):len(a.acks)], a.receipt, slices.Clone(a.others), a.yields, a.over, a.more}
+	return progress{a.rec, a.acks[n:len(a.acks):len(a.acks)], a.receipt, slices.Clone(a.others), a.yields, a.counted, a.over, a.err, a.more}
 }
 
 // record returns the record being announced.
@@ -306,5 +325,6 @@ func (a *announcement) replace(rec *ipns.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rec, a.acks, a.receipt, a.yields = rec, nil, routing.Receipt{}, false
+	a.counted, a.err = false, nil
 	a.wake()
 }

@@ -61,26 +61,28 @@ func (w Wait) String() string {
 
 // enough reports whether the caller has what it waits for. If a network is expected,
 // only its acks count: one nearby peer does not mean that others can find the record.
+// Else those of one road do: see routing.Road.
 func (w Wait) enough(r routing.Receipt, expected string) bool {
 	switch w {
 	case WaitDefault:
-		return r.Took(expected) >= DefaultAcks
+		return r.Holders(expected) >= DefaultAcks
 	case WaitAll:
 		return false // more targets may follow
 	case WaitStored:
 		return true
 	}
-	return r.Took(expected) >= int(w)
+	return r.Holders(expected) >= int(w)
 }
 
 // succeeded reports whether the result is a success once the wait has ended.
 func (w Wait) succeeded(r routing.Receipt, complete bool, expected string) bool {
 	switch w {
 	case WaitDefault:
-		return r.Took(expected) > 0
+		return r.Holders(expected) > 0
 	case WaitAll:
 		k, of := r.Announced()
-		return complete && of > 0 && k == of
+		routers, ofRouters := r.On(routing.HTTP)
+		return complete && of > 0 && k == of && routers == ofRouters
 	}
 	return w.enough(r, expected)
 }
@@ -142,10 +144,14 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 		}
 		seen += len(s.acks)
 		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, allRivals(known, s.rivals)
-		switch {
+		switch expected := p.expected(); {
 		case s.over:
-			return a.err
-		case s.yields || !wait.enough(s.receipt, p.expected()):
+			return s.err
+		case s.yields:
+			lingered = nil
+		case s.counted && wait != WaitAll && (expected != "" || s.receipt.Holders("") > 0):
+			return s.err // what the others do makes no difference
+		case !wait.enough(s.receipt, expected):
 			lingered = nil
 		case wait != WaitDefault:
 			return nil

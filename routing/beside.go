@@ -49,7 +49,7 @@ func (b Beside) Put(ctx context.Context, rec *ipns.Record, look Look) iter.Seq2[
 				return
 			}
 			if end.from == 0 && counted != nil {
-				counted()
+				counted(end.err)
 			}
 			ended = append(ended, end.err)
 		}

@@ -94,10 +94,10 @@ func TestAFaultyHTTPRouterDelaysAndHidesNothing(t *testing.T) {
 				both.Main.(*routingtest.Network).Now, both.Others[0].(*routingtest.Network).Now = clock, clock
 				var receipt routing.Receipt
 				begin, counted := time.Now(), time.Duration(-1)
-				look := routing.Look{Counted: func() {
+				look := routing.Look{Counted: func(err error) {
 					counted = time.Since(begin)
-					if k, of := receipt.Announced(); k != 20 || of != 20 {
-						t.Errorf("%d of %d servers have it when those that count are said to be done", k, of)
+					if k, of := receipt.Announced(); k != 20 || of != 20 || err != nil {
+						t.Errorf("%d of %d servers have it when those that count are said to be done, with %v", k, of, err)
 					}
 				}}
 				for ack, err := range both.Put(t.Context(), rec, look) {

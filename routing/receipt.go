@@ -164,7 +164,7 @@ func (r Receipt) Away() bool { return r.head().Away }
 
 // Road is the road of the headline.
 func (r Receipt) Road() Road {
-	for _, road := range roads {
+	for _, road := range Roads {
 		if slices.ContainsFunc(r.Networks, func(n NetworkReceipt) bool { return n.Road == road }) {
 			return road
 		}
@@ -277,21 +277,21 @@ func (r Receipt) String() string {
 
 // besides says how many targets took the record on roads that do not count.
 func (r Receipt) besides(counts Road) (text string) {
-	for _, road := range roads {
+	for _, road := range Roads {
 		if took, _ := r.On(road); road != counts && took > 0 {
-			text += ", " + Count(road, took)
+			text += fmt.Sprintf(", %d %s", took, road.Targets(took))
 		}
 	}
 	return text
 }
 
-// Count returns a number of targets of a road as text, such as "3 pubsub peers".
-func Count(road Road, n int) string {
-	what := map[Road]string{DHT: "server", HTTP: "HTTP router", PubSub: "pubsub peer"}[road]
+// Targets is what so many targets on the road are called, such as "HTTP routers".
+func (r Road) Targets(n int) string {
+	what := map[Road]string{DHT: "server", HTTP: "HTTP router", PubSub: "pubsub peer"}[r]
 	if n != 1 {
 		what += "s"
 	}
-	return fmt.Sprint(n, " ", what)
+	return what
 }
 
 // Collect runs a put to its end and adds up its Acks. The receipt is valid even if there

@@ -61,8 +61,8 @@ const (
 	PubSub Road = "pubsub"
 )
 
-// roads lists the roads by precedence.
-var roads = [...]Road{DHT, HTTP, PubSub}
+// Roads lists the roads by precedence. Do not change it.
+var Roads = [...]Road{DHT, HTTP, PubSub}
 
 // Roader is implemented by a Router whose road is not the DHT.
 type Roader interface {
@@ -80,7 +80,7 @@ func RoadOf(r Router) Road {
 
 // firstRoad returns the road that counts for a node with these Routers.
 func firstRoad(rs []Router) Road {
-	for _, road := range roads {
+	for _, road := range Roads {
 		if slices.ContainsFunc(rs, func(r Router) bool { return RoadOf(r) == road }) {
 			return road
 		}
@@ -93,9 +93,9 @@ func firstRoad(rs []Router) Road {
 type Look struct {
 	Before bool // the record that targets held before: Ack.Before
 	Clock  bool // the time, according to a few targets: Ack.Clock
-	// Counted, if set, is called once all Acks of the road that counts were yielded. A
-	// Router on one road need not call it.
-	Counted func()
+	// Counted, if set, is called once all Acks of the road that counts were yielded, with
+	// the error that ended that part. A Router on one road need not call it.
+	Counted func(error)
 }
 
 // Ack is what one target did with one record.
