@@ -24,13 +24,19 @@ type job struct {
 	refused bool  // a target answered but did not take the record
 }
 
-// took reports whether any target took the record.
-func (j *job) took() bool { return j.receipt.Took("") > 0 }
+// took reports whether any target that counts took the record.
+func (j *job) took() bool { return j.receipt.Holders("") > 0 }
 
-// answered reports whether the receipt has any target. If not, the network was away,
-// and the holders from an earlier put still count.
+// answered reports whether the receipt has any target that counts. If not, the network
+// was away, and the holders from an earlier put still count.
 func (j *job) answered() bool {
-	return slices.ContainsFunc(j.receipt.Networks, func(n routing.NetworkReceipt) bool { return len(n.Targets) > 0 })
+	road := j.receipt.Road()
+	return slices.ContainsFunc(j.receipt.Networks, func(n routing.NetworkReceipt) bool { return n.Road == road && len(n.Targets) > 0 })
+}
+
+// nobody reports whether the network of a put has nobody, or is away.
+func (j *job) nobody() bool {
+	return errors.Is(j.err, routing.ErrNoTargets) || j.receipt.Away()
 }
 
 // putAll puts the records of the jobs, by a sweep if there are many in one sector.
@@ -132,7 +138,9 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 // ack adds one ack to a job.
 func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	j.receipt.Add(ack)
-	j.refused = j.refused || ack.Newer != nil || errors.Is(ack.Err, routing.ErrRefused)
+	if ack.Road == routing.RoadOf(r.Router) { // others tell nothing of the network that counts
+		j.refused = j.refused || ack.Newer != nil || errors.Is(ack.Err, routing.ErrRefused)
+	}
 	r.mu.Lock()
 	r.counts.ack(ack, len(j.rec.Raw()))
 	r.mu.Unlock()
@@ -159,7 +167,7 @@ func (r *Republisher) end(ctx context.Context, j *job) {
 		r.failing = 0
 		return
 	}
-	if r.failing++; r.failing >= allFailing || errors.Is(j.err, routing.ErrNoTargets) || errors.Is(j.err, routing.ErrAway) {
+	if r.failing++; r.failing >= allFailing || j.nobody() {
 		r.failing = 0
 		r.paused = r.now().Add(min(failedWait, r.ownPeriod()))
 	}
@@ -192,7 +200,7 @@ func (r *Republisher) note(j *job) recordstore.Upkeep {
 		u.LastErr += ": " + j.err.Error()
 	}
 	u.Due = now.Add(r.retryAfter(name))
-	if held == 0 && (errors.Is(j.err, routing.ErrNoTargets) || errors.Is(j.err, routing.ErrAway)) {
+	if held == 0 && j.nobody() {
 		u.Due = now.Add(-grace) // the network is away: due as soon as it is back
 	}
 	return u

@@ -13,6 +13,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 )
 
 // lane is the priority of a due name.
@@ -260,6 +261,9 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 		at, l = e.Changed, laneNew
 	default:
 		at = next(u.LastPut, sector, r.period(e.Origin, sector))
+		if again, ok := othersLack(w); ok && again.Before(at) {
+			at = again
+		}
 		if u.LastPut.After(now.Add(grace)) {
 			at = now
 		}
@@ -271,6 +275,17 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 		l = laneUrgent
 	}
 	return l, at
+}
+
+// othersLack reports whether a record that those that count took is missing on other
+// roads, such as an HTTP router that was down, and when to put it again: after twice the
+// time since it was new, so that a router that is gone for good costs a few puts.
+func othersLack(w recordstore.Work) (again time.Time, ok bool) {
+	receipt := receiptOf(w)
+	if k, of := receipt.On(routing.HTTP); receipt.Road() == routing.HTTP || k >= of {
+		return time.Time{}, false
+	}
+	return w.Upkeep.LastPut.Add(max(othersRetry, w.Upkeep.LastPut.Sub(w.Entry.Changed))), true
 }
 
 // left reports whether a record is still left to the publisher that changed the entry

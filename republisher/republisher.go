@@ -65,6 +65,7 @@ const (
 	failedWait   = 5 * time.Minute  // pause when the network seems away
 	firstRetry   = 5 * time.Minute  // shortest delay before a retry
 	lastRetry    = time.Hour        // longest delay before a retry
+	othersRetry  = 5 * time.Minute  // shortest delay before others than those that count are tried again
 	retryEvery   = time.Second / 3  // average gap between two retries
 	putLimit     = 2 * time.Minute  // timeout for one name
 	sweepLimit   = 30 * time.Minute // timeout for one batch
