@@ -13,11 +13,14 @@ import (
 // heldLimit bounds the search of Held.
 const heldLimit = 10 * time.Second
 
-// Held is a summary of the records of a name that servers hold.
+// Held is a summary of the records of a name that servers hold, or HTTP routers where
+// there is no DHT.
 type Held struct {
 	routing.Spread
-	Newest *ipns.Record // nil: no server has one
-	Err    error        // why the summary may be incomplete
+	Newest *ipns.Record // nil: nobody has one
+	// Besides are the answers from other roads; at most maxSources.
+	Besides []routing.Answer
+	Err     error // why the summary may be incomplete
 }
 
 // Held searches the network for all records of a name, bypassing the cache. It passes
@@ -28,6 +31,7 @@ func (r *Resolver) Held(ctx context.Context, name ipns.Name) (h Held, err error)
 	}
 	within, cancel := context.WithTimeout(ctx, heldLimit)
 	defer cancel()
+	r.start()
 	var found []*ipns.Record
 	for a, err := range r.Router.Search(within, name) {
 		if err != nil {
@@ -37,7 +41,12 @@ func (r *Resolver) Held(ctx context.Context, name ipns.Name) (h Held, err error)
 		if a.Own {
 			continue // this node's own server does not count
 		}
-		found = append(found, a.Record)
+		switch {
+		case roadIndex(a.Road) == int(r.measure):
+			found = append(found, a.Record)
+		case len(h.Besides) < maxSources:
+			h.Besides = append(h.Besides, a)
+		}
 		if a.Record != nil && (h.Newest == nil || ipns.Compare(a.Record, h.Newest) > 0) {
 			h.Newest = a.Record
 		}

@@ -102,7 +102,7 @@ func (r *Resolver) answerOf(s *search, c Confidence) (Hop, <-chan struct{}, erro
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	valid := s.best.valid(now)
-	s.best.answered = len(s.sources)
+	s.summed()
 	switch {
 	case s.done && valid, valid && s.confirmed && c != All && s.best.reached(c):
 		hop := s.best.hop(now)
@@ -128,8 +128,7 @@ func (r *Resolver) giveUp(ctx context.Context, s *search) (Hop, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.best.valid(now) {
-		s.best.answered = len(s.sources)
-		hop := s.best.hop(now)
+		hop := s.summed().hop(now)
 		hop.Stale = hop.Stale || !s.confirmed
 		hop.last = true
 		return hop, nil

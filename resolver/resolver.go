@@ -100,10 +100,13 @@ type Resolver struct {
 
 	static map[string]string // Static by canonical names
 	opener *routing.Opener
+
+	measure uint8 // the road that counts, an index of routing.Roads
 }
 
 // Confidence says when an answer is good enough. A positive value is the number of
-// sources that must hold the same newest record.
+// sources that must hold the same newest record: of DHT servers, if the Router reaches a
+// DHT, else of HTTP routers. Others are asked too, and never counted as one of these.
 type Confidence int
 
 const (
@@ -178,7 +181,8 @@ type Hop struct {
 	Sequence uint64
 	EOL      time.Time
 	// Agree is how many sources of the last search held this record, out of Answered
-	// that answered by then; the others had an older record or none.
+	// that answered by then; the others had an older record or none. Only those on the
+	// road that counts are counted: see On for the others.
 	Agree, Answered int
 	// Complete says that enough sources answered the last search to know that this is
 	// the newest record.
@@ -189,12 +193,19 @@ type Hop struct {
 
 	ttlKnown bool
 	modified time.Time
+	heard    heard
 	final    bool // the confidence was reached, or the search has ended
 	last     bool // no better answer follows
 }
 
 // LastModified returns when this node first saw the value of the hop.
 func (h Hop) LastModified() time.Time { return h.modified }
+
+// On returns Agree and Answered of the sources on a road.
+func (h Hop) On(road routing.Road) (agree, answered int) {
+	on := h.heard.roads[roadIndex(road)]
+	return int(on.agree), int(on.answered)
+}
 
 // Resolve resolves a path: /ipns/<name>[/rest], a name or domain with or without /ipns/
 // before it, or an ipns: URI. The rest of the path is kept at every hop.
@@ -256,6 +267,7 @@ func (r *Resolver) start() {
 		}
 		r.running = map[ipns.Name]*search{}
 		r.linkLookups = map[string]*linkLookup{}
+		r.measure = uint8(roadIndex(routing.RoadOf(r.Router)))
 		if r.opener = r.Opener; r.opener == nil {
 			r.opener = &routing.Opener{Now: r.now}
 		}

@@ -142,7 +142,7 @@ func TestResolveFirstAnswer(t *testing.T) {
 		}
 		want := Hop{
 			Root: rec.Name().String(), Value: pathA, TTL: 5 * time.Minute, Source: f.net.Servers[7].ID, Network: "wan",
-			Record: hop.Record, Sequence: 3, EOL: rec.EOL(), Agree: 1, Answered: 1,
+			Record: hop.Record, Sequence: 3, EOL: rec.EOL(), Agree: 1, Answered: 1, heard: hop.heard,
 			ttlKnown: true, modified: time.Now(), final: true, last: true,
 		}
 		if hop != want {

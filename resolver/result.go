@@ -20,8 +20,7 @@ type result struct {
 
 	source, network string
 	own             bool      // this node has the key and its newest record
-	agree           int       // sources of the last search that hold the record
-	answered        int       // sources of the last search that answered
+	heard           heard     // sources of the last search
 	complete        bool      // the last search ended with enough answers
 	stale           bool      // the last search could not confirm the record
 	until           time.Time // end of the TTL
@@ -32,7 +31,7 @@ type result struct {
 func (r *Resolver) resultOf(rec *ipns.Record, source, network string, at time.Time) result {
 	return result{
 		rec: rec, data: rec.DataHash(), root: rec.Name().String(), value: rec.Value(),
-		source: source, network: network,
+		source: source, network: network, heard: heard{measure: r.measure},
 		until: at.Add(r.cacheTime(rec, at)), modified: at,
 	}
 }
@@ -97,7 +96,7 @@ func (v *result) reached(c Confidence) bool {
 	case c == First:
 		return true
 	case c > 0:
-		return v.agree >= int(c)
+		return v.heard.agree() >= int(c)
 	}
 	return v.complete
 }
@@ -108,8 +107,8 @@ func (v *result) hop(now time.Time) Hop {
 		Root: v.root, Value: v.value, TTL: max(0, v.until.Sub(now)),
 		Source: v.source, Network: v.network,
 		Record: v.rec, Sequence: v.rec.Sequence(), EOL: v.rec.EOL(),
-		Agree: v.agree, Answered: v.answered, Complete: v.complete, Stale: v.stale || !now.Before(v.until) && v.rec.TTL() > 0,
-		ttlKnown: true, modified: v.modified,
+		Agree: v.heard.agree(), Answered: v.heard.answered(), Complete: v.complete, Stale: v.stale || !now.Before(v.until) && v.rec.TTL() > 0,
+		ttlKnown: true, modified: v.modified, heard: v.heard,
 	}
 	if h.Stale {
 		h.TTL = 0

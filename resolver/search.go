@@ -23,11 +23,12 @@ type search struct {
 	// confirmed says that best comes from this search or from the Book, and not
 	// only from the cache.
 	confirmed bool
-	mark      recordstore.Mark // the highest version ever shown
-	sources   map[string]bool  // sources that answered: true if they hold best; at most maxSources
-	wanted    Confidence       // the highest confidence that a caller asked for
-	taking    *ipns.Record     // the record that this search is passing to the Book
-	arrived   bool             // a record was put on this node's server since the search began
+	mark      recordstore.Mark           // the highest version ever shown
+	sources   map[string]source          // those that answered; at most maxSources
+	answers   [len(routing.Roads)]uint16 // of them, on each road
+	wanted    Confidence                 // the highest confidence that a caller asked for
+	taking    *ipns.Record               // the record that this search is passing to the Book
+	arrived   bool                       // a record was put on this node's server since the search began
 	done      bool
 	err       error         // why there is no answer; set only when done
 	changed   chan struct{} // closed at the next change
@@ -44,8 +45,9 @@ func (s *search) offer(n result) {
 	switch {
 	case s.best.losesTo(&n):
 		s.best.replace(n)
-		for source := range s.sources {
-			s.sources[source] = false
+		for id, from := range s.sources {
+			from.holds = false
+			s.sources[id] = from
 		}
 	case s.best.saysSame(&n) && !s.confirmed:
 		n.modified = s.best.modified
@@ -57,39 +59,11 @@ func (s *search) offer(n result) {
 	s.wake()
 }
 
-// count records that a source holds best. Call with Resolver.mu held, after answered.
-func (s *search) count(a routing.Answer) {
-	if s.best.agree == 0 && !s.best.own {
-		s.best.source, s.best.network = a.Source, a.Network
-	}
-	if holds, counted := s.sources[a.Source]; counted && !holds {
-		s.sources[a.Source] = true
-		s.best.agree++
-	}
-	s.wake()
-}
-
-// answered records that a source has answered; one that answers on two networks
-// counts once. Call with Resolver.mu held.
-func (s *search) answered(source string) {
-	if _, known := s.sources[source]; !known && len(s.sources) < maxSources {
-		s.sources[source] = false
-	}
-}
-
 // want raises the wanted confidence to c. Call with Resolver.mu held.
 func (s *search) want(c Confidence) {
 	if c == All || s.wanted != All && c > s.wanted {
 		s.wanted = c
 	}
-}
-
-// settled reports whether the search can stop before all sources have answered:
-// enough of them hold the best record, and none answered anything else. Call with
-// Resolver.mu held.
-func (s *search) settled() bool {
-	agree := s.best.agree
-	return s.wanted != All && agree >= max(agreement, int(s.wanted)) && agree == len(s.sources)
 }
 
 // startSearch returns the running search for a name, or starts one. Call with mu held.
@@ -104,10 +78,10 @@ func (r *Resolver) startSearch(name ipns.Name, known result) (*search, error) {
 	if len(r.running) >= limit {
 		return nil, fmt.Errorf("could not resolve name: %s: %w", name, ErrBusy)
 	}
-	s := &search{name: name, changed: make(chan struct{}), sources: map[string]bool{}}
+	s := &search{name: name, changed: make(chan struct{}), sources: map[string]source{}}
 	if known.rec != nil {
 		s.best = known
-		s.best.agree, s.best.answered, s.best.complete = 0, 0, false
+		s.best.heard, s.best.complete = heard{measure: r.measure}, false
 	}
 	r.running[name] = s
 	r.stats.Searches++
@@ -215,7 +189,7 @@ func (r *Resolver) handleAnswer(ctx context.Context, s *search, a routing.Answer
 	now := r.now()
 	r.mu.Lock()
 	if !a.Own { // this node's own server does not count as a source
-		s.answered(a.Source)
+		s.answered(a)
 	}
 	mark, best := s.mark, s.best
 	r.mu.Unlock()
@@ -293,7 +267,7 @@ func (r *Resolver) finish(s *search, err error, complete bool) {
 	now := r.now()
 	s.done = true
 	if s.best.valid(now) {
-		s.best.answered, s.best.complete = len(s.sources), complete
+		s.summed().complete = complete
 		if !s.confirmed {
 			s.best.stale = true
 			s.best.until = now.Add(failedPause)
