@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/internal/display"
-
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -209,13 +209,25 @@ type StatusRequest struct {
 
 // Held is what a network has of a name.
 type Held struct {
-	Sequence *uint64 // of the newest record found; nil: nobody has any
-	Value    string  `json:",omitempty"` // of that record
-	Holders  int     // servers that have this value under this sequence
-	Other    int     `json:",omitempty"` // servers that have another value under it
-	Older    int     // servers that have an older one
-	Answered int     // servers that answered
-	Error    string  `json:",omitempty"` // why it may be more
+	Sequence *uint64      // of the newest record found; nil: nobody has any
+	Value    string       `json:",omitempty"` // of that record
+	Road     routing.Road `json:",omitempty"` // "": the sources counted here are servers of a DHT
+	Holders  int          // servers that have this value under this sequence
+	Other    int          `json:",omitempty"` // servers that have another value under it
+	Older    int          // servers that have an older one
+	Answered int          // servers that answered
+	Error    string       `json:",omitempty"` // why it may be more
+	// Besides is what those on roads that do not count have.
+	Besides []HeldBy `json:",omitempty"`
+}
+
+// HeldBy is what one source has of a name.
+type HeldBy struct {
+	Network  string
+	Road     routing.Road
+	Source   string  // a URL or a peer id
+	Sequence *uint64 // nil: it has no record
+	Value    string  `json:",omitempty"`
 }
 
 // Statuses is the status of one name, or of several. As JSON the first is one
@@ -310,13 +322,14 @@ func (StatusRequest) Text(s Statuses) string {
 		case n.LastAnnounced != nil && n.Announced == 0:
 			display.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
 		case n.LastAnnounced != nil:
-			display.Fprintf(tw, "Announced:\t%s, to %d of %d servers\n", n.LastAnnounced.UTC().Format(time.RFC3339), n.Announced, n.Of)
+			display.Fprintf(tw, "Announced:\t%s, to %d of %d %s%s\n", n.LastAnnounced.UTC().Format(time.RFC3339),
+				n.Announced, n.Of, roadOf(n.Networks).Targets(n.Of), besides(n.Networks))
 		default:
 			display.Fprintf(tw, "Announced:\tnever\n")
 		}
 		for _, net := range n.Networks {
 			if net.Away {
-				display.Fprintf(tw, "Away:\t%s: none of its servers was reached\n", net.Network)
+				display.Fprintf(tw, "Away:\t%s: %s\n", net.Network, net.awayWords())
 			}
 			for _, r := range net.Refused {
 				display.Fprintf(tw, "Refused:\t%s (%s): %s\n", r.Target, net.Network, r.Reason)
@@ -327,6 +340,9 @@ func (StatusRequest) Text(s Statuses) string {
 		}
 		if h := n.Network; h != nil {
 			display.Fprintf(tw, "Network:\t%s\n", h.words(n.Sequence))
+			for _, b := range h.Besides {
+				display.Fprintf(tw, "Besides:\t%s\n", b.words())
+			}
 		}
 		if n.Rivals > 0 {
 			display.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
@@ -343,6 +359,14 @@ func (StatusRequest) Text(s Statuses) string {
 	})
 }
 
+// awayWords says what away means for the network.
+func (n NetworkReceipt) awayWords() string {
+	if n.Road == routing.HTTP {
+		return "it was not reached"
+	}
+	return "none of its servers was reached"
+}
+
 // rivalWords says what has become of the last rival, and what to do.
 func (s Status) rivalWords() string {
 	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
@@ -351,15 +375,25 @@ func (s Status) rivalWords() string {
 	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
 }
 
+// words says it of one source.
+func (b HeldBy) words() string {
+	what := "no record"
+	if b.Sequence != nil {
+		what = display.Sprintf("sequence %d", *b.Sequence)
+	}
+	return display.Sprintf("%s %s has %s", b.Road.Targets(1), b.Source, what)
+}
+
 // words says it of a record with the given sequence.
 func (h *Held) words(sequence uint64) string {
-	text := display.Sprintf("none of %d servers has it", h.Answered)
+	who := h.Road.Targets(h.Answered)
+	text := display.Sprintf("none of %d %s has it", h.Answered, who)
 	switch {
 	case h.Sequence == nil:
 	case *h.Sequence < sequence:
 		text += display.Sprintf(", %d have sequence %d", h.Holders, *h.Sequence)
 	default:
-		text = display.Sprintf("%d of %d servers have sequence %d", h.Holders, h.Answered, *h.Sequence)
+		text = display.Sprintf("%d of %d %s have sequence %d", h.Holders, h.Answered, who, *h.Sequence)
 	}
 	if h.Other > 0 {
 		text += display.Sprintf(", %d another value under it", h.Other)

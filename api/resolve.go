@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/routing"
 )
 
 // ResolveRequest asks where a name leads.
@@ -35,9 +36,17 @@ type ResolvedHop struct {
 	Cached      bool          `json:",omitempty"` // nobody was asked for it
 	Stale       bool          `json:",omitempty"` // the TTL is over and nobody has confirmed it since
 	// Of names only. Agree servers of the Answered that answered by then have this
-	// record.
+	// record. Where there is no DHT, these are HTTP routers.
 	Sequence        *uint64    `json:",omitempty"`
 	EOL             *time.Time `json:",omitempty"`
+	Agree, Answered int
+	// Roads has the same for each road by which anybody answered.
+	Roads []ResolvedRoad `json:",omitempty"`
+}
+
+// ResolvedRoad counts the sources on one road.
+type ResolvedRoad struct {
+	Road            routing.Road `json:",omitempty"` // "": a DHT; "http" or "pubsub"
 	Agree, Answered int
 }
 
@@ -60,8 +69,12 @@ func (ResolveRequest) Text(r Resolved) string {
 			display.Fprintf(&b, "sequence %d until %s, ", *h.Sequence, h.EOL.Format(time.RFC3339))
 		}
 		display.Fprintf(&b, "for another %s, by %s", h.TTL.Round(time.Second), h.Source)
-		if h.Answered > 0 {
-			display.Fprintf(&b, ", %d of %d who answered agree", h.Agree, h.Answered)
+		if len(h.Roads) > 0 {
+			var agree []string
+			for _, r := range h.Roads {
+				agree = append(agree, display.Sprintf("%d of %d %s", r.Agree, r.Answered, r.Road.Targets(r.Answered)))
+			}
+			display.Fprintf(&b, ", %s who answered agree", strings.Join(agree, ", "))
 		}
 		if h.Stale {
 			b.WriteString(", not confirmed since its TTL was over")

@@ -17,6 +17,7 @@ import (
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -350,10 +351,18 @@ func (n *verbs) held(ctx context.Context, name ipns.Name) *api.Held {
 	if err != nil {
 		n.Log.Warn("newer record on the network is not kept", "name", name, "err", err)
 	}
-	h := &api.Held{Holders: found.Same, Other: found.Other, Older: found.Older, Answered: found.Answered}
+	h := &api.Held{Road: routing.RoadOf(n.Router), Holders: found.Same, Other: found.Other, Older: found.Older, Answered: found.Answered}
 	if found.Newest != nil {
 		seq := found.Newest.Sequence()
 		h.Sequence, h.Value = &seq, found.Newest.Value()
+	}
+	for _, a := range found.Besides {
+		by := api.HeldBy{Network: a.Network, Road: a.Road, Source: a.Source}
+		if a.Record != nil {
+			seq := a.Record.Sequence()
+			by.Sequence, by.Value = &seq, a.Record.Value()
+		}
+		h.Besides = append(h.Besides, by)
 	}
 	if found.Err != nil {
 		h.Error = found.Err.Error()

@@ -234,7 +234,7 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 			ours.Value(), ours.Sequence(), ours.Name(), now.Record.Sequence(), now.Record.Value())
 	}
 	k, of := e.Result.Receipt.Announced()
-	who := fmt.Sprintf("to %d of %d servers", k, of)
+	who := fmt.Sprintf("to %d of %d %s", k, of, e.Result.Receipt.Road().Targets(of))
 	switch took := e.Result.Receipt.Took(""); {
 	case k == 0 && took > 0:
 		who = fmt.Sprintf("only to %d on other networks", took)
@@ -263,7 +263,7 @@ func published(name string, res publisher.Result) api.Published {
 func networks(r routing.Receipt) []api.NetworkReceipt {
 	var out []api.NetworkReceipt
 	for _, net := range r.Networks {
-		nr := api.NetworkReceipt{Network: net.Network, Announced: net.Announced, Of: net.Of, Away: net.Away}
+		nr := api.NetworkReceipt{Network: net.Network, Road: net.Road, Announced: net.Announced, Of: net.Of, Away: net.Away}
 		for _, t := range net.Targets {
 			if !t.Took() {
 				nr.Refused = append(nr.Refused, api.Refusal{Target: t.Target, Reason: t.Reason})

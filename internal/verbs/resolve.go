@@ -11,6 +11,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -59,6 +60,11 @@ func resolved(res resolver.Resolution, verbose bool) api.Resolved {
 		}
 		if h.Record != nil {
 			hop.Sequence, hop.EOL = &h.Sequence, &h.EOL
+		}
+		for _, road := range routing.Roads {
+			if agree, answered := h.On(road); answered > 0 {
+				hop.Roads = append(hop.Roads, api.ResolvedRoad{Road: road, Agree: agree, Answered: answered})
+			}
 		}
 		out.Hops = append(out.Hops, hop)
 	}
