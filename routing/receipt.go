@@ -113,14 +113,14 @@ func (n NetworkReceipt) add(ack Ack) NetworkReceipt {
 		t.Newer = &seq
 	}
 	n.Away = n.Away && ack.Err != nil
-	n.Targets = slices.Clone(n.Targets)
 	i := slices.IndexFunc(n.Targets, func(old TargetReceipt) bool { return old.Target == t.Target })
 	switch {
 	case i >= 0 && n.Targets[i].Took() && !t.Took():
 	case i >= 0:
+		n.Targets = slices.Clone(n.Targets)
 		n.Targets[i] = t
 	case len(n.Targets) < MaxTargets:
-		n.Targets = append(n.Targets, t)
+		n.Targets = slices.Concat(n.Targets, []TargetReceipt{t})
 	}
 	n.count(ack.Of)
 	return n
