@@ -43,9 +43,15 @@ type Memory struct {
 	mu      sync.RWMutex // guards all below
 	gen     Generation
 	names   map[ipns.Name]*known
-	sorted  []ipns.Name // keys of names in Kad order; nil: must be sorted again
+	sorted  []point // keys of names in Kad order; nil: must be sorted again
 	changes changes
 	closed  bool
+}
+
+// point is a name and where it stands in the key space.
+type point struct {
+	key  keyspace.Key
+	name ipns.Name
 }
 
 // known is everything about one name.
@@ -188,21 +194,13 @@ func (k *known) versions() []PastKey {
 }
 
 // order returns the names in Kad order.
-func (m *Memory) order() []ipns.Name {
+func (m *Memory) order() []point {
 	if m.sorted == nil {
-		type point struct {
-			key  keyspace.Key
-			name ipns.Name
-		}
-		points := make([]point, 0, len(m.names))
+		m.sorted = make([]point, 0, len(m.names))
 		for name := range m.names {
-			points = append(points, point{name.Kad(), name})
+			m.sorted = append(m.sorted, point{name.Kad(), name})
 		}
-		slices.SortFunc(points, func(a, b point) int { return a.key.Compare(b.key) })
-		m.sorted = make([]ipns.Name, len(points))
-		for i, p := range points {
-			m.sorted[i] = p.name
-		}
+		slices.SortFunc(m.sorted, func(a, b point) int { return a.key.Compare(b.key) })
 	}
 	return m.sorted
 }
@@ -234,19 +232,17 @@ func (m *Memory) Due(ctx context.Context, region Region, before time.Time) iter.
 
 func (m *Memory) work(ctx context.Context, region Region) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
-		var names []ipns.Name
-		if err := m.do(ctx, OpScan, ipns.Name{}, func() error { names = m.order(); return nil }); err != nil {
+		var points []point
+		if err := m.do(ctx, OpScan, ipns.Name{}, func() error { points = m.order(); return nil }); err != nil {
 			yield(Work{}, err)
 			return
 		}
-		first, _ := slices.BinarySearchFunc(names, region.First(), func(n ipns.Name, k keyspace.Key) int {
-			return keyspace.Key(n.Kad()).Compare(k)
-		})
-		for _, name := range names[first:] {
-			if !region.Contains(name.Kad()) {
+		first, _ := slices.BinarySearchFunc(points, region.First(), func(p point, k keyspace.Key) int { return p.key.Compare(k) })
+		for _, p := range points[first:] {
+			if !region.Contains(p.key) {
 				return
 			}
-			w, found, err := m.one(ctx, name)
+			w, found, err := m.one(ctx, p.name)
 			if err != nil {
 				yield(Work{}, err)
 				return
