@@ -109,7 +109,7 @@ func (n *Network) spawn() *server {
 
 // randomID returns the id of an Ed25519 key whose private key nobody has.
 func randomID(r *rand.Rand) peer.ID {
-	id := []byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}
+	id := append(make([]byte, 0, 38), 0x00, 0x24, 0x08, 0x01, 0x12, 0x20)
 	for range 4 {
 		id = binary.BigEndian.AppendUint64(id, r.Uint64())
 	}
