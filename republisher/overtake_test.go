@@ -235,8 +235,11 @@ func (m *interleaving) check(t *rapid.T) {
 // republishing. F3, R8.
 func TestRepublishNeverOvertakesPublish(t *testing.T) {
 	goal := 20_000
-	if *long {
+	switch {
+	case *long:
 		goal = 1_000_000
+	case testing.Short():
+		goal = 5_000
 	}
 	key := recordstoretest.KeyFromSeed(t, 8)
 	steps, puts, begin := 0, 0, time.Now()

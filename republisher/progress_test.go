@@ -150,6 +150,7 @@ func TestOtherWriter(t *testing.T) {
 // they do not, and own ones never less often than asked for.
 func TestSurvival(t *testing.T) {
 	const days = 4
+	keys, _ := crowd(t, 1100)
 	for _, tt := range []struct {
 		what             string
 		forgets          int // of 20 servers, in each hour
@@ -165,8 +166,7 @@ func TestSurvival(t *testing.T) {
 				s := newSite(t, 0)
 				net := newCloud(t, s)
 				var records []*ipns.Record
-				for i := range 1100 {
-					k := recordstoretest.KeyFromSeed(t, uint64(i))
+				for i, k := range keys {
 					f := ipns.Fields{Value: fmt.Sprintf("/ipfs/bafkqaaa/%d", i), EOL: s.Now().Add(2000 * time.Hour)}
 					records = append(records, s.add(t, k, f, ipns.V2Only, origin))
 				}
@@ -270,11 +270,11 @@ func TestRevived(t *testing.T) {
 // possible.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const count = 6400 // 100 in a sector, each 675 s
+		keys, _ := crowd(t, 6400) // 100 in a sector, each 675 s
 		s := newSite(t, 0)
 		net := newCloud(t, s)
-		for i := range count {
-			s.add(t, recordstoretest.KeyFromSeed(t, uint64(i)), ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(2000 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
+		for _, k := range keys {
+			s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: s.Now().Add(2000 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
 		}
 		paces := func() (list []float64) {
 			net.mu.Lock()

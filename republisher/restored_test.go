@@ -76,13 +76,14 @@ func (a *asking) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 	for _, count := range []int{3, 2000} {
 		t.Run(fmt.Sprint(count, " names"), func(t *testing.T) {
+			keys, sectors := crowd(t, count)
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, 0)
 				net := &asking{cloud: newCloud(t, s)}
 				s.Router = net
 				var old, newer []*ipns.Record
-				for i := range count {
-					k, origin := recordstoretest.KeyFromSeed(t, uint64(i)), recordstore.Own
+				for i, k := range keys {
+					origin := recordstore.Own
 					if i%3 == 2 {
 						origin = recordstore.Hosted
 					}
@@ -126,8 +127,8 @@ func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 						t.Fatalf("an own record was not renewed: %v", e.Record)
 					}
 				}
-				if most := 64 * 2 * 2; count > 1000 && (net.asks > most || net.searches > count/10) {
-					t.Errorf("%d visits of sectors and %d searches for %d names", net.asks, net.searches, count)
+				if most := sectors * 2 * 2; count > 1000 && (net.asks > most || net.searches > len(keys)/10) {
+					t.Errorf("%d visits of sectors and %d searches for %d names", net.asks, net.searches, len(keys))
 				}
 				if count < 10 && net.searches != count {
 					t.Errorf("%d searches for %d names", net.searches, count)
