@@ -43,6 +43,7 @@ func hangingMachine(t *testing.T) (m *machine, hold func() (release func())) {
 }
 
 func TestDoubtThatLandsLaterIsTold(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m, hold := hangingMachine(t)
 	recordstoretest.Doubt(t, m.store, hold)
 }
@@ -68,6 +69,7 @@ func read(t *testing.T, s recordstore.Store, since recordstore.Position) (list [
 // change that was not read. A reader that went past it would miss that change after a
 // crash.
 func TestReaderWaitsForAChangeThatMayComeBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	m, hold := hangingMachine(t)
 	begin := read(t, m.store, "")[0].Position
 	one, two := recordstoretest.KeyFromSeed(t, 1), recordstoretest.KeyFromSeed(t, 2)
@@ -125,6 +127,7 @@ func onDisk(t *testing.T, dir string) (s *ours.Store, stop func()) {
 // TestPositionsOutliveARestart, even when the name changed last was forgotten, and no
 // position is given out twice.
 func TestPositionsOutliveARestart(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	s, stop := onDisk(t, dir)
 	swap := func(seed uint64, origin recordstore.Origin) recordstore.Entry {
@@ -194,6 +197,7 @@ func TestKilledWriter(t *testing.T) {
 // TestPositionsOutliveAKill resumes from an old position after kill -9, and gets every
 // name that was swapped since.
 func TestPositionsOutliveAKill(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	for round := range 3 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWriter$")

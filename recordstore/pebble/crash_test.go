@@ -58,8 +58,11 @@ func (m *machine) Stop() error {
 // part of the unsynced data on disk. R2.
 func TestPowerLossTakesNothingAcknowledged(t *testing.T) {
 	cycles := 250
-	if *long {
+	switch {
+	case *long:
 		cycles = 10_000
+	case testing.Short():
+		cycles = 60
 	}
 	begin := time.Now()
 	r := recordstoretest.Crashes(t, cycles, 1, func() (recordstoretest.Machine, error) {

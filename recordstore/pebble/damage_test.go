@@ -74,8 +74,11 @@ func damageImage(t *testing.T, closed bool) (*vfs.MemFS, *ledger) {
 
 func flipAll(t *testing.T, image *vfs.MemFS, l *ledger, closed bool) {
 	perFile := 4
-	if *long {
+	switch {
+	case *long:
 		perFile = 2000
+	case testing.Short():
+		perFile = 1
 	}
 	begin := time.Now()
 	files, err := image.List("db")

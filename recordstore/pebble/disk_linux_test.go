@@ -16,6 +16,7 @@ import (
 // TestRealFullDiskRecovers fills a small real file system until nothing can be written,
 // and frees it again, without a restart. R13.
 func TestRealFullDiskRecovers(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
 		t.Skipf("cannot mount a small file system: %v", err)

@@ -114,9 +114,13 @@ func TestErrorAtEachCallLosesNothing(t *testing.T) {
 		faultChild(t)
 		return
 	}
+	t.Parallel() // it mostly waits
 	step := 6
-	if *long {
+	switch {
+	case *long:
 		step = 1
+	case testing.Short():
+		step = 10
 	}
 	begin := time.Now()
 	var runs, ended, refused, unfaulted int

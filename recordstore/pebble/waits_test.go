@@ -129,6 +129,7 @@ func (f hangingFile) SyncData() error { <-f.held; return f.File.SyncData() }
 // TestWriteEndsWithItsContext: a write ends with its context on a disk that does not
 // respond.
 func TestWriteEndsWithItsContext(t *testing.T) {
+	t.Parallel() // it mostly waits
 	held := make(chan struct{}, 1000)
 	for range 200 {
 		held <- struct{}{} // for opening
@@ -201,6 +202,7 @@ func TestReserveFollowsTheSizeOfTheDisk(t *testing.T) {
 
 // TestDeletedDatabaseTakesNothing deletes the database's directory under an open store.
 func TestDeletedDatabaseTakesNothing(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for _, gone := range []string{"deleted", "moved", "its files deleted"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "db")

@@ -49,6 +49,7 @@ func copyAll(t *testing.T, from, to string) {
 
 // TestGeneration restores stores from copies in the usual ways.
 func TestGeneration(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	repo, backup := filepath.Join(dir, "repo"), filepath.Join(dir, "backup")
 	if err := os.Mkdir(repo, 0o755); err != nil {
@@ -167,6 +168,7 @@ func (v *volume) putBack(t *testing.T, from string) {
 // TestSnapshotOfTheWholeVolumeIsNoticed puts a volume back, including the witness, as it
 // was before a swap. The file on the other volume has seen more.
 func TestSnapshotOfTheWholeVolumeIsNoticed(t *testing.T) {
+	t.Parallel() // it mostly waits
 	generation := func(s *ours.Store) recordstore.Generation {
 		gen, err := s.Generation(t.Context())
 		if err != nil {
@@ -230,6 +232,7 @@ func TestSnapshotOfTheWholeVolumeIsNoticed(t *testing.T) {
 
 // TestCopyElsewhereLeavesTheOriginalAlone opens a backup on the same machine.
 func TestCopyElsewhereLeavesTheOriginalAlone(t *testing.T) {
+	t.Parallel() // it mostly waits
 	v, l := newVolume(t), newLedger(t, 1)
 	s, stop := v.open(t)
 	if err := l.swap(t, s, 0); err != nil {
