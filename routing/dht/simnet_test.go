@@ -68,6 +68,14 @@ func simulate(t *testing.T, servers int, profile simnet.Profile, f func(*simulat
 	})
 }
 
+// upTo is n, and under -short a part of it.
+func upTo(n, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 // forget gives the node a new Router with an empty map.
 func (s *simulation) forget() {
 	if s.router != nil {
@@ -129,13 +137,14 @@ func (s *simulation) holders(rec *ipns.Record, servers []peer.AddrInfo) (n int) 
 }
 
 func TestSimulatedPutAndSearch(t *testing.T) {
-	simulate(t, 2000, simnet.Real15, func(s *simulation) {
+	servers := upTo(2000, 1000)
+	simulate(t, servers, simnet.Real15, func(s *simulation) {
 		for i, state := range []string{"empty", "explored"} {
 			s.forget()
 			if state == "explored" {
 				e := s.explore()
-				t.Logf("exploring 2,000 servers: %d requests, %d servers", e.Requests, e.Servers)
-				if e.Servers < s.net.Alive()*99/100 || e.Requests > 2000 {
+				t.Logf("exploring %d servers: %d requests, %d servers", servers, e.Requests, e.Servers)
+				if e.Servers < s.net.Alive()*99/100 || e.Requests > servers {
 					t.Errorf("%d requests found %d of %d servers alive", e.Requests, e.Servers, s.net.Alive())
 				}
 			}
@@ -199,13 +208,15 @@ func TestSimulatedNotFoundAndUnknown(t *testing.T) {
 // storing them, have no records, and name only each other.
 func TestSimulatedEclipse(t *testing.T) {
 	for _, attackers := range []int{20, 60} {
-		const names = 4
+		names := upTo(4, 2)
 		held, found := 0, 0
-		for i := range names {
-			simulate(t, 1000, simnet.Real15, func(s *simulation) {
+		simulate(t, 1000, simnet.Real15, func(s *simulation) {
+			for i := range names {
 				rec := seededSigner(t, byte(i)).record(uint64(i), time.Now().Add(24*time.Hour))
 				key := rec.Name().RoutingKey()
 				s.net.Eclipse(key, attackers)
+				s.log.Reset()
+				s.forget()
 				s.put(rec)
 				held += s.holders(rec, s.net.Closest(key, attackers+20)[attackers:])
 				s.forget()
@@ -215,10 +226,10 @@ func TestSimulatedEclipse(t *testing.T) {
 				if !strings.Contains(s.log.String(), "too many servers are close") {
 					t.Error("there was no warning")
 				}
-			})
-		}
+			}
+		})
 		t.Logf("%d attackers around each name: %.1f of the 20 closest honest servers hold the record, %d of %d names are found",
-			attackers, float64(held)/names, found, names)
+			attackers, float64(held)/float64(names), found, names)
 		if held < 16*names || found < names {
 			t.Errorf("eclipsed: %d of %d copies, %d of %d names found", held, 20*names, found, names)
 		}
@@ -231,7 +242,7 @@ func TestSimulatedLiars(t *testing.T) {
 	profile := simnet.Real15
 	profile.Lying = 0.2
 	simulate(t, 2000, profile, func(s *simulation) {
-		const names = 10
+		names := upTo(10, 4)
 		found, held := 0, 0
 		start := time.Now()
 		for i := range names {
@@ -245,7 +256,7 @@ func TestSimulatedLiars(t *testing.T) {
 			}
 		}
 		t.Logf("one server in five lies: %.1f copies on the closest 20, of which 16 are honest; %d of %d names are found; %v a name",
-			float64(held)/names, found, names, (time.Since(start) / names).Round(time.Millisecond))
+			float64(held)/float64(names), found, names, (time.Since(start) / time.Duration(names)).Round(time.Millisecond))
 		if held < 13*names || found < names {
 			t.Errorf("%d copies, %d of %d names found", held, found, names)
 		}

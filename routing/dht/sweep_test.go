@@ -102,8 +102,9 @@ func (s *simulation) copies(records []*ipns.Record) (mean float64, least int) {
 }
 
 func TestSimulatedSweep(t *testing.T) {
-	simulate(t, 1000, simnet.Real15, func(s *simulation) {
-		records := newRecords(t, 400)
+	servers, names := upTo(1000, 500), upTo(400, 200)
+	simulate(t, servers, simnet.Real15, func(s *simulation) {
+		records := newRecords(t, names)
 		before := s.net.Stats(s.host)
 		got := s.sweep(records)
 		cost := s.net.Stats(s.host).Sub(before)
@@ -112,7 +113,7 @@ func TestSimulatedSweep(t *testing.T) {
 		if got.err != nil || mean < 19.95 || least < 18 {
 			t.Errorf("%.2f copies on average, at least %d: %v", mean, least, got.err)
 		}
-		if cost.Find > 900 || cost.FindSelf > 1000 || cost.Get > 0 || cost.Put > 400*21 {
+		if cost.Find > int64(servers*9/10) || cost.FindSelf > int64(servers) || cost.Get > 0 || cost.Put > int64(names*21) {
 			t.Errorf("that cost %+v", cost)
 		}
 		for _, rec := range records {
@@ -142,11 +143,11 @@ func TestSimulatedSweep(t *testing.T) {
 		kept := s.router.Survival(keyspace.Region{})
 		t.Logf("second sweep: %+v; %+v, %d spoil", cost, kept, spoiling)
 		// A few do not answer in time, and count neither way.
-		if cost.Find > 0 || cost.FindSelf+cost.Get > 2*1000 || cost.Get < int64(kept.Asked) || cost.Get > int64(kept.Asked)+10 {
+		if cost.Find > 0 || cost.FindSelf+cost.Get > int64(2*servers) || cost.Get < int64(kept.Asked) || cost.Get > int64(kept.Asked)+10 {
 			t.Errorf("that cost %+v, and told of %+v", cost, kept)
 		}
 		age := kept.Age / time.Duration(max(1, kept.Asked))
-		if kept.Asked < 700 || kept.Held < kept.Asked-spoiling || kept.Held > kept.Asked-spoiling*9/10 ||
+		if kept.Asked < servers*7/10 || kept.Held < kept.Asked-spoiling || kept.Held > kept.Asked-spoiling*9/10 ||
 			age < 2*time.Hour-time.Minute || age > 2*time.Hour+2*time.Minute {
 			t.Errorf("%d servers spoil what they have, but the sweep found %+v", spoiling, kept)
 		}
@@ -155,9 +156,10 @@ func TestSimulatedSweep(t *testing.T) {
 
 // A sweep in many regions is as good as one of the whole key space, and explores no more.
 func TestSimulatedSweepByRegion(t *testing.T) {
-	simulate(t, 2000, simnet.Real15, func(s *simulation) {
+	servers := upTo(2000, 1000)
+	simulate(t, servers, simnet.Real15, func(s *simulation) {
 		const bits = 4
-		records := newRecords(t, 640)
+		records := newRecords(t, upTo(640, 320))
 		before := s.net.Stats(s.host)
 		for i := range 1 << bits {
 			region := keyspace.RegionOf(keyspace.Key{byte(i << (8 - bits))}, bits)
@@ -169,7 +171,7 @@ func TestSimulatedSweepByRegion(t *testing.T) {
 		cost := s.net.Stats(s.host).Sub(before)
 		mean, least := s.copies(records)
 		t.Logf("%.2f copies of 20, at least %d; %+v", mean, least, cost)
-		if mean < 19.95 || least < 18 || cost.Find > 2000 || cost.FindSelf > 2*2000 {
+		if mean < 19.95 || least < 18 || cost.Find > int64(servers) || cost.FindSelf > int64(2*servers) {
 			t.Errorf("%.2f copies on average, at least %d; %+v", mean, least, cost)
 		}
 	})
@@ -177,7 +179,7 @@ func TestSimulatedSweepByRegion(t *testing.T) {
 
 // For a few records it is not worth exploring an unknown network.
 func TestSimulatedSweepOfFew(t *testing.T) {
-	simulate(t, 2000, simnet.Real15, func(s *simulation) {
+	simulate(t, upTo(2000, 1000), simnet.Real15, func(s *simulation) {
 		records := newRecords(t, 3)
 		before := s.net.Stats(s.host)
 		got := s.sweep(records)
@@ -197,7 +199,7 @@ func TestSimulatedSweepRefused(t *testing.T) {
 	profile := simnet.Ideal
 	profile.Refusing, profile.Full = 0.05, 0.05
 	simulate(t, 600, profile, func(s *simulation) {
-		records := newRecords(t, 1000)
+		records := newRecords(t, upTo(1000, 300))
 		var updated []*ipns.Record
 		for range 20 {
 			k := newSigner(t, ipns.Ed25519)
@@ -249,8 +251,8 @@ func TestSimulatedSweepMeetsNewer(t *testing.T) {
 // The servers around some names die after a first sweep, others become slow. The next
 // closest replace the dead, and the slow delay no other.
 func TestSimulatedSweepDeadAndSlow(t *testing.T) {
-	simulate(t, 1000, simnet.Ideal, func(s *simulation) {
-		records := newRecords(t, 300)
+	simulate(t, upTo(1000, 500), simnet.Ideal, func(s *simulation) {
+		records := newRecords(t, upTo(300, 200))
 		s.sweep(records[100:])
 		for _, rec := range records[:10] {
 			for i, p := range s.net.Closest(rec.Name().RoutingKey(), 12) {
@@ -345,7 +347,11 @@ func TestSweepOfRealServers(t *testing.T) {
 		d, h := startNode(t, dht.Config{})
 		join(t, nw, d, h)
 		d.LAN.Ripen(time.Nanosecond)
-		records := newRecords(t, *sweepNames)
+		names := *sweepNames
+		if testing.Short() {
+			names = min(names, 150)
+		}
+		records := newRecords(t, names)
 		for cycle := range 2 {
 			cpu, start := processCPU(t), time.Now()
 			const bits = 2
@@ -395,8 +401,9 @@ func processCPU(t *testing.T) time.Duration {
 // A sweep keeps the pace that was set, and follows a new one at once.
 func TestSimulatedSweepPace(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
-		records := newRecords(t, 500) // 10,000 puts
-		s.sweep(records)              // the network is known from now on
+		records := newRecords(t, upTo(500, 100))
+		puts := 20 * len(records)
+		s.sweep(records) // the network is known from now on
 		took := func() time.Duration {
 			start := time.Now()
 			if got := s.sweep(records); got.err != nil {
@@ -405,11 +412,11 @@ func TestSimulatedSweepPace(t *testing.T) {
 			return time.Since(start)
 		}
 		free := took()
-		s.router.Pace(1000)
+		s.router.Pace(float64(puts) / 10)
 		paced := took()
 		time.AfterFunc(4*time.Second, func() { s.router.Pace(0) })
 		freed := took()
-		t.Logf("10,000 puts: %v; %v at 1,000 a second; %v when that is lifted after 4s", free, paced, freed)
+		t.Logf("%d puts: %v; %v at %d a second; %v when that is lifted after 4s", puts, free, paced, puts/10, freed)
 		if paced < 9*time.Second || paced > 12*time.Second+free || freed < 4*time.Second || freed > 6*time.Second+free {
 			t.Errorf("not at the pace")
 		}
