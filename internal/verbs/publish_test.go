@@ -62,6 +62,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // A-10, P-14, P-15: what one node publishes, others see, and every door of its
 // own shows at once.
 func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
+	t.Parallel() // it mostly waits
 	nw := testnet.ForTest(t, 25)
 	us := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	// The other one serves nobody, so that the servers of the network are all that
@@ -190,6 +191,7 @@ func TestIfSequenceOverTheAPI(t *testing.T) {
 // A neighbour is no public network: while that is expected and away, a search of both is
 // not complete, and a publish to the neighbour alone is no success.
 func TestANeighbourDoesNotStandForThePublicNetwork(t *testing.T) {
+	t.Parallel() // it mostly waits
 	n := start(t, newRepo(t), node.Config{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})
 	nw := testnet.ForTest(t, 1)
 	if _, err := rpc.Do(t.Context(), Mux(n), api.SwarmConnect, api.SwarmConnectRequest{Addresses: nw.Addrs()}); err != nil {

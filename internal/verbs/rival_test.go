@@ -15,6 +15,7 @@ import (
 // Two nodes hold one key, each with its own idea of the last sequence. They are on
 // the network one after the other, since a peer cannot be there twice.
 func TestPublishNamesTheRivalThatItMet(t *testing.T) {
+	t.Parallel() // it mostly waits
 	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
 	during := func(r repo.Repo, f func(to rpc.Caller)) {
