@@ -26,6 +26,7 @@ type history struct {
 // clients publish. What was acknowledged must be there after the restart, and no name
 // may go back. R1.
 func TestKilledDaemonLosesNoAcknowledgedPublish(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	const (
 		nameCount   = 20
 		clientCount = 4

@@ -16,6 +16,7 @@ import (
 // each door of a daemon: the new value must be there although the TTL of the
 // old one has not passed. R11.
 func TestOwnWritesAreReadThroughEveryDoor(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	pairs := 10_000
 	if testing.Short() {
 		pairs = 500

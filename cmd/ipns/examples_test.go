@@ -89,6 +89,7 @@ const exampleRepo = "env IPNS_PATH=$WORK/%s\nexec ipns init --profile test\nexec
 // with a network on this machine, a folder site, and the keys and files that
 // earlier examples made.
 func TestExamplesWork(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	dir := t.TempDir()
 	script := exampleScript()
 	if err := os.WriteFile(filepath.Join(dir, "examples.txtar"), []byte(script), 0o600); err != nil {

@@ -182,6 +182,7 @@ func inline(t *testing.T, content string) string {
 // TestSecondInterruptEndsAnything interrupts a command that cannot see its context
 // end: it waits for its input.
 func TestSecondInterruptEndsAnything(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
 	cmd := ipnsCommand(t, repo, "add")

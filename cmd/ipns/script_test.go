@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 //	await LOG TEXT          wait until TEXT is in LOG
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	testscript.Run(t, scripts("testdata/script"))
 }
 
@@ -37,6 +38,7 @@ func scripts(dir string) testscript.Params {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IPNS_PATH", filepath.Join(e.WorkDir, "repo"))
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("GOGC", "off") // for commands, which end soon; start does not pass it on
 			e.Setenv("NOBODY", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWQK1wnefoLrcVHbbnf5tLzbopUd3K3bFAoJpA7YJgL5pV")
 			e.Setenv("STRANGER", "k51qzi5uqu5dkna9kqbg1ratyu45c9vua5aucc3y3i8r9duuhqfwjsfjv2d7u0")
 			e.Values[processes{}] = map[string]*process{}

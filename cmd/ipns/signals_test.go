@@ -41,6 +41,7 @@ func (d *daemonProcess) signal(sig os.Signal) {
 }
 
 func TestEndOfTheTerminalStopsTheDaemonInOrder(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
 	d := startDaemon(t, repo)
@@ -55,6 +56,7 @@ func TestEndOfTheTerminalStopsTheDaemonInOrder(t *testing.T) {
 }
 
 func TestDaemonUnderNohupOutlivesTheTerminal(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
 	cmd := ipnsCommand(t, repo)
