@@ -149,7 +149,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 		return Result{}, err
 	}
 	if outcome != names.New && outcome != names.Same {
-		return Result{}, fmt.Errorf("new record with sequence %d came out as %v", seq, outcome)
+		return Result{}, fmt.Errorf("new record with sequence %d was judged %v", seq, outcome)
 	}
 	if outcome == names.Same {
 		rec = e.Record

@@ -18,8 +18,8 @@ import (
 
 var long = flag.Bool("long", false, "run the tests at full length")
 
-// trouble is when the network of TestNamesNeverExpire is away, in hours since the start: twelve
-// hours now and then, and once half of a lifetime.
+// trouble is when the network of TestNamesNeverExpire is away, in hours since the start: now
+// and then for twelve hours, and once for half a lifetime.
 var trouble = [][2]int{{100, 112}, {300, 312}, {500, 524}, {900, 912}, {1300, 1312}, {1800, 1812}}
 
 func away(since time.Duration) bool {
@@ -31,12 +31,12 @@ func away(since time.Duration) bool {
 	return false
 }
 
-// firstHours are those in which all names are announced for the first time.
+// firstHours are the hours in which all names are announced for the first time.
 const firstHours = 2
 
-// TestNamesNeverExpire keeps names alive for 90 days, on a network that is slow,
-// on which one put in ten fails, that is away for half a day and once for a whole
-// one; one key is broken, and one name is taken by nobody. R6.
+// TestNamesNeverExpire keeps names alive for 90 days. The network is slow, one put in ten
+// fails, and at times it is away; one key is broken, and one name is refused by every
+// server. R6.
 func TestNamesNeverExpire(t *testing.T) {
 	count, days := 150, 90
 	switch {
@@ -52,7 +52,7 @@ func TestNamesNeverExpire(t *testing.T) {
 		s.Concurrency = 200
 		rng := rand.New(rand.NewPCG(6, 6))
 		begin := time.Now()
-		failing := map[ipns.Name]bool{} // the put that is going on
+		failing := map[ipns.Name]bool{} // the puts in progress
 		var keys []recordstoretest.Key
 		for i := range count {
 			keys = append(keys, recordstoretest.KeyFromSeed(t, uint64(i)))
@@ -94,7 +94,7 @@ func TestNamesNeverExpire(t *testing.T) {
 			}
 			for _, k := range keys {
 				rec := s.entry(t, k.Name).Record
-				// A minute ago was the last time that this may have gone unseen.
+				// Names at risk may go unnoticed for a minute.
 				if rec.EOL().Sub(now) < 12*time.Hour-time.Minute && !listed[k.Name] {
 					missed++
 				}
@@ -126,12 +126,12 @@ func TestNamesNeverExpire(t *testing.T) {
 			t.Errorf("%d names are late", st.Late)
 		}
 		if st.Failures["refused"] == 0 {
-			t.Errorf("failures are not told: %v", st.Failures)
+			t.Errorf("failures are not reported: %v", st.Failures)
 		}
 	})
 }
 
-// TestOneBadKeyDelaysNobody has keys fail in every way at the same time. P-44, V3, F4.
+// TestOneBadKeyDelaysNobody: keys fail in every way at the same time. P-44, V3, F4.
 func TestOneBadKeyDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -148,7 +148,7 @@ func TestOneBadKeyDelaysNobody(t *testing.T) {
 			case keys[1].Name:
 				return keys[2].Signer, nil // the key of another name
 			case keys[3].Name:
-				<-ctx.Done() // hangs
+				<-ctx.Done() // never answers
 				return nil, ctx.Err()
 			}
 			return s.signer(ctx, name)
@@ -175,8 +175,8 @@ func TestOneBadKeyDelaysNobody(t *testing.T) {
 }
 
 // TestRepublishChangesOnlyTheEOL republishes records of every kind for a hundred turns,
-// with a signer that takes its time: what their owners signed stays, and so does how
-// long they live. P-42, P-43, P-45, P-46, P-47, V2, F8, R7.
+// with a slow signer. Everything that their owners signed stays, including the lifetime.
+// P-42, P-43, P-45, P-46, P-47, V2, F8, R7.
 func TestRepublishChangesOnlyTheEOL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -212,7 +212,7 @@ func TestRepublishChangesOnlyTheEOL(t *testing.T) {
 		for _, k := range kinds {
 			if s.keys[k.first.Name()].Signer == nil && k.first.Expired(s.Now()) {
 				if _, err := s.Book.Get(t.Context(), k.first.Name()); !errors.Is(err, recordstore.ErrNotFound) {
-					t.Errorf("a record of somebody else that has ended: %v", err)
+					t.Errorf("an expired hosted record: %v", err)
 				}
 				continue
 			}
@@ -223,7 +223,7 @@ func TestRepublishChangesOnlyTheEOL(t *testing.T) {
 				t.Errorf("%v became %v", f, r)
 			}
 			if e.Origin == recordstore.Hosted && r.Hash() != f.Hash() {
-				t.Error("a record of somebody else was changed")
+				t.Error("a hosted record was changed")
 			}
 			if e.Origin == recordstore.Own {
 				// 7 s for signing, and up to a minute of rounding.
@@ -248,8 +248,8 @@ func TestRepublishChangesOnlyTheEOL(t *testing.T) {
 	})
 }
 
-// TestPartialAnnounceIsCompleted has none to all of twenty servers take a name, and then
-// heals them. R16.
+// TestPartialAnnounceIsCompleted: none to all of twenty servers take a name, and then all
+// of them work. R16.
 func TestPartialAnnounceIsCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -295,7 +295,7 @@ func TestPartialAnnounceIsCompleted(t *testing.T) {
 		before, _ := net.seen()
 		time.Sleep(time.Hour)
 		if after, _ := net.seen(); after-before > len(records) {
-			t.Errorf("%d puts in an hour of what enough hold", after-before)
+			t.Errorf("%d puts in an hour of names with enough holders", after-before)
 		}
 	})
 }

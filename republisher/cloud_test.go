@@ -14,15 +14,15 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// cloud is a network of servers without addresses: each record is held by so many
-// of them, numbered from 0. It verifies nothing and so costs little, takes many
-// records at once, checks what it is asked for, and misbehaves when told so.
+// cloud is a network of servers without addresses: each record belongs on the same number
+// of them, counted from 0. It verifies nothing and so is cheap, takes many records at
+// once, checks its arguments, and misbehaves on request.
 type cloud struct {
 	t  *testing.T
 	of int
-	// misbehave, unless nil, is asked before a server answers.
+	// misbehave, if set, is called before a server answers.
 	misbehave func(name ipns.Name, server int) error
-	// delay, unless nil, is how long one put takes.
+	// delay, if set, is how long one put takes.
 	delay func(name ipns.Name) time.Duration
 
 	mu     sync.Mutex // guards all below
@@ -30,7 +30,7 @@ type cloud struct {
 	put    map[[32]byte]int // how often each record was put
 	puts   int
 	sweeps int
-	paces  []float64 // that were asked for
+	paces  []float64 // set by Pace
 
 	putAt map[ipns.Name]time.Time
 	lasts [64]routing.Survival // by the first 6 bits
@@ -41,7 +41,7 @@ var (
 	_ routing.Router  = (*cloud)(nil)
 )
 
-// newCloud makes a network of the site, in place of the one it has.
+// newCloud makes a cloud the network of the site.
 func newCloud(t *testing.T, s *site) *cloud {
 	c := &cloud{t: t, of: 20, held: map[ipns.Name][]*ipns.Record{}, put: map[[32]byte]int{}, putAt: map[ipns.Name]time.Time{}}
 	s.Router = c
@@ -131,7 +131,7 @@ func (c *cloud) Sweep(ctx context.Context, region routing.Region, records iter.S
 	}
 }
 
-// ask asks all servers whether they still have a record that was put before.
+// ask asks all servers for a record that was put before.
 func (c *cloud) ask(rec *ipns.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +156,7 @@ func (c *cloud) Pace(perSecond float64) {
 	c.paces = append(c.paces, perSecond)
 }
 
-// Survival implements routing.Sweeper. It is asked for regions of 6 bits.
+// Survival implements routing.Sweeper. It is called for regions of 6 bits.
 func (c *cloud) Survival(region routing.Region) routing.Survival {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +184,7 @@ func (c *cloud) Search(_ context.Context, name ipns.Name) iter.Seq2[routing.Answ
 // onlyPut is a Router that cannot sweep.
 type onlyPut struct{ routing.Router }
 
-// best returns the newest record of a name that a server has, nil if none has one.
+// best returns the newest record of a name on any server; nil if there is none.
 func (c *cloud) best(name ipns.Name) (best *ipns.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,7 +216,7 @@ func (c *cloud) holders(rec *ipns.Record) int {
 	return n
 }
 
-// forget makes the first servers lose all they have.
+// forget deletes all records of the first servers.
 func (c *cloud) forget(servers int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// A name of somebody else goes when its record has ended; an own one stays, for
-// its owner to be told. What was shown is not forgotten.
+// A hosted name is removed when its record has expired; an own one stays, so that its
+// owner is told. The mark is kept.
 func TestHostedNamesGoWhenTheyHaveEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 20)
@@ -24,14 +24,14 @@ func TestHostedNamesGoWhenTheyHaveEnded(t *testing.T) {
 		s.add(t, ends, fields(3, time.Hour), ipns.V2Only, recordstore.Hosted)
 		s.add(t, stays, fields(3, time.Hour), ipns.V2Only, recordstore.Hosted)
 		s.add(t, own, fields(3, time.Hour), ipns.V2Only, recordstore.Own)
-		s.keys = nil // it cannot be renewed
+		s.keys = nil // cannot be renewed
 		stop := s.run(t)
 		defer func() { stop() }()
 		time.Sleep(55 * time.Minute)
 		if st := s.Status(); st.Hosted != 2 || st.Expired != 0 {
 			t.Errorf("before the end: %d hosted, %d expired", st.Hosted, st.Expired)
 		}
-		s.add(t, stays, fields(4, 48*time.Hour), ipns.V2Only, recordstore.Hosted) // its owner has brought a newer one
+		s.add(t, stays, fields(4, 48*time.Hour), ipns.V2Only, recordstore.Hosted) // its owner sent a newer record
 		time.Sleep(10 * time.Minute)
 		if _, err := s.Book.Get(t.Context(), ends.Name); !errors.Is(err, recordstore.ErrNotFound) {
 			t.Errorf("a hosted name whose record has ended: %v", err)

@@ -13,8 +13,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// A record that somebody else has signed is counted among those that are kept
-// alive. Run, which puts it every 12 hours, would go on until its context ends.
+// A record that someone else has signed is kept alive. Run would put it every 12 hours
+// until its context ends.
 func ExampleRepublisher_Look() {
 	ctx := context.Background()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)

@@ -2,7 +2,7 @@ package republisher
 
 import "context"
 
-// Step does once what Run does each minute, one part after the other.
+// Step does once what Run does every minute, one part after the other.
 func (r *Republisher) Step(ctx context.Context) error {
 	if err := r.scan(ctx); err != nil {
 		return err
@@ -19,12 +19,12 @@ func (r *Republisher) Step(ctx context.Context) error {
 	return r.follow(ctx, r.makePlan())
 }
 
-// Touch has the whole store looked at again.
+// Touch marks all sectors as changed.
 func (r *Republisher) Touch() {
 	r.init()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.views {
-		r.views[i].dirty = true
+	for i := range r.scans {
+		r.scans[i].dirty = true
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// Names of which all servers have something newer are refused by everybody. That
-// everybody answers: the others are put as if nothing had happened.
+// Every server refuses 300 names, of which it has newer records. Since all servers
+// answer, the other names are put without delay.
 func TestRefusalsDelayNoOtherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const refused, fine = 300, 2 // so that more than 64 come in a row

@@ -17,9 +17,9 @@ import (
 	"github.com/goipns/ipns/republisher"
 )
 
-// interleaving is a node on which publishes, records from outside and the steps of
-// a republisher meet wherever the republisher reads or writes the store, asks for a
-// signature, or is at a server.
+// interleaving is a node on which publishes, records from outside and the steps of a
+// republisher run whenever the republisher reads or writes the store, asks for a
+// signature, or puts to a server.
 type interleaving struct {
 	t     *rapid.T
 	p     *publisher.Publisher
@@ -29,15 +29,15 @@ type interleaving struct {
 	clock time.Time
 	value int
 	steps int
-	stale []recordstore.Entry // entries that somebody has read, to renew them later
+	stale []recordstore.Entry // entries read earlier, to renew them later
 
-	between []int // what happens at the next points in between
-	inside  bool  // something that happens in between is happening
+	between []int // actions at the next points
+	inside  bool  // an action at a point is running
 
-	// What must hold.
-	last   *ipns.Record // the newest that a caller was told of, or that came from outside
+	// The invariants.
+	last   *ipns.Record // the newest that a caller got, or that came from outside
 	mark   recordstore.Mark
-	failed string // what did not hold, in between
+	failed string // an invariant broken at a point
 }
 
 func newInterleaving(t *rapid.T, outer *testing.T, key recordstoretest.Key) *interleaving {
@@ -54,8 +54,8 @@ func newInterleaving(t *rapid.T, outer *testing.T, key recordstoretest.Key) *int
 	if err := book.Create(context.Background(), key.Name); err != nil {
 		t.Fatal(err)
 	}
-	// A swap is no point of its own: between it and the read before, there is the
-	// signature.
+	// A swap is not a point of its own: the signature comes between it and the read
+	// before.
 	store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
 		if op != recordstore.OpSwap {
 			m.point()
@@ -66,8 +66,8 @@ func newInterleaving(t *rapid.T, outer *testing.T, key recordstoretest.Key) *int
 	return m
 }
 
-// point is where something else may come in between. The parts of a step run one
-// after the other, also where they have goroutines of their own.
+// point is where other actions can run. The parts of a step run one after the other, even
+// those with their own goroutines.
 func (m *interleaving) point() {
 	if m.inside || len(m.between) == 0 {
 		return
@@ -90,7 +90,7 @@ func (m *interleaving) point() {
 
 func (m *interleaving) entry() recordstore.Entry {
 	inside := m.inside
-	m.inside = true // reading to check is no step
+	m.inside = true // reading in a check is not a step
 	defer func() { m.inside = inside }()
 	e, err := m.p.Book.Get(context.Background(), m.key.Name)
 	if err != nil {
@@ -99,7 +99,7 @@ func (m *interleaving) entry() recordstore.Entry {
 	return e
 }
 
-// entered notes a record that is now in the Book.
+// entered records a record that is now in the Book.
 func (m *interleaving) entered(rec *ipns.Record) {
 	if m.last == nil || ipns.Compare(rec, m.last) > 0 {
 		m.last = rec
@@ -145,7 +145,7 @@ func (m *interleaving) fromOutside(more uint64, life time.Duration) {
 	}
 }
 
-// surprise draws what happens at the next points.
+// surprise draws the actions at the next points.
 func (m *interleaving) surprise(t *rapid.T) {
 	m.between = rapid.SliceOfN(rapid.IntRange(0, 6), 0, 30).Draw(t, "between")
 }
@@ -160,7 +160,7 @@ func (m *interleaving) publish(t *rapid.T) {
 // step lets the republisher scan, sign and put.
 func (m *interleaving) step(t *rapid.T) {
 	m.surprise(t)
-	m.clock = m.clock.Add(5 * time.Minute) // a new record is left alone for a while
+	m.clock = m.clock.Add(5 * time.Minute) // so that new records are no longer left to their publisher
 	m.r.Touch()
 	if err := m.r.Step(context.Background()); err != nil {
 		t.Fatalf("step: %v", err)
@@ -169,8 +169,8 @@ func (m *interleaving) step(t *rapid.T) {
 	m.renewed()
 }
 
-// renewed notes what the republisher has entered since the last record was: a
-// renewal of it is the only change that it may make.
+// renewed checks what the republisher has entered since the last record: only a renewal
+// of it is allowed.
 func (m *interleaving) renewed() {
 	e := m.entry()
 	if m.last == nil || ipns.Compare(e.Record, m.last) <= 0 {
@@ -184,7 +184,7 @@ func (m *interleaving) renewed() {
 
 func (m *interleaving) read(*rapid.T) { m.stale = append(m.stale, m.entry()) }
 
-// renew renews from an entry that was read some time ago.
+// renew renews from an entry that was read earlier.
 func (m *interleaving) renew(t *rapid.T) {
 	if len(m.stale) == 0 {
 		return
@@ -212,7 +212,7 @@ func (m *interleaving) pass(t *rapid.T) {
 	m.clock = m.clock.Add(time.Duration(rapid.IntRange(0, 12*3600).Draw(t, "seconds")) * time.Second)
 }
 
-// check holds after every action.
+// check runs after every action.
 func (m *interleaving) check(t *rapid.T) {
 	m.steps++
 	e := m.entry()

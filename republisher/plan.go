@@ -53,9 +53,9 @@ func mostUrgent(list []urgent) []urgent {
 	return slices.Clip(list[:min(len(list), maxUrgent)])
 }
 
-// waits adds an urgent name that is due at the given time. A view holds at most twice
+// waits adds an urgent name that is due at the given time. A sectorScan holds at most twice
 // maxUrgent names and drops the least urgent.
-func (v *view) waits(e recordstore.Entry, l lane, at time.Time) {
+func (v *sectorScan) waits(e recordstore.Entry, l lane, at time.Time) {
 	if l != laneNew {
 		at = e.Record.EOL()
 	}
@@ -64,11 +64,11 @@ func (v *view) waits(e recordstore.Entry, l lane, at time.Time) {
 	}
 }
 
-// view is the result of scanning one sector.
-type view struct {
+// sectorScan is the result of scanning one sector.
+type sectorScan struct {
 	at    time.Time // of the scan; zero: never
 	soon  time.Time // when to scan again even without a change; zero: no reason to
-	dirty bool      // something has changed since
+	dirty bool      // a name of the sector has changed since
 
 	urgent  []urgent
 	routine int
@@ -79,14 +79,14 @@ type view struct {
 }
 
 // wake schedules another scan of the sector for the given time if that is in the future.
-func (v *view) wake(at time.Time) {
+func (v *sectorScan) wake(at time.Time) {
 	if at.After(v.at) && (v.soon.IsZero() || at.Before(v.soon)) {
 		v.soon = at
 	}
 }
 
 // stale reports whether the sector must be scanned again.
-func (v *view) stale(now time.Time) bool {
+func (v *sectorScan) stale(now time.Time) bool {
 	return v.at.IsZero() || v.dirty || !v.soon.IsZero() && !v.soon.After(now) || now.Sub(v.at).Abs() >= rescan
 }
 
@@ -95,7 +95,7 @@ func (r *Republisher) touch(name ipns.Name) {
 	sector := sectorOf(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.views[sector].dirty = true
+	r.scans[sector].dirty = true
 }
 
 // scan scans the stale sectors. It only reads; every later action reads the name again.
@@ -104,19 +104,19 @@ func (r *Republisher) scan(ctx context.Context) error {
 	begin := time.Now()
 	for sector := range sectors {
 		r.mu.Lock()
-		stale := r.views[sector].stale(r.now())
-		r.views[sector].dirty = false // from here on changes count again
+		stale := r.scans[sector].stale(r.now())
+		r.scans[sector].dirty = false // from here on changes count again
 		r.mu.Unlock()
 		if !stale {
 			continue
 		}
-		v, err := r.lookAt(ctx, sector)
+		v, err := r.scanSector(ctx, sector)
 		r.mu.Lock()
 		if err == nil {
-			v.dirty = r.views[sector].dirty
-			r.views[sector] = v
+			v.dirty = r.scans[sector].dirty
+			r.scans[sector] = v
 		} else {
-			r.views[sector].dirty = true
+			r.scans[sector].dirty = true
 		}
 		r.mu.Unlock()
 		if err != nil {
@@ -130,12 +130,12 @@ func (r *Republisher) scan(ctx context.Context) error {
 	return nil
 }
 
-// lookAt scans one sector.
-func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
-	v := view{at: r.now()}
+// scanSector scans one sector.
+func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, error) {
+	v := sectorScan{at: r.now()}
 	for w, err := range r.Book.Due(ctx, regionOf(sector), forever) {
 		if err != nil {
-			return view{}, err
+			return sectorScan{}, err
 		}
 		if w.Entry.Origin < recordstore.Hosted {
 			continue
@@ -153,11 +153,11 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 		// A name that may not be put is only asked for. Own names at once, even if they
 		// are not due, since this node's servers present their records as current.
 		if (l != laneNone || w.Entry.Origin == recordstore.Own) && !r.mayPut(ctx, w.Entry) {
-			v.asked(r, w.Entry)
+			v.askLater(r, w.Entry)
 			l, renew = laneNone, false
 		}
 		if renew && !r.mayRenew(ctx, w.Entry) {
-			v.asked(r, w.Entry)
+			v.askLater(r, w.Entry)
 			renew = false
 		}
 		v.count(r, w, l, at)
@@ -174,8 +174,8 @@ func (r *Republisher) lookAt(ctx context.Context, sector int) (view, error) {
 	return v, nil
 }
 
-// asked plans a question for a name, now or when askAt says.
-func (v *view) asked(r *Republisher, e recordstore.Entry) {
+// askLater plans a question for a name, now or when askAt says.
+func (v *sectorScan) askLater(r *Republisher, e recordstore.Entry) {
 	if at := r.askAt(e.Name); at.After(v.at) {
 		v.wake(at)
 	} else if len(v.ask) < maxAsked {
@@ -188,8 +188,8 @@ func (r *Republisher) makePlan() plan {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var p plan
-	for i := range r.views {
-		v := &r.views[i]
+	for i := range r.scans {
+		v := &r.scans[i]
 		p.sectors[i] = v.routine
 		p.late += v.tally.late
 		p.urgent = append(p.urgent, v.urgent...)
@@ -228,7 +228,7 @@ func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
 				return nil
 			}
 			failed.Store(true)
-			return fmt.Errorf("a name that has ended could not be forgotten: %w", err)
+			return fmt.Errorf("forget an expired name: %w", err)
 		})
 	}
 	if err := g.Wait(); err != nil && ctx.Err() == nil {

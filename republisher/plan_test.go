@@ -10,14 +10,14 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// Of more names than fit into a plan those that end first are in it, wherever
-// they are in the key space.
+// If more names are urgent than fit into a plan, it has those with the earliest EOL,
+// wherever they are in the key space.
 func TestTheMostUrgentNamesComeFirst(t *testing.T) {
-	var v view
+	var v sectorScan
 	const all = 3 * maxUrgent
 	k := recordstoretest.KeyFromSeed(t, 1)
 	for i := range all {
-		// The order in which they are found says nothing of how urgent they are.
+		// The order in which they are found is unrelated to their urgency.
 		left := time.Duration((i*7919)%all+1) * time.Second
 		rec, err := ipns.Sign(t.Context(), k.Signer, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: recordstoretest.Epoch.Add(left)}, ipns.V2Only)
 		if err != nil {
@@ -25,7 +25,7 @@ func TestTheMostUrgentNamesComeFirst(t *testing.T) {
 		}
 		v.waits(recordstore.Entry{Name: k.Name, Record: rec}, laneUrgent, recordstoretest.Epoch)
 		if len(v.urgent) >= 2*maxUrgent {
-			t.Fatalf("a view holds %d names", len(v.urgent))
+			t.Fatalf("a scan holds %d names", len(v.urgent))
 		}
 	}
 	v.waits(recordstore.Entry{Name: k.Name}, laneNew, recordstoretest.Epoch)
@@ -35,6 +35,6 @@ func TestTheMostUrgentNamesComeFirst(t *testing.T) {
 	}
 	last := recordstoretest.Epoch.Add(maxUrgent * time.Second)
 	if slices.ContainsFunc(got[1:], func(u urgent) bool { return u.before.After(last) }) {
-		t.Error("a name that ends later took the place of one that ends sooner")
+		t.Error("a name with a later EOL displaced one with an earlier EOL")
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/goipns/ipns/republisher"
 )
 
-// TestKilledResumes ends a sweep as kill -9 does: what was going on is not noted,
-// and the next process repeats no more than one region.
+// TestKilledResumes ends a sweep as kill -9 does: upkeep of the running batch is not
+// stored, and the next process repeats at most one region.
 func TestKilledResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 3000
@@ -40,7 +40,7 @@ func TestKilledResumes(t *testing.T) {
 			var killed atomic.Bool
 			s.store.Misbehave = func(op recordstore.Op, _ ipns.Name) (bool, error) {
 				if killed.Load() && (op == recordstore.OpSwap || op == recordstore.OpSetUpkeep) {
-					return false, errors.New("there is no process any more")
+					return false, errors.New("the process has ended")
 				}
 				return false, nil
 			}
@@ -48,12 +48,12 @@ func TestKilledResumes(t *testing.T) {
 			time.Sleep(15*time.Minute + 17*time.Second)
 			killed.Store(true)
 			stop()
-			s.store.Misbehave = nil // nobody is left who asks it
+			s.store.Misbehave = nil // no longer called
 			s.Republisher = &republisher.Republisher{Book: s.Book, Router: s.Router, Now: s.Now, Signers: s.signer}
 		}
 		before, _ := net.seen()
 		defer s.run(t)()
-		time.Sleep(40 * time.Minute) // no first turn is over yet
+		time.Sleep(40 * time.Minute) // before the first turn ends
 		_, put := net.seen()
 		once, twice := 0, 0
 		for _, n := range put {
@@ -67,8 +67,8 @@ func TestKilledResumes(t *testing.T) {
 	})
 }
 
-// TestLanes has a new value, and a name with few holders, overtake those whose turn
-// it is.
+// TestLanes: a new value, and a name with few holders, are put before those whose turn it
+// is.
 func TestLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 1000
@@ -80,7 +80,7 @@ func TestLanes(t *testing.T) {
 		stop := s.run(t)
 		time.Sleep(time.Hour)
 		stop()
-		// A day later all are due, and slow.
+		// A day later all are due, and puts are slow.
 		time.Sleep(24 * time.Hour)
 		fresh, few := recordstoretest.KeyFromSeed(t, 5), recordstoretest.KeyFromSeed(t, 6)
 		s.add(t, fresh, ipns.Fields{Value: "/ipfs/bafkqaaa/new", Sequence: 1, EOL: s.Now().Add(100 * time.Hour)}, ipns.V2Only, recordstore.Hosted)
@@ -121,8 +121,8 @@ func TestLanes(t *testing.T) {
 	})
 }
 
-// TestOtherWriter meets a newer record of an own name: it is taken, told of, and put
-// from then on. P-49.
+// TestOtherWriter: the network has a newer record of an own name. It is taken, reported,
+// and put from then on. P-49.
 func TestOtherWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -146,14 +146,14 @@ func TestOtherWriter(t *testing.T) {
 	})
 }
 
-// TestSurvival puts names more often where servers forget them, less often where
-// they do not, and own ones never less often than asked for.
+// TestSurvival: names are put more often where servers forget them, less often where they
+// do not, and own names never less often than configured.
 func TestSurvival(t *testing.T) {
 	const days = 4
 	keys, _ := crowd(t, 1100)
 	for _, tt := range []struct {
 		what             string
-		forgets          int // of 20 servers, in each hour
+		forgets          int // of 20 servers, every hour
 		hosted, own      time.Duration
 		lowest, greatest float64
 	}{
@@ -197,7 +197,7 @@ func TestSurvival(t *testing.T) {
 	}
 }
 
-// TestShortLives keeps records alive that live for less than a turn.
+// TestShortLives keeps records alive whose lifetime is shorter than a turn.
 func TestShortLives(t *testing.T) {
 	for _, life := range []time.Duration{20 * time.Minute, time.Hour, 3 * time.Hour, 5 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestShortLives(t *testing.T) {
 	}
 }
 
-// TestRunNeeds refuses to run without a store or a network.
+// TestRunNeeds: Run fails without a store or a network.
 func TestRunNeeds(t *testing.T) {
 	if err := (&republisher.Republisher{}).Run(t.Context()); err == nil {
 		t.Error("runs without a Book")
@@ -235,9 +235,8 @@ func TestRunNeeds(t *testing.T) {
 	}
 }
 
-// TestRevived renews an own record that ended while the node was away, drops that
-// of somebody else, and puts nothing of a name that was never published. P-42, P-47,
-// P-48.
+// TestRevived: after a long absence an own record that has expired is renewed, a hosted
+// one is dropped, and a name that was never published is not put. P-42, P-47, P-48.
 func TestRevived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -258,7 +257,7 @@ func TestRevived(t *testing.T) {
 			t.Errorf("the own record became %v", best)
 		}
 		if net.best(hosted.Name) != nil || net.best(never.Name) != nil {
-			t.Error("what has ended, or was never published, was put")
+			t.Error("an expired or never published name was put")
 		}
 		if st := s.Status(); st.Own != 1 || st.Hosted != 0 || st.Expired != 0 || st.Renewed != 1 {
 			t.Errorf("status %+v", st)
@@ -266,8 +265,7 @@ func TestRevived(t *testing.T) {
 	})
 }
 
-// TestPace puts routine names evenly, and new and late ones as fast as
-// possible.
+// TestPace: routine names are put evenly, new and late ones as fast as possible.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, _ := crowd(t, 6400) // 100 in a sector, each 675 s
@@ -306,8 +304,8 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// A name that nobody holds is shown as at risk as soon as its announcement has ended,
-// and one that nobody has answered for as soon as that announcement has timed out.
+// A name without holders is listed as at risk as soon as its announcement has ended, and
+// one for which no server answers, as soon as it has timed out.
 func TestANameThatNobodyHoldsIsAtRisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)

@@ -234,7 +234,7 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 	r.mu.Lock()
 	r.counts.batch(len(notes), time.Since(begin))
 	for _, j := range jobs {
-		r.views[j.sector].dirty = true
+		r.scans[j.sector].dirty = true
 	}
 	r.mu.Unlock()
 	return r.Book.Sync(ctx)

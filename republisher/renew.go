@@ -111,7 +111,7 @@ func (r *Republisher) forgetRenewing(list []ipns.Name) {
 	defer r.mu.Unlock()
 	for _, name := range list {
 		delete(r.renewing, name)
-		r.views[sectorOf(name)].dirty = true
+		r.scans[sectorOf(name)].dirty = true
 	}
 	r.hurry()
 }
@@ -178,7 +178,7 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	e.Span = r.lifetime(e)
 	eol := r.now().Add(e.Span).UTC()
 	if !eol.After(e.Record.EOL()) {
-		return nil, fmt.Errorf("renew %s: its end %v is later than %v, which the clock would give it", e.Name, e.Record.EOL(), eol)
+		return nil, fmt.Errorf("renew %s: its EOL %v is later than %v, which a renewal would have", e.Name, e.Record.EOL(), eol)
 	}
 	ctx, cancel := context.WithTimeout(ctx, signLimit)
 	defer cancel()
@@ -192,7 +192,7 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	}
 	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Origin: recordstore.Own})
 	if err == nil && outcome != names.New {
-		err = fmt.Errorf("its renewal came out as %v", outcome)
+		err = fmt.Errorf("its renewal was judged %v", outcome)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, err)

@@ -122,7 +122,7 @@ type Republisher struct {
 
 	mu        sync.Mutex // guards all below
 	began     time.Time  // when Run did
-	views     [sectors]view
+	scans     [sectors]sectorScan
 	scannedAt time.Time // end of the last scan
 	rested    time.Time // no scan before this time; see scanShare
 	counts    counts
@@ -226,7 +226,7 @@ func (r *Republisher) look(ctx context.Context, signing *signing) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// The next scan retries; until then the earlier views still hold.
+		// The next scan retries; until then the earlier scans still hold.
 		r.log().Error("looking for names to republish", "error", err)
 	}
 	p := r.makePlan()
@@ -249,8 +249,8 @@ func (r *Republisher) joined() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.paused, r.askAfter, r.failing = time.Time{}, time.Time{}, 0
-	for i := range r.views {
-		r.views[i].dirty = true
+	for i := range r.scans {
+		r.scans[i].dirty = true
 	}
 }
 

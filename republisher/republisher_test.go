@@ -18,8 +18,7 @@ import (
 
 var epoch = recordstoretest.Epoch
 
-// site is a republisher on a network of its own, in virtual time that begins at
-// epoch.
+// site is a republisher with its own network, in virtual time that starts at epoch.
 type site struct {
 	*republisher.Republisher
 	net   *routingtest.Network
@@ -78,7 +77,7 @@ func (s *site) run(t *testing.T) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// add publishes a record that this node signs, and nobody announces.
+// add enters a record that this node has signed but not announced.
 func (s *site) add(t testing.TB, k recordstoretest.Key, f ipns.Fields, form ipns.Form, origin recordstore.Origin) *ipns.Record {
 	t.Helper()
 	if f.EOL.IsZero() {
@@ -130,8 +129,8 @@ func (s *site) upkeep(t testing.TB, name ipns.Name) recordstore.Upkeep {
 	return u
 }
 
-// TestRepublish keeps a name alive for a month: the bytes change only when half of
-// their life is over, and then in nothing but the EOL.
+// TestRepublish keeps a name alive for a month: the record changes only after half of its
+// lifetime, and then only in its EOL.
 func TestRepublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 20)
@@ -147,7 +146,7 @@ func TestRepublish(t *testing.T) {
 			rec := s.entry(t, k.Name).Record
 			distinct[rec.Hash()] = true
 			if left := rec.EOL().Sub(s.Now()); left < 12*time.Hour || left > 24*time.Hour {
-				t.Fatalf("%v of its life left", left)
+				t.Fatalf("%v of its lifetime left", left)
 			}
 			if rec.Value() != first.Value() || rec.Sequence() != 3 || rec.TTL() != 30*time.Second || rec.Form() != ipns.V2Only || rec.Metadata()["_note"] != "kept" {
 				t.Fatalf("republishing changed the record: %v", rec)
@@ -164,8 +163,8 @@ func TestRepublish(t *testing.T) {
 	})
 }
 
-// TestSweep puts names that are somebody else's as they are, by regions, twice a
-// day or once where servers keep them, and no more once they have ended.
+// TestSweep puts hosted names unchanged, by regions, twice a day, or once where servers
+// keep them, and no longer once they have expired.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, sectors := crowd(t, 2000)

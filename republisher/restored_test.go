@@ -18,16 +18,16 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// asking is a network that answers for many names at once, and counts that.
+// asking is a network that answers for many names at once, and counts its calls.
 type asking struct {
 	*cloud
 
 	state          sync.Mutex // guards all below
 	asks, searches int
-	err            error // what it knows of names; nil: all
+	err            error // the error for each name; nil: none
 }
 
-// count adds to a counter and returns what the network knows of names.
+// count increments a counter and returns the error for each name.
 func (a *asking) count(n *int) error {
 	a.state.Lock()
 	defer a.state.Unlock()
@@ -35,7 +35,7 @@ func (a *asking) count(n *int) error {
 	return a.err
 }
 
-// recover has the network know all names from now on.
+// recover makes the network answer for all names from now on.
 func (a *asking) recover() {
 	a.state.Lock()
 	defer a.state.Unlock()
@@ -70,9 +70,9 @@ func (a *asking) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 	}
 }
 
-// TestRestoredNamesAreAskedForFirst announces and renews nothing that a restored
-// store has before the network was asked whether it has something newer: then what is
-// the newest goes on, signed here or not, and what is not gives way.
+// TestRestoredNamesAreAskedForFirst: nothing from a restored store is announced or
+// renewed before the network was asked for newer records. Then the newest records are
+// kept alive, whether or not they were signed here, and the others are replaced.
 func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 	for _, count := range []int{3, 2000} {
 		t.Run(fmt.Sprint(count, " names"), func(t *testing.T) {
@@ -138,8 +138,8 @@ func TestRestoredNamesAreAskedForFirst(t *testing.T) {
 	}
 }
 
-// TestRestoredOwnNamesAreAskedForAtOnce does not wait until they are due: what the
-// node itself says of them may be old.
+// TestRestoredOwnNamesAreAskedForAtOnce, even before they are due, since the records that
+// this node returns for them may be old.
 func TestRestoredOwnNamesAreAskedForAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -162,13 +162,13 @@ func TestRestoredOwnNamesAreAskedForAtOnce(t *testing.T) {
 			t.Fatalf("10 s after the start: %v", e.Record)
 		}
 		if st := s.Status(); len(st.OtherWriters) > 0 {
-			t.Errorf("what may be this node's own counts as another writer's: %v", st.OtherWriters)
+			t.Errorf("a record that this node may have signed counts as another writer's: %v", st.OtherWriters)
 		}
 	})
 }
 
-// TestUnknownNamesAreNeitherPutNorRenewed holds for as long as too few servers
-// answer, says so, delays no other name, and ends when they do.
+// TestUnknownNamesAreNeitherPutNorRenewed while too few servers answer. This is reported,
+// does not delay other names, and ends when servers answer.
 func TestUnknownNamesAreNeitherPutNorRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -206,8 +206,8 @@ func TestUnknownNamesAreNeitherPutNorRenewed(t *testing.T) {
 	})
 }
 
-// TestBackAfterTenDays begins with own records that have ended, on a network that is
-// joined some time after the start: a minute after the start others have them again.
+// TestBackAfterTenDays starts with own records that have expired, on a network that is
+// joined shortly after. A minute after the start, the network has them again.
 func TestBackAfterTenDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)
@@ -249,8 +249,8 @@ func TestBackAfterTenDays(t *testing.T) {
 	})
 }
 
-// TestJoiningAgainEndsTheWait puts what nobody could be given soon after the network
-// is back, and not when a pause is over.
+// TestJoiningAgainEndsTheWait: a name that could not be put is put soon after the network
+// is back, without waiting for a pause to end.
 func TestJoiningAgainEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 0)

@@ -11,15 +11,15 @@ import (
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
-// TestRenewalsLastAsLongAsTheRecordWasSignedFor renews what was signed here for that
-// time, however often, and what another holder of the key signed for the configured
-// one: never for what happened to be left of it.
+// TestRenewalsLastAsLongAsTheRecordWasSignedFor: a record signed here is renewed for its
+// own lifetime, however often, and one that another holder of the key signed for the
+// configured one, never for what was left of it.
 func TestRenewalsLastAsLongAsTheRecordWasSignedFor(t *testing.T) {
 	const configured = 36 * time.Hour
 	for what, tt := range map[string]struct {
 		life  time.Duration // of the first record
-		here  bool          // it was signed
-		renew time.Duration // for which it is renewed
+		here  bool          // signed here
+		renew time.Duration // of its renewals
 	}{
 		"signed here":           {80 * time.Hour, true, 80 * time.Hour},
 		"signed here, short":    {20 * time.Hour, true, 20 * time.Hour},

@@ -14,8 +14,8 @@ import (
 
 const (
 	maxListed    = 1000 // names at risk, and of other writers, that are listed
-	maxReasons   = 32   // reasons of failures that are told apart
-	maxReason    = 120  // bytes of one
+	maxReasons   = 32   // distinct reasons of failures
+	maxReason    = 120  // bytes of one reason
 	otherReasons = "other"
 	rateShare    = 0.2 // weight of a new batch in the average rate
 )
@@ -24,41 +24,41 @@ const (
 // process.
 type Status struct {
 	ScannedAt time.Time
-	Own       int // names, with a key here
+	Own       int // names with a key here
 	Hosted    int // names of others
-	Expired   int // of both
-	Holders   int // servers that took a record last time, of all names
+	Expired   int // of both kinds
+	Holders   int // servers that took a record last time, summed over all names
 
 	// Regions is the number of sectors, RegionsDone of those in which no name is due.
 	Regions, RegionsDone int
-	Due                  int // names that are to be put now
-	Late                 int // of them, those that wait for more than five minutes
-	// PerSecond is how many names are put in a second, while some are due.
+	Due                  int // names to put now
+	Late                 int // how many of them have been due for more than five minutes
+	// PerSecond is how many names are put per second while names are due.
 	PerSecond float64
-	ETA       time.Duration // until no name is due; 0: none is, or nobody knows
-	// PausedUntil is set while nothing is put because nobody took anything.
+	ETA       time.Duration // until no name is due; 0: none is, or unknown
+	// PausedUntil is set while puts are paused because no server answered.
 	PausedUntil time.Time
-	// Survival is the share of servers that still had a record, an hour after they
-	// took it or later, when they were visited again; 0: not known.
+	// Survival is the share of servers that still had a record, an hour or more after
+	// they took it; 0: unknown.
 	Survival float64
 
-	// AtRisk are names with less than a quarter of their life left, or with fewer
-	// than AtRiskHolders holders though there are more servers; at most 1000 of
-	// the AtRiskCount.
+	// AtRisk are names with less than a quarter of their lifetime left, or with fewer
+	// than AtRiskHolders holders although there are more servers; at most 1000 of the
+	// AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
 	// OtherWriters are own names for which another holder of the key has published; at
 	// most 1000.
 	OtherWriters []string
 
-	Puts                    uint64 // names
-	Acks, FailedAcks        uint64 // records that servers took, and did not take
+	Puts                    uint64 // puts of a name
+	Acks, FailedAcks        uint64 // records that servers took or did not take
 	Bytes                   uint64 // of the records offered to servers
 	Samples                 uint64 // records that servers were asked for
 	Renewed, RenewalsFailed uint64
-	// RPCsPerNameDay and BytesPerNameDay are what a name costs, since the start.
+	// RPCsPerNameDay and BytesPerNameDay are the cost of a name since the start.
 	RPCsPerNameDay, BytesPerNameDay float64
-	// Failures counts why servers did not take a record and keys did not sign.
+	// Failures counts the reasons why servers did not take a record or keys did not sign.
 	Failures map[string]uint64
 }
 
@@ -70,7 +70,7 @@ type AtRisk struct {
 	Reason  string
 }
 
-// tally has the figures of one sector.
+// tally holds the figures of one sector.
 type tally struct {
 	own, hosted, expired int
 	holders, due, late   int
@@ -79,7 +79,7 @@ type tally struct {
 }
 
 // count adds one name to the tally. at is when it became due, unless l is laneNone.
-func (v *view) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
+func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
 	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {
 		t.own++
@@ -138,14 +138,14 @@ func holders(w recordstore.Work) int {
 	return w.Upkeep.Holders
 }
 
-// fellShort reports whether the record that the entry now has was announced to fewer
+// fellShort reports whether the entry's current record was announced to fewer targets
 // than should hold it.
 func fellShort(w recordstore.Work) bool {
 	return w.Upkeep.LastErr != "" && w.Upkeep.Announced == w.Entry.Record.Hash()
 }
 
-// fewHold reports whether fewer than AtRiskHolders took the record, though there
-// were more servers.
+// fewHold reports whether fewer than AtRiskHolders took the record, although there were
+// more servers.
 func fewHold(w recordstore.Work) bool {
 	if holders(w) >= AtRiskHolders {
 		return false
@@ -171,7 +171,7 @@ type counts struct {
 	writers                          map[ipns.Name]struct{}
 }
 
-// batch counts a batch of names that took so long.
+// batch counts a batch of names and its duration.
 func (c *counts) batch(names int, took time.Duration) {
 	c.puts += uint64(names)
 	if names == 0 || took <= 0 {
@@ -184,7 +184,7 @@ func (c *counts) batch(names int, took time.Duration) {
 	c.perSecond += rateShare * (rate - c.perSecond)
 }
 
-// ack counts the answer of one server to a record of so many bytes.
+// ack counts the answer of one server to a record of the given size.
 func (c *counts) ack(ack routing.Ack, size int) {
 	c.bytes += uint64(size)
 	if ack.Err == nil {
@@ -207,8 +207,7 @@ func (c *counts) failed(err error) {
 	c.reasons[reason]++
 }
 
-// report logs and counts a record of an own name that another holder of the key has
-// published.
+// report logs and counts a record of an own name by another holder of the key.
 func (r *Republisher) report(e recordstore.Entry, rec *ipns.Record, outcome names.Outcome) {
 	if outcome != names.New && outcome != names.Fork || e.Origin != recordstore.Own {
 		return
@@ -251,8 +250,8 @@ func (r *Republisher) Status() Status {
 		Puts: c.puts, Acks: c.acks, FailedAcks: c.refused, Bytes: c.bytes, Samples: c.samples,
 		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
 	}
-	for i := range r.views {
-		out.add(r.views[i].tally)
+	for i := range r.scans {
+		out.add(r.scans[i].tally)
 	}
 	all := overall(r.survival[:])
 	out.Survival, _, _ = all.mean()
