@@ -1,6 +1,6 @@
-// Package check asks others, and not this node, who holds which record of a name:
-// what they say is what anybody would be told. [Ask] does the asking; [Judge] says
-// what the answers amount to, and asks nobody.
+// Package check asks other nodes, not this one, who holds which record of a name: it
+// shows what everyone else sees. [Ask] asks them; [Judge] evaluates the answers without
+// asking anyone.
 package check
 
 import (
@@ -26,9 +26,9 @@ import (
 const (
 	closest     = 20               // servers of a DHT that should hold a record
 	joinTimeout = 10 * time.Second // to reach the first server
-	timeout     = time.Minute      // for everything
-	maxPeers    = 64               // that are dialled to join by
-	maxParallel = 16               // at once
+	timeout     = time.Minute      // for the whole check
+	maxPeers    = 64               // peers dialled to join
+	maxParallel = 16               // dialled concurrently
 )
 
 // Networks of a [Source].
@@ -39,36 +39,36 @@ const (
 	Gateway = "gateway" // an HTTP gateway
 )
 
-// Request says whose record is looked for, and where.
+// Request says which name to check, and where.
 type Request struct {
 	Name ipns.Name
-	// Peers are those by which the DHTs are joined. None: no DHT is asked.
+	// Peers are dialled to join the DHTs. None: no DHT is asked.
 	Peers []peer.AddrInfo
-	// Routers and Gateways are the URLs of delegated routers and HTTP gateways.
+	// Routers and Gateways are URLs of delegated routers and HTTP gateways.
 	Routers, Gateways []string
-	// UserAgent is how others are told who asks.
+	// UserAgent identifies this node to those it asks.
 	UserAgent string
 }
 
-// Source is somebody who was asked, and what was answered.
+// Source is one server, router or gateway, and its answer.
 type Source struct {
 	Network string        // WAN, LAN, Router or Gateway
 	Source  string        // peer id or URL
 	Record  *Record       `json:",omitempty"` // nil: none
-	Error   string        `json:",omitempty"` // why it is not known what it has
+	Error   string        `json:",omitempty"` // why its record is unknown
 	Took    time.Duration // nanoseconds from the start of the search to the answer
-	// Found is what Record tells of.
+	// Found is the record behind Record.
 	Found *ipns.Record `json:"-"`
 }
 
-// Record is what a record says.
+// Record summarizes a record.
 type Record struct {
 	Sequence uint64
 	EOL      time.Time
 	Value    string
 }
 
-// found notes the record that the source has; nil: none.
+// found stores the record that the source has; nil: none.
 func (s *Source) found(rec *ipns.Record) { s.Found, s.Record = rec, recordOf(rec) }
 
 func recordOf(rec *ipns.Record) *Record {
@@ -78,10 +78,10 @@ func recordOf(rec *ipns.Record) *Record {
 	return &Record{Sequence: rec.Sequence(), EOL: rec.EOL(), Value: rec.Value()}
 }
 
-// ErrNobody says that a [Request] names nobody.
-var ErrNobody = errors.New("there is nobody to ask")
+// ErrNobody means that a [Request] has no peers, routers or gateways.
+var ErrNobody = errors.New("no one to ask")
 
-// Ask asks others what they have of a name. It makes a host of its own, which shares
+// Ask asks others for their records of a name. It uses a separate host, which shares
 // nothing with a node.
 func Ask(ctx context.Context, req Request) ([]Source, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -125,7 +125,7 @@ func Ask(ctx context.Context, req Request) ([]Source, error) {
 	return slices.Concat(answers...), nil
 }
 
-// join makes a host and joins the DHTs with it. leave ends both.
+// join starts a host and joins the DHTs with it. leave ends both.
 func join(ctx context.Context, req Request, opener *routing.Opener) (d *dht.DHT, leave func(), err error) {
 	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.UserAgent(req.UserAgent))
 	if err != nil {
@@ -142,7 +142,7 @@ func join(ctx context.Context, req Request, opener *routing.Opener) (d *dht.DHT,
 	return d, leave, nil
 }
 
-// connect connects to the peers until the routing tables are filled from them.
+// connect connects to the peers until they have filled the routing tables.
 func connect(ctx context.Context, d *dht.DHT, peers []peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
@@ -167,17 +167,17 @@ func connect(ctx context.Context, d *dht.DHT, peers []peer.AddrInfo) error {
 	}
 	wg.Wait()
 	if reached == 0 {
-		return fmt.Errorf("none of %d servers was reached: %w", len(peers), failure)
+		return fmt.Errorf("none of %d servers could be reached: %w", len(peers), failure)
 	}
 	for d.Dual.WAN.RoutingTable().Size()+d.Dual.LAN.RoutingTable().Size() == 0 {
 		select {
 		case <-ctx.Done():
-			return errors.New("those that were reached are no DHT servers")
+			return errors.New("the servers that answered are not DHT servers")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	// Known servers tell of others until the search has the closest ones: an empty
-	// network answers this with an error, which the search tells better.
+	// The search finds the closest servers from the known ones. On an empty network this
+	// returns an error, but the search reports that better.
 	for _, refresh := range []<-chan error{d.Dual.WAN.RefreshRoutingTable(), d.Dual.LAN.RefreshRoutingTable()} {
 		select {
 		case <-refresh:
@@ -187,8 +187,8 @@ func connect(ctx context.Context, d *dht.DHT, peers []peer.AddrInfo) error {
 	return nil
 }
 
-// askDHT returns what the servers closest to the name have. A network without
-// servers has nothing to say.
+// askDHT returns the answers of the servers closest to the name. A network without
+// servers yields none.
 func askDHT(ctx context.Context, r routing.Router, network string, name ipns.Name) []Source {
 	var all []Source
 	start := time.Now()
@@ -218,7 +218,7 @@ func askDHT(ctx context.Context, r routing.Router, network string, name ipns.Nam
 func sourceKey(s Source) keyspace.Key {
 	id, err := peer.Decode(s.Source)
 	if err != nil {
-		return keyspace.Key{} // no peer: anywhere
+		return keyspace.Key{} // not a peer: no place
 	}
 	return keyspace.KeyOf([]byte(id))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// Routers and gateways are asked over HTTP, in the order of the request, and each has
-// the newest record, an older one, none, or an error.
+// Routers and gateways are asked over HTTP, in the order of the request. One has the
+// newest record, one an older one, one none, and one returns an error.
 func TestHTTPSourcesAreAsked(t *testing.T) {
 	key := routingtest.NewKey(t)
 	older := routingtest.Sign(t, key, ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: 1})

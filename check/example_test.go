@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/check"
 )
 
-// Judge weighs what Ask has brought, here from two routers of which one has nothing.
+// Judge evaluates the answers of two routers, one of which has no record.
 func ExampleJudge() {
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 // safe is how many of the closest servers must hold the newest record.
 const safe = 15
 
-// Report is what the world has of a name.
+// Report is the evaluation of the answers for a name.
 type Report struct {
 	Name string
-	// OK says that the newest record is held by enough of the closest servers of
-	// a DHT, and by all the HTTP sources that were asked.
+	// OK says that enough of the closest servers of a DHT, and all HTTP sources that were
+	// asked, hold the newest record.
 	OK      bool
 	Verdict string
-	// Newest is what the newest record found says; nil: none was found.
+	// Newest summarizes the newest record found; nil: none was found.
 	Newest  *Record `json:",omitempty"`
 	Sources []Source
 }
 
-// Judge says what the answers amount to.
+// Judge evaluates the answers.
 func Judge(name ipns.Name, sources []Source) Report {
 	report := Report{Name: name.String(), Sources: sources}
 	var newest *ipns.Record
@@ -45,7 +45,7 @@ func Judge(name ipns.Name, sources []Source) Report {
 	return report
 }
 
-// weigh counts who has the newest record.
+// weigh counts the sources with the newest record.
 func weigh(newest *ipns.Record, sources []Source) (ok bool, verdict string) {
 	dhts, web := map[string]*routing.Spread{}, routing.Spread{}
 	for _, s := range sources {

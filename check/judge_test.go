@@ -8,8 +8,8 @@ import (
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
-// TestHoldersAreCountedByValue tells servers that have another value under the same
-// sequence from those that have the value, renewed or not.
+// TestHoldersAreCountedByValue: a server with another value under the same sequence does
+// not count; one with the same value does, renewed or not.
 func TestHoldersAreCountedByValue(t *testing.T) {
 	key := routingtest.NewKey(t)
 	sign := func(sequence uint64, value string, life time.Duration) *ipns.Record {

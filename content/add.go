@@ -213,7 +213,7 @@ func (a *importer) symlink(target string) (ipld.Node, error) {
 }
 
 // errCutOff replaces io.ErrUnexpectedEOF, which the chunker would take for the regular end of a file.
-var errCutOff = errors.New("the content breaks off")
+var errCutOff = errors.New("the content is cut off")
 
 // progressReader ends with ctx and reports what has been read.
 type progressReader struct {

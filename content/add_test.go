@@ -43,7 +43,7 @@ func addErr(t testing.TB, s *Store, entries iter.Seq2[Entry, error], o AddOption
 	return nil
 }
 
-// rootOf is the last event, which must be the only root.
+// rootOf returns the last event, which must be the only root.
 func rootOf(t testing.TB, all []Added) Added {
 	t.Helper()
 	for i, a := range all {
@@ -71,7 +71,7 @@ func file(name, body string) Entry { return Entry{Path: name, Content: strings.N
 
 func dir(name string) Entry { return Entry{Path: name, Mode: fs.ModeDir} }
 
-// The CIDs here are those that Kubo gives.
+// The CIDs are those of Kubo.
 func TestKnownCIDs(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -133,7 +133,7 @@ func TestKnownCIDs(t *testing.T) {
 	}
 }
 
-// writeTree makes the files of a folder; a name that ends with a slash is an empty directory.
+// writeTree creates the files of a folder; a name with a final slash is an empty directory.
 func writeTree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "site")
@@ -217,8 +217,8 @@ func numbered(name, format, letter string) iter.Seq2[Entry, error] {
 	return entries(es...)
 }
 
-// Trees at the edges of the format: one leaf and two, two levels of leaves (more than 174), directories below and above
-// 256 KiB of links, the latter a HAMT. The CIDs are those that Kubo gives.
+// Trees at the limits of the format: one leaf and two, two levels of leaves (more than 174), directories below and
+// above 256 KiB of links, the latter a HAMT. The CIDs are those of Kubo.
 func TestKnownCIDsOfLargeTrees(t *testing.T) {
 	zeros := func(n int) func() iter.Seq2[Entry, error] {
 		return func() iter.Seq2[Entry, error] { return FromReader("zeros", bytes.NewReader(make([]byte, n))) }
@@ -284,7 +284,7 @@ func TestChunker(t *testing.T) {
 	s := offlineStore(t)
 	tree := FromReader("zeros", bytes.NewReader(make([]byte, 256<<10+1)))
 	got := rootOf(t, add(t, s, tree, AddOptions{CIDVersion: 1, Chunker: "size-1000"})).CID.String()
-	if want := "bafybeihordqy5gn6ve45awm45dvrorimpctwgbqawnuujffmxjb77oxxri"; got != want { // as Kubo gives it
+	if want := "bafybeihordqy5gn6ve45awm45dvrorimpctwgbqawnuujffmxjb77oxxri"; got != want { // from Kubo
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -359,13 +359,13 @@ func TestRefusedTrees(t *testing.T) {
 		{"missing folder", FromPath(filepath.Join(t.TempDir(), "nosuch"), false), AddOptions{}, "nosuch: no such file"},
 		{"version", entries(file("f", "")), AddOptions{CIDVersion: 2}, "CID version 2"},
 		{"chunker", entries(file("f", "")), AddOptions{Chunker: "size-9999999"}, `chunker "size-9999999"`},
-		{"twice", entries(file("d/f", "1"), file("d/f", "2")), AddOptions{}, "d/f comes twice"},
-		{"twice, apart", entries(file("d/f", "1"), file("d/e/g", "2"), file("d/f", "1")), AddOptions{}, "d/f comes twice"},
-		{"twice, wrapped", entries(file("f", "1"), file("d/g", "2"), file("f", "3")), AddOptions{Wrap: true}, "f comes twice"},
-		{"file and folder", entries(file("d/f", "1"), file("d/e", "2"), file("d/f/g", "3")), AddOptions{}, "d/f comes twice: as a directory"},
-		{"folder and file", entries(dir("d/f"), file("d/f", "1")), AddOptions{}, "d/f comes twice: as a directory"},
+		{"twice", entries(file("d/f", "1"), file("d/f", "2")), AddOptions{}, "d/f occurs twice"},
+		{"twice, apart", entries(file("d/f", "1"), file("d/e/g", "2"), file("d/f", "1")), AddOptions{}, "d/f occurs twice"},
+		{"twice, wrapped", entries(file("f", "1"), file("d/g", "2"), file("f", "3")), AddOptions{Wrap: true}, "f occurs twice"},
+		{"file and folder", entries(file("d/f", "1"), file("d/e", "2"), file("d/f/g", "3")), AddOptions{}, "d/f occurs twice: as a directory"},
+		{"folder and file", entries(dir("d/f"), file("d/f", "1")), AddOptions{}, "d/f occurs twice: as a directory"},
 		{"broken file", entries(Entry{Path: "d/broken", Content: broken}), AddOptions{}, "d/broken: disk on fire"},
-		{"cut off", entries(Entry{Path: "d/upload", Content: iotest.ErrReader(io.ErrUnexpectedEOF)}), AddOptions{}, "d/upload: the content breaks off"},
+		{"cut off", entries(Entry{Path: "d/upload", Content: iotest.ErrReader(io.ErrUnexpectedEOF)}), AddOptions{}, "d/upload: the content is cut off"},
 		{"dots", entries(file("d/../../f", "1")), AddOptions{}, "not a clean"},
 		{"absolute", entries(file("/etc/passwd", "1")), AddOptions{}, "not a clean"},
 		{"deep", entries(file(deep, "1")), AddOptions{}, "directories deep"},
@@ -405,7 +405,7 @@ func TestStoppedImport(t *testing.T) {
 	}
 }
 
-// What the root event acknowledges is there after a crash of the machine at that moment.
+// What the root event acknowledges survives a crash of the machine at that moment.
 func TestCrashAfterAdd(t *testing.T) {
 	disk := vfs.NewCrashableMem()
 	s := openStore(t, Options{DB: openDB(t, disk)})

@@ -25,7 +25,7 @@ func TestOrderOfEntriesDoesNotMatter(t *testing.T) {
 	for range 50 {
 		es := tree()
 		rng.Shuffle(len(es), func(i, j int) { es[i], es[j] = es[j], es[i] })
-		es = append(es, dir("s/a"), dir("s")) // and again
+		es = append(es, dir("s/a"), dir("s")) // a second time
 		var order []string
 		for _, e := range es {
 			order = append(order, e.Path)
@@ -40,7 +40,7 @@ func TestOrderOfEntriesDoesNotMatter(t *testing.T) {
 	}
 }
 
-// More links than are held in memory, in an order that no directory survives.
+// More links than fit in memory, ordered so that no directory stays together.
 func TestLargeTreeInAnyOrder(t *testing.T) {
 	const dirs, files = 200, 2*linksInMemory + 1000
 	order := rand.New(rand.NewPCG(3, 4)).Perm(files)
@@ -63,7 +63,7 @@ func TestLargeTreeInAnyOrder(t *testing.T) {
 	}
 }
 
-// A tree that is entered again after another one is told again, as a whole.
+// A tree that is continued after another one is yielded again, as a whole.
 func TestTreeEnteredAgainIsMerged(t *testing.T) {
 	t.Setenv("TMPDIR", "/nowhere") // small trees need no files
 	s := offlineStore(t)
@@ -93,7 +93,7 @@ func TestTreeEnteredAgainIsMerged(t *testing.T) {
 	}
 }
 
-// What an import holds does not grow with the number of entries, whatever their order.
+// The memory of an import does not grow with the number of entries, in any order.
 func TestImportHoldsBoundedLinks(t *testing.T) {
 	const files, dirs = 4 * linksInMemory, 5000
 	var before, peak runtime.MemStats
@@ -107,7 +107,7 @@ func TestImportHoldsBoundedLinks(t *testing.T) {
 			}
 		}
 		runtime.GC()
-		runtime.ReadMemStats(&peak) // of what is alive after the last file
+		runtime.ReadMemStats(&peak) // what is live after the last file
 	}
 	for _, err := range offlineStore(t).Add(t.Context(), all, AddOptions{OnlyHash: true}) {
 		if err != nil {

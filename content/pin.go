@@ -104,7 +104,7 @@ func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
 func (s *Store) PinOf(ctx context.Context, c cid.Cid, t PinType) (Pin, error) {
 	mode, ok := pin.StringToMode(string(t))
 	if !ok {
-		return Pin{}, fmt.Errorf("no such type of pin: %q", t)
+		return Pin{}, fmt.Errorf("unknown pin type %q", t)
 	}
 	found, err := s.pins.CheckIfPinnedWithType(ctx, mode, true, c)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *Store) Pins(ctx context.Context, t PinType) iter.Seq2[Pin, error] {
 				yieldPins(s.pins.DirectKeys(ctx, true), yield) &&
 				s.indirect(ctx, yield)
 		default:
-			yield(Pin{}, fmt.Errorf("no such type of pin: %q", t))
+			yield(Pin{}, fmt.Errorf("unknown pin type %q", t))
 		}
 	}
 }

@@ -80,7 +80,7 @@ func TestPins(t *testing.T) {
 	expect("after unpinning all", AnyPin)
 }
 
-// A pin whose blocks can't be had fails, and leaves the pins as they were.
+// If its blocks cannot be fetched, a pin fails and leaves the existing pins unchanged.
 func TestPinOfAbsentBlocks(t *testing.T) {
 	s := offlineStore(t)
 	ctx := t.Context()

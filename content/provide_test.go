@@ -16,7 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// directory is a content router in memory: it knows who said what he has.
+// directory is a content router in memory: it stores who announced what.
 type directory struct {
 	mu    sync.Mutex
 	has   map[cid.Cid][]peer.AddrInfo
@@ -24,7 +24,7 @@ type directory struct {
 	down  bool
 }
 
-// view is the directory as one node uses it.
+// view is one node's access to the directory.
 type view struct {
 	*directory
 	self peer.AddrInfo
@@ -55,7 +55,7 @@ func (v view) FindProvidersAsync(_ context.Context, c cid.Cid, _ int) <-chan pee
 	return out
 }
 
-// counting is a view that counts.
+// counting is a view that counts announcements.
 type counting struct{ view }
 
 func (counting) Announce(context.Context, cid.Cid) (took, asked int, err error) { return 18, 20, nil }
@@ -77,7 +77,7 @@ func onlineStore(t testing.TB, d *directory) *Store {
 	return openStore(t, Options{DB: openDB(t, vfs.NewMem()), Host: h, Router: view{d, self}, Reprovide: -1})
 }
 
-// One node adds and announces, another finds it, reads and pins; a third one finds the second, after the first is gone.
+// One node adds and announces; another finds it, reads and pins; a third finds the second after the first has stopped.
 func TestExchange(t *testing.T) {
 	var d directory
 	first, second, third := onlineStore(t, &d), onlineStore(t, &d), onlineStore(t, &d)
@@ -119,7 +119,7 @@ func TestProvideCountsAndOffline(t *testing.T) {
 	}
 }
 
-// Roots are announced a minute after the start and every 22 hours, sooner while the network is not there.
+// Roots are announced a minute after the start and every 22 hours, and sooner after failures.
 func TestReprovide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := offlineStore(t)
@@ -150,7 +150,7 @@ func TestReprovide(t *testing.T) {
 	})
 }
 
-// A root is announced as soon as it is pinned, and again a minute later while nobody takes it.
+// A root is announced as soon as it is pinned, and again every minute until a node takes it.
 func TestProvideNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := offlineStore(t)

@@ -34,7 +34,8 @@ func immutablePath(s string) (path.ImmutablePath, error) {
 	return im, nil
 }
 
-// Resolve follows an immutable path (/ipfs/<cid>[/more], or without /ipfs/) to the CID of its end. A CID alone is not looked for.
+// Resolve follows an immutable path (/ipfs/<cid>[/more], or without /ipfs/) to the CID of its end. A CID without a path
+// is not looked up.
 func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
 	im, err := immutablePath(p)
 	if err != nil {
@@ -47,19 +48,19 @@ func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
 	cfg.PrototypeChooser = dagpb.AddSupportToChooser(bsfetcher.DefaultPrototypeChooser)
 	c, rest, err := resolver.NewBasicResolver(cfg.WithReifier(unixfsnode.Reify)).ResolveToLastNode(ctx, im)
 	if errors.As(err, new(datamodel.ErrWrongKind)) {
-		return cid.Undef, fmt.Errorf("resolve %s: the path goes on behind a file", im)
+		return cid.Undef, fmt.Errorf("resolve %s: the path continues after a file", im)
 	}
 	if err != nil {
 		return cid.Undef, fmt.Errorf("resolve %s: %w", im, err)
 	}
 	if len(rest) > 0 {
-		return cid.Undef, fmt.Errorf("resolve %s: %q is inside of block %s", im, strings.Join(rest, "/"), c)
+		return cid.Undef, fmt.Errorf("resolve %s: %q is inside block %s", im, strings.Join(rest, "/"), c)
 	}
 	return c, nil
 }
 
-// Cat opens the file at an immutable path (/ipfs/<cid>[/more], or without /ipfs/). Blocks that are not here are fetched as they are read,
-// for as long as ctx lives. A directory is an error.
+// Cat opens the file at an immutable path (/ipfs/<cid>[/more], or without /ipfs/). Missing blocks are fetched as they
+// are read, until ctx ends. A directory is an error.
 func (s *Store) Cat(ctx context.Context, p string) (io.ReadSeekCloser, error) {
 	c, err := s.Resolve(ctx, p)
 	if err != nil {

@@ -17,7 +17,7 @@ func TestResolveAndCatErrors(t *testing.T) {
 		{root, root + ": this dag node is a directory"},
 		{root + "/e", "this dag node is a directory"},
 		{root + "/x", `no link named "x" under ` + root},
-		{root + "/a/x", "goes on behind a file"},
+		{root + "/a/x", "continues after a file"},
 		{absent, absent},
 		{absent + "/x", absent},
 	} {
@@ -49,7 +49,7 @@ func TestCatSeeks(t *testing.T) {
 	}
 }
 
-// A CID with an identity hash is its content.
+// A CID with an identity hash contains its data.
 func TestCatOfIdentityCIDs(t *testing.T) {
 	s := offlineStore(t)
 	for c, want := range map[string]string{"bafkqaddwgevxmmraojswg33smq": "v1+v2 record", "/ipfs/bafkqaaa": ""} {

@@ -16,7 +16,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// What people are told of relays: one with limits, as public ones have, carries no content, one without does.
+// The reachability text is right about relays: one with limits, as public ones are, carries no content, one
+// without limits does.
 func TestContentOverRelays(t *testing.T) {
 	for limited, o := range map[bool]relay.Option{false: relay.WithInfiniteLimits(), true: relay.WithLimit(relay.DefaultLimit())} {
 		newHost := func(o ...libp2p.Option) host.Host {

@@ -51,7 +51,7 @@ func offlineStore(t testing.TB) *Store {
 	return openStore(t, Options{DB: openDB(t, vfs.NewMem())})
 }
 
-// mustCID reads a CID that a test knows.
+// mustCID parses a CID.
 func mustCID(t testing.TB, s string) cid.Cid {
 	t.Helper()
 	c, err := cid.Decode(s)

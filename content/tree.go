@@ -49,7 +49,7 @@ func (a *importer) add(e Entry) error {
 	if strings.Count(e.Path, "/") >= maxDepth {
 		return fmt.Errorf("%.100s…: more than %d directories deep", e.Path, maxDepth)
 	}
-	alone := !a.opts.Wrap && !isDir && !below // a tree of its own
+	alone := !a.opts.Wrap && !isDir && !below // a separate tree
 	if !a.opts.Wrap && root != a.root {
 		if err := a.leave(true); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (a *importer) leave(more bool) error {
 		return err
 	}
 	if a.finished[a.root] = again; len(a.finished) > maxTrees {
-		return fmt.Errorf("more than %d directories side by side", maxTrees)
+		return fmt.Errorf("more than %d top-level directories", maxTrees)
 	}
 	a.root = ""
 	return nil
@@ -178,7 +178,7 @@ func (a *importer) place(l treeLink, last string) error {
 		return err
 	}
 	if !l.isDir() && l.path == last {
-		return fmt.Errorf("%s comes twice", l.path)
+		return fmt.Errorf("%s occurs twice", l.path)
 	}
 	at := 0 // where the first path element that is not open begins
 	if n > 0 && a.open[n-1].path != "" {
@@ -194,7 +194,7 @@ func (a *importer) place(l treeLink, last string) error {
 		}
 		dir := l.path[:at+end]
 		if dir == last {
-			return fmt.Errorf("%s comes twice: as a directory, and as something else", dir)
+			return fmt.Errorf("%s occurs twice: as a directory, and as something else", dir)
 		}
 		if err := a.openDir(dir); err != nil {
 			return err

@@ -24,7 +24,7 @@ func (quiet) Infof(string, ...any)  {}
 func (quiet) Errorf(string, ...any) {}
 func (quiet) Fatalf(string, ...any) {}
 
-// A gateway is an http.Handler over content and names.
+// A gateway is an http.Handler for content and names.
 func ExampleNew() {
 	ctx := context.Background()
 	db, err := pebble.Open("db", &pebble.Options{FS: vfs.NewMem(), Logger: quiet{}})

@@ -42,7 +42,7 @@ type world struct {
 	root  string // the site's CID
 	file  string // the CID of its index.html, "<p>hi\n"
 	now   time.Time
-	fail  error // of every question for a name
+	fail  error // returned by every lookup
 }
 
 func (w *world) Resolve(ctx context.Context, p string, o resolver.Options) (resolver.Resolution, error) {
@@ -109,7 +109,7 @@ func (w *world) addSite(t *testing.T, store *content.Store) {
 	}
 }
 
-// publish makes a key and enters a first record of its name into the Book.
+// publish creates a key and enters a first record of its name into the Book.
 func (w *world) publish(t *testing.T, origin recordstore.Origin, value string) (ipns.Name, []byte) {
 	t.Helper()
 	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
@@ -143,14 +143,14 @@ func (w *world) lookupTXT(_ context.Context, domain string) ([]string, time.Dura
 	return nil, 0, &net.DNSError{Err: "no such host", Name: domain, IsNotFound: true}
 }
 
-// get asks for a URL such as http://localhost/ipfs/…; header are pairs.
+// get requests a URL such as http://localhost/ipfs/…; header holds pairs.
 func (w *world) get(url string, header ...string) *http.Response {
 	return w.do(http.MethodGet, url, header...)
 }
 
 func (w *world) do(method, url string, header ...string) *http.Response {
 	r := httptest.NewRequest(method, url, nil)
-	r.URL.Scheme, r.URL.Host = "", "" // as a server gets it
+	r.URL.Scheme, r.URL.Host = "", "" // as a server receives it
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -212,7 +212,7 @@ func TestPathsUnderAName(t *testing.T) {
 	check(t, w.get(at+"/"), 404)
 }
 
-// What a cache is promised ends with the record, and what others may change is promised for the rest of its TTL only.
+// Caching ends with the record's EOL. Records that others may replace are cached only for the rest of their TTL.
 func TestCacheEnds(t *testing.T) {
 	w := newWorld(t, Options{})
 	own := at + "/ipns/" + w.name.String() + "/index.html"
@@ -224,7 +224,7 @@ func TestCacheEnds(t *testing.T) {
 	check(t, w.get(own), 200, "Cache-Control", "public, max-age=600")
 	w.now = epoch.Add(time.Hour - 30500*time.Millisecond)
 	check(t, w.get(own), 200, "Cache-Control", "public, max-age=30")
-	check(t, w.get(hosted), 200, "Cache-Control", "", "Last-Modified", "") // nobody could confirm it
+	check(t, w.get(hosted), 200, "Cache-Control", "", "Last-Modified", "") // could not be confirmed
 	w.now = epoch.Add(time.Hour)
 	for _, url := range []string{own, hosted} {
 		r := w.get(url)
@@ -239,7 +239,7 @@ func TestResolveFailures(t *testing.T) {
 	w := newWorld(t, Options{})
 	check(t, w.get(at+"/ipns/QmInvalid/x"), 404)
 	check(t, w.get(at+"/ipns/nowhere.example/"), 404)
-	check(t, w.get(at+"/ipns/"+w.file+"/"), 400) // a CID, but of no key
+	check(t, w.get(at+"/ipns/"+w.file+"/"), 400) // a CID, but not of a key
 	check(t, w.get(at+"/ipns/loop.example/"), 508)
 	check(t, w.get("http://loop.example/"), 400)
 	for _, tt := range []struct {
@@ -299,7 +299,7 @@ func TestHosts(t *testing.T) {
 	check(t, w.get("http://example.com/index.html"), 200, "X-Ipfs-Path", "/ipns/example.com/index.html")
 	check(t, w.get("http://other.example/index.html"), 404)
 
-	// Every form of a name leads to the same host, and so does a domain.
+	// Every form of a name redirects to the same host, and so does a domain.
 	dagPB := cid.NewCidV1(cid.DagProtobuf, w.name.CID().Hash()).String()
 	check(t, w.get("http://localhost:8080/ipns/"+w.name.PeerID().String()+"/x"), 301, "Location", site+"/x")
 	check(t, w.get("http://"+dagPB+".ipns.localhost:8080/x?q"), 301, "Location", site+"/x?q")
@@ -339,8 +339,7 @@ func TestTrustlessOnly(t *testing.T) {
 	check(t, w.get(at+"/ipns/"+w.name.String()+"?format=ipns-record"), 200)
 }
 
-// What a host says of itself counts, in both directions, and nothing else for a
-// host that says nothing.
+// The setting of a host wins, in both directions; a host without one uses the default.
 func TestAHostSaysWhatItServes(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		paths := []string{"/ipfs/", "/ipns/"}

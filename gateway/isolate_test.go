@@ -17,7 +17,7 @@ func TestPathsOfOneHostAreIsolatedByASandbox(t *testing.T) {
 		}
 	}
 	check(t, w.get(at+"/ipfs/"+w.root+"/notes/list.txt"), 200, sniff, "nosniff", policy, "")
-	// These have an origin of their own.
+	// These have their own origin.
 	check(t, w.get("http://"+w.name.String()+".ipns.localhost:8080/index.html"), 200, policy, "")
 	check(t, w.get("http://example.com/index.html"), 200, policy, "")
 

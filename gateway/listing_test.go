@@ -39,7 +39,7 @@ func (w *world) addFolder(t *testing.T, n int, more ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root = a.CID.String() // the root is the last
+		root = a.CID.String() // the last event is the root
 	}
 	return root
 }
@@ -91,7 +91,7 @@ func TestListingLeavesOtherAnswersAlone(t *testing.T) {
 	if b := bodyOf(t, r); b != "" {
 		t.Errorf("HEAD: %q", b)
 	}
-	// Without a slash go-get gets a listing, too.
+	// Without the slash, go-get gets a listing too.
 	if b := bodyOf(t, w.get(at+"/ipfs/"+large+"?go-get=1")); strings.Count(b, "Next page") != 1 {
 		t.Error("a listing without its slash is whole")
 	}
@@ -102,7 +102,7 @@ func TestListingLeavesOtherAnswersAlone(t *testing.T) {
 	check(t, w.get(at+"/ipfs/"+large+"/?format=raw"), 200)
 }
 
-// unordered is a folder of n entries that come in no order.
+// unordered is a folder of n entries in no order.
 type unordered struct {
 	uio.Directory
 	n     int
@@ -160,7 +160,7 @@ func TestClientsOfOneFolderShareItsReading(t *testing.T) {
 	s := newFolders()
 	d := unordered{n: 20_000, reads: new(atomic.Int32)}
 	gone, cancel := context.WithCancel(t.Context())
-	cancel() // one that leaves spoils it for nobody
+	cancel() // a caller that leaves does not fail the others
 	var wg sync.WaitGroup
 	for i := range 60 {
 		ctx := t.Context()

@@ -120,7 +120,7 @@ func contentLocation(r *http.Request) string {
 	query.Set("format", "ipns-record")
 	asked := r.URL.Path
 	if p, ok := r.Context().Value(boxo.OriginalPathKey).(string); ok {
-		asked = p // the path before the name from the host was added
+		asked = p // with the path before the name that came from the host
 	}
 	return (&url.URL{Path: asked, RawQuery: query.Encode()}).String()
 }

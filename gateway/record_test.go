@@ -52,7 +52,7 @@ func TestRecordRefused(t *testing.T) {
 	check(t, w.get(at+"/ipns/k51qzi5uqu5dlvj2baxnqndepeb86cbk3ng7n3i46uzyxzyqj2xjonzllnv0v8"+format), 500)
 }
 
-// A cache must not keep a record longer than it is good, and a record that is no longer good is not served.
+// A cache must not keep a record beyond its EOL, and an expired record is not served.
 func TestRecordNearItsEnd(t *testing.T) {
 	w := newWorld(t, Options{})
 	url := at + "/ipns/" + w.name.String() + "?format=ipns-record"

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is below /routing/v1 is served under the gateway's own hosts, and never takes a
-// path away from a site.
+// Paths below /routing/v1 are served on the gateway's own hosts, and never hide a path of
+// a site.
 func TestRoutingIsServedBesideTheSites(t *testing.T) {
 	routing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	w := newWorld(t, Options{Routing: routing, Headers: map[string][]string{"X-Of-The-Operator": {"yes"}}, Hosts: map[string]*Host{

@@ -11,15 +11,15 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// The records of the IPNS specification, each under its own name: what the good ones point to is served, the bad ones
-// are errors of this side.
+// The records of the IPNS specification, each under its own name: valid ones are served, invalid ones are errors of
+// the server.
 func TestSpecificationRecords(t *testing.T) {
 	dir := os.Getenv("IPNS_VECTORS")
 	if dir == "" {
 		t.Skip("IPNS_VECTORS does not name the folder with the fixtures of other projects")
 	}
 	w := newWorld(t, Options{})
-	want := map[string]string{ // by what is wrong with the record; no body: status 500
+	want := map[string]string{ // by the fault of the record; no body: status 500
 		"v1":                        "",
 		"v1-v2":                     "v1+v2 record",
 		"v1-v2-broken-v1-value":     "",

@@ -10,8 +10,8 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// TestFullDiskLeavesNoKey makes keys while the disk is full: there is no half
-// file that takes the name, or that hides the other keys. F5.
+// TestFullDiskLeavesNoKey creates keys while the disk is full. No partial file is left
+// that would take the label or hide other keys. F5.
 func TestFullDiskLeavesNoKey(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {

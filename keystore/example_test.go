@@ -10,8 +10,7 @@ import (
 	"github.com/goipns/ipns/keystore"
 )
 
-// A key is found by its label or by the name that it signs for, also after it was
-// renamed.
+// A key is found by its label or by its name, even after it was renamed.
 func ExampleKeyring() {
 	dir, err := os.MkdirTemp("", "keys-")
 	if err != nil {

@@ -21,7 +21,7 @@ func openRing(t *testing.T) (*keystore.Keyring, *keystore.Store, string) {
 	return k, s, dir
 }
 
-// signs fails unless the keyring signs for the name, with the key called label.
+// signs fails unless the keyring signs for the name with the key that has the label.
 func signs(t *testing.T, k *keystore.Keyring, name ipns.Name, label string) {
 	t.Helper()
 	key, err := k.Of(name)
@@ -47,7 +47,7 @@ func create(t *testing.T, k *keystore.Keyring, label string) keystore.Key {
 	return key
 }
 
-// A key that was renamed signs on when another one takes its label.
+// A renamed key still signs when another key takes its old label.
 func TestARenamedKeySignsOn(t *testing.T) {
 	k, _, _ := openRing(t)
 	blog := create(t, k, "blog")
@@ -73,7 +73,7 @@ func TestARenamedKeySignsOn(t *testing.T) {
 	}
 }
 
-// What another process does in the folder is seen at once.
+// Changes by another process are visible at once.
 func TestChangesByOthersAreSeen(t *testing.T) {
 	k, _, dir := openRing(t)
 	first := create(t, k, "a")
@@ -95,7 +95,7 @@ func TestChangesByOthersAreSeen(t *testing.T) {
 	}
 }
 
-// A key is found by its label, its name and its peer id; self is one of them.
+// A key is found by its label, name or peer id, including self.
 func TestFind(t *testing.T) {
 	k, _, _ := openRing(t)
 	blog := create(t, k, "@owner/project")
@@ -120,7 +120,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A damaged file is an error of its key, which can be renamed and removed.
+// A damaged file affects only its own key, which can be renamed and removed.
 func TestADamagedKeyHidesNoOther(t *testing.T) {
 	k, _, dir := openRing(t)
 	create(t, k, "a")
@@ -145,14 +145,14 @@ func TestADamagedKeyHidesNoOther(t *testing.T) {
 	}
 }
 
-// The note that nothing was published comes before the key: without the one
-// there is never the other.
+// The store is told before the key is written, so there is never a key without that
+// record.
 func TestBeginComesBeforeTheKey(t *testing.T) {
 	k, s, _ := openRing(t)
 	full := errors.New("disk is full")
 	k.Begin = func(_ context.Context, name ipns.Name) error {
 		if s.Has("blog") {
-			t.Error("the key is there before the note")
+			t.Error("the key is stored before the note")
 		}
 		return full
 	}

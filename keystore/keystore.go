@@ -48,7 +48,7 @@ func noKeyNamed(name string) error {
 // takes less than half.
 const maxKeyFile = 16 << 10
 
-// Store is a folder of keys. It is safe for concurrent use, also by several processes.
+// Store is a folder of keys. It is safe for concurrent use, even by several processes.
 type Store struct{ dir string }
 
 // Open returns the store in a folder, which it creates if missing.
@@ -73,7 +73,7 @@ func CheckName(name string) error {
 	case len(name) > maxNameLen:
 		return fmt.Errorf("key name of %d bytes: at most %d are possible", len(name), maxNameLen)
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("key name %q has control characters or is no UTF-8", name)
+		return fmt.Errorf("key name %q contains control characters or is not valid UTF-8", name)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (s *Store) List() ([]string, error) {
 		}
 		name, err := fileNames.DecodeString(encoded)
 		if err != nil {
-			continue // not ours
+			continue // not a key file
 		}
 		names = append(names, string(name))
 	}

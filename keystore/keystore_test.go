@@ -119,7 +119,7 @@ func TestNeverOverwritten(t *testing.T) {
 	mustGet(t, s, "shop", second)
 }
 
-// Of many who put a key of one name at once, one wins and its key stays.
+// Of many concurrent Puts of one label, one wins and its key stays.
 func TestConcurrentPut(t *testing.T) {
 	s, dir := open(t)
 	other, err := keystore.Open(dir) // as another process would
@@ -186,7 +186,7 @@ func TestRenameAndRemove(t *testing.T) {
 	}
 }
 
-// After a crash in mid-rename a key has both names: asking again finishes it.
+// After a crash during a rename, a key has both labels; another rename finishes it.
 func TestRenameGoesOnAfterACrash(t *testing.T) {
 	for _, overwrite := range []bool{false, true} {
 		s, dir := open(t)
@@ -207,7 +207,7 @@ func TestRenameGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
-// What kill -9 leaves of a key that was being written goes with the next start.
+// Temporary files left by kill -9 are removed at the next start.
 func TestCleanRemovesLeftovers(t *testing.T) {
 	s, dir := open(t)
 	key := generate(t)
@@ -224,8 +224,8 @@ func TestCleanRemovesLeftovers(t *testing.T) {
 	mustGet(t, s, "a", key)
 }
 
-// A file that is no key is an error of that key alone, and its error shows
-// nothing of its content.
+// A file that is not a key affects only that key, and its error does not show the
+// content.
 func TestDamagedFile(t *testing.T) {
 	s, dir := open(t)
 	good := generate(t)

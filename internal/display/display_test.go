@@ -73,8 +73,7 @@ func TestErrorsHaveALineEach(t *testing.T) {
 	}
 }
 
-// Whatever reaches the writer, a terminal gets nothing to obey, and JSON stays
-// the same JSON.
+// The output never contains a control sequence, and JSON stays the same JSON.
 func TestWriterPassesNoControls(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String().Draw(t, "text")

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// street is where the clients of a door come from.
+// street provides the connections of a door's clients.
 type street struct {
 	conns chan net.Conn
 	once  chan struct{}
@@ -63,7 +63,7 @@ func (s *street) visit(addr string) net.Conn {
 
 const local = "127.0.0.1:9"
 
-// open serves h through a door in a bubble of its own and closes it after f.
+// open serves h through a door in its own bubble and closes it after f.
 func open(t *testing.T, o Options, trusted []netip.Prefix, h http.HandlerFunc, f func(*street)) {
 	t.Helper()
 	if o.Conns == 0 {
@@ -77,7 +77,7 @@ func open(t *testing.T, o Options, trusted []netip.Prefix, h http.HandlerFunc, f
 		f(s)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = d.Close(ctx) // some clients never end
+		_ = d.Close(ctx) // some clients never finish
 		<-ended
 	})
 }
@@ -86,7 +86,7 @@ func get(path string, header ...string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(header, "\r\n"), "\r\n")
 }
 
-// post is a request with a body of size bytes, of which sent is there.
+// post returns a request with a body of size bytes, of which sent is already there.
 func post(path string, size int, sent string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", path, size, sent)
 }
@@ -101,7 +101,7 @@ func status(c net.Conn, request string) int {
 	return r.StatusCode
 }
 
-// isClosed tells whether the server has closed a connection.
+// isClosed reports whether the server has closed a connection.
 func isClosed(c net.Conn) bool {
 	_ = c.SetReadDeadline(time.Now().Add(time.Nanosecond))
 	_, err := io.Copy(io.Discard, c)
@@ -109,7 +109,7 @@ func isClosed(c net.Conn) bool {
 }
 
 func TestStalledUploadEnds(t *testing.T) {
-	for _, there := range []int{1, maxAhead + 1} { // before the turn, and in it
+	for _, there := range []int{1, maxAhead + 1} { // before its turn, and during it
 		open(t, Options{}, nil, func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}, func(s *street) {
@@ -123,7 +123,7 @@ func TestStalledUploadEnds(t *testing.T) {
 				ended.Store(&now)
 			}()
 			_, _ = io.WriteString(c, post("/", 1<<20, strings.Repeat("a", there)))
-			for range 10 { // progress
+			for range 10 { // slow progress
 				time.Sleep(Stall - time.Second)
 				if _, err := io.WriteString(c, "b"); err != nil {
 					t.Fatal("ended while it made progress:", err)
@@ -186,7 +186,7 @@ func TestBlockedAnswerEnds(t *testing.T) {
 		c := s.visit(local)
 		start := time.Now()
 		_, _ = io.WriteString(c, get("/"))
-		for range 10 { // a slow reader is none that stalls
+		for range 10 { // a slow reader does not stall
 			time.Sleep(Stall / 2)
 			_, _ = io.ReadFull(c, make([]byte, 10))
 		}
@@ -220,7 +220,7 @@ func TestBodyThatNobodyReadsDoesNotHoldTheConnection(t *testing.T) {
 			}
 		})
 	}
-	// One that is too long is refused.
+	// A body that is too long is refused.
 	open(t, Options{NoBodies: true}, nil, func(http.ResponseWriter, *http.Request) {
 		t.Error("the handler was called")
 	}, func(s *street) {
@@ -228,7 +228,7 @@ func TestBodyThatNobodyReadsDoesNotHoldTheConnection(t *testing.T) {
 			t.Errorf("too long: %d", got)
 		}
 	})
-	// One that is there does no harm.
+	// A body that has arrived is fine.
 	open(t, Options{NoBodies: true}, nil, func(http.ResponseWriter, *http.Request) {}, func(s *street) {
 		c := s.visit(local)
 		if a, b := status(c, post("/", 3, "abc")), status(c, post("/", 3, "abc")); a != 200 || b != 200 {
@@ -391,19 +391,19 @@ func TestOneAddressHasItsShare(t *testing.T) {
 			synctest.Wait()
 			again := s.visit(addr)
 			if isClosed(again) {
-				t.Errorf("%s: the share is not given back", addr)
+				t.Errorf("%s: the share is not released", addr)
 			}
 			again.Close()
 			synctest.Wait()
 		}
-		// One /64 is one client.
+		// One /64 counts as one client.
 		a, b, c := s.visit("[2001:db8::1]:7"), s.visit("[2001:db8::2]:7"), s.visit("[2001:db8::3]:7")
 		if isClosed(b) || !isClosed(c) {
-			t.Error("the addresses of one /64 are counted apart")
+			t.Error("the addresses of one /64 are counted separately")
 		}
 		a.Close()
 		b.Close()
-		// Through a proxy requests are counted.
+		// Behind a proxy, requests are counted.
 		header := "X-Forwarded-For: 203.0.113.5"
 		for range 2 {
 			_, _ = io.WriteString(s.visit("10.0.0.1:7"), get("/hold", header))

@@ -1,6 +1,5 @@
-// Package durable writes small files that survive a crash: after one, a file has
-// its old content or its new content, never part of it, and what a call has written
-// is on disk when the call returns.
+// Package durable writes small files that survive a crash: a file has either its old or
+// its new content, never a mixture, and is on disk when the call returns.
 package durable
 
 import (
@@ -11,15 +10,15 @@ import (
 	"strings"
 )
 
-// TempPrefix starts the names of files that are being written. One that is found
-// when nobody writes was left by a crash.
+// TempPrefix starts the names of unfinished files. One that no process is writing was
+// left by a crash.
 const TempPrefix = ".tmp-"
 
-// maxTempName bounds how much of a file's name its temporary name repeats: together
-// they must fit into the 255 bytes that file systems allow.
+// maxTempName bounds how much of a file's name is repeated in its temporary name, which
+// must fit into the 255 bytes that file systems allow.
 const maxTempName = 64
 
-// Replace writes a file, over the one at path if there is one.
+// Replace writes a file and replaces the one at path, if any.
 func Replace(path string, data []byte, perm fs.FileMode) error {
 	return write(path, data, perm, os.Rename)
 }
@@ -29,7 +28,7 @@ func Create(path string, data []byte, perm fs.FileMode) error {
 	return write(path, data, perm, os.Link) // a link, unlike a rename, never replaces a file
 }
 
-// write writes a file under a temporary name and has place put it at path.
+// write writes a temporary file and calls place to put it at path.
 func write(path string, data []byte, perm fs.FileMode, place func(from, to string) error) error {
 	dir, base := filepath.Split(path)
 	dir = filepath.Clean(dir)
@@ -38,7 +37,7 @@ func write(path string, data []byte, perm fs.FileMode, place func(from, to strin
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once it was renamed, as it should
+	defer os.Remove(f.Name()) // fails if it was renamed, which is fine
 	_, err = f.Write(data)
 	if err == nil {
 		err = f.Chmod(perm)
@@ -55,8 +54,8 @@ func write(path string, data []byte, perm fs.FileMode, place func(from, to strin
 	return SyncDir(dir)
 }
 
-// Clean removes the files that a crash left in a folder while they were being
-// written, but those that keep wants. Nobody may be writing there.
+// Clean removes the unfinished files that a crash left in a folder, except those for
+// which keep returns true. No process may be writing there.
 func Clean(dir string, keep func(base string) bool) error {
 	left, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
 	if err != nil {
@@ -73,7 +72,7 @@ func Clean(dir string, keep func(base string) bool) error {
 	return SyncDir(dir)
 }
 
-// SyncDir makes what was renamed, linked or removed in a folder survive a crash.
+// SyncDir makes renames, links and removals in a folder durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestReplaceWritesOverAFileAndCreateDoesNot(t *testing.T) {
-	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255)) // the longest name there is
+	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255)) // the longest possible name
 	if err := Create(path, []byte("one"), 0o600); err != nil {
 		t.Fatal(err)
 	}

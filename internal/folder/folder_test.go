@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// tree makes files with their own names in them, and links ("name -> target"). It returns the folder "site".
+// tree creates files that contain their own names, and links ("name -> target"). It returns the folder
+// "site".
 func tree(t *testing.T, names ...string) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "site")
@@ -34,7 +35,7 @@ func tree(t *testing.T, names ...string) string {
 	return root
 }
 
-// walk returns the files and links of a walk with what they hold, and what was left out.
+// walk returns the files and links of a walk with their content, and what was left out.
 func walk(name string, o Options) (got, left []string, err error) {
 	o.LeftOut = func(p, why string) { left = append(left, p+": "+why) }
 	for e, err := range Walk(name, o) {
@@ -113,8 +114,8 @@ func TestLinksAreKeptOrFollowed(t *testing.T) {
 func TestLinksThatCannotBeFollowed(t *testing.T) {
 	for _, tt := range []struct {
 		link       string
-		left       string // why it is left out within a folder; "" if it is refused there
-		everywhere bool   // it is followed when links are followed everywhere
+		left       string // why it is left out within a folder; "": it is an error there
+		everywhere bool   // it is followed with FollowLinks
 	}{
 		{"l -> nowhere", Broken, false},
 		{"l -> index.html/x", Broken, false},
@@ -193,7 +194,7 @@ func TestFileThatChangesWhileItIsRead(t *testing.T) {
 			if err := os.WriteFile(p, make([]byte, 100_000), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			// The clock of a file system may tick slowly.
+			// A file system's clock may have a low resolution.
 			if err := os.Chtimes(p, time.Time{}, time.Now().Add(-time.Minute)); err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +209,7 @@ func TestFileThatChangesWhileItIsRead(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for range 2 { // it does not become right by reading on
+				for range 2 { // reading on does not help
 					if _, err := io.Copy(io.Discard, e.Content); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
 						t.Errorf("read with %v", err)
 					}
@@ -226,7 +227,7 @@ func TestFileThatChangesWhileItIsRead(t *testing.T) {
 			}
 		}
 	}
-	// Files whose size nobody knows before they are read.
+	// Files whose size is unknown before they are read.
 	if _, err := os.Stat("/proc/self/status"); err == nil {
 		if got, _, err := walk("/proc/self/status", Options{}); err != nil || len(got) != 1 || len(got[0]) < 100 {
 			t.Errorf("%q, %v", got, err)

@@ -21,19 +21,19 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// noteEvery is how much older what is noted of the WAN's last answer may be than the
-// answer: little, compared with the 30 days for which it counts.
+// noteEvery is how much older than the last WAN answer the stored time may be. It is
+// short compared with the 30 days for which an answer counts.
 const noteEvery = time.Hour
 
-// bootstrap is whom the node joins the networks by, and what it knows of these.
+// bootstrap holds the bootstrap peers and what the node knows about their networks.
 type bootstrap struct {
 	changed chan struct{} // has an element when peers were added
 
 	mu       sync.Mutex // guards all below, and changes of the config's Bootstrap
 	peers    []peer.AddrInfo
-	since    time.Time // when they were last other ones
-	wan, lan bool      // one of them was reached that serves it
-	answered time.Time // when a server of the WAN last answered, as it is noted
+	since    time.Time // when the peers were last changed
+	wan, lan bool      // a bootstrap peer that serves the network was reached
+	answered time.Time // stored time of the last answer from a WAN server
 }
 
 func (b *bootstrap) list() []peer.AddrInfo {
@@ -49,7 +49,7 @@ func (b *bootstrap) fresh() bool {
 	return time.Since(b.since) <= joinTimeout
 }
 
-// cut reports whether there are bootstrap peers and none of them is connected.
+// cut reports whether there are bootstrap peers but none is connected.
 func (b *bootstrap) cut(h host.Host) bool {
 	peers := b.list()
 	return len(peers) > 0 && !slices.ContainsFunc(peers, func(p peer.AddrInfo) bool {
@@ -57,16 +57,16 @@ func (b *bootstrap) cut(h host.Host) bool {
 	})
 }
 
-// signs tells what speaks for either network being there.
+// signs returns the facts that decide which network should be there.
 func (b *bootstrap) signs() dht.Signs {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return dht.Signs{Bootstrap: len(b.peers) > 0, ReachedWAN: b.wan, ReachedLAN: b.lan, AnsweredWAN: b.answered}
 }
 
-// look notes which networks the bootstrap peers serve that are connected now. Over a
-// public address that is the WAN, over another one the LAN; who serves neither way has
-// not been reached, as far as names are concerned.
+// look records which networks the connected bootstrap peers serve: the WAN if connected
+// over a public address, else the LAN. A peer that serves neither does not count as
+// reached.
 func (b *bootstrap) look(n *Network) {
 	for _, p := range b.list() {
 		public, private := false, false
@@ -82,7 +82,7 @@ func (b *bootstrap) look(n *Network) {
 			continue
 		}
 		b.mu.Lock()
-		if slices.ContainsFunc(b.peers, func(q peer.AddrInfo) bool { return q.ID == p.ID }) { // still
+		if slices.ContainsFunc(b.peers, func(q peer.AddrInfo) bool { return q.ID == p.ID }) { // still a bootstrap peer
 			b.wan = b.wan || public && slices.Contains(serves, dht.ProtocolWAN)
 			b.lan = b.lan || private && slices.Contains(serves, dht.ProtocolLAN)
 		}
@@ -90,8 +90,8 @@ func (b *bootstrap) look(n *Network) {
 	}
 }
 
-// recallAnswered reads when the WAN last answered; a repo that has no note of that may
-// know by its servers.
+// recallAnswered reads when the WAN last answered. A repo without that file may know it
+// from its servers.
 func (n *Network) recallAnswered() {
 	at := n.DHT.WAN.Map().Answered()
 	b, err := os.ReadFile(n.repo.Answered())
@@ -102,14 +102,14 @@ func (n *Network) recallAnswered() {
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		n.log.Warn("when the public network last answered is not known", "err", err)
+		n.log.Warn("cannot read when the public network last answered", "err", err)
 	}
 	n.boot.mu.Lock()
 	defer n.boot.mu.Unlock()
 	n.boot.answered = at
 }
 
-// noteAnswered notes when the WAN last answered, if what is noted is old.
+// noteAnswered stores when the WAN last answered, if the stored time is old.
 func (n *Network) noteAnswered(at time.Time) {
 	n.boot.mu.Lock()
 	defer n.boot.mu.Unlock()
@@ -118,12 +118,12 @@ func (n *Network) noteAnswered(at time.Time) {
 	}
 	n.boot.answered = at
 	if err := durable.Replace(n.repo.Answered(), []byte(at.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
-		n.log.Warn("that the public network has answered is not noted", "err", err)
+		n.log.Warn("cannot store when the public network last answered", "err", err)
 	}
 }
 
-// forgetNetworks takes back all that speaks for a network being there. Whoever answers
-// from now on speaks for it again. Call with boot.mu held.
+// forgetNetworks clears everything that made a network expected. Later answers count
+// again. Call with boot.mu held.
 func (n *Network) forgetNetworks() error {
 	n.boot.answered = time.Time{}
 	if n.DHT != nil {
@@ -136,14 +136,14 @@ func (n *Network) forgetNetworks() error {
 	return nil
 }
 
-// ErrNotBootstrap says that a peer to remove is not there.
-var ErrNotBootstrap = errors.New("is no bootstrap peer")
+// ErrNotBootstrap means that a peer to remove is not a bootstrap peer.
+var ErrNotBootstrap = errors.New("is not a bootstrap peer")
 
 // AutoBootstrap stands for the bootstrap peers of the public network.
 const AutoBootstrap = "auto"
 
-// Bootstrap returns the bootstrap peers of the config. With expand those of the
-// public network stand in the place of "auto".
+// Bootstrap returns the bootstrap peers of the config. With expand, "auto" is replaced by
+// those of the public network.
 func (n *Network) Bootstrap(expand bool) ([]string, error) {
 	c, err := n.repo.Config()
 	if err != nil {
@@ -162,8 +162,8 @@ func (n *Network) Bootstrap(expand bool) ([]string, error) {
 	return list, nil
 }
 
-// AddBootstrap adds bootstrap peers to the config and returns those that are new.
-// A network that is not joined is tried at once.
+// AddBootstrap adds bootstrap peers to the config and returns the new ones. A network
+// that is not joined is tried at once.
 func (n *Network) AddBootstrap(add []string) (added []string, err error) {
 	added = []string{}
 	err = n.changeBootstrap(func(list []string) ([]string, error) {
@@ -177,9 +177,8 @@ func (n *Network) AddBootstrap(add []string) (added []string, err error) {
 	return added, err
 }
 
-// RemoveBootstrap removes bootstrap peers, or all, and returns them. A node that
-// has none left is not expected to be on a network any more, unless somebody still
-// answers.
+// RemoveBootstrap removes bootstrap peers, or all, and returns them. If none is left, the
+// node is no longer expected to be on a network, unless servers still answer.
 func (n *Network) RemoveBootstrap(peers []string, all bool) (removed []string, err error) {
 	removed = []string{}
 	err = n.changeBootstrap(func(list []string) ([]string, error) {
@@ -200,14 +199,14 @@ func (n *Network) RemoveBootstrap(peers []string, all bool) (removed []string, e
 	return removed, err
 }
 
-// removes reports whether to remove p is to remove have: they are the same, or p is
+// removes reports whether to remove have when asked to remove p: they are equal, or p is
 // the peer of have, without an address.
 func removes(p, have string) bool {
 	return p == have || strings.HasPrefix(p, "/p2p/") && strings.HasSuffix(have, p)
 }
 
-// changeBootstrap changes the config's Bootstrap, and goes by it at once. Peers that
-// the daemon was started with besides are forgotten when none is left in the config.
+// changeBootstrap changes the config's Bootstrap, and uses it at once. When none is left
+// in the config, peers given when the daemon was started are dropped too.
 func (n *Network) changeBootstrap(change func([]string) ([]string, error)) error {
 	if n.Host != nil {
 		defer n.boot.look(n)
@@ -222,7 +221,7 @@ func (n *Network) changeBootstrap(change func([]string) ([]string, error)) error
 	if err != nil {
 		return err
 	}
-	// A warning is of keys that this program does not have; it has this one.
+	// Warnings are about keys that this program does not use; it uses this one.
 	if _, err := n.repo.Set("Bootstrap", append([]string{}, list...)); err != nil {
 		return err
 	}
@@ -243,7 +242,7 @@ func (n *Network) changeBootstrap(change func([]string) ([]string, error)) error
 	return nil
 }
 
-// ParseBootstrap reads the config's Bootstrap and what was given besides.
+// ParseBootstrap parses the config's Bootstrap and additional peers.
 func ParseBootstrap(lists ...[]string) ([]peer.AddrInfo, error) {
 	var addrs []ma.Multiaddr
 	for _, text := range slices.Concat(lists...) {

@@ -20,16 +20,16 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// Connections that the host keeps if the config does not say: between these
-// numbers nobody is sent away, nor in the first seconds.
+// The default limits of connections: below highWater none is closed, nor in its first
+// seconds.
 const (
 	connsLow   = 32
 	connsHigh  = 96
 	connsGrace = 20 * time.Second
 )
 
-// newHost starts a libp2p host with what Kubo has for the public network: NAT
-// port mapping, AutoNAT v1 and v2, a relay client with relays from relays, hole
+// newHost starts a libp2p host with the features that Kubo uses on the public network:
+// NAT port mapping, AutoNAT v1 and v2, a relay client with relays from relays, hole
 // punching, limits for resources and connections.
 func newHost(key crypto.PrivKey, agent string, c *repo.Config, relays func(context.Context, int) <-chan peer.AddrInfo) (host.Host, error) {
 	filters, err := parseRanges(c.Swarm.AddrFilters)
@@ -61,9 +61,9 @@ func newHost(key crypto.PrivKey, agent string, c *repo.Config, relays func(conte
 		libp2p.ConnectionGater(filters),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
-		// Noise first: TLS, and QUIC with it, refuses servers whose certificates begin
-		// after what a clock that is an hour behind takes for now, and then nobody could
-		// be asked what time it is.
+		// Noise first: TLS, and with it QUIC, rejects servers whose certificates are not
+		// valid yet by a clock that is an hour behind. The node could then reach no one
+		// who knows the time.
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.EnableNATService(),
@@ -89,7 +89,7 @@ func newHost(key crypto.PrivKey, agent string, c *repo.Config, relays func(conte
 	return h, nil
 }
 
-// relayOption uses the given relays, or those that are found.
+// relayOption uses the given relays, or else those that are found.
 func relayOption(static []string, found func(context.Context, int) <-chan peer.AddrInfo) (libp2p.Option, error) {
 	if len(static) == 0 {
 		return libp2p.EnableAutoRelayWithPeerSource(found), nil
@@ -101,7 +101,7 @@ func relayOption(static []string, found func(context.Context, int) <-chan peer.A
 	return libp2p.EnableAutoRelayWithStaticRelays(peers), nil
 }
 
-// ErrTaken means that somebody else listens on a port of Addresses.Swarm.
+// ErrTaken means that another process listens on a port of Addresses.Swarm.
 var ErrTaken = errors.New("the port is taken")
 
 func listenError(addrs []string, err error) error {

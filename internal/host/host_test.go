@@ -15,8 +15,8 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// Bitswap sends nothing over a relay with limits, and two nodes behind symmetric
-// NATs fetched nothing from each other.
+// Bitswap sends nothing over a relay with limits, so two nodes behind symmetric NATs
+// cannot fetch from each other.
 func TestReachabilityPromisesNoMoreThanIsSo(t *testing.T) {
 	local := ma.StringCast("/ip4/192.168.1.2/udp/4001/quic-v1")
 	public := ma.StringCast("/ip4/8.8.8.8/udp/4001/quic-v1")
@@ -59,7 +59,7 @@ func TestStaticRelays(t *testing.T) {
 	}
 }
 
-// C-32: what profile server keeps off, and what it lets through.
+// C-32: what the profile server blocks, and what it allows.
 func TestRanges(t *testing.T) {
 	c := repo.NewConfig(repo.Identity{})
 	if err := c.Apply("server"); err != nil {
@@ -112,7 +112,7 @@ func TestAnnouncedAddresses(t *testing.T) {
 	}
 }
 
-// With TLS, a node whose clock is an hour behind would reach nobody.
+// With TLS first, a node whose clock is an hour behind could reach no one.
 func TestConnectionsOverTCPDoNotDependOnTheClock(t *testing.T) {
 	var hosts [2]host.Host
 	for i := range hosts {

@@ -13,16 +13,16 @@ import (
 
 // Limits of joining the networks.
 const (
-	joinAtOnce  = 8                // bootstrap peers that are dialled at once
-	joinTimeout = 10 * time.Second // for one of them, and for a publish to wait
-	joinRound   = 15 * time.Second // for all of them
-	joinCheck   = 5 * time.Second  // between two looks at whether a network is lost
-	joinAgain   = 20 * time.Second // between two tries to join one that was lost
-	joinSlowest = 10 * time.Minute // and one that may never have been there
-	joinLong    = 6 * time.Hour    // after which a lost network that is not expected is one
+	joinAtOnce  = 8                // bootstrap peers dialled at once
+	joinTimeout = 10 * time.Second // for one peer, and for a publish to wait
+	joinRound   = 15 * time.Second // for all peers
+	joinCheck   = 5 * time.Second  // between two checks whether a network is lost
+	joinAgain   = 20 * time.Second // between two attempts to join a lost network
+	joinSlowest = 10 * time.Minute // and one that may not exist
+	joinLong    = 6 * time.Hour    // after which a lost network that is not expected counts as one that may not exist
 )
 
-// joinable is a network as one joins it: a [dht.Router].
+// joinable is a network that can be joined: a [dht.Router].
 type joinable interface {
 	Network() string
 	Joined() bool
@@ -30,17 +30,17 @@ type joinable interface {
 	Rejoined()
 }
 
-// link is this node's way into one network.
+// link is this node's connection to one network.
 type link struct {
 	joinable
-	begun  bool      // the first look was made
-	joined bool      // it was joined at some time
-	lost   time.Time // since when it is not; zero: it is
+	begun  bool      // checked at least once
+	joined bool      // was joined at least once
+	lost   time.Time // when it was lost; zero: it is joined
 	next   time.Time // when to try again
 	wait   time.Duration
 }
 
-// look notes whether the network is there.
+// look checks whether the network is joined.
 func (l *link) look(now time.Time) {
 	switch there := l.Joined(); {
 	case there && (!l.begun || !l.lost.IsZero()):
@@ -52,7 +52,7 @@ func (l *link) look(now time.Time) {
 	l.begun = true
 }
 
-// due reports whether it is time to try to join, and then counts that as done.
+// due reports whether it is time to try to join, and schedules the next try.
 func (l *link) due(now time.Time, needed bool) bool {
 	if l.lost.IsZero() || now.Before(l.next) {
 		return false
@@ -65,16 +65,15 @@ func (l *link) due(now time.Time, needed bool) bool {
 	return true
 }
 
-// joiner joins each of the networks, and does so again when it was lost. The DHTs do
-// the rest.
+// joiner joins the networks, and joins one again when it is lost. The DHTs do the rest.
 type joiner struct {
 	wan, lan  link
-	next      time.Time             // when the bootstrap peers of a LAN are dialled again
+	next      time.Time             // when to dial the bootstrap peers of a LAN again
 	expected  func() string         // the network that should have servers
 	bootstrap func(context.Context) // dials the bootstrap peers
-	cut       func() bool           // whether none of them is connected
-	looked    func()                // after each round
-	again     <-chan struct{}       // has an element when there are other bootstrap peers
+	cut       func() bool           // reports whether none of them is connected
+	looked    func()                // called after each round
+	again     <-chan struct{}       // has an element when the bootstrap peers were changed
 }
 
 func (n *Network) join(ctx context.Context) {
@@ -103,14 +102,14 @@ func (j *joiner) round(ctx context.Context) {
 	var dials sync.WaitGroup
 	needed := j.expected()
 	now := time.Now()
-	// On a LAN a neighbour may be left of a network that is gone: who keeps it together
-	// are the bootstrap peers. The WAN does without them once it is joined.
+	// On a LAN, a remaining neighbour may be all that is left of a network: the bootstrap
+	// peers keep a LAN together. The WAN does without them once it is joined.
 	dial := needed == dht.LAN && !now.Before(j.next) && j.cut()
 	for _, l := range []*link{&j.wan, &j.lan} {
 		l.look(time.Now())
 		if l.due(time.Now(), l.Network() == needed) {
-			// Bootstrap peers are there for the WAN, unless they have turned out to serve
-			// the LAN alone.
+			// Bootstrap peers are assumed to serve the WAN, unless they turned out to
+			// serve only the LAN.
 			dial = dial || l == &j.wan || l.Network() == needed
 			dials.Go(func() { l.Rejoin(ctx) })
 		}
@@ -125,8 +124,8 @@ func (j *joiner) round(ctx context.Context) {
 	j.lan.look(time.Now())
 }
 
-// dialBootstrap dials the bootstrap peers, in another order each time: of very many,
-// one round does not come to all.
+// dialBootstrap dials the bootstrap peers, in random order: one round may be too short
+// for very many.
 func (n *Network) dialBootstrap(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinRound)
 	defer cancel()
@@ -147,20 +146,20 @@ func (n *Network) dialBootstrap(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = g.Wait() // who was not reached is in the log
+	_ = g.Wait() // failures are logged above
 }
 
 const (
-	joinLook = 250 * time.Millisecond // how often it is looked whether a network is joined
-	joinLost = 5 * time.Second        // for how long it was not, to be joined again
+	joinLook = 250 * time.Millisecond // how often to check whether a network is joined
+	joinLost = 5 * time.Second        // how long a network must be lost to count as joined again
 )
 
-// tellJoined tells the republisher each time that a network was joined of which the
-// node had nobody.
+// tellJoined signals each time that a network was joined of which the node knew no server
+// before.
 func (n *Network) tellJoined(ctx context.Context, joined chan<- struct{}) {
 	look := time.NewTicker(joinLook)
 	defer look.Stop()
-	last := make([]time.Time, 2) // when each was seen to be joined
+	last := make([]time.Time, 2) // when each was last seen joined
 	for {
 		now, news := time.Now(), false
 		for i, r := range []*dht.Router{n.DHT.LAN, n.DHT.WAN} {
@@ -172,7 +171,7 @@ func (n *Network) tellJoined(ctx context.Context, joined chan<- struct{}) {
 		if news {
 			select {
 			case joined <- struct{}{}:
-			default: // it has not looked since it was told last
+			default: // the last signal has not been received yet
 			}
 		}
 		select {

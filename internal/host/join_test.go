@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// fakeNetwork is one that is joined by whoever dials while it is up.
+// fakeNetwork is joined by every dial while it is up.
 type fakeNetwork struct {
 	name            string
 	up, in          atomic.Bool
@@ -22,21 +22,22 @@ func (f *fakeNetwork) Joined() bool           { return f.up.Load() && f.in.Load(
 func (f *fakeNetwork) Rejoined()              { f.rejoined.Add(1) }
 func (f *fakeNetwork) Rejoin(context.Context) { f.tries.Add(1); f.in.Store(f.up.Load()) }
 
-// fall takes the network away: who was in is out.
+// fall takes the network down; every node on it loses it.
 func (f *fakeNetwork) fall() { f.up.Store(false); f.in.Store(false) }
 
-// startJoiner has two networks joined until the test is over.
+// startJoiner starts a joiner for two networks, which runs until the test ends.
 func startJoiner(t *testing.T, expected string) (wan, lan *fakeNetwork, dials *atomic.Int64) {
 	return startJoinerCut(t, expected, func() bool { return false })
 }
 
-// startJoinerCut is startJoiner where cut tells whether no bootstrap peer is connected.
+// startJoinerCut is startJoiner with a function cut, which reports whether no bootstrap
+// peer is connected.
 func startJoinerCut(t *testing.T, expected string, cut func() bool) (wan, lan *fakeNetwork, dials *atomic.Int64) {
 	wan, lan, dials = &fakeNetwork{name: dht.WAN}, &fakeNetwork{name: dht.LAN}, new(atomic.Int64)
 	j := joiner{
 		wan: link{joinable: wan}, lan: link{joinable: lan},
 		expected: func() string { return expected }, looked: func() {}, cut: cut,
-		// What cannot be reached takes its time.
+		// A dial to an unreachable network takes time.
 		bootstrap: func(ctx context.Context) {
 			dials.Add(1)
 			if wan.in.Store(wan.up.Load()); !wan.up.Load() {
@@ -51,8 +52,8 @@ func startJoinerCut(t *testing.T, expected string, cut func() bool) (wan, lan *f
 	return wan, lan, dials
 }
 
-// A network that was lost is joined again within a minute of its return, however long
-// it was away, and whether or not the other one is there.
+// A lost network is joined again within a minute of its return, however long it was away,
+// and whether or not the other one is up.
 func TestEachLostNetworkIsJoinedAgain(t *testing.T) {
 	for _, away := range []time.Duration{30 * time.Second, 10 * time.Minute, 5 * time.Hour} {
 		for _, other := range []bool{false, true} {
@@ -86,7 +87,7 @@ func TestEachLostNetworkIsJoinedAgain(t *testing.T) {
 	}
 }
 
-// Also one that never was there, but is expected, is joined within a minute.
+// A network that never existed, but is expected, is also joined within a minute.
 func TestAnExpectedNetworkIsJoinedWhenItComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wan, lan, _ := startJoiner(t, dht.WAN)
@@ -100,7 +101,7 @@ func TestAnExpectedNetworkIsJoinedWhenItComes(t *testing.T) {
 	})
 }
 
-// A neighbour that is left does not keep the bootstrap peers of a LAN from being dialled.
+// A remaining neighbour does not stop the bootstrap peers of a LAN from being dialled.
 func TestTheBootstrapPeersOfALANAreDialledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cut atomic.Bool
@@ -116,7 +117,7 @@ func TestTheBootstrapPeersOfALANAreDialledAgain(t *testing.T) {
 	})
 }
 
-// What need not be there costs next to nothing.
+// A network that need not exist is rarely dialled.
 func TestANetworkThatNobodyExpectsIsTriedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wan, lan, dials := startJoiner(t, dht.LAN)
@@ -131,8 +132,8 @@ func TestANetworkThatNobodyExpectsIsTriedSeldom(t *testing.T) {
 	})
 }
 
-// That the public network has answered is remembered beyond a restart, until somebody
-// says that this node is not meant to be on it.
+// The node remembers across restarts that the public network has answered, until the
+// bootstrap peers are removed.
 func TestTheWANIsExpectedAfterARestart(t *testing.T) {
 	r := newRepo(t)
 	run := func(f func(*Network)) {
@@ -155,7 +156,7 @@ func TestTheWANIsExpectedAfterARestart(t *testing.T) {
 	expect("")
 	run(func(n *Network) { n.noteAnswered(time.Now()) })
 	expect(dht.WAN)
-	expect(dht.WAN) // to be away takes nothing back
+	expect(dht.WAN) // being away clears nothing
 	run(func(n *Network) {
 		if _, err := n.RemoveBootstrap(nil, true); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,10 @@
-// Package host puts a node on the networks: its libp2p host, the public and the local
-// DHT, and joining them, again and again. A [Network] that was not opened is that of an
-// offline node, of which only the bootstrap peers can be changed.
+// Package host connects a node to the networks: it runs the libp2p host and the public
+// and the local DHT, and joins the networks again whenever they are lost. A [Network]
+// that was not opened belongs to an offline node; only its bootstrap peers can be
+// changed.
 //
-// Invariant: a network that should be there and is not is never taken for one that has
-// nothing: puts and searches wait for it at first, then say that it is away.
+// Invariant: an expected network that cannot be reached is never taken for an empty one.
+// Puts and searches first wait for it, then return that it is away.
 package host
 
 import (
@@ -28,21 +29,21 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// Options are what a network needs beside the config of its repo. All must be set but
-// Bootstrap.
+// Options are the settings that are not in the config of the repo. All but Bootstrap are
+// required.
 type Options struct {
 	Key       crypto.PrivKey
-	Agent     string   // how this node calls itself to others
-	Bootstrap []string // peers to join by, beside those of the config
+	Agent     string   // the agent version that other nodes see
+	Bootstrap []string // peers to join by, in addition to those of the config
 
-	Store    datastore.Batching // what the DHT servers keep for others
-	Scarce   func() bool        // whether there is little room for it
+	Store    datastore.Batching // what the DHT servers keep for other peers
+	Scarce   func() bool        // reports whether there is little space for that
 	Received func(*ipns.Record)
 	Older    func(context.Context, *ipns.Record) bool
 	Opener   *routing.Opener
 }
 
-// Network is a node's place on the networks.
+// Network is a node's connection to the networks.
 type Network struct {
 	// Nil offline.
 	Host host.Host
@@ -52,7 +53,7 @@ type Network struct {
 	log     *slog.Logger
 	reach   *reachability
 	boot    bootstrap
-	besides []string      // bootstrap peers beside those of the config; guarded by boot.mu
+	besides []string      // bootstrap peers in addition to those of the config; guarded by boot.mu
 	joined  chan struct{} // see Joined
 	closers []func() error
 }
@@ -62,8 +63,7 @@ func New(r repo.Repo, log *slog.Logger) *Network {
 	return &Network{repo: r, log: log, boot: bootstrap{changed: make(chan struct{}, 1)}, joined: make(chan struct{}, 1)}
 }
 
-// Open starts the host and the DHTs. What it has opened is closed by Close, also after
-// an error.
+// Open starts the host and the DHTs. Close closes them, even after an error.
 func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 	mode, err := Mode(c.Routing.Type)
 	if err != nil {
@@ -111,8 +111,8 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 	return nil
 }
 
-// Run joins the networks, again whenever one is lost, until ctx ends. From time to time
-// it saves what is known of their servers.
+// Run joins the networks, and joins them again when they are lost, until ctx ends. From
+// time to time it saves the known servers.
 func (n *Network) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { n.join(ctx) })
@@ -122,8 +122,8 @@ func (n *Network) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Close saves what is known of the servers and takes the node off the networks. Run must
-// have been told to end.
+// Close saves the known servers and leaves the networks. The context of Run must have
+// ended.
 func (n *Network) Close() error {
 	var errs []error
 	if n.DHT != nil {
@@ -137,7 +137,7 @@ func (n *Network) Close() error {
 	return errors.Join(errs...)
 }
 
-// Router puts and searches names on all networks. It is nil offline.
+// Router puts and searches on all networks; nil if offline.
 func (n *Network) Router() routing.Router {
 	if n.DHT == nil {
 		return nil
@@ -145,7 +145,7 @@ func (n *Network) Router() routing.Router {
 	return joining{routing.Parallel{n.DHT.WAN, n.DHT.LAN}, n}
 }
 
-// ContentRouter announces and finds content. It is nil offline.
+// ContentRouter announces and finds content; nil if offline.
 func (n *Network) ContentRouter() corerouting.ContentRouting {
 	if n.DHT == nil {
 		return nil
@@ -153,23 +153,23 @@ func (n *Network) ContentRouter() corerouting.ContentRouting {
 	return joiningContent{n.DHT.Dual, n}
 }
 
-// Joined has an element each time that a network was joined of which the node had
-// nobody.
+// Joined receives a value each time a network was joined of which the node knew no server
+// before.
 func (n *Network) Joined() <-chan struct{} { return n.joined }
 
-// Reachability says in words whether others can fetch from this node, which is
-// not offline.
+// Reachability describes whether others can fetch from this node, which must not be
+// offline.
 func (n *Network) Reachability() string { return n.reach.words(n.Host) }
 
-// saveMapsEvery is how much of what was learnt of the servers a crash may lose.
+// saveMapsEvery is how often the known servers are saved.
 const saveMapsEvery = 10 * time.Minute
 
-// readMaps brings back what was known of the servers of both DHTs when the node last
-// ran, so that a restart is warm.
+// readMaps reads the servers of both DHTs known when the node last ran, so that it starts
+// warm.
 func (n *Network) readMaps() {
 	for _, r := range []*dht.Router{n.DHT.WAN, n.DHT.LAN} {
 		if err := r.Map().Load(n.repo.ServerMap(r.Network())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			n.log.Warn("known servers are not read", "network", r.Network(), "err", err)
+			n.log.Warn("cannot read the known servers", "network", r.Network(), "err", err)
 		}
 	}
 }
@@ -190,12 +190,12 @@ func (n *Network) keepMaps(ctx context.Context) {
 func (n *Network) saveMaps() {
 	for _, r := range []*dht.Router{n.DHT.WAN, n.DHT.LAN} {
 		if err := r.Map().Save(n.repo.ServerMap(r.Network())); err != nil {
-			n.log.Warn("known servers are not saved", "network", r.Network(), "err", err)
+			n.log.Warn("cannot save the known servers", "network", r.Network(), "err", err)
 		}
 	}
 }
 
-// Mode reads the config's Routing.Type.
+// Mode returns the mode for the config's Routing.Type.
 func Mode(kind string) (kaddht.ModeOpt, error) {
 	switch kind {
 	case "", "auto", "dht":
@@ -208,11 +208,11 @@ func Mode(kind string) (kaddht.ModeOpt, error) {
 	return 0, fmt.Errorf("config Routing.Type is %q: use auto, dht, dhtclient or dhtserver", kind)
 }
 
-// settleTime bounds how long Settle waits until a new peer that serves a
-// DHT is known to it, so that what is published next reaches it.
+// settleTime bounds how long Settle waits until the DHT has added a new peer, so that the
+// next publish reaches it.
 const settleTime = time.Second
 
-// Settle waits until a connected peer that serves a DHT is in its table.
+// Settle waits until a connected peer that serves a DHT is in its routing table.
 func (n *Network) Settle(ctx context.Context, p peer.ID) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// newRepo makes a repo of the profile test.
+// newRepo makes a repo with the profile test.
 func newRepo(t *testing.T) repo.Repo {
 	t.Helper()
 	c := repo.NewConfig(repo.Identity{})
@@ -66,13 +66,13 @@ func start(t *testing.T, r repo.Repo, bootstrap ...string) *Network {
 	return n
 }
 
-// A publish in the first moments waits for the network, one without a network
+// A publish in the first moments waits for the network; one on a node without a network
 // does not.
 func TestANodeWaitsForTheNetworkThatItIsToJoin(t *testing.T) {
 	alone := start(t, newRepo(t))
 	begin := time.Now()
 	if alone.waitForPeers(t.Context()) || time.Since(begin) > time.Second {
-		t.Errorf("a node that knows nobody waited %v", time.Since(begin))
+		t.Errorf("a node without a network waited %v", time.Since(begin))
 	}
 	nw := testnet.ForTest(t, 2)
 	n := start(t, newRepo(t), nw.Addrs()...)
@@ -83,11 +83,11 @@ func TestANodeWaitsForTheNetworkThatItIsToJoin(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if lost.waitForPeers(ctx) {
-		t.Error("there is nobody at port 1")
+		t.Error("joined without any server")
 	}
 }
 
-// A node that starts again knows the servers it knew before, with nobody to ask.
+// A restarted node knows the servers of its last run.
 func TestServersAreRememberedAfterARestart(t *testing.T) {
 	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)

@@ -14,10 +14,10 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// ranges are addresses that are neither dialled nor accepted.
+// ranges are address ranges that are neither dialled nor accepted.
 type ranges struct{ nets []*net.IPNet }
 
-// parseRanges reads ranges written as multiaddrs: /ip4/10.0.0.0/ipcidr/8.
+// parseRanges parses ranges written as multiaddrs: /ip4/10.0.0.0/ipcidr/8.
 func parseRanges(texts []string) (*ranges, error) {
 	r := &ranges{}
 	for _, t := range texts {
@@ -33,7 +33,7 @@ func parseRanges(texts []string) (*ranges, error) {
 func parseRange(text string) (*net.IPNet, error) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 5 || parts[0] != "" || parts[3] != "ipcidr" {
-		return nil, fmt.Errorf("%q is no range such as /ip4/10.0.0.0/ipcidr/8", text)
+		return nil, fmt.Errorf("%q is not an address range such as /ip4/10.0.0.0/ipcidr/8", text)
 	}
 	_, n, err := net.ParseCIDR(parts[2] + "/" + parts[4])
 	return n, err
@@ -64,7 +64,7 @@ func (r *ranges) InterceptSecured(d network.Direction, _ peer.ID, c network.Conn
 
 func (r *ranges) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
-// announcer decides which addresses others are told.
+// announcer decides which addresses are announced.
 type announcer struct {
 	instead, also []ma.Multiaddr
 	never         map[string]bool

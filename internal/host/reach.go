@@ -13,8 +13,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// relaySource finds relays among the peers of the DHT, which joins after the
-// host has started.
+// relaySource finds relays among the peers of the DHT, which starts after the host.
 type relaySource struct {
 	dht atomic.Pointer[kaddht.IpfsDHT]
 }
@@ -43,7 +42,7 @@ func (s *relaySource) peers(ctx context.Context, n int) <-chan peer.AddrInfo {
 	return found
 }
 
-// reachability follows whether others can connect to this node.
+// reachability tracks whether others can connect to this node.
 type reachability struct {
 	state atomic.Int32 // a network.Reachability
 	sub   event.Subscription
@@ -71,18 +70,18 @@ func (r *reachability) close() error {
 	return err
 }
 
-// words says in words whether others can fetch from a host.
+// words describes whether others can fetch from a host.
 func (r *reachability) words(h host.Host) string {
 	return reachabilityWords(network.Reachability(r.state.Load()), h.Addrs())
 }
 
-// waysOut is what helps a node that others can't connect to.
+// waysOut is what can help a node that others cannot connect to.
 const waysOut = "forward the port of Addresses.Swarm in your router, use IPv6, " +
 	"set a relay of your own, one without limits, in Swarm.RelayClient.StaticRelays, or pin the content on a host with a public address"
 
-// reachabilityWords promises no more than is so: public relays bring nodes
-// together and carry a few messages, but no content, which other nodes don't send
-// over a connection with limits.
+// reachabilityWords promises no more than is true: public relays connect nodes and carry
+// a few messages, but no content, which other nodes do not send over a limited
+// connection.
 func reachabilityWords(state network.Reachability, addrs []ma.Multiaddr) string {
 	public, relayed := false, false
 	for _, a := range addrs {

@@ -13,12 +13,12 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 )
 
-// knowsPeers reports whether one of the DHTs has anybody.
+// knowsPeers reports whether one of the DHTs has a peer.
 func (n *Network) knowsPeers() bool {
 	return n.DHT.Dual.LAN.RoutingTable().Size()+n.DHT.Dual.WAN.RoutingTable().Size() > 0
 }
 
-// onNetwork reports whether the network that is expected was joined, or any if none is
+// onNetwork reports whether the expected network was joined, or any network if none is
 // expected.
 func (n *Network) onNetwork() bool {
 	switch n.Expected() {
@@ -30,9 +30,8 @@ func (n *Network) onNetwork() bool {
 	return n.knowsPeers()
 }
 
-// joining is the networks of a node that has just been started: puts and
-// searches wait until it has joined the one that is expected, instead of telling that
-// there is nobody.
+// joining is the networks of a node that has just started: puts and searches first wait
+// until the expected network is joined, so that they do not fail for lack of servers.
 type joining struct {
 	routing.Parallel
 	n *Network
@@ -66,7 +65,7 @@ func (j joining) Ask(ctx context.Context, region routing.Region, names iter.Seq[
 	}
 }
 
-// joiningContent is the same for announcements of content.
+// joiningContent does the same for announcements of content.
 type joiningContent struct {
 	corerouting.ContentRouting
 	n *Network
@@ -77,9 +76,8 @@ func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) e
 	return j.ContentRouting.Provide(ctx, c, announce)
 }
 
-// waitForPeers waits, in the first seconds of a node and after other bootstrap peers were
-// added, until it has joined the network
-// that is expected. It reports whether there are any peers.
+// waitForPeers waits, in the first seconds of a node and after bootstrap peers were
+// added, until the expected network is joined. It reports whether there are any peers.
 func (n *Network) waitForPeers(ctx context.Context) bool {
 	for !n.onNetwork() {
 		if n.Expected() == "" || !n.boot.fresh() {
@@ -94,7 +92,7 @@ func (n *Network) waitForPeers(ctx context.Context) bool {
 	return true
 }
 
-// Expected names the network that should have servers; empty: none need have.
+// Expected returns the network that should have servers; "" if none need to.
 func (n *Network) Expected() string {
 	if n.DHT == nil {
 		return ""

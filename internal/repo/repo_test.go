@@ -77,7 +77,7 @@ func TestLock(t *testing.T) {
 	if gw, err := r.Gateway(); gw != "http://127.0.0.1:2" || err != nil {
 		t.Errorf("gateway: %q, %v", gw, err)
 	}
-	// The daemon dies without taking its addresses away.
+	// The daemon dies without removing its addresses.
 	if err := l.Unlock(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestLockWaits(t *testing.T) {
 	lock.Unlock()
 }
 
-// What Kubo alone knows stays in the config as it was.
+// Keys that only Kubo knows stay in the config unchanged.
 func TestSetKeepsTheRest(t *testing.T) {
 	r := create(t)
 	var tree map[string]any
@@ -122,7 +122,7 @@ func TestSetKeepsTheRest(t *testing.T) {
 	if err := os.WriteFile(r.path(configFile), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // any case of letters
+	if _, err := r.Set("swarm.connmgr.HighWater", 7); err != nil { // in any case
 		t.Fatal(err)
 	}
 	after := read(t, r, configFile)
@@ -161,14 +161,14 @@ func TestSetRefuses(t *testing.T) {
 		{"Gateway.MaxConcurrentRequests", -1, "negative"},
 		{"Gateway.RetrievalTimeout", "-1s", "negative"},
 		{"Gateway.RoutingPuts", "keep", `Gateway.RoutingPuts is "keep": use off or relay`},
-		// Misspelled, at the top, below, and inside of a value.
+		// Misspelled, at the top level, below, and inside a value.
 		{"Adresses.API", "x", `unknown config key "Adresses.API"; did you mean "Addresses.API"?`},
 		{"replace", "x", `unknown config key "replace"`},
 		{"Ipns.RepublishPeriode", "4h", `did you mean "Ipns.RepublishPeriod"?`},
 		{"Gateway", map[string]any{"NoFetc": true}, `unknown config key "Gateway.NoFetc"; did you mean "Gateway.NoFetch"?`},
 		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"Pathes": nil}}, `"Gateway.PublicGateways.example.com.Pathes"`},
 		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" is there twice`},
-		// Kubo's, and something else would happen.
+		// Kubo's keys that would change what happens.
 		{"Import.CidVersion", 1, "config key Import.CidVersion cannot be 1"},
 		{"Import", map[string]any{"HashFunction": "blake3"}, `config key Import.HashFunction cannot be "blake3"`},
 		{"Provide.Enabled", false, "config key Provide.Enabled cannot be false"},
@@ -235,7 +235,7 @@ func TestGetHidesTheKey(t *testing.T) {
 	}
 }
 
-// A crash leaves the old file or the new one; here: a write that fails.
+// After a crash there is the old file or the new one; here, a write fails.
 func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -263,7 +263,7 @@ func TestSites(t *testing.T) {
 		t.Errorf("at first: %v, %v", s, err)
 	}
 	free := func(before string) bool { return before == "" }
-	// All at once: none is lost, and of two folders for one key one wins.
+	// Of concurrent calls none is lost, and of two folders for one key one wins.
 	var wg sync.WaitGroup
 	var won atomic.Int64
 	for i := range 20 {
@@ -285,7 +285,7 @@ func TestSites(t *testing.T) {
 	if len(s) != 21 || err != nil || won.Load() != 1 {
 		t.Errorf("then: %v, %v; %d won", s, err, won.Load())
 	}
-	// What it published decides whether it may publish another one.
+	// The folder recorded so far decides whether it may be replaced.
 	first := s["self"]
 	for _, may := range []bool{false, true} {
 		before, ok, err := r.SetSite("self", "/srv/new", func(before string) bool { return may && before == first })
@@ -298,7 +298,7 @@ func TestSites(t *testing.T) {
 // C-32
 func TestProfiles(t *testing.T) {
 	c := NewConfig(Identity{})
-	for range 2 { // twice is once
+	for range 2 { // applying twice changes nothing
 		if err := c.Apply("server"); err != nil {
 			t.Fatal(err)
 		}
@@ -336,8 +336,8 @@ func TestAvoidTakenPorts(t *testing.T) {
 	}
 }
 
-// Keys of Kubo's that change nothing here are kept, and that is said; what asks
-// for what happens anyway is taken without a word.
+// Kubo's keys that change nothing here are kept with a warning; values that ask for what
+// happens anyway are accepted silently.
 func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 	r := create(t)
 	for _, c := range []struct {
@@ -346,7 +346,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 		warns bool
 	}{
 		{"Datastore.StorageMax", "10GB", true},
-		{"datastore.storagemax", "20GB", true}, // each time that it is set
+		{"datastore.storagemax", "20GB", true}, // each time it is set
 		{"Peering.Peers", []any{map[string]any{"ID": "x"}}, true},
 		{"Discovery.MDNS.Enabled", true, true},
 		{"Discovery.MDNS.Enabled", false, false},
@@ -376,7 +376,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 	}
 }
 
-// What was written into the file by hand is held to the same rules.
+// Values edited in the file follow the same rules.
 func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{"Adresses", `{"API": "x"}`, `unknown config key "Adresses"; did you mean "Addresses"? (in `},

@@ -102,7 +102,7 @@ func (s *keyNode) check(tree map[string]any, path string, warnings *[]string) er
 			return &unknownKeyError{key, nearest(key)}
 		}
 		if seen[spelled] {
-			return fmt.Errorf("config key %q is there twice, in other cases of letters", join(path, spelled))
+			return fmt.Errorf("config key %q occurs twice, with different case", join(path, spelled))
 		}
 		seen[spelled] = true
 		value := tree[name]
@@ -155,7 +155,7 @@ func spelled(key string) (string, error) {
 	parts := strings.Split(key, ".")
 	for i, part := range parts {
 		if part == "" {
-			return "", fmt.Errorf("%q is no config key", key)
+			return "", fmt.Errorf("%q is not a config key", key)
 		}
 		if at.free {
 			break

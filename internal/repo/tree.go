@@ -93,7 +93,7 @@ func set(m map[string]any, parts []string, value any) error {
 		next, ok := lookup(m, part)
 		sub, isMap := next.(map[string]any)
 		if ok && next != nil && !isMap {
-			return fmt.Errorf("failed to set config value: %q is no section", part)
+			return fmt.Errorf("failed to set config value: %q is not a section", part)
 		}
 		if sub == nil {
 			sub = map[string]any{}

@@ -1,13 +1,13 @@
-// Package spelling guesses which of a few words a mistyped one was meant to be.
+// Package spelling guesses the intended word behind a mistyped one.
 package spelling
 
 import "strings"
 
-// maxLength bounds the words that are looked at, in bytes.
+// maxLength bounds the words considered, in bytes.
 const maxLength = 128
 
-// Nearest returns the word with the fewest typing errors, at most one for each
-// three letters typed; "" if there is none. Case makes no difference.
+// Nearest returns the word with the fewest typing errors, at most one per three letters
+// typed; "" if there is none. Case is ignored.
 func Nearest(typed string, words []string) string {
 	if len(typed) > maxLength {
 		return ""
@@ -21,8 +21,8 @@ func Nearest(typed string, words []string) string {
 	return best
 }
 
-// errorsBetween counts how many bytes must be inserted, dropped, changed or
-// swapped with their neighbor to make b of a.
+// errorsBetween counts how many bytes must be inserted, deleted, changed or swapped with
+// their neighbor to turn a into b.
 func errorsBetween(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -110,7 +110,7 @@ func TestPutsAndHolders(t *testing.T) {
 	nw := testnet.ForTest(t, 25)
 	c := join(t, nw)
 	name, took := c.put()
-	// On a busy machine servers may seem so slow that others get the record too.
+	// On a busy machine some servers may be so slow that others get the record too.
 	if len(took) < 20 || nw.Puts() != len(took) || len(nw.Holders(name)) != len(took) {
 		t.Fatalf("%d took it, %d puts counted, %d hold it, want 20", len(took), nw.Puts(), len(nw.Holders(name)))
 	}
