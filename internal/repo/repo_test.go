@@ -167,7 +167,7 @@ func TestSetRefuses(t *testing.T) {
 		{"Ipns.RepublishPeriode", "4h", `did you mean "Ipns.RepublishPeriod"?`},
 		{"Gateway", map[string]any{"NoFetc": true}, `unknown config key "Gateway.NoFetc"; did you mean "Gateway.NoFetch"?`},
 		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"Pathes": nil}}, `"Gateway.PublicGateways.example.com.Pathes"`},
-		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" is there twice`},
+		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" occurs twice`},
 		// Kubo's keys that would change what happens.
 		{"Import.CidVersion", 1, "config key Import.CidVersion cannot be 1"},
 		{"Import", map[string]any{"HashFunction": "blake3"}, `config key Import.HashFunction cannot be "blake3"`},
@@ -176,9 +176,9 @@ func TestSetRefuses(t *testing.T) {
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Type": "x"}}, "Routing.Routers cannot be"},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "cannot be set"},
-		{"", "x", "no config key"},
-		{"Addresses.", "x", "no config key"},
-		{".API", "x", "no config key"},
+		{"", "x", "not a config key"},
+		{"Addresses.", "x", "not a config key"},
+		{".API", "x", "not a config key"},
 	} {
 		if _, err := r.Set(c.key, c.value); err == nil || !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s = %v: %v, want %s", c.key, c.value, err, c.err)
