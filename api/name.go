@@ -362,9 +362,9 @@ func (StatusRequest) Text(s Statuses) string {
 // awayWords says what away means for the network.
 func (n NetworkReceipt) awayWords() string {
 	if n.Road == routing.HTTP {
-		return "it was not reached"
+		return "it could not be reached"
 	}
-	return "none of its servers was reached"
+	return "none of its servers could be reached"
 }
 
 // rivalWords says what has become of the last rival, and what to do.
