@@ -53,9 +53,10 @@ internal/durable    ->
 internal/host       -> ipns routing routing/dht internal/durable internal/repo
 internal/door       ->
 internal/guard      -> rpc
+internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/serve      -> rpc internal/door internal/guard internal/repo
 internal/metrics    -> names publisher republisher routing/pubsub
-internal/mend       -> ipns routing keystore names recordstore recordstore/pebble
+internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *
 bench/...           -> *

@@ -31,7 +31,7 @@ func (n *Node) routingHandler(c *repo.Config) http.Handler {
 	}
 	h := &delegated.Handler{Find: n.findRecord, Opener: &n.Opener}
 	if n.relay != nil && c.Gateway.RoutingPuts == repo.RelayPuts {
-		h.Take = n.relay.take
+		h.Take = n.relay.Take
 	}
 	if n.DHT != nil {
 		h.Providers, h.Peer, h.Closest = n.findProviders, n.findPeer, n.findClosest

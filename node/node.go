@@ -43,8 +43,9 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
-	"github.com/goipns/ipns/internal/mend"
 	"github.com/goipns/ipns/internal/metrics"
+	"github.com/goipns/ipns/internal/relay"
+	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
@@ -114,7 +115,7 @@ type Node struct {
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
 
-	Mender  *mend.Mender
+	Repair  *repair.Repairer
 	Metrics *metrics.Metrics
 
 	Network *host.Network
@@ -128,7 +129,7 @@ type Node struct {
 	db          *pebble.DB
 	records     *store.Store
 	resolverRef atomic.Pointer[resolver.Resolver] // Resolver once it is set; the DHT runs before that
-	relay       *relay                            // nil offline
+	relay       *relay.Relay                      // nil offline
 
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once

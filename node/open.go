@@ -13,8 +13,9 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
-	"github.com/goipns/ipns/internal/mend"
 	"github.com/goipns/ipns/internal/metrics"
+	"github.com/goipns/ipns/internal/relay"
+	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
@@ -78,17 +79,17 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
-	n.Mender = &mend.Mender{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
+	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	if n.Pubsub != nil {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}
 	n.background(func() { _ = n.Book.Run(life) })
 	if router := n.Network.Router(); router != nil {
-		n.relay = n.newRelay(life, router)
+		n.relay = relay.New(life, n.background, n.Book, n.Resolver, router)
 	}
 	if !c.ReadOnFull {
-		n.background(func() { n.Mender.MendOwn(life) })
+		n.background(func() { n.Repair.RepairOwn(life) })
 	}
 	if !c.Offline {
 		n.Republisher.Joined = n.Network.Joined()

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/testnet"
+	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -84,7 +83,7 @@ func TestRecordsOfStrangersAreRelayedAndNotKept(t *testing.T) {
 			holders++
 		}
 	}
-	if holders < relayAcks {
+	if holders < publisher.DefaultAcks {
 		t.Errorf("%d servers have it", holders)
 	}
 	if e, err := n.Book.Get(t.Context(), recs[2].Name()); !errors.Is(err, recordstore.ErrNotFound) {
@@ -101,50 +100,5 @@ func TestRecordsOfStrangersAreRelayedAndNotKept(t *testing.T) {
 	}
 	if code, body := put(older); code != http.StatusConflict || !bytes.Equal(body, newer.Raw()) {
 		t.Errorf("an older one than that of the network: %d %q", code, body)
-	}
-}
-
-// T-54: a client that sends much waits, and nobody else; those that are forgotten are those
-// that need not wait.
-func TestEachClientHasItsPace(t *testing.T) {
-	var p pace
-	now := time.Now()
-	one, other := netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("8.8.4.4")
-	for i := range relayBurst {
-		if wait := p.enter(one, now); wait != 0 {
-			t.Fatalf("record %d waits for %s", i, wait)
-		}
-	}
-	if wait := p.enter(one, now); wait != relayEvery {
-		t.Errorf("one more waits for %s", wait)
-	}
-	if wait := p.enter(other, now); wait != 0 {
-		t.Errorf("another client waits for %s", wait)
-	}
-	if wait := p.enter(one, now.Add(relayEvery)); wait != 0 {
-		t.Errorf("after the pause: %s", wait)
-	}
-	for range 2 * relayBurst {
-		if wait := p.enter(netip.MustParseAddr("127.0.0.1"), now) + p.enter(netip.Addr{}, now); wait != 0 {
-			t.Fatalf("this machine waits for %s", wait)
-		}
-	}
-	late := now.Add(time.Hour)
-	for i := range 2 * maxSenders {
-		a := netip.AddrFrom4([4]byte{9, byte(i >> 16), byte(i >> 8), byte(i)})
-		if wait := p.enter(a, late); wait != 0 || len(p.free) > maxSenders {
-			t.Fatalf("client %d waits for %s, %d are known", i, wait, len(p.free))
-		}
-	}
-}
-
-// Who sends by IPv6 is known by the /64.
-func TestAClientIsItsAddressOrItsNetwork(t *testing.T) {
-	for remote, want := range map[string]string{
-		"8.8.8.8:1": "8.8.8.8", "[::ffff:8.8.8.8]:1": "8.8.8.8", "[2001:db8:1:2:3::4]:1": "2001:db8:1:2::", "[::1]:9": "::1", "@": "invalid IP",
-	} {
-		if got := sender(&http.Request{RemoteAddr: remote}); got.String() != want {
-			t.Errorf("%s: %s, want %s", remote, got, want)
-		}
 	}
 }

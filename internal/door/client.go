@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// Client returns the address that a request counts for: that of its client, for IPv6 the
+// /64. Requests from this machine count for none.
+func Client(r *http.Request) netip.Addr { return share(remote(r.RemoteAddr)) }
+
 // remote returns the address in host:port, or the zero Addr if there is none, as on a
 // Unix socket.
 func remote(hostport string) netip.Addr {

@@ -272,7 +272,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 
 // addDamaged adds the own names that a scan does not find because they are damaged.
 func (n *verbs) addDamaged(ctx context.Context, to *api.Statuses) error {
-	_, damaged, err := n.Mender.Own(ctx)
+	_, damaged, err := n.Repair.Own(ctx)
 	for _, name := range damaged {
 		listed := func(s api.Status) bool { return s.Name == name.String() }
 		if slices.ContainsFunc(to.Names, listed) {

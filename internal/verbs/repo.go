@@ -6,7 +6,7 @@ import (
 	"iter"
 
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/internal/mend"
+	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -18,7 +18,7 @@ func (n *verbs) handleRepo(m *rpc.Mux) {
 func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.Seq2[api.Finding, error] {
 	return func(yield func(api.Finding, error) bool) {
 		more := true
-		left, err := n.Mender.Verify(ctx, req.Repair, func(f mend.Finding) bool {
+		left, err := n.Repair.Verify(ctx, req.Repair, func(f repair.Finding) bool {
 			more = yield(api.Finding(f), nil)
 			return more
 		})

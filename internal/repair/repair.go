@@ -1,6 +1,6 @@
-// Package mend finds what is damaged in the store of names, and mends it: from the history of
+// Package repair finds what is damaged in the store of names, and repairs it: from the history of
 // a name, and from what the network has of it.
-package mend
+package repair
 
 import (
 	"context"
@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	maxDamages = 10_000           // that one call tells of and mends
-	mendLimit  = 30 * time.Second // of asking the network for one name
+	maxDamages  = 10_000           // that one call tells of and repairs
+	repairLimit = 30 * time.Second // of asking the network for one name
 )
 
-// Mender mends the names of one store.
-type Mender struct {
+// Repairer repairs the names of one store.
+type Repairer struct {
 	Keys   *keystore.Keyring // whose names are own
 	Store  *pebble.Store
 	Book   *names.Book    // upon Store
@@ -38,14 +38,14 @@ type Finding struct {
 	Mended bool
 }
 
-// Verify tells what is damaged in the store of names, and mends it if that is
+// Verify tells what is damaged in the store of names, and repairs it if that is
 // asked for. left is how much of it remains. It ends when tell returns false.
-func (m *Mender) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
-	own, damaged, err := m.Own(ctx)
+func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
+	own, damaged, err := r.Own(ctx)
 	if err != nil {
 		return 0, err
 	}
-	damages, err := m.damages(ctx, own)
+	damages, err := r.damages(ctx, own)
 	if err != nil {
 		return 0, err
 	}
@@ -59,7 +59,7 @@ func (m *Mender) Verify(ctx context.Context, repair bool, tell func(Finding) boo
 		}
 		f := Finding{Msg: "damaged: " + d.String()}
 		if repair {
-			f.Msg, f.Mended = m.mend(ctx, d, own)
+			f.Msg, f.Mended = r.repair(ctx, d, own)
 		}
 		if !f.Mended {
 			left++
@@ -71,7 +71,7 @@ func (m *Mender) Verify(ctx context.Context, repair bool, tell func(Finding) boo
 	for _, name := range damaged {
 		f := Finding{Name: name.String(), Msg: fmt.Sprintf("damaged: %s, the name of a key that is here", name)}
 		if repair {
-			f.Msg, f.Mended = m.mendName(ctx, name)
+			f.Msg, f.Mended = r.repairName(ctx, name)
 		}
 		if !f.Mended {
 			left++
@@ -84,8 +84,8 @@ func (m *Mender) Verify(ctx context.Context, repair bool, tell func(Finding) boo
 }
 
 // damages lists what Check finds.
-func (m *Mender) damages(ctx context.Context, own []ipns.Name) (list []pebble.Damage, err error) {
-	for d, err := range m.Store.Check(ctx, own...) {
+func (r *Repairer) damages(ctx context.Context, own []ipns.Name) (list []pebble.Damage, err error) {
+	for d, err := range r.Store.Check(ctx, own...) {
 		if err != nil {
 			return nil, err
 		}
@@ -98,8 +98,8 @@ func (m *Mender) damages(ctx context.Context, own []ipns.Name) (list []pebble.Da
 
 // Own lists the names of the keys that are here, and those of them whose
 // entry is damaged.
-func (m *Mender) Own(ctx context.Context) (own, damaged []ipns.Name, err error) {
-	keys, err := m.Keys.List()
+func (r *Repairer) Own(ctx context.Context) (own, damaged []ipns.Name, err error) {
+	keys, err := r.Keys.List()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,7 +108,7 @@ func (m *Mender) Own(ctx context.Context) (own, damaged []ipns.Name, err error) 
 			continue
 		}
 		own = append(own, key.Name)
-		e, err := m.Store.Get(ctx, key.Name)
+		e, err := r.Store.Get(ctx, key.Name)
 		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 			return nil, nil, err
 		}
@@ -119,26 +119,26 @@ func (m *Mender) Own(ctx context.Context) (own, damaged []ipns.Name, err error) 
 	return own, damaged, nil
 }
 
-// mend mends what is not the entry of an own name.
-func (m *Mender) mend(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
-	if err := m.Store.Repair(ctx, d, own); err != nil {
+// repair repairs what is not the entry of an own name.
+func (r *Repairer) repair(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
+	if err := r.Store.Repair(ctx, d, own); err != nil {
 		return fmt.Sprintf("not mended: %v: %v", d, err), false
 	}
 	return "mended: " + d.String(), true
 }
 
-// mendName rebuilds the entry of a name from its history, and from what the network
+// repairName rebuilds the entry of a name from its history, and from what the network
 // has of it.
-func (m *Mender) mendName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
-	if err := m.Store.Restore(ctx, name); err != nil {
+func (r *Repairer) repairName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
+	if err := r.Store.Restore(ctx, name); err != nil {
 		return fmt.Sprintf("not mended: %s: %v", name, err), false
 	}
-	if m.Router != nil {
-		if err := m.takeNewest(ctx, name); err != nil {
-			m.Log.Warn("the network was not asked for a damaged name", "name", name, "err", err)
+	if r.Router != nil {
+		if err := r.takeNewest(ctx, name); err != nil {
+			r.Log.Warn("the network was not asked for a damaged name", "name", name, "err", err)
 		}
 	}
-	e, err := m.Store.Get(ctx, name)
+	e, err := r.Store.Get(ctx, name)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("not mended: %s: %v", name, err), false
@@ -149,11 +149,11 @@ func (m *Mender) mendName(ctx context.Context, name ipns.Name) (msg string, ok b
 }
 
 // takeNewest has the Book take what the network has of a name.
-func (m *Mender) takeNewest(ctx context.Context, name ipns.Name) error {
-	ctx, cancel := context.WithTimeout(ctx, mendLimit)
+func (r *Repairer) takeNewest(ctx context.Context, name ipns.Name) error {
+	ctx, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
 	var best *ipns.Record
-	for a, err := range m.Router.Search(ctx, name) {
+	for a, err := range r.Router.Search(ctx, name) {
 		if err != nil {
 			return err
 		}
@@ -164,20 +164,20 @@ func (m *Mender) takeNewest(ctx context.Context, name ipns.Name) error {
 	if best == nil {
 		return nil
 	}
-	_, err := m.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Own})
+	_, err := r.Book.Take(ctx, best, names.Entrance{Origin: recordstore.Own})
 	return err
 }
 
-// MendOwn rebuilds the damaged entries of own names when a node starts, so that
+// RepairOwn rebuilds the damaged entries of own names when a node starts, so that
 // they are kept alive again.
-func (m *Mender) MendOwn(ctx context.Context) {
-	_, damaged, err := m.Own(ctx)
+func (r *Repairer) RepairOwn(ctx context.Context) {
+	_, damaged, err := r.Own(ctx)
 	if err != nil {
-		m.Log.Warn("looking for damaged names", "err", err)
+		r.Log.Warn("looking for damaged names", "err", err)
 		return
 	}
 	for _, name := range damaged {
-		msg, ok := m.mendName(ctx, name)
-		m.Log.Error("the entry of a name was damaged; the command repo verify looks for more", "name", name, "outcome", msg, "mended", ok)
+		msg, ok := r.repairName(ctx, name)
+		r.Log.Error("the entry of a name was damaged; the command repo verify looks for more", "name", name, "outcome", msg, "repaired", ok)
 	}
 }

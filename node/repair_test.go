@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/internal/mend"
+	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	store "github.com/goipns/ipns/recordstore/pebble"
@@ -45,9 +45,9 @@ func signed(t *testing.T, n *Node, sequence uint64, value string, life time.Dura
 	return rec
 }
 
-func verify(t *testing.T, n *Node, repair bool) (msgs string, err error) {
+func verify(t *testing.T, n *Node, fix bool) (msgs string, err error) {
 	t.Helper()
-	left, err := n.Mender.Verify(t.Context(), repair, func(f mend.Finding) bool {
+	left, err := n.Repair.Verify(t.Context(), fix, func(f repair.Finding) bool {
 		msgs += f.Msg + "\n"
 		return true
 	})
@@ -57,9 +57,9 @@ func verify(t *testing.T, n *Node, repair bool) (msgs string, err error) {
 	return msgs, err
 }
 
-// TestDamagedNameIsNamedAndMended damages the entry of a name, and then its history
+// TestDamagedNameIsNamedAndRepaired damages the entry of a name, and then its history
 // with it.
-func TestDamagedNameIsNamedAndMended(t *testing.T) {
+func TestDamagedNameIsNamedAndRepaired(t *testing.T) {
 	for _, history := range []bool{false, true} {
 		r := newRepo(t)
 		n, err := New(t.Context(), r, Config{Offline: true, ReadOnFull: true})
@@ -78,7 +78,7 @@ func TestDamagedNameIsNamedAndMended(t *testing.T) {
 		if history {
 			n.damage(t, 'h')
 		}
-		if _, damaged, err := n.Mender.Own(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
+		if _, damaged, err := n.Repair.Own(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
 			t.Errorf("history damaged %t: %v, %v", history, damaged, err)
 		}
 		if msgs, err := verify(t, n, false); err == nil || !strings.Contains(msgs, n.Name.String()) {
@@ -100,8 +100,8 @@ func TestDamagedNameIsNamedAndMended(t *testing.T) {
 	}
 }
 
-// TestStartMendsOwnNames restarts a node whose own name is damaged.
-func TestStartMendsOwnNames(t *testing.T) {
+// TestStartRepairsOwnNames restarts a node whose own name is damaged.
+func TestStartRepairsOwnNames(t *testing.T) {
 	r := newRepo(t)
 	for _, damaged := range []bool{true, false} {
 		n, err := New(t.Context(), r, Config{Offline: true})
@@ -118,7 +118,7 @@ func TestStartMendsOwnNames(t *testing.T) {
 					break
 				}
 				if time.Since(begin) > 10*time.Second {
-					err = errors.New("not mended")
+					err = errors.New("not repaired")
 					break
 				}
 			}
