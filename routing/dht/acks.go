@@ -55,11 +55,10 @@ func (a *acks) finish() error {
 	return nil
 }
 
-// ack returns the Ack for an event. If no live server is left, this event's server
-// still counts as one in Of.
+// ack returns the Ack for an event.
 func (a *acks) ack(e event, now time.Time) routing.Ack {
 	return routing.Ack{
 		Target: e.node.id.String(), Err: e.err, Newer: e.newer, Before: e.before, Clock: e.clock, RTT: e.rtt,
-		Of: max(1, len(a.put.live(replicas, now))),
+		Of: a.put.r.shouldHold(len(a.put.live(replicas, now)), now),
 	}
 }

@@ -98,6 +98,17 @@ func (r *Router) standing() standing {
 	return spare
 }
 
+// shouldHold returns how many servers should hold a record when so many live ones are
+// found; at least one, that which has just answered. In a network with fewer than 20
+// servers, those that answered within a day and are left alone after failures count
+// too: who took the record are then not all who should have it.
+func (r *Router) shouldHold(live int, now time.Time) int {
+	if live < replicas && r.standing() != spare {
+		live = min(live+r.servers.lost(now), replicas)
+	}
+	return max(live, 1)
+}
+
 // nobody returns the error of an operation that reached no server.
 func (r *Router) nobody() error {
 	if r.standing() == needed {

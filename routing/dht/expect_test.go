@@ -1,11 +1,14 @@
 package dht_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
@@ -97,7 +100,7 @@ func TestDeadNetworkIsAway(t *testing.T) {
 }
 
 // One live server is not the network: if the others died, searches are incomplete, even
-// while the dead ones are in their pause.
+// while the dead ones are in their pause, and receipts count those too.
 func TestTheLastOneIsNotTheNetwork(t *testing.T) {
 	nw := testnet.ForTest(t, 12)
 	d, h := startNode(t, dht.Config{Signs: lanSigns(true)})
@@ -119,6 +122,36 @@ func TestTheLastOneIsNotTheNetwork(t *testing.T) {
 		if !errors.As(ended, &part) {
 			t.Errorf("search %d ended %v", i, ended)
 		}
+	}
+	var list []*ipns.Record
+	for i := range 3 {
+		list = append(list, newSigner(t, ipns.Ed25519).record(1, time.Now().Add(time.Hour)))
+		r, err := routing.Collect(d.LAN.Put(t.Context(), list[i], routing.Look{}))
+		if k, of := r.Announced(); k != 1 || of != 12 || err != nil {
+			t.Errorf("put %d: %v, %v", i, r, err)
+		}
+	}
+	slices.SortFunc(list, func(a, b *ipns.Record) int {
+		x, y := a.Name().Kad(), b.Name().Kad()
+		return bytes.Compare(x[:], y[:])
+	})
+	receipts := map[ipns.Name]*routing.Receipt{}
+	for ack, err := range d.LAN.Sweep(t.Context(), keyspace.Region{}, slices.Values(list)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if receipts[ack.Name] == nil {
+			receipts[ack.Name] = new(routing.Receipt)
+		}
+		receipts[ack.Name].Add(ack)
+	}
+	for name, r := range receipts {
+		if k, of := r.Announced(); k != 1 || of != 12 {
+			t.Errorf("sweep of %v: %v", name, r)
+		}
+	}
+	if len(receipts) != len(list) {
+		t.Errorf("the sweep answered for %d names", len(receipts))
 	}
 }
 

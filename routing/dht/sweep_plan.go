@@ -146,11 +146,12 @@ func spread(near []contact, count int) (chosen []contact, missing int) {
 // report yields an Ack for each item of a finished visit, and queues those that the
 // server did not take for the next plan.
 func (s *sweep) report(v *visit, yield func(routing.Ack, error) bool) bool {
+	of := s.r.shouldHold(s.of, time.Now())
 	for at, i := range v.items {
 		it, o := &s.items[i], v.outcomes[at]
 		ack := routing.Ack{
 			Name: it.name, Target: v.target.name, Network: s.r.network,
-			Err: o.err, Newer: o.newer, RTT: o.rtt, Of: s.of, Extra: o.err == nil && it.took >= s.of,
+			Err: o.err, Newer: o.newer, RTT: o.rtt, Of: of, Extra: o.err == nil && it.took >= of,
 		}
 		switch {
 		case o.err == nil:
