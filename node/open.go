@@ -135,6 +135,7 @@ func (n *Node) openNames(router routing.Router) error {
 		Book:      n.Book,
 		Router:    n.Router,
 		Signers:   n.Keys.Signer,
+		Clock:     n.Publisher,
 		Log:       n.Log,
 		OwnPeriod: time.Duration(n.Settings.Ipns.RepublishPeriod),
 		Lifetime:  time.Duration(n.Settings.Ipns.RecordLifetime),

@@ -133,7 +133,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 		if err := p.pass(stepAck); err != nil {
 			return err
 		}
-		p.clocks.add(ack.Clock, p.now())
+		p.AddClock(ack.Clock)
 		yields := false
 		for _, theirs := range []*ipns.Record{ack.Before, ack.Newer} {
 			if theirs != nil && p.meet(ctx, a, theirs) {

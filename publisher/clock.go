@@ -112,10 +112,20 @@ func (p *Publisher) skew() (time.Duration, bool) {
 	return p.clocks.behind(p.now())
 }
 
-// checkSkew returns an ErrSkew if the clock is too far off to sign.
-func (p *Publisher) checkSkew(req Request) error {
+// NeedsClocks reports whether the time of too few others is known to tell whether this
+// node's clock is right.
+func (p *Publisher) NeedsClocks() bool {
+	_, ok := p.skew()
+	return !ok
+}
+
+// AddClock adds what the clock of a server said just now; nil: nothing.
+func (p *Publisher) AddClock(said *routing.Clock) { p.clocks.add(said, p.now()) }
+
+// CheckClock returns an ErrSkew if the clock is too far off to sign.
+func (p *Publisher) CheckClock() error {
 	off, ok := p.skew()
-	if !ok || off.Abs() <= MaxSkew || req.Force {
+	if !ok || off.Abs() <= MaxSkew {
 		return nil
 	}
 	return fmt.Errorf("%w: this clock is %s; set it, or force the publish", ErrSkew, skewWords(off))
@@ -129,7 +139,7 @@ func (p *Publisher) warnClock(res Result) Result {
 	}
 	text := fmt.Sprintf("this clock is %s according to servers: set it", skewWords(off))
 	if off.Abs() > MaxSkew {
-		text += "; with more than " + MaxSkew.String() + " the next publish is refused"
+		text += "; with more than " + MaxSkew.String() + " nothing more is signed, and records are not renewed"
 	}
 	p.log().Warn("the clock is off", "behind", off.Round(time.Second).String())
 	res.Warnings = append(slices.Clip(res.Warnings), text)

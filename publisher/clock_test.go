@@ -216,6 +216,9 @@ func TestOthersTellTheTime(t *testing.T) {
 				return
 			}
 			s.publish(t, "/ipfs/bafkqaaa/3", func(r *publisher.Request) { r.Force = true })
+			if err := s.CheckClock(); !errors.Is(err, publisher.ErrSkew) {
+				t.Errorf("renewals are told %v", err)
+			}
 			off.set(tt.ahead) // the clock is set
 			if res := s.publish(t, "/ipfs/bafkqaaa/4"); len(res.Warnings) > 0 {
 				t.Errorf("with the right clock: %q", res.Warnings)

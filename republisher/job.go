@@ -76,10 +76,19 @@ func (r *Republisher) load(ctx context.Context, j *job) bool {
 	return true
 }
 
+// asksClock reports whether the put of a record also asks for the time of a few
+// servers: it was renewed just now, and nobody knows whether by the right clock.
+func (r *Republisher) asksClock(rec *ipns.Record) bool {
+	r.mu.Lock()
+	hash, signed := r.signed[rec.Name()]
+	r.mu.Unlock()
+	return signed && hash == rec.Hash() && r.Clock != nil && r.Clock.NeedsClocks()
+}
+
 func (r *Republisher) putOne(ctx context.Context, j *job) {
 	ctx, cancel := context.WithTimeout(ctx, putLimit)
 	defer cancel()
-	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{}) {
+	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{Clock: r.asksClock(j.rec)}) {
 		if err != nil {
 			j.err = err
 			j.receipt.End(err)
@@ -138,6 +147,9 @@ func (r *Republisher) sweep(ctx context.Context, s routing.Sweeper, region routi
 // ack adds one ack to a job.
 func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 	j.receipt.Add(ack)
+	if ack.Clock != nil && r.Clock != nil {
+		r.Clock.AddClock(ack.Clock)
+	}
 	if ack.Road == routing.RoadOf(r.Router) { // others tell nothing of the network that counts
 		j.refused = j.refused || ack.Newer != nil || errors.Is(ack.Err, routing.ErrRefused)
 	}

@@ -160,7 +160,14 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 			v.askLater(r, w.Entry)
 			renew = false
 		}
-		v.count(r, w, l, at)
+		var wrong error
+		if renew {
+			if wrong = r.checkClock(); wrong != nil {
+				v.wake(v.at.Add(wrongClock))
+				renew = false
+			}
+		}
+		v.count(r, w, l, at, wrong)
 		if renew && len(v.renew) < maxRenewals {
 			v.renew = append(v.renew, w.Entry.Name)
 		}

@@ -173,7 +173,7 @@ func (r *Republisher) ready(ctx context.Context, w recordstore.Work, sector int)
 	if w.Entry.Record.EOL().Sub(now) < highTime(r.lifetime(w.Entry)) {
 		return true
 	}
-	if again, ok := r.renewal(w, now, l); ok && !again.After(now) && r.mayRenew(ctx, w.Entry) {
+	if again, ok := r.renewal(w, now, l); ok && !again.After(now) && r.mayRenew(ctx, w.Entry) && r.checkClock() == nil {
 		return false
 	}
 	r.mu.Lock()

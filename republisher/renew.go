@@ -10,6 +10,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/routing"
 )
 
 const (
@@ -26,6 +27,37 @@ const (
 type postponed struct {
 	again time.Time     // when it is tried next
 	delay time.Duration // the delay before again
+}
+
+// wrongClock is how long a renewal waits that a wrong clock prevents.
+const wrongClock = 5 * time.Minute
+
+// Clock tells whether the clock of this node agrees with those of others. A
+// *publisher.Publisher is one.
+type Clock interface {
+	// CheckClock returns an error if the clock is too far off to sign.
+	CheckClock() error
+	// NeedsClocks reports whether the clocks of too few others are known.
+	NeedsClocks() bool
+	// AddClock adds what the clock of a server said just now; nil: nothing.
+	AddClock(*routing.Clock)
+}
+
+// checkClock returns an error if the clock is too far off to sign, and logs it the
+// first time.
+func (r *Republisher) checkClock() error {
+	if r.Clock == nil {
+		return nil
+	}
+	err := r.Clock.CheckClock()
+	r.mu.Lock()
+	news := err != nil && !r.wrong
+	r.wrong = err != nil
+	r.mu.Unlock()
+	if news {
+		r.log().Error("no record is renewed until the clock is right", "error", err)
+	}
+	return err
 }
 
 // errNoSigner says that a name cannot be renewed here.
@@ -169,11 +201,14 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 // Renew signs the record of an entry again, changing only the EOL, and enters it into
 // the Book. If the entry has changed since it was read, the error is
 // recordstore.ErrConflict, so that no publish is overtaken. If the last sequence is not
-// known, the error is names.ErrUnknownSequence.
+// known, the error is names.ErrUnknownSequence; if the clock is wrong, that of the Clock.
 func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
 	r.init()
 	if r.Signers == nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, errNoSigner)
+	}
+	if err := r.checkClock(); err != nil {
+		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
 	}
 	e.Span = r.lifetime(e)
 	eol := r.now().Add(e.Span).UTC()

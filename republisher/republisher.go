@@ -94,6 +94,9 @@ type Republisher struct {
 	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Clock tells whether Now is right; nil: nobody knows. While it is wrong, nothing is
+	// renewed, and records are put as they are.
+	Clock Clock
 	// Log may be nil.
 	Log *slog.Logger
 
@@ -135,6 +138,7 @@ type Republisher struct {
 	askAfter  time.Time               // no questions before
 	paused    time.Time               // no puts before
 	failing   int                     // names in a row without an answer
+	wrong     bool                    // the clock was wrong when last checked
 	cursor    int                     // the sector to start with
 }
 

@@ -42,9 +42,9 @@ type Status struct {
 	// they took it; 0: unknown.
 	Survival float64
 
-	// AtRisk are names with less than a quarter of their lifetime left, or with fewer
-	// than AtRiskHolders holders although there are more servers; at most 1000 of the
-	// AtRiskCount.
+	// AtRisk are names with less than a quarter of their lifetime left, with fewer than
+	// AtRiskHolders holders although there are more servers, or not renewed because the
+	// clock is wrong; at most 1000 of the AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
 	// OtherWriters are own names for which another holder of the key has published; at
@@ -78,8 +78,9 @@ type tally struct {
 	atRiskCount          int
 }
 
-// count adds one name to the tally. at is when it became due, unless l is laneNone.
-func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time) {
+// count adds one name to the tally. at is when it became due, unless l is laneNone;
+// wrong is the error of the clock because of which it is not renewed.
+func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time, wrong error) {
 	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {
 		t.own++
@@ -108,6 +109,8 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	switch {
 	case expired:
 		why = "expired"
+	case wrong != nil:
+		why = "it is not renewed"
 	case r.nearEnd(e, now):
 		why = "less than a quarter of its life is left"
 	case strings.HasPrefix(w.Upkeep.LastErr, unsure):
@@ -122,7 +125,9 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	default:
 		why = "too few servers hold it"
 	}
-	if w.Upkeep.LastErr != "" {
+	if wrong != nil {
+		why += ": " + wrong.Error()
+	} else if w.Upkeep.LastErr != "" {
 		why += ": " + w.Upkeep.LastErr
 	}
 	if t.atRiskCount++; len(t.atRisk) < maxListed {
