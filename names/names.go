@@ -184,8 +184,8 @@ func (b *Book) Take(ctx context.Context, rec *ipns.Record, in Entrance) (Outcome
 // Enter is Take for a record that the caller made as the successor of an entry it
 // read: if the entry has changed since, Enter returns recordstore.ErrConflict and
 // enters nothing. A record that is not above the entry's mark is not entered; the
-// Outcome says so. The name becomes Own; from.Known, from.Span and from.Rival are
-// stored as given.
+// Outcome says so. The name becomes Own; from.Known, from.Span, from.Rival and
+// from.Pending are stored as given.
 //
 // If the last sequence is not known and the Entrance is not Vouched, Enter returns
 // ErrUnknownSequence and enters nothing.
@@ -276,6 +276,25 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 		return 0, false, err
 	}
 	return outcome, true, nil
+}
+
+// Pend stores which record of a name, published here, is to be signed again above a
+// rival; nil: none is. So an end of the process before that does not drop its value.
+func (b *Book) Pend(ctx context.Context, name ipns.Name, rec *ipns.Record) error {
+	for range takeTries {
+		e, err := b.Store.Get(ctx, name)
+		if err == nil && e.Pending == nil && rec == nil {
+			return nil
+		}
+		if err == nil {
+			e.Pending = rec
+			_, err = b.swap(ctx, e, Change{})
+		}
+		if !errors.Is(err, recordstore.ErrConflict) {
+			return err
+		}
+	}
+	return recordstore.ErrConflict
 }
 
 // Create makes the entry of a name whose key was just generated here, so that its

@@ -125,6 +125,7 @@ func (n *Node) openNames(router routing.Router) error {
 	n.Publisher = &publisher.Publisher{
 		Book:            n.Book,
 		Router:          n.Router,
+		Signers:         n.Keys.Signer,
 		Expected:        n.Network.Expected,
 		Log:             n.Log,
 		Lifetime:        time.Duration(n.Settings.Ipns.RecordLifetime),

@@ -41,8 +41,9 @@ type announcement struct {
 
 // start announces a record, or returns its running announcement. That of an older
 // record of the name is stopped. made is set for a record just signed here: its
-// announcement then looks for rivals.
-func (p *Publisher) start(rec *ipns.Record, made *making) (*announcement, error) {
+// announcement then looks for rivals. If it must give way to some that are known, it
+// begins with a raise.
+func (p *Publisher) start(rec *ipns.Record, made *making, rivals ...*ipns.Record) (*announcement, error) {
 	if p.Router == nil {
 		return nil, routing.ErrNoTargets
 	}
@@ -65,7 +66,7 @@ func (p *Publisher) start(rec *ipns.Record, made *making) (*announcement, error)
 		return nil, errBusy
 	}
 	ctx, cancel := context.WithCancel(p.base)
-	a := &announcement{rec: rec, making: made, cancel: cancel, more: make(chan struct{})}
+	a := &announcement{rec: rec, making: made, cancel: cancel, more: make(chan struct{}), others: rivals, yields: len(rivals) > 0}
 	p.announce[rec.Name()] = a
 	p.running.Go(func() {
 		defer cancel()
@@ -91,7 +92,10 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	if err := p.pass(stepAnnounce); err != nil {
 		return err
 	}
-	err := p.put(ctx, a)
+	err := errYields // it goes on with a raise
+	if !a.progress(nil, 0).yields {
+		err = p.put(ctx, a)
+	}
 	for errors.Is(err, errYields) {
 		if err = p.raise(ctx, a); err == nil {
 			err = p.put(ctx, a)
@@ -107,6 +111,9 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	if errors.As(err, &rival) {
 		// Whoever asked for it may not be waiting any more.
 		p.log().Warn("a publish gave way to that of another holder of the key", "error", err)
+		if err := p.Book.Pend(ctx, rival.Name, nil); err != nil {
+			p.log().Error("noting that a publish gave way", "name", rival.Name.String(), "error", err)
+		}
 	}
 	p.note(ctx, a, err)
 	return err

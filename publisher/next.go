@@ -80,6 +80,7 @@ func (p *Publisher) enter(ctx context.Context, name ipns.Name, signer ipns.Signe
 			return Result{}, err
 		}
 		before := e.Rival
+		e.Pending = nil // this publish supersedes it, or is the one above the rival
 		if above == nil {
 			e.Rival = nil // this publish supersedes earlier rivals
 		} else if err := above.overtaken(e); err != nil {

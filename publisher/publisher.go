@@ -56,6 +56,9 @@ type Publisher struct {
 	// Router announces records and searches for last sequences; nil: this node is
 	// offline.
 	Router routing.Router
+	// Signers returns the signer of a name, for publishes that a restart has interrupted
+	// while they rose above a rival; nil: they give way.
+	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
 	// Expected returns the network whose acks count; "" or nil: any network.
 	Expected func() string
 	// Now returns the current time; nil: time.Now.

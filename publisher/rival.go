@@ -114,6 +114,44 @@ func sameContent(a, b *ipns.Record) bool {
 	return a.Sequence() == b.Sequence() && a.Value() == b.Value()
 }
 
+// remake returns how the pending record of an entry was made, as far as it is known
+// after a restart.
+func (p *Publisher) remake(ctx context.Context, e recordstore.Entry) (*making, error) {
+	if p.Signers == nil {
+		return nil, fmt.Errorf("there is no signer for %s", e.Name)
+	}
+	signer, err := p.Signers(ctx, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	rec := e.Pending
+	ttl := rec.TTL()
+	req := Request{Value: rec.Value(), TTL: &ttl, Form: rec.Form(), Metadata: rec.Metadata()}
+	for past, err := range p.Book.History(ctx, e.Name) {
+		if err != nil {
+			return nil, err
+		}
+		if past.Record.Hash() == rec.Hash() {
+			life := rec.EOL().Sub(past.At).Round(time.Second)
+			req.Lifetime = &life
+			break
+		}
+	}
+	return &making{signer: signer, req: req, base: e, made: []*ipns.Record{rec}}, nil
+}
+
+// above returns the records of m.base that the last one made must give way to.
+func (m *making) above() []*ipns.Record {
+	ours := m.made[len(m.made)-1]
+	var list []*ipns.Record
+	for _, r := range m.base.Kept() {
+		if r.Sequence() >= ours.Sequence() && !sameContent(r, ours) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // meet handles a record that a server held. It reports whether the announced record
 // must give way to it or be replaced by a higher one.
 func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Record) (yields bool) {
@@ -124,6 +162,12 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	yields = theirs.Sequence() >= ours.Sequence()
 	if !a.met(theirs, yields) {
 		return yields
+	}
+	if yields && m.raises() && len(m.made) <= maxRaises {
+		// From here on a restart goes on with it.
+		if err := p.Book.Pend(ctx, ours.Name(), ours); err != nil && ctx.Err() == nil {
+			p.log().Error("noting that a publish is to rise above a rival", "name", ours.Name().String(), "error", err)
+		}
 	}
 	p.log().Warn("a server held a record of another holder of the key", "name", ours.Name().String(),
 		"ours", ours.Sequence(), "theirs", theirs.Sequence(), "value", theirs.Value())

@@ -64,14 +64,14 @@ func (p *Publisher) resume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if e.Origin != recordstore.Own || e.Record == nil || e.Record.Expired(p.now()) {
+		if e.Origin != recordstore.Own || e.Record == nil || e.Record.Expired(p.now()) && e.Pending == nil {
 			continue
 		}
 		u, err := p.Book.Upkeep(ctx, e.Name)
 		if err != nil {
 			return err
 		}
-		if u.Announced == e.Record.Hash() && u.LastErr == "" {
+		if u.Announced == e.Record.Hash() && u.LastErr == "" && e.Pending == nil {
 			continue
 		}
 		current, err := p.Book.Current(ctx, e)
@@ -79,7 +79,7 @@ func (p *Publisher) resume(ctx context.Context) error {
 		case err != nil:
 			return err
 		case current:
-			p.start(e.Record, nil) // if too many are waiting, retryDue does it
+			p.proceed(ctx, e) // if too many are waiting, retryDue does it
 		case searches < maxResumeSearches:
 			searches++
 			p.ask(ctx, e.Name)
@@ -125,7 +125,7 @@ func (p *Publisher) again(ctx context.Context, name ipns.Name) error {
 	}
 	current, err := p.Book.Current(ctx, e)
 	if err == nil && current {
-		_, err = p.start(e.Record, nil)
+		err = p.proceed(ctx, e)
 	} else if err == nil {
 		p.ask(ctx, name)
 	}
@@ -142,12 +142,12 @@ func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 	}
 	p.asking[name] = true
 	p.running.Go(func() {
-		rec, err := p.newest(ctx, name)
+		e, err := p.newest(ctx, name)
 		p.mu.Lock()
 		delete(p.asking, name)
 		p.mu.Unlock()
 		if err == nil {
-			_, err = p.start(rec, nil)
+			err = p.proceed(ctx, e)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log().Info("searching for a newer record", "name", name.String(), "error", err)
@@ -156,26 +156,46 @@ func (p *Publisher) ask(ctx context.Context, name ipns.Name) {
 	})
 }
 
-// newest searches the network and returns the newest record of a name.
-func (p *Publisher) newest(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
+// newest searches the network and returns the entry of a name with the newest record.
+func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.Entry, err error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return e, ctx.Err()
 	}
 	if _, err := p.search(ctx, name); err != nil {
-		return nil, err
+		return e, err
 	}
 	for range enterTries {
-		e, err := p.Book.Get(ctx, name)
-		if err != nil {
-			return nil, err
+		if e, err = p.Book.Get(ctx, name); err != nil {
+			return e, err
 		}
 		e, err = p.Book.Confirm(ctx, e)
 		if !errors.Is(err, recordstore.ErrConflict) {
-			return e.Record, err
+			return e, err
 		}
 	}
-	return nil, recordstore.ErrConflict
+	return e, recordstore.ErrConflict
+}
+
+// proceed announces the record of an entry, or goes on with a publish that was to rise
+// above a rival when the process ended.
+func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
+	if e.Pending == nil {
+		_, err := p.start(e.Record, nil)
+		return err
+	}
+	m, err := p.remake(ctx, e)
+	if err != nil {
+		p.log().Warn("a publish that was interrupted gives way to that of another holder of the key",
+			"value", e.Pending.Value(), "error", err)
+		if err := p.Book.Pend(ctx, e.Name, nil); err != nil {
+			return err
+		}
+		_, err = p.start(e.Record, nil)
+		return err
+	}
+	_, err = p.start(e.Pending, m, m.above()...)
+	return err
 }

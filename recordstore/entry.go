@@ -108,6 +108,9 @@ type Entry struct {
 	// Rival is the last record by another holder of the key that replaced one
 	// published here; nil: none since the last publish here.
 	Rival *ipns.Record
+	// Pending was published here and met a rival: its value is to be signed again above
+	// that one; nil: nothing is.
+	Pending *ipns.Record
 	// Span is the lifetime with which Record was signed here; 0: it was signed
 	// elsewhere, or by a version that did not store the lifetime.
 	Span time.Duration

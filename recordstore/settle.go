@@ -58,6 +58,9 @@ func check(e Entry) error {
 	if e.Rival != nil && e.Rival.Name() != e.Name {
 		return fmt.Errorf("entry has a rival of another name")
 	}
+	if e.Pending != nil && e.Pending.Name() != e.Name {
+		return fmt.Errorf("entry has a pending record of another name")
+	}
 	for _, r := range slices.Concat(e.Rivals, e.Staged) {
 		if r == nil || r.Name() != e.Name {
 			return fmt.Errorf("entry has a rival or staged record of another name")

@@ -214,6 +214,9 @@ func encodeEntry(e recordstore.Entry) []byte {
 	w.record(e.Record)
 	w.records(e.Rivals)
 	w.records(e.Staged)
+	if e.Pending != nil {
+		w.record(e.Pending)
+	}
 	return w.sum()
 }
 
@@ -238,6 +241,9 @@ func decodeEntry(b []byte, before recordstore.Generation) (recordstore.Entry, er
 	e.Record = d.record(e.Name)
 	e.Rivals = d.records(e.Name, recordstore.MaxRivals)
 	e.Staged = d.records(e.Name, recordstore.MaxStaged)
+	if len(d.b) > 0 {
+		e.Pending = d.record(e.Name)
+	}
 	if err := d.done(); err != nil {
 		return recordstore.Entry{}, err
 	}

@@ -90,8 +90,8 @@ func Equal(a, b recordstore.Entry) string {
 		return s
 	}
 	flat := func(e recordstore.Entry) string {
-		return fmt.Sprintf("%v|%s|%s|%s|%d|%d %d %x|%d|%v|%q|%x|%x|%d|%s|%d|%d", e.Name, raw(e.Record), raw(e.Rivals...), raw(e.Staged...),
-			e.Forks, e.Mark.Sequence, e.Mark.EOL.UnixNano(), e.Mark.Hash, e.Next, e.Origin, e.Tenant, e.Known, e.Entered, e.Span, raw(e.Rival), e.Changed.UnixNano(), e.Version)
+		return fmt.Sprintf("%v|%s|%s|%s|%d|%d %d %x|%d|%v|%q|%x|%x|%d|%s|%s|%d|%d", e.Name, raw(e.Record), raw(e.Rivals...), raw(e.Staged...),
+			e.Forks, e.Mark.Sequence, e.Mark.EOL.UnixNano(), e.Mark.Hash, e.Next, e.Origin, e.Tenant, e.Known, e.Entered, e.Span, raw(e.Rival), raw(e.Pending), e.Changed.UnixNano(), e.Version)
 	}
 	if x, y := flat(a), flat(b); x != y {
 		return fmt.Sprintf("\n %s\n %s", x, y)

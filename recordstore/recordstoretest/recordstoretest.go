@@ -81,7 +81,7 @@ func testEntry(t *testing.T, s Store) {
 	e.Staged = []*ipns.Record{k.Record(t, 8, Value(3), Epoch.Add(2*time.Hour)), k.Record(t, 9, Value(4), Epoch.Add(3*time.Hour))}
 	e.Forks, e.Tenant, e.Known = 3, "tenant ü", recordstore.Generation{1, 2, 15: 3}
 	e.Entered, e.Span = recordstore.Generation{4, 15: 5}, 90*time.Minute
-	e.Rival = e.Rivals[0]
+	e.Rival, e.Pending = e.Rivals[0], e.Record
 	stored := mustSwap(t, s, e)
 	e.Version = stored.Version
 	if d := Equal(e, stored); d != "" {
@@ -145,6 +145,7 @@ func testRefused(t *testing.T, s Store) {
 		"record of another name": func(e *recordstore.Entry) { e.Record = rec },
 		"rival of another name":  func(e *recordstore.Entry) { e.Rivals = []*ipns.Record{rec} },
 		"last rival of another":  func(e *recordstore.Entry) { e.Rival = rec },
+		"pending of another":     func(e *recordstore.Entry) { e.Pending = rec },
 		"too many rivals": func(e *recordstore.Entry) {
 			e.Rivals = slices.Repeat([]*ipns.Record{e.Record}, recordstore.MaxRivals+1)
 		},

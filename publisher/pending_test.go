@@ -1,0 +1,131 @@
+package publisher_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/publisher"
+)
+
+// restart ends the process of a site and starts another on the same store. It returns
+// how to end that one.
+func (s *site) restart(t *testing.T) (stop func()) {
+	t.Helper()
+	over, end := context.WithCancel(t.Context())
+	end()
+	s.Close(over)
+	s.Publisher = &publisher.Publisher{
+		Book: s.Book, Router: s.net, Now: s.Now,
+		Signers: func(context.Context, ipns.Name) (ipns.Signer, error) { return s.key.Signer, nil },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); s.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+// A publish that has met a rival goes on to rise above it after a restart.
+func TestARaiseGoesOnAfterARestart(t *testing.T) { // kind 2
+	const life, ttl = 30 * time.Hour, 7 * time.Minute
+	for what, end := range map[string]func(*testing.T, *site, *ipns.Record){
+		"while it waits": func(t *testing.T, s *site, _ *ipns.Record) {
+			go s.Publish(t.Context(), s.key.Signer, changed(mine+"/2", func(r *publisher.Request) {
+				r.Lifetime, r.TTL, r.Metadata = new(time.Duration), new(time.Duration), ipns.Metadata{"_note": "kept"}
+				*r.Lifetime, *r.TTL = life, ttl
+			}))
+			synctest.Wait() // it has met the rival, and waits to raise
+			if e := s.entry(t); e.Record.Value() != theirs || e.Pending == nil {
+				t.Fatalf("it does not wait: the Book has %v, pending %v", e.Record.Value(), e.Pending)
+			}
+		},
+		"before the rival is stored": func(t *testing.T, s *site, _ *ipns.Record) {
+			s.Router = nil
+			res := s.publish(t, mine+"/2", func(r *publisher.Request) {
+				r.Wait, r.Lifetime, r.TTL, r.Metadata = publisher.WaitStored, new(time.Duration), new(time.Duration), ipns.Metadata{"_note": "kept"}
+				*r.Lifetime, *r.TTL = life, ttl
+			})
+			if err := s.Book.Pend(t.Context(), s.key.Name, res.Record); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 20)
+				s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+				rival := s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour))
+				hold(s, rival, 20)
+				end(t, s, rival)
+				stop := s.restart(t)
+				time.Sleep(10 * time.Second)
+				e := s.entry(t)
+				if rec := e.Record; rec.Value() != mine+"/2" || rec.Sequence() != 6 || rec.TTL() != ttl || rec.Metadata()["_note"] != "kept" || e.Span != life {
+					t.Errorf("the name has %s with sequence %d, signed for %v", rec.Value(), rec.Sequence(), e.Span)
+				}
+				if n := s.net.Holders(e.Record); n != 20 || e.Pending != nil {
+					t.Errorf("%d hold it, pending %v", n, e.Pending)
+				}
+				stop()
+				defer s.restart(t)() // and nothing is left to do
+				time.Sleep(10 * time.Second)
+				if again := s.entry(t); again.Record.Hash() != e.Record.Hash() {
+					t.Errorf("after another restart the name has %s with sequence %d", again.Record.Value(), again.Record.Sequence())
+				}
+			})
+		})
+	}
+}
+
+// One that has given way, that was replaced, or that was not to rise stays what it is.
+func TestNothingElseIsRaisedAfterARestart(t *testing.T) {
+	three := uint64(3)
+	for what, begin := range map[string]func(*testing.T, *site) (value string){
+		"gave way": func(t *testing.T, s *site) string {
+			s.Router = &relentless{site: s}
+			if _, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/2"}); err == nil {
+				t.Error("it did not give way")
+			}
+			return theirs
+		},
+		"names a sequence": func(t *testing.T, s *site) string {
+			hold(s, s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour)), 20)
+			if _, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/2", Sequence: &three}); err == nil {
+				t.Error("it did not give way")
+			}
+			return theirs
+		},
+		"replaced": func(t *testing.T, s *site) string {
+			hold(s, s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour)), 20)
+			go s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/2"})
+			synctest.Wait()
+			s.publish(t, mine+"/3")
+			return mine + "/3"
+		},
+		"the rival came after it": func(t *testing.T, s *site) string {
+			s.publish(t, mine+"/2", func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+			rival := s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour))
+			hold(s, rival, 20)
+			if _, err := s.Put(t.Context(), rival, publisher.PutRequest{}); err != nil {
+				t.Error(err)
+			}
+			return theirs
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 20)
+				s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+				value := begin(t, s)
+				sequence := s.entry(t).Record.Sequence()
+				defer s.restart(t)()
+				time.Sleep(time.Minute)
+				if e := s.entry(t); e.Record.Value() != value || e.Record.Sequence() != sequence || e.Pending != nil {
+					t.Errorf("the name has %s with sequence %d, pending %v", e.Record.Value(), e.Record.Sequence(), e.Pending)
+				}
+			})
+		})
+	}
+}
