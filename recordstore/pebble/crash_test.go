@@ -2,6 +2,7 @@ package pebble_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"log/slog"
 	"math/rand/v2"
@@ -37,7 +38,7 @@ func start(mem *vfs.MemFS, fs vfs.FS) (*machine, error) {
 	}
 	s, err := ours.New(db, ours.Options{Disk: disk, Log: silent, Witness: "witness"})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
 	return &machine{mem, fs, db, s}, nil
 }

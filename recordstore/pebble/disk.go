@@ -69,13 +69,13 @@ type Disk struct {
 
 // OpenDB opens the database of a disk with the options that a record store needs,
 // creating it if there is none. A nil log means slog.Default(). If there is too little
-// space, it returns recordstore.ErrFull and changes nothing. The caller closes the
-// database with CloseDB.
+// space, it returns recordstore.ErrFull and changes nothing; if it is damaged as a
+// whole, ErrDamaged. The caller closes the database with CloseDB.
 func OpenDB(ctx context.Context, d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	d.use(log)
 	db, err := d.openInTime(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", d.Dir, err)
+		return nil, fmt.Errorf("open the database %s: %w", d.Dir, asDamage(err))
 	}
 	return db, nil
 }
@@ -87,7 +87,7 @@ func ReadDB(d *Disk, log *slog.Logger) (*pebble.DB, error) {
 	d.readOnly = true
 	db, err := d.open()
 	if err != nil {
-		return nil, fmt.Errorf("read the database %s: %w", d.Dir, err)
+		return nil, fmt.Errorf("read the database %s: %w", d.Dir, asDamage(err))
 	}
 	return db, nil
 }
@@ -102,6 +102,9 @@ func (d *Disk) use(log *slog.Logger) {
 // openInTime opens the database unless there is too little space. If the disk fills up
 // meanwhile, it gives up, and closes the database if opening succeeds later.
 func (d *Disk) openInTime(ctx context.Context) (*pebble.DB, error) {
+	if err := d.settleSalvage(); err != nil {
+		return nil, err
+	}
 	if err := d.roomToOpen(); err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ var (
 	_ recordstore.Marks = (*Store)(nil)
 )
 
-// New returns the store in db. The database still belongs to the caller, who closes it
+// New returns the store in db, or ErrDamaged if too little of it can be read to begin. The database still belongs to the caller, who closes it
 // after the store.
 func New(db *pebble.DB, o Options) (*Store, error) {
 	if o.Prefix == "" {
@@ -129,10 +129,10 @@ func New(db *pebble.DB, o Options) (*Store, error) {
 		s.outside = newOutside(o.Outside, o.Disk.Dir)
 	}
 	if err := s.checkWitness(); err != nil {
-		return nil, fmt.Errorf("record store: %w", err)
+		return nil, fmt.Errorf("record store: %w", asDamage(err))
 	}
 	if err := s.startChanges(); err != nil {
-		return nil, fmt.Errorf("record store: %w", err)
+		return nil, fmt.Errorf("record store: %w", asDamage(err))
 	}
 	return s, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -246,25 +248,31 @@ func (s *Store) dirIdentity() uint64 {
 
 func (s *Store) fs() vfs.FS { return s.disk.fs() }
 
-// setAside keeps the files of a database whose manifest does not end properly, by
+// setAside keeps the files of a database whose manifest is lost or does not end properly, by
 // linking them into a directory beside them. Pebble treats the readable part of the
 // manifest as all of it and deletes every file not in it: right after a power cut, but
 // the loss of everything after a flipped bit.
 func (d *Disk) setAside() error {
 	fs := d.fs()
 	desc, err := pebble.Peek(d.Dir, fs)
-	if errors.Is(err, os.ErrNotExist) || err == nil && !desc.Exists {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	whole, err := d.readManifest(desc.ManifestFilename)
+	whole := false
+	if desc.Exists {
+		whole, err = d.readManifest(desc.ManifestFilename)
+	} else {
+		// A new database, or one whose marker of the manifest is gone.
+		whole, err = d.empty()
+	}
 	if err != nil || whole {
 		return err
 	}
-	aside := d.Dir + ".aside"
-	d.log.Warn("database: the list of files ends in the middle of a line; all files are kept", "in", aside)
+	aside := d.Dir + asideSuffix
+	d.log.Warn("database: the list of files is gone, or ends in the middle of a line; all files are kept", "in", aside)
 	if err := fs.RemoveAll(aside); err != nil {
 		return err
 	}
@@ -282,6 +290,14 @@ func (d *Disk) setAside() error {
 		}
 	}
 	return nil
+}
+
+// empty reports whether the directory of the database has no tables and logs.
+func (d *Disk) empty() (bool, error) {
+	files, err := d.fs().List(d.Dir)
+	return !slices.ContainsFunc(files, func(name string) bool {
+		return strings.HasSuffix(name, tableSuffix) || strings.HasSuffix(name, logSuffix)
+	}), err
 }
 
 // readManifest reports whether a manifest can be read to its end.
