@@ -1,9 +1,9 @@
-// Package api declares the commands of a node as values: the types of their
-// requests and responses, which are Kubo's JSON, and the words that people read.
-// What they do is in internal/verbs; how they travel, in rpc.
+// Package api declares the commands of a node as values: the types of their requests and
+// responses, which are Kubo's JSON, and their help. Package internal/verbs implements
+// them; package rpc transports them.
 //
-// A command stands here alone: its value, its types, and its place in the list
-// of its file. The command line, docs/cli.md and the tests are made from [All].
+// Only this package declares a command: its value, its types, and its place in the list
+// of its file. The command line, docs/cli.md and the tests are generated from [All].
 package api
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// All are all commands, in the order in which help shows them.
+// All lists all commands, in the order of the help.
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
 	contentCommands, pinCommands, routingCommands,
@@ -32,16 +32,16 @@ var Groups = map[string]string{
 	"swarm":       "Connect to peers and list them",
 }
 
-// Reasons why a command failed, for programs that know what to do about it. What to
-// do on the command line, cmd/ipns says.
+// Reasons why a command failed, for programs that can do something about it. cmd/ipns
+// turns them into advice.
 const (
 	ReasonOffline      = "offline"          // it needs the network of a running daemon
-	ReasonAway         = "away"             // the network should have servers, and none was reached
-	ReasonUnannounced  = "unannounced"      // the record is stored, and too few servers took it
-	ReasonFull         = "full"             // the disk has no room
-	ReasonConflict     = "conflict"         // the last sequence is not the one that was asked for
+	ReasonAway         = "away"             // the network should have servers, and none could be reached
+	ReasonUnannounced  = "unannounced"      // the record is stored, but too few servers took it
+	ReasonFull         = "full"             // there is no space on disk
+	ReasonConflict     = "conflict"         // the last sequence is not the expected one
 	ReasonRival        = "rival"            // another holder of the key has published
-	ReasonClock        = "clock"            // others say that the clock is wrong
+	ReasonClock        = "clock"            // the clock differs from those of others
 	ReasonNotKnown     = "sequence-unknown" // a newer record may exist
 	ReasonTooLarge     = "sequence-large"   // other implementations refuse the sequence
 	ReasonNoKey        = "no-key"           // no key has that label or name

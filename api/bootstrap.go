@@ -64,7 +64,7 @@ var (
 	}
 )
 
-// BootstrapListRequest asks for the peers by which the node joins the networks.
+// BootstrapListRequest lists the bootstrap peers.
 type BootstrapListRequest struct {
 	ExpandAuto bool `opt:"expand-auto" help:"print the peers that auto stands for"`
 }
@@ -73,7 +73,7 @@ type BootstrapListRequest struct {
 // the public network.
 type BootstrapPeers struct{ Peers []string }
 
-// Text is one peer a line.
+// Text is one peer per line.
 func (BootstrapListRequest) Text(p BootstrapPeers) string { return lines("", p.Peers, "") }
 
 // BootstrapAddRequest adds bootstrap peers.
@@ -82,7 +82,7 @@ type BootstrapAddRequest struct {
 	Default bool     `opt:"default" help:"add the bootstrap peers of the public network"`
 }
 
-// Text is one line a peer that was not there yet.
+// Text is one line per new peer.
 func (BootstrapAddRequest) Text(p BootstrapPeers) string { return lines("added ", p.Peers, "") }
 
 // BootstrapRemoveRequest removes bootstrap peers.
@@ -91,5 +91,5 @@ type BootstrapRemoveRequest struct {
 	All   bool     `opt:"all" help:"remove all, which also tells the node that it needs no network"`
 }
 
-// Text is one line a peer that was removed.
+// Text is one line per removed peer.
 func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return lines("removed ", p.Peers, "") }

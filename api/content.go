@@ -40,7 +40,7 @@ type AddRequest struct {
 	_ struct{} `kubo:"nocopy=false fscache=false to-files fast-provide-dag=false fast-provide-wait=false"`
 	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
 
-	// Files are what to add: folders before what they contain.
+	// Files are what to add: each folder before its contents.
 	Files      iter.Seq2[File, error]
 	CIDVersion *int   `opt:"cid-version" help:"0 or 1 (default 0, or 1 with --raw-leaves)"`
 	RawLeaves  *bool  `opt:"raw-leaves" help:"store file data without a UnixFS wrapper (default true with CID version 1)"`
@@ -55,7 +55,7 @@ type AddRequest struct {
 	Progress   bool   `opt:"progress,p" help:"report progress"`
 }
 
-// FileKind tells a file from a folder from a link.
+// FileKind distinguishes files, folders and links.
 type FileKind int
 
 // The kinds of File.
@@ -65,14 +65,14 @@ const (
 	Symlink
 )
 
-// File is a file, a folder or a link that is to be added.
+// File is a file, a folder or a link to add.
 type File struct {
-	Path string // with slashes, relative; the first element is the root
+	Path string // relative, with slashes; the first element is the root
 	Kind FileKind
 	Body io.Reader // of a file: its content; of a link: its target
 }
 
-// Added is one entry that was added, or with Hash empty how far one is.
+// Added is an added entry or, if Hash is empty, the progress of one.
 type Added struct {
 	Name  string
 	Hash  string `json:",omitempty"`
@@ -80,7 +80,7 @@ type Added struct {
 	Size  string `json:",omitempty"` // of the whole tree, in bytes
 }
 
-// Text is one line an entry.
+// Text is one line per entry.
 func (req AddRequest) Text(a Added) string {
 	switch {
 	case a.Hash == "" || req.Silent:

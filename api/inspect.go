@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/internal/display"
 )
 
-// InspectRequest looks into a record.
+// InspectRequest shows the content of a record.
 type InspectRequest struct {
 	Record io.Reader `file:"record,stdin"`
 	Verify string    `opt:"verify" help:"the name whose record this should be"`
@@ -26,7 +26,7 @@ type Inspected struct {
 	Validation    *InspectedValidation
 }
 
-// InspectedEntry has the fields of a record. TTL is in nanoseconds.
+// InspectedEntry holds the fields of a record. TTL is in nanoseconds.
 type InspectedEntry struct {
 	Value        string
 	ValidityType *int64
@@ -42,10 +42,10 @@ type InspectedValidation struct {
 	Name   string
 }
 
-// isDump is what the lines of a hex dump look like.
+// isDump matches the lines of a hex dump.
 var isDump = regexp.MustCompile(`^[0-9a-f]{8}  [0-9a-f ]+\|[ -~]{1,16}\|\n$`)
 
-// Text prints one field a line, aligned.
+// Text is one field per line, aligned.
 func (InspectRequest) Text(in Inspected) string {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
@@ -82,7 +82,7 @@ func (InspectRequest) Text(in Inspected) string {
 		b.WriteString("\nHex Dump:\n")
 		for line := range strings.Lines(in.HexDump) {
 			if !isDump.MatchString(line) {
-				display.Fprintln(&b, in.HexDump) // no dump of this program
+				display.Fprintln(&b, in.HexDump) // not a dump made by this program
 				break
 			}
 			b.WriteString(line)

@@ -63,7 +63,7 @@ var (
 	}
 )
 
-// KeyGenRequest makes a key.
+// KeyGenRequest generates a key.
 type KeyGenRequest struct {
 	Name     string `arg:"name"`
 	Type     string `opt:"type,t" default:"ed25519" help:"ed25519, rsa or secp256k1"`
@@ -71,7 +71,7 @@ type KeyGenRequest struct {
 	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 }
 
-// Key is a key: what it is called here, and the IPNS name it makes.
+// Key is a key: its label and its IPNS name.
 type Key struct {
 	Name string
 	Id   string
@@ -80,16 +80,16 @@ type Key struct {
 // Text is the IPNS name.
 func (KeyGenRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
 
-// KeyListRequest asks for all keys.
+// KeyListRequest lists all keys.
 type KeyListRequest struct {
 	Long     bool   `opt:"l" help:"print the IPNS names too"`
 	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed names"`
 }
 
-// Keys lists keys: self first, the others by name.
+// Keys lists keys: self first, the others by label.
 type Keys struct{ Keys []Key }
 
-// Text is one name a line.
+// Text is one label per line.
 func (req KeyListRequest) Text(l Keys) string { return keysText(l.Keys, req.Long) }
 
 func keysText(keys []Key, long bool) string {
@@ -106,7 +106,7 @@ func keysText(keys []Key, long bool) string {
 	return b.String()
 }
 
-// KeyImportRequest stores a key that was made elsewhere.
+// KeyImportRequest stores a key that was generated elsewhere.
 type KeyImportRequest struct {
 	Name         string    `arg:"name"`
 	Key          io.Reader `file:"key"`
@@ -118,7 +118,7 @@ type KeyImportRequest struct {
 // Text is the IPNS name.
 func (KeyImportRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
 
-// KeyRenameRequest gives a key another name.
+// KeyRenameRequest gives a key another label.
 type KeyRenameRequest struct {
 	Old      string `arg:"name"`
 	New      string `arg:"newName"`
@@ -152,5 +152,5 @@ type KeyRemoveRequest struct {
 // KeysRemoved are the deleted keys.
 type KeysRemoved struct{ Keys []Key }
 
-// Text is one name a line.
+// Text is one label per line.
 func (req KeyRemoveRequest) Text(r KeysRemoved) string { return keysText(r.Keys, req.Long) }

@@ -127,7 +127,7 @@ func (req PublishRequest) Text(p Published) string {
 	return display.Sprintf("Published to %s: %s\n", p.Name, p.Value)
 }
 
-// NameGetRequest asks for the record of a name.
+// NameGetRequest returns the record of a name.
 type NameGetRequest struct {
 	Name string `arg:"name"`
 }
@@ -151,7 +151,7 @@ func (req NamePutRequest) Text(p Published) string {
 	return display.Sprintf("%s\n", p.Name)
 }
 
-// LogRequest asks for the past values of a name.
+// LogRequest lists the past values of a name.
 type LogRequest struct {
 	Name string `arg:"name,optional"`
 }
@@ -162,16 +162,16 @@ type Log struct {
 	Entries []LogEntry
 }
 
-// LogEntry is a value that a name had.
+// LogEntry is a past value of a name.
 type LogEntry struct {
 	Sequence uint64
 	Value    string
 	EOL      time.Time
-	At       time.Time // when this node entered it
+	At       time.Time // when it was entered on this node
 	Current  bool
 }
 
-// Text is one line an entry.
+// Text is one line per entry.
 func (LogRequest) Text(l Log) string {
 	return table(func(tw io.Writer) {
 		for _, e := range l.Entries {
@@ -201,27 +201,27 @@ func (req RollbackRequest) Text(p Published) string {
 	return PublishRequest{Quieter: req.Quieter}.Text(p)
 }
 
-// StatusRequest asks how a name is doing, or all names of this node.
+// StatusRequest shows the state of a name, or of all names of this node.
 type StatusRequest struct {
 	Name  string `arg:"name,optional"`
 	Local bool   `opt:"local" help:"do not ask the network what it has"`
 }
 
-// Held is what a network has of a name.
+// Held is what the servers of a network hold for a name.
 type Held struct {
-	Sequence *uint64      // of the newest record found; nil: nobody has any
+	Sequence *uint64      // of the newest record found; nil: none was found
 	Value    string       `json:",omitempty"` // of that record
 	Road     routing.Road `json:",omitempty"` // "": the sources counted here are servers of a DHT
-	Holders  int          // servers that have this value under this sequence
-	Other    int          `json:",omitempty"` // servers that have another value under it
-	Older    int          // servers that have an older one
+	Holders  int          // servers with this value and sequence
+	Other    int          `json:",omitempty"` // servers with another value under this sequence
+	Older    int          // servers with an older record
 	Answered int          // servers that answered
-	Error    string       `json:",omitempty"` // why it may be more
-	// Besides is what those on roads that do not count have.
+	Error    string       `json:",omitempty"` // why the figures may be too low
+	// Besides lists sources on roads that do not count.
 	Besides []HeldBy `json:",omitempty"`
 }
 
-// HeldBy is what one source has of a name.
+// HeldBy is what one source holds for a name.
 type HeldBy struct {
 	Network  string
 	Road     routing.Road
@@ -230,14 +230,14 @@ type HeldBy struct {
 	Value    string  `json:",omitempty"`
 }
 
-// Statuses is the status of one name, or of several. As JSON the first is one
-// object, the second {"Names":[…]}.
+// Statuses is the status of one name or of several. As JSON, one name is an object,
+// several are {"Names":[…]}.
 type Statuses struct {
 	One   *Status
 	Names []Status
 }
 
-// Status is what this node knows of a name.
+// Status is what this node knows about a name.
 type Status struct {
 	Name     string
 	Key      string `json:",omitempty"` // its key, if it is here
@@ -245,12 +245,12 @@ type Status struct {
 	Sequence uint64
 	EOL      time.Time
 	TTL      time.Duration // nanoseconds, as signed
-	// ValidFor is the time until EOL in seconds, negative once it passed.
+	// ValidFor is the time until EOL in seconds; negative after it.
 	ValidFor int64
 	Expired  bool
 	Origin   string
-	// The last time this record was announced, and the next time the name is; nil if
-	// never. What was noted of another record of the name is not shown.
+	// When this record was last announced, and when the name is announced next; nil if
+	// never. Upkeep of another record of the name is not shown.
 	LastAnnounced *time.Time `json:",omitempty"`
 	NextAnnounce  *time.Time `json:",omitempty"`
 	// Holders is how many servers took this record last time; Announced, Of and Networks
@@ -260,21 +260,21 @@ type Status struct {
 	Of        int
 	Networks  []NetworkReceipt `json:",omitempty"`
 	LastError string           `json:",omitempty"`
-	// Network is what the network has now, if it was asked.
+	// Network is what the network holds now, if it was asked.
 	Network *Held `json:",omitempty"`
-	// Rivals counts other values under the same sequence, RivalValues are they:
-	// somebody else signs with the key.
+	// Rivals counts other values under the same sequence, which RivalValues lists:
+	// someone else signs with the key.
 	Rivals      int      `json:",omitempty"`
 	RivalValues []string `json:",omitempty"`
-	// LastRival is what another holder of the key has published over a record from
-	// here, since the last publish here.
+	// LastRival is the last record by another holder of the key that replaced one from
+	// here; nil: none since the last publish here.
 	LastRival *Rival `json:",omitempty"`
-	// Damaged says that what was stored of the name cannot be read, and that this
-	// is what is known from elsewhere.
+	// Damaged says that the stored entry cannot be read, and that this was rebuilt from
+	// other data.
 	Damaged bool `json:",omitempty"`
 }
 
-// MarshalJSON writes one object or a list of them.
+// MarshalJSON writes one object or a list.
 func (s Statuses) MarshalJSON() ([]byte, error) {
 	if s.One != nil {
 		return json.Marshal(s.One)
@@ -296,7 +296,7 @@ func (s *Statuses) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, s.One)
 }
 
-// Text is a few lines for one name, one line each for several.
+// Text is a few lines for one name, or one line each for several.
 func (StatusRequest) Text(s Statuses) string {
 	if s.One == nil {
 		return table(func(tw io.Writer) {
@@ -312,7 +312,7 @@ func (StatusRequest) Text(s Statuses) string {
 			display.Fprintf(tw, "Key:\t%s\n", n.Key)
 		}
 		if n.Damaged {
-			display.Fprintf(tw, "Damaged:\twhat was stored of it cannot be read, this is from its history; run 'ipns repo verify --repair'\n")
+			display.Fprintf(tw, "Damaged:\tthe stored entry cannot be read; this is from its history; run 'ipns repo verify --repair'\n")
 		}
 		display.Fprintf(tw, "Value:\t%s\n", n.Value)
 		display.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
@@ -345,7 +345,7 @@ func (StatusRequest) Text(s Statuses) string {
 			}
 		}
 		if n.Rivals > 0 {
-			display.Fprintf(tw, "Rivals:\t%d other values under this sequence: somebody else signs with the key; publish again to settle it\n", n.Rivals)
+			display.Fprintf(tw, "Rivals:\t%d other values under this sequence: someone else signs with the key; publish again to settle it\n", n.Rivals)
 			for _, v := range n.RivalValues {
 				display.Fprintf(tw, "Rival:\t%s\n", v)
 			}
@@ -359,7 +359,7 @@ func (StatusRequest) Text(s Statuses) string {
 	})
 }
 
-// awayWords says what away means for the network.
+// awayWords describes what away means for the network.
 func (n NetworkReceipt) awayWords() string {
 	if n.Road == routing.HTTP {
 		return "it could not be reached"
@@ -367,7 +367,7 @@ func (n NetworkReceipt) awayWords() string {
 	return "none of its servers could be reached"
 }
 
-// rivalWords says what has become of the last rival, and what to do.
+// rivalWords says what happened to the last rival, and what to do.
 func (s Status) rivalWords() string {
 	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
 		return "another holder of the key has published it, and the name has it now; publish again to replace it, and find out who has the key"
@@ -375,7 +375,7 @@ func (s Status) rivalWords() string {
 	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
 }
 
-// words says it of one source.
+// words describes what the source holds.
 func (b HeldBy) words() string {
 	what := "no record"
 	if b.Sequence != nil {
@@ -384,7 +384,7 @@ func (b HeldBy) words() string {
 	return display.Sprintf("%s %s has %s", b.Road.Targets(1), b.Source, what)
 }
 
-// words says it of a record with the given sequence.
+// words describes what servers hold, compared with a record with the given sequence.
 func (h *Held) words(sequence uint64) string {
 	who := h.Road.Targets(h.Answered)
 	text := display.Sprintf("none of %d %s has it", h.Answered, who)

@@ -66,7 +66,7 @@ var (
 	}
 )
 
-// VersionRequest asks for the version.
+// VersionRequest returns the version.
 type VersionRequest struct {
 	Number bool `opt:"number,n" help:"print only the version number"`
 	Commit bool `opt:"commit" help:"print the commit too"`
@@ -74,7 +74,7 @@ type VersionRequest struct {
 	All    bool `opt:"all" help:"print everything"`
 }
 
-// NodeVersion is the version of program, repo and Go.
+// NodeVersion has the versions of program, repo and Go.
 type NodeVersion struct {
 	Version, Commit, Repo, System, Golang string
 }
@@ -97,7 +97,7 @@ func (req VersionRequest) Text(v NodeVersion) string {
 	return display.Sprintf("ipns version %s\n", number)
 }
 
-// IDRequest asks who a peer is.
+// IDRequest describes a peer.
 type IDRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false"`
 
@@ -106,8 +106,8 @@ type IDRequest struct {
 	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
 }
 
-// Identity says who a peer is. Reachability is set for the node itself: in words,
-// whether others can connect to it.
+// Identity describes a peer. For the node itself, Reachability says whether others can
+// connect to it.
 type Identity struct {
 	ID           string
 	PublicKey    string
@@ -117,7 +117,7 @@ type Identity struct {
 	Reachability string `json:",omitempty"`
 }
 
-// Text is the JSON, indented, or what the format says.
+// Text is indented JSON, or as Format says.
 func (req IDRequest) Text(id Identity) string {
 	if req.Format == "" {
 		b, err := json.MarshalIndent(id, "", "\t")
@@ -147,7 +147,7 @@ func (req IDRequest) Text(id Identity) string {
 	).Replace(req.Format)
 }
 
-// ConfigRequest reads a config value, or sets it.
+// ConfigRequest reads or sets a config value.
 type ConfigRequest struct {
 	_ struct{} `kubo:"expand-auto=false"`
 
@@ -161,14 +161,14 @@ type ConfigRequest struct {
 type ConfigValue struct {
 	Key   string
 	Value any
-	// Warnings are about a value that was set and changes nothing.
+	// Warnings are about a value that was set but has no effect.
 	Warnings []string `json:",omitempty"`
 }
 
-// Notes are for the user to see, beside the text.
+// Notes are the warnings.
 func (v ConfigValue) Notes() []string { return v.Warnings }
 
-// Text is the value that was asked for; after setting one it is nothing.
+// Text is the value; nothing after setting one.
 func (req ConfigRequest) Text(v ConfigValue) string {
 	if req.Value != nil {
 		return ""
@@ -176,7 +176,7 @@ func (req ConfigRequest) Text(v ConfigValue) string {
 	return configText(v.Value)
 }
 
-// ConfigShowRequest asks for the whole config.
+// ConfigShowRequest returns the whole config.
 type ConfigShowRequest struct {
 	_ struct{} `kubo:"expand-auto=false"`
 }
@@ -205,5 +205,5 @@ func configText(v any) string {
 // ShutdownRequest asks the node to stop.
 type ShutdownRequest struct{}
 
-// Text is nothing.
+// Text is empty.
 func (ShutdownRequest) Text(rpc.Nothing) string { return "" }

@@ -8,29 +8,29 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// Outcome is what became of a record that was put. Every response to a command
-// that puts one has it.
+// Outcome is the result of putting a record. Every response to a command that puts one
+// embeds it.
 type Outcome struct {
-	// Sequence is the record's sequence number, Stored that this node has it
-	// on disk.
+	// Sequence is the record's sequence number; Stored says that it is on this node's
+	// disk.
 	Sequence uint64
 	Stored   bool
-	// Announced counts the servers that took the record, out of the Of that
-	// should hold it: the 20 closest, fewer if the network has fewer. HTTP routers
-	// and pubsub peers are counted in Networks only, unless there is nothing else.
+	// Announced is how many servers took the record, out of the Of that should hold it:
+	// the 20 closest, or fewer if the network has fewer. HTTP routers and pubsub peers
+	// count only in Networks, unless there are no servers.
 	Announced int
 	Of        int
 	// Announcing says that more servers are still being asked.
 	Announcing bool `json:",omitempty"`
-	// Alone says that the node is on no network, and need not be: nobody was to take
+	// Alone says that the node is on no network and need not be, so that no one else has
 	// the record.
 	Alone bool `json:",omitempty"`
-	// Networks has the same for each network that was tried.
+	// Networks are the results for each network that was tried.
 	Networks []NetworkReceipt `json:",omitempty"`
-	// Rivals are records of another holder of the key that servers held. This one
-	// is above them.
+	// Rivals are records by another holder of the key that servers held. This record is
+	// above them.
 	Rivals []Rival `json:",omitempty"`
-	// Warnings are for the user to see.
+	// Warnings are messages for the user.
 	Warnings []string `json:",omitempty"`
 }
 
@@ -40,13 +40,13 @@ type Rival struct {
 	Sequence uint64
 }
 
-// NetworkReceipt tells what one network did with a record.
+// NetworkReceipt is the result of putting a record on one network.
 type NetworkReceipt struct {
 	Network   string
 	Road      routing.Road `json:",omitempty"` // "": a DHT; "http" or "pubsub"
 	Announced int
 	Of        int
-	Away      bool      `json:",omitempty"` // it should have servers, and none was reached
+	Away      bool      `json:",omitempty"` // it should have servers, and none could be reached
 	Refused   []Refusal `json:",omitempty"`
 }
 
@@ -59,7 +59,7 @@ type Refusal struct {
 // Notes are the warnings.
 func (o Outcome) Notes() []string { return o.Warnings }
 
-// Receipt says in words who has the record.
+// Receipt describes who has the record.
 func (o Outcome) Receipt() string {
 	var b strings.Builder
 	road := roadOf(o.Networks)
@@ -79,8 +79,8 @@ func (o Outcome) Receipt() string {
 	return b.String()
 }
 
-// away names the networks of the road that counts that should have servers, and of
-// which none was reached. HTTP routers stand for each other.
+// away returns the networks, among those of the road that counts, that should have
+// servers and could not be reached. One HTTP router that can be reached is enough.
 func (o Outcome) away(road routing.Road) string {
 	var away []string
 	for _, n := range o.Networks {
@@ -94,7 +94,7 @@ func (o Outcome) away(road routing.Road) string {
 	return strings.Join(away, ", ")
 }
 
-// others says in words how many took the record on networks that are not away.
+// others describes how many took the record on networks that are not away.
 func (o Outcome) others() string {
 	var all []string
 	for _, road := range routing.Roads {
@@ -113,7 +113,7 @@ func (o Outcome) others() string {
 	return strings.Join(all, ", ")
 }
 
-// roadOf is the road by which Announced and Of are counted.
+// roadOf returns the road that Announced and Of refer to.
 func roadOf(networks []NetworkReceipt) routing.Road {
 	for _, road := range routing.Roads {
 		if slices.ContainsFunc(networks, func(n NetworkReceipt) bool { return n.Road == road }) {
@@ -123,7 +123,7 @@ func roadOf(networks []NetworkReceipt) routing.Road {
 	return routing.DHT
 }
 
-// onRoad counts who took a record on a road, of those that should.
+// onRoad counts the targets that took a record on a road, and those that should.
 func onRoad(networks []NetworkReceipt, road routing.Road) (took, of int) {
 	for _, n := range networks {
 		if n.Road == road {
@@ -137,8 +137,8 @@ func onRoad(networks []NetworkReceipt, road routing.Road) (took, of int) {
 	return took, of
 }
 
-// besides says who took a record on roads that do not count, and which HTTP routers
-// lack it.
+// besides describes who took a record on roads that do not count, and how many HTTP
+// routers lack it.
 func besides(networks []NetworkReceipt) string {
 	var b strings.Builder
 	counts := roadOf(networks)

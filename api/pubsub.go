@@ -37,10 +37,10 @@ var (
 	}
 )
 
-// PubsubStateRequest asks whether names travel by pubsub here.
+// PubsubStateRequest asks whether pubsub is enabled.
 type PubsubStateRequest struct{}
 
-// PubsubState says whether names travel by pubsub here.
+// PubsubState says whether pubsub is enabled.
 type PubsubState struct{ Enabled bool }
 
 // Text is one word.
@@ -51,23 +51,23 @@ func (PubsubStateRequest) Text(s PubsubState) string {
 	return "disabled\n"
 }
 
-// PubsubSubsRequest asks which names are listened for.
+// PubsubSubsRequest lists the subscribed names.
 type PubsubSubsRequest struct {
 	IPNSBase string `opt:"ipns-base" default:"base36" help:"encoding of the printed names"`
 }
 
-// PubsubSubs are the names that are listened for, as paths; nil: none.
+// PubsubSubs are the subscribed names, as paths; nil: none.
 type PubsubSubs struct{ Strings []string }
 
-// Text is one name a line.
+// Text is one name per line.
 func (PubsubSubsRequest) Text(s PubsubSubs) string { return lines("", s.Strings, "") }
 
-// PubsubCancelRequest stops listening for a name.
+// PubsubCancelRequest ends the subscription to a name.
 type PubsubCancelRequest struct {
 	Name string `arg:"name"`
 }
 
-// PubsubCanceled says whether the name was listened for.
+// PubsubCanceled says whether there was a subscription.
 type PubsubCanceled struct{ Canceled bool }
 
 // Text is a few words.

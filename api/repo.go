@@ -18,17 +18,17 @@ var RepoVerify = rpc.Command[RepoVerifyRequest, Finding]{
 	Text: RepoVerifyRequest.Text,
 }
 
-// RepoVerifyRequest has all that is stored of names read and verified.
+// RepoVerifyRequest reads and verifies everything stored about names.
 type RepoVerifyRequest struct {
 	_ struct{} `kubo:"drop=false heal=false heal-timeout=30s"`
 
 	Repair bool `opt:"repair" help:"repair what is damaged"`
 }
 
-// Finding is something that is damaged, or the end of the search for it.
+// Finding is one damage, or the end of the check.
 type Finding struct {
 	Msg    string
-	Name   string `json:",omitempty"` // whose entry it is, if it is that of a key here
+	Name   string `json:",omitempty"` // the name of the damaged entry, if its key is here
 	Mended bool   `json:",omitempty"`
 }
 

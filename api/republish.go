@@ -25,48 +25,48 @@ var RepublishStatus = rpc.Command[RepublishStatusRequest, Republishing]{
 	Text: RepublishStatusRequest.Text,
 }
 
-// RepublishStatusRequest asks how the names of the node are kept alive.
+// RepublishStatusRequest shows how the names of the node are kept alive.
 type RepublishStatusRequest struct {
 	Watch bool `opt:"watch,w" chunked:"true" help:"keep printing until no name is due"`
 }
 
-// Republishing is how the names of the node are kept alive. What it says of names
-// is as of ScannedAt; counters begin at the start of the daemon.
+// Republishing describes how the names of the node are kept alive. Figures about names
+// are as of ScannedAt; counters start with the daemon.
 type Republishing struct {
 	ScannedAt time.Time
-	Own       int // names, with a key here
+	Own       int // names with a key here
 	Hosted    int // names of others
-	Expired   int // of both
-	Holders   int // servers that took a record last time, of all names
+	Expired   int // of both kinds
+	Holders   int // servers that took a record last time, summed over all names
 
-	// Regions of the key space, and those in which no name waits.
+	// Regions is the number of sectors, RegionsDone of those in which no name is due.
 	Regions, RegionsDone int
-	Due                  int // names that are to be announced now
-	Late                 int // of them, those that wait for more than five minutes
-	// NamesPerSecond is how fast names are announced while some are due.
+	Due                  int // names to announce now
+	Late                 int // how many of them have been due for more than five minutes
+	// NamesPerSecond is the rate while names are due.
 	NamesPerSecond float64
-	ETA            time.Duration // nanoseconds until no name is due; 0: none, or not known
-	// PausedUntil is there while nobody takes anything.
+	ETA            time.Duration // nanoseconds until no name is due; 0: none is, or unknown
+	// PausedUntil is set while puts are paused because no server answers.
 	PausedUntil *time.Time `json:",omitempty"`
-	// Survival is the share of the servers that still had a record when it was
-	// announced again; 0: not known.
+	// Survival is the share of servers that still had a record when it was announced
+	// again; 0: unknown.
 	Survival float64
 
-	// AtRisk lists names with less than a quarter of their life left or with fewer
-	// than ten holders, at most 1000; AtRiskCount counts all.
+	// AtRisk lists names with less than a quarter of their lifetime left or fewer than
+	// ten holders, at most 1000; AtRiskCount counts all.
 	AtRisk      []AtRisk
 	AtRiskCount int
-	// OtherWriters are own names of which somebody else published a newer record.
+	// OtherWriters are own names for which someone else has published a newer record.
 	OtherWriters []string
 
 	Puts, Acks, FailedAcks, Bytes, Renewed, RenewalsFailed uint64
-	// What a name costs in a day.
+	// The cost of a name per day.
 	RPCsPerNameDay, BytesPerNameDay float64
-	// Failures counts by reason why servers did not take and keys did not sign.
+	// Failures counts the reasons why servers did not take a record or keys did not sign.
 	Failures map[string]uint64
 }
 
-// AtRisk is a name that may get lost.
+// AtRisk is a name that may be lost.
 type AtRisk struct {
 	Name    string
 	EOL     time.Time

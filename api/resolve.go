@@ -9,7 +9,7 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// ResolveRequest asks where a name leads.
+// ResolveRequest resolves a name.
 type ResolveRequest struct {
 	Name        string        `arg:"name,optional,stdin"`
 	Recursive   bool          `opt:"recursive,r" default:"true" help:"follow names that lead to names"`
@@ -20,27 +20,27 @@ type ResolveRequest struct {
 	Verbose     bool          `opt:"verbose,v" help:"for each step, print where the answer came from, how many servers agree and how long it stays valid"`
 }
 
-// Resolved is where a name leads.
+// Resolved is what a name leads to.
 type Resolved struct {
 	Path string
-	// Hops are the steps that lead there; only if they were asked for.
+	// Hops are the steps that lead there, if requested.
 	Hops []ResolvedHop `json:",omitempty"`
 }
 
-// ResolvedHop is one step: from a name, or from a domain, to a path.
+// ResolvedHop is one step from a name or domain to a path.
 type ResolvedHop struct {
 	Root, Value string
-	TTL         time.Duration // nanoseconds for which it may still be kept
+	TTL         time.Duration // nanoseconds for which it may still be cached
 	Source      string        // a peer id or URL; "book": this node vouches for it; "dnslink", "static"
 	Network     string        `json:",omitempty"`
-	Cached      bool          `json:",omitempty"` // nobody was asked for it
-	Stale       bool          `json:",omitempty"` // the TTL is over and nobody has confirmed it since
-	// Of names only. Agree servers of the Answered that answered by then have this
-	// record. Where there is no DHT, these are HTTP routers.
+	Cached      bool          `json:",omitempty"` // from the cache
+	Stale       bool          `json:",omitempty"` // the TTL has run out and the record was not confirmed since
+	// Set for names only: Agree of the Answered sources have this record. Without a DHT,
+	// these are HTTP routers.
 	Sequence        *uint64    `json:",omitempty"`
 	EOL             *time.Time `json:",omitempty"`
 	Agree, Answered int
-	// Roads has the same for each road by which anybody answered.
+	// Roads has the same figures for each road with an answer.
 	Roads []ResolvedRoad `json:",omitempty"`
 }
 
@@ -50,16 +50,16 @@ type ResolvedRoad struct {
 	Agree, Answered int
 }
 
-// Check returns an error if the path cannot be printed as it is, for scripts that
-// read it: JSON can.
+// Check returns an error if the path cannot be printed unchanged for scripts. JSON can hold
+// any path.
 func (ResolveRequest) Check(r Resolved) error {
 	if display.IsPlain(r.Path) {
 		return nil
 	}
-	return fmt.Errorf("the value %q has characters that cannot be printed; --json has it as it is", r.Path)
+	return fmt.Errorf("the value %q contains unprintable characters; --json prints it escaped", r.Path)
 }
 
-// Text is the path, and a line for each step if they were asked for.
+// Text is the path, and one line per step if requested.
 func (ResolveRequest) Text(r Resolved) string {
 	var b strings.Builder
 	display.Fprintln(&b, r.Path)

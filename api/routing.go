@@ -55,7 +55,7 @@ type RoutingPutRequest struct {
 	AllowOffline bool      `opt:"allow-offline" help:"succeed once the value is stored here"`
 }
 
-// Text is nothing: the value was taken.
+// Text is empty: the value was stored.
 func (RoutingPutRequest) Text(RoutingValue) string { return "" }
 
 // RoutingValue is a routing event: Type 5 is a value, in Extra as base64.
@@ -82,7 +82,7 @@ type ProvideRequest struct {
 	CIDs []string `arg:"key"`
 }
 
-// Provided tells what became of it.
+// Provided is the number of announced roots.
 type Provided struct{ Provided int }
 
 // Text is nothing.

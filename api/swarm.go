@@ -68,7 +68,7 @@ var (
 // Strings is a list of lines.
 type Strings struct{ Strings []string }
 
-// lines is one line for each of a list, between the same words.
+// lines returns one line per element, between the given words.
 func lines(before string, list []string, after string) string {
 	var b strings.Builder
 	for _, s := range list {
@@ -84,10 +84,10 @@ type SwarmConnectRequest struct {
 	Addresses []string `arg:"address,stdin"`
 }
 
-// Text is one line a peer.
+// Text is one line per peer.
 func (SwarmConnectRequest) Text(s Strings) string { return lines("", s.Strings, "") }
 
-// SwarmPeersRequest asks for the connected peers.
+// SwarmPeersRequest lists the connected peers.
 type SwarmPeersRequest struct {
 	_ struct{} `kubo:"identify=false"`
 
@@ -100,7 +100,8 @@ type SwarmPeersRequest struct {
 // Peers are the connected peers.
 type Peers struct{ Peers []Peer }
 
-// Peer is a connected peer. Direction is 1 inbound, 2 outbound, 0 not asked for.
+// Peer is a connected peer. Direction is 1 for inbound, 2 for outbound, 0 if not
+// requested.
 type Peer struct {
 	Addr      string
 	Peer      string
@@ -112,7 +113,7 @@ type Peer struct {
 // PeerStream is an open stream.
 type PeerStream struct{ Protocol string }
 
-// Text is one address a line.
+// Text is one address per line.
 func (SwarmPeersRequest) Text(p Peers) string {
 	var b strings.Builder
 	for _, c := range p.Peers {
@@ -133,13 +134,13 @@ func (SwarmPeersRequest) Text(p Peers) string {
 	return b.String()
 }
 
-// SwarmAddrsRequest asks for all known addresses.
+// SwarmAddrsRequest lists all known addresses.
 type SwarmAddrsRequest struct{}
 
-// AddrMap has the addresses of each peer.
+// AddrMap holds the addresses of each peer.
 type AddrMap struct{ Addrs map[string][]string }
 
-// Text is one peer and its addresses below.
+// Text is each peer with its addresses below.
 func (SwarmAddrsRequest) Text(m AddrMap) string {
 	var b strings.Builder
 	for _, p := range slices.Sorted(maps.Keys(m.Addrs)) {
@@ -151,16 +152,16 @@ func (SwarmAddrsRequest) Text(m AddrMap) string {
 	return b.String()
 }
 
-// SwarmAddrsLocalRequest asks for the addresses that this node announces.
+// SwarmAddrsLocalRequest lists the addresses that this node announces.
 type SwarmAddrsLocalRequest struct {
 	ID bool `opt:"id" help:"add the peer id"`
 }
 
-// Text is one address a line.
+// Text is one address per line.
 func (SwarmAddrsLocalRequest) Text(s Strings) string { return lines("", s.Strings, "") }
 
-// SwarmAddrsListenRequest asks for the addresses that this node listens on.
+// SwarmAddrsListenRequest lists the addresses that this node listens on.
 type SwarmAddrsListenRequest struct{}
 
-// Text is one address a line.
+// Text is one address per line.
 func (SwarmAddrsListenRequest) Text(s Strings) string { return lines("", s.Strings, "") }

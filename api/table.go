@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// table aligns the columns that fill writes, separated by tabs.
+// table aligns columns. fill writes them, separated by tabs.
 func table(fill func(io.Writer)) string {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

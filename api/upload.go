@@ -15,7 +15,7 @@ import (
 // Media types of the parts of an upload. A part of any other type is a file.
 const (
 	folderType  = "application/x-directory"
-	formType    = "multipart/form-data" // an older one for folders
+	formType    = "multipart/form-data" // an older type for folders
 	symlinkType = "application/symlink"
 )
 
@@ -28,9 +28,9 @@ func (req *AddRequest) ReadBody(r *multipart.Reader) error {
 // WriteBody implements [rpc.Body].
 func (req *AddRequest) WriteBody(w *multipart.Writer) error { return writeFiles(w, req.Files) }
 
-// failedAdd is the last line of an add that failed after its first. Clients in
-// JavaScript can't read trailers, nor do those behind some proxies;
-// kubo-rpc-client throws at a Hash that is there and empty.
+// failedAdd is the last line of an add that failed after its first line. Clients in
+// JavaScript cannot read trailers, nor can clients behind some proxies; kubo-rpc-client
+// throws on a Hash that is present and empty.
 type failedAdd struct {
 	Name, Hash, Message string
 	Code                int
@@ -62,7 +62,7 @@ func readFiles(mr *multipart.Reader) iter.Seq2[File, error] {
 }
 
 func fileOf(part *multipart.Part) (File, error) {
-	// The part's own FileName drops the folders of the path.
+	// The part's own FileName drops the directories of the path.
 	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if err != nil {
 		return File{}, rpc.Refuse(fmt.Errorf("read the upload: %w", err))
@@ -77,8 +77,8 @@ func fileOf(part *multipart.Part) (File, error) {
 	return f, nil
 }
 
-// filePath reads the file name of a part as Kubo does. Its clients escape it, curl and browsers don't: what is no valid
-// escape is meant as it stands. The path that comes out is clean and leads nowhere above its root.
+// filePath parses the file name of a part as Kubo does. Kubo's clients escape it, curl and browsers do not: an invalid
+// escape is taken literally. The resulting path is clean and never leaves its root.
 func filePath(name string) string {
 	if plain, err := url.QueryUnescape(name); err == nil {
 		name = plain

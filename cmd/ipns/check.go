@@ -18,7 +18,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// nameCheckCmd looks at a name from outside. Its exit code is for CI.
+// nameCheckCmd checks a name from outside. Its exit code is meant for CI.
 func (c *cli) nameCheckCmd() *cobra.Command {
 	req := check.Request{UserAgent: node.Agent}
 	var bootstrap []string
@@ -41,7 +41,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 		}
 		sources, err := check.Ask(ctx, req)
 		if errors.Is(err, check.ErrNobody) {
-			err = fmt.Errorf("%w: name servers to join by with --bootstrap, or routers or gateways", err)
+			err = fmt.Errorf("%w: give servers with --bootstrap, or routers or gateways", err)
 		}
 		if err != nil {
 			return fmt.Errorf("check %s: %w", req.Name, err)
@@ -75,8 +75,8 @@ func reportText(r check.Report) string {
 	return b.String()
 }
 
-// completeCheck finds the name, which may be given as the name of a key, and the
-// peers to join through. With a name and --bootstrap a check needs no repo.
+// completeCheck fills in the name, which may be given as the label of a key, and the
+// peers to join through. With a name and --bootstrap, a check needs no repo.
 func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request, bootstrap *[]string) error {
 	var notName error
 	req.Name, notName = ipns.ParseName(arg)
@@ -102,7 +102,7 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request,
 	}
 	return c.withNode(ctx, func(n rpc.Caller) error {
 		if notName != nil {
-			if req.Name, err = nameOfKey(ctx, n, arg); err != nil {
+			if req.Name, err = nameFromKey(ctx, n, arg); err != nil {
 				return err
 			}
 		}
@@ -117,7 +117,7 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request,
 	})
 }
 
-func nameOfKey(ctx context.Context, n rpc.Caller, key string) (ipns.Name, error) {
+func nameFromKey(ctx context.Context, n rpc.Caller, key string) (ipns.Name, error) {
 	keys, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
 	if err != nil {
 		return ipns.Name{}, err

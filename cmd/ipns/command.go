@@ -41,7 +41,7 @@ func (c *cli) printNotes(v any) {
 	}
 }
 
-// bind makes a flag of each option of a request.
+// bind adds a flag for each option of a request.
 func bind(cmd *cobra.Command, req any) {
 	request.SetDefaults(req)
 	for _, o := range request.Options(req) {
@@ -70,7 +70,7 @@ func bind(cmd *cobra.Command, req any) {
 	}
 	for _, a := range request.AbsentOptions(req) {
 		if a.Name == "offline" {
-			continue // on the command line it is a flag of the program
+			continue // the program has this flag
 		}
 		f := cmd.Flags().VarPF(absent{a}, a.Name, "", "")
 		f.Hidden = true
@@ -80,14 +80,14 @@ func bind(cmd *cobra.Command, req any) {
 	}
 }
 
-// absent is the flag of an option of Kubo's that a command does not have.
+// absent is the flag of a Kubo option that a command does not have.
 type absent struct{ request.Absent }
 
 func (a absent) Set(value string) error { return a.Check(value) }
 func (a absent) String() string         { return "" }
 func (a absent) Type() string           { return "string" }
 
-// context is that of the command, with the time limit of --timeout.
+// context returns the context of the command, with the time limit of --timeout.
 func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	if c.timeout > 0 {
 		return context.WithTimeout(cmd.Context(), c.timeout)
@@ -95,8 +95,8 @@ func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) 
 	return context.WithCancel(cmd.Context())
 }
 
-// arguments fills the arguments of a request from the command line or, where that
-// is allowed, from standard input. done closes the file it opened, if any.
+// arguments fills in the arguments of a request from the command line or, where allowed,
+// from standard input. done closes the file it opened, if any.
 func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func(), err error) {
 	given := len(args)
 	wanted := 0
@@ -158,7 +158,7 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 	return done, nil
 }
 
-// readArguments reads arguments from the input, one a line.
+// readArguments reads arguments from the input, one per line.
 func (c *cli) readArguments(many bool) ([]string, error) {
 	c.noteStdin()
 	var args []string

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// kubosConfigCmds are the subcommands of config that Kubo has and this program
-// has not: without them their words would be taken for keys.
+// kubosConfigCmds are the subcommands of config that only Kubo has. Without them, their
+// words would be taken as keys.
 func kubosConfigCmds() []*cobra.Command {
 	var list []*cobra.Command
 	for _, word := range []string{"replace", "edit", "profile"} {

@@ -47,13 +47,13 @@ func (c *cli) addCmd() *cobra.Command {
 	return cmd
 }
 
-// addOptions say what is added of the paths given.
+// addOptions say what is added from the given paths.
 type addOptions struct{ recursive, hidden, follow, followArgs bool }
 
 // addPaths checks the paths to add and sorts them by name, as Kubo does.
 func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
 	var paths []string
-	dirs := make(map[string]string) // of each name, the folder it stands in
+	dirs := make(map[string]string) // the folder of each name
 	for _, a := range args {
 		info, err := os.Lstat(a)
 		if err == nil && info.Mode().Type() == fs.ModeSymlink && (o.follow || o.followArgs) {
@@ -86,7 +86,7 @@ func (c *cli) addPaths(args []string, o addOptions) ([]string, error) {
 	return paths, nil
 }
 
-// baseName is the last element of a path; for "." that of the current folder.
+// baseName returns the last element of a path; for ".", that of the current folder.
 func baseName(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -134,7 +134,7 @@ func (c *cli) files(paths []string, o addOptions) iter.Seq2[api.File, error] {
 			return
 		}
 		walk := folder.Options{Hidden: o.hidden}
-		if r, err := c.repository(); err == nil { // where no repo can be, none is added
+		if r, err := c.repository(); err == nil { // without a repo there are no private paths
 			walk.Check = notPrivate(r)
 		}
 		if o.follow {

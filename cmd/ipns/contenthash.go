@@ -26,7 +26,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 				return err
 			}
 			if strings.HasPrefix(args[0], "Qm") {
-				display.Fprintf(c.errOut, "note: this is taken for the name of an RSA key; if it is the CID of content, write ipfs://%s\n", args[0])
+				display.Fprintf(c.errOut, "note: this is taken as the name of an RSA key; if it is the CID of content, write ipfs://%s\n", args[0])
 			}
 			d, err := contenthash.Decode(b)
 			if err != nil {
@@ -48,7 +48,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 				return err
 			}
 			if d.Domain != "" {
-				display.Fprintln(c.errOut, "note: this is the old form for a domain, which nobody should write any more")
+				display.Fprintln(c.errOut, "note: this is the old encoding of a domain; do not write it any more")
 			}
 			return c.print(contenthashOutput{contenthash.Hex(b), d.URI()}, d.URI()+"\n")
 		},

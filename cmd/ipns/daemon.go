@@ -44,7 +44,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 			display.Fprintln(c.out, "Initializing daemon...")
 			switch {
 			case init && r.Exists() && profile != "":
-				display.Fprintln(c.errOut, "note: --init-profile does nothing: the repo is there already")
+				display.Fprintln(c.errOut, "note: --init-profile does nothing: the repo already exists")
 			case !init && profile != "":
 				return usage(cmd, "--init-profile is for --init")
 			case init && !r.Exists():
@@ -56,7 +56,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 				display.Fprintln(c.errOut, "note: --migrate does nothing: there is only one version of the repo")
 			}
 			if gc {
-				display.Fprintln(c.errOut, "note: --enable-gc does nothing: blocks that no pin holds stay, there is no garbage collection")
+				display.Fprintln(c.errOut, "note: --enable-gc does nothing: there is no garbage collection, unpinned blocks stay")
 			}
 			o := node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing}
 			if cmd.Flags().Changed("enable-namesys-pubsub") {
@@ -102,7 +102,7 @@ type runningDaemon struct {
 	servers *serve.Servers
 	log     *slog.Logger
 
-	reload     <-chan os.Signal // has an element when the config is to be read again
+	reload     <-chan os.Signal // has an element when the config should be reloaded
 	stopReload func()
 }
 
@@ -138,7 +138,7 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	return d, nil
 }
 
-// describe prints where the node listens, in the words that scripts wait for.
+// describe prints where the node listens, in the words that scripts expect.
 func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
 	n := verbs.Mux(d.node)
 	id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]())
@@ -196,7 +196,7 @@ func swarmLines(addrs []string) []string {
 	return lines
 }
 
-// wait returns when the daemon is to stop. A second signal ends the process.
+// wait returns when the daemon should stop. A second signal ends the process.
 func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 	d.tell("READY=1")
 	for {
@@ -204,13 +204,13 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 		case <-d.reload:
 			d.tell(reloading())
 			if err := d.servers.Reload(); err != nil {
-				d.log.Error("the config is not read again, all stays as it was", "err", err.Error()+setupStep(err))
+				d.log.Error("the config was not reloaded; nothing has changed", "err", err.Error()+setupStep(err))
 			}
 			d.tell("READY=1")
 			continue
 		case <-ctx.Done():
-			// A terminal that closes may tell it twice, and takes with it whoever
-			// reads what is printed.
+			// A terminal that closes may send two signals, and ends the process that
+			// reads the output.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			display.Fprintln(out, "Received interrupt signal, shutting down...")
 			display.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
@@ -224,7 +224,7 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 // tell reports the state of the daemon to systemd, if systemd started it.
 func (d *runningDaemon) tell(state string) {
 	if err := notify(state); err != nil {
-		d.log.Warn("systemd does not know how the daemon is", "err", err)
+		d.log.Warn("cannot notify systemd", "err", err)
 	}
 }
 

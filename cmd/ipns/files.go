@@ -32,7 +32,8 @@ func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
 	}
 }
 
-// notPrivate returns a check that refuses the private paths of a repo, above all its keys.
+// notPrivate returns a check that refuses the private paths of a repo, especially its
+// keys.
 func notPrivate(r repo.Repo) func(path string) error {
 	private := r.Private()
 	return func(path string) error {
@@ -44,8 +45,7 @@ func notPrivate(r repo.Repo) func(path string) error {
 	}
 }
 
-// source keeps the error that stopped the reading of the files of an upload. The error that the upload returns may say
-// less.
+// source keeps the error that stopped reading the files of an upload, which may say more than the error of the upload.
 type source struct {
 	mu  sync.Mutex
 	err error
@@ -104,7 +104,7 @@ const maxLeftOut = 20
 
 // leftOut collects the files of a folder that are skipped.
 type leftOut struct {
-	mu     sync.Mutex // files may be read by a goroutine of the client's
+	mu     sync.Mutex // a goroutine of the client may read files
 	lines  []string
 	more   int
 	hidden bool
@@ -131,6 +131,6 @@ func (l *leftOut) print(w io.Writer) {
 		display.Fprintf(w, "left out: %d more\n", l.more)
 	}
 	if l.hidden {
-		display.Fprintln(w, "With --hidden, names that begin with a dot come along.")
+		display.Fprintln(w, "Use --hidden to include names that begin with a dot.")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/goipns/ipns/internal/spelling"
 )
 
-// chapters are the groups of commands in the help of the program.
+// chapters are the groups of commands in the help.
 var chapters = []struct {
 	title string
 	words []string
@@ -32,7 +32,7 @@ Exit codes:
   1         it did not, or the command line is wrong; standard error says why
   130, 143  a second ctrl-c or SIGTERM ended the process at once`
 
-// Commands stand in help as they stand in their tables.
+// Help lists commands in the order of their tables.
 func init() { cobra.EnableCommandSorting = false }
 
 // arrange puts the commands of the root into their chapters.
@@ -49,8 +49,8 @@ func arrange(root *cobra.Command) {
 	}
 }
 
-// nearestCommand returns the subcommand that a mistyped word most likely means,
-// with the words that lead to it, or "".
+// nearestCommand returns the subcommand that a mistyped word most likely means, with its
+// parent commands, or "".
 func nearestCommand(cmd *cobra.Command, typed string) string {
 	var words []string
 	for _, sub := range cmd.Commands() {

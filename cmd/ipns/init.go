@@ -44,7 +44,7 @@ func (c *cli) initCmd() *cobra.Command {
 }
 
 type initOptions struct {
-	empty     bool // without Kubo's files of help
+	empty     bool // without Kubo's help files
 	profiles  string
 	algorithm string
 	bits      int
@@ -55,7 +55,7 @@ var errRepoExists = errors.Join(
 	errors.New("Reinitializing would overwrite your keys"), //lint:ignore ST1005 Kubo's words
 )
 
-// initRepo makes a repo and reports to out. It changes nothing if there is one.
+// initRepo makes a repo and reports to out. It changes nothing if there is one already.
 func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) error {
 	if r.Exists() {
 		return errRepoExists

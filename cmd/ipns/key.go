@@ -14,8 +14,8 @@ import (
 	"github.com/goipns/ipns/keystore"
 )
 
-// keyExportCmd reads the key from the repo itself: no private key ever travels
-// over the API.
+// keyExportCmd reads the key from the repo itself: a private key never goes through the
+// API.
 func (c *cli) keyExportCmd() *cobra.Command {
 	var output, format string
 	cmd := &cobra.Command{Use: "export <name>", Short: "Write a private key to a file"}
@@ -64,7 +64,7 @@ func (c *cli) exportKey(name, output, format string) error {
 		}
 	}
 	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return os.WriteFile(output, b, 0o600) // a pipe or a terminal keeps nothing that could be lost
+		return os.WriteFile(output, b, 0o600) // nothing can be lost on a pipe or a terminal
 	}
 	err = keystore.WriteNew(output, b)
 	if errors.Is(err, fs.ErrExist) {

@@ -12,19 +12,19 @@ import (
 	"github.com/goipns/ipns/internal/display"
 )
 
-// escapeLibraryLogs makes the loggers of libraries write to w, escaped: what they log
-// may come from other peers. Call it before they log. What the user has them write to
-// a file or a URL ($GOLOG_FILE, $GOLOG_OUTPUT) goes there as it is.
+// escapeLibraryLogs makes the loggers of libraries write to w, escaped, since what they
+// log may come from other peers. Call it before they log. Output to a file or URL
+// ($GOLOG_FILE, $GOLOG_OUTPUT) is not escaped.
 func escapeLibraryLogs(w io.Writer) {
 	out := display.Lines{W: w}
 	log.SetOutput(out)
 	if c := golog.GetConfig(); c.Stderr && !c.Stdout && c.File == "" && c.URL == "" {
 		golog.SetPrimaryCore(libraryCore(c, out))
 	}
-	gologshim.SetDefaultHandler(golog.SlogHandler()) // else libp2p writes to os.Stderr
+	gologshim.SetDefaultHandler(golog.SlogHandler()) // otherwise libp2p writes to os.Stderr
 }
 
-// libraryCore writes as go-log does, but without colors.
+// libraryCore writes in go-log's format, but without colors.
 func libraryCore(c golog.Config, out io.Writer) zapcore.Core {
 	entry := zap.NewProductionEncoderConfig()
 	entry.EncodeTime = zapcore.ISO8601TimeEncoder

@@ -33,7 +33,7 @@ import (
 )
 
 func main() {
-	// Nobody else may write what this process makes, whatever the umask was.
+	// No one else may write the files of this process, whatever its umask was.
 	syscall.Umask(syscall.Umask(0) | 0o022)
 	escapeLibraryLogs(os.Stderr)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -68,7 +68,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 type cli struct {
 	in          io.Reader
 	out, errOut io.Writer // for people
-	// For bytes as they are, and for what draws on a terminal.
+	// For raw bytes, and for drawing on a terminal.
 	raw, terminal io.Writer
 
 	enc      string
@@ -89,7 +89,7 @@ func (c *cli) root() *cobra.Command {
 		Version:           node.Release,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		Args:              cobra.ArbitraryArgs, // or cobra would answer unknown words itself
+		Args:              cobra.ArbitraryArgs, // otherwise cobra would handle unknown words itself
 		RunE:              group,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.checkGlobal(cmd) },
 	}
@@ -107,7 +107,7 @@ func (c *cli) root() *cobra.Command {
 	f.BoolVar(&c.offline, "offline", false, "work without a network")
 	f.BoolVar(&c.streamCh, "stream-channels", false, "")
 	for _, hidden := range []string{"encoding", "stream-channels"} {
-		_ = f.MarkHidden(hidden) // it exists
+		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd())
@@ -142,8 +142,8 @@ func (c *cli) checkGlobal(cmd *cobra.Command) error {
 	return nil
 }
 
-// group is the action of a command that only has subcommands: it prints its
-// help, and refuses words that are none of them.
+// group is the action of a command that only has subcommands: it prints its help, and
+// refuses words that are not subcommands.
 func group(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
@@ -151,7 +151,7 @@ func group(cmd *cobra.Command, args []string) error {
 	return unknownCommand(cmd, args)
 }
 
-// unknownCommand refuses words that are no subcommand, in the words of Kubo.
+// unknownCommand refuses words that are not subcommands, with Kubo's text.
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	text := fmt.Sprintf("expected 0 argument(s), got %d", len(args))
 	if !cmd.HasParent() {
@@ -162,8 +162,8 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return e
 }
 
-// usageError is a command line that cannot be understood. path is the command,
-// with a space after it, or empty; meant is what it may have been meant to say.
+// usageError is an invalid command line. path is the command, with a space after it, or
+// empty; meant is the likely intended word.
 type usageError struct{ text, path, meant string }
 
 func (e *usageError) Error() string { return e.text }
@@ -172,7 +172,8 @@ func usage(cmd *cobra.Command, format string, args ...any) *usageError {
 	return &usageError{text: fmt.Sprintf(format, args...), path: commandPath(cmd)}
 }
 
-// commandPath is the command's name without the program's, with a space after it.
+// commandPath returns the command's path without the program's name, with a space after
+// it.
 func commandPath(cmd *cobra.Command) string {
 	_, p, _ := strings.Cut(cmd.CommandPath(), " ")
 	if p != "" {
@@ -184,8 +185,8 @@ func commandPath(cmd *cobra.Command) string {
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		// What is wrong with 'ipns nmae publish --key=blog' is the word, which made
-		// the option one of another command.
+		// In 'ipns nmae publish --key=blog' the word is wrong, not the option, which
+		// belongs to another command.
 		if args := cmd.Flags().Args(); cmd.HasSubCommands() && !strings.Contains(cmd.Use, " ") && len(args) > 0 {
 			return unknownCommand(cmd, args)
 		}
@@ -203,7 +204,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage(cmd, "%s", err)
 }
 
-// repository is the repo that the command works on.
+// repository returns the repo that the command works on.
 func (c *cli) repository() (repo.Repo, error) {
 	if c.repoDir != "" {
 		return repo.At(c.repoDir)

@@ -15,21 +15,21 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// nextStep is what to do about the error of a command, as the end of its message.
-// The parts of a node name the reason alone: they don't know who asks.
+// nextStep returns advice for the error of a command, which is appended to its message.
+// The parts of a node only give the reason, since they do not know who calls them.
 func nextStep(cmd *cobra.Command, err error) string {
 	if step := setupStep(err); step != "" {
 		return step
 	}
 	var b strings.Builder
 	reasons := strings.Fields(rpc.ReasonOf(err))
-	for i := len(reasons) - 1; i >= 0; i-- { // the innermost first
+	for i := len(reasons) - 1; i >= 0; i-- { // innermost first
 		b.WriteString(stepFor(cmd, reasons[i], err))
 	}
 	return b.String()
 }
 
-// setupStep is what to do about a repo or a config with which no node starts.
+// setupStep returns advice about a repo or config with which no node can start.
 func setupStep(err error) string {
 	var listen *serve.ListenError
 	switch {
@@ -48,7 +48,7 @@ func setupStep(err error) string {
 	return ""
 }
 
-// stepFor is what to do about one of the reasons of an error.
+// stepFor returns advice for one reason of an error.
 func stepFor(cmd *cobra.Command, reason string, err error) string {
 	has := func(other string) bool { return rpc.HasReason(err, other) }
 	switch reason {
@@ -88,7 +88,7 @@ func stepFor(cmd *cobra.Command, reason string, err error) string {
 		return fmt.Sprintf("; 'ipns name log %s' lists what it had", cmd.Flags().Arg(0))
 	case api.ReasonDamaged:
 		if commandPath(cmd) == "repo verify " {
-			return ": 'ipns repo verify --repair' mends what can be mended"
+			return ": 'ipns repo verify --repair' repairs what can be repaired"
 		}
 		return "; run 'ipns repo verify --repair'"
 	case api.ReasonNotBootstrap:

@@ -9,18 +9,18 @@ import (
 	"github.com/goipns/ipns/api"
 )
 
-// progress shows the progress of a task on a terminal, and nothing elsewhere.
+// progress shows the progress of a task on a terminal, and does nothing elsewhere.
 type progress struct {
 	bar  *progressbar.ProgressBar // nil: nothing is shown
-	name string                   // the file that was told of last
+	name string                   // the file reported last
 	done int64                    // bytes of the files before it
-	at   int64                    // bytes of it
+	at   int64                    // bytes of this file
 }
 
 // redraw is the shortest time between two updates of the display.
 const redraw = 100 * time.Millisecond
 
-// adding starts to show how many bytes have been added.
+// adding starts to show the number of bytes added.
 func (c *cli) adding() *progress {
 	return c.progress("adding", progressbar.OptionShowBytes(true), progressbar.OptionShowCount())
 }
@@ -40,7 +40,7 @@ func (c *cli) progress(what string, options ...progressbar.Option) *progress {
 
 func (p *progress) visible() bool { return p.bar != nil }
 
-// file tells how many bytes of a file have been read.
+// file reports how many bytes of a file have been read.
 func (p *progress) file(name string, bytes int64) {
 	if p.bar == nil {
 		return
@@ -52,7 +52,7 @@ func (p *progress) file(name string, bytes int64) {
 	_ = p.bar.Set64(p.done + p.at) // it only draws
 }
 
-// servers tells how many servers have a record.
+// servers reports how many servers have a record.
 func (p *progress) servers(took, of int) {
 	if p.bar == nil || of == 0 {
 		return
@@ -74,7 +74,7 @@ func (p *progress) end() {
 	}
 }
 
-// regions tells how far a turn of republishing is.
+// regions reports the progress of a turn of republishing.
 func (p *progress) regions(s api.Republishing) {
 	if p.bar == nil {
 		return

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitSignal plus the number of the signal is the exit code of a process that a
-// second signal ended, as in shells.
+// exitSignal plus the number of the signal is the exit code after a second signal, as in
+// shells.
 const exitSignal = 128
 
-// interrupted makes a context that ends with a signal to stop; a second one ends
-// the process, whatever it waits for. The end of the terminal is such a signal, unless nohup has said
-// otherwise, or the process is a service of systemd, to which it means reload.
+// interrupted returns a context that ends with a signal to stop; a second one ends the process
+// immediately. SIGHUP is such a signal, unless it is ignored (nohup), or the process is a systemd
+// service, where it means reload.
 func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) && notifySocket() == "" {
@@ -36,7 +36,7 @@ func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 		for told := false; ; told = true {
 			select {
 			case s := <-came:
-				// A terminal that closes may tell it twice.
+				// A terminal that closes may send two signals.
 				if told && s != syscall.SIGHUP {
 					os.Exit(exitSignal + int(s.(syscall.Signal)))
 				}
@@ -54,8 +54,7 @@ func interrupted(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// reloads has an element when a service is to read its config again. stop ends
-// that.
+// reloads receives a value when a service should reload its config. stop ends that.
 func reloads() (asked <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	if notifySocket() != "" && !signal.Ignored(syscall.SIGHUP) {
@@ -64,21 +63,21 @@ func reloads() (asked <-chan os.Signal, stop func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// notifySocket is where systemd listens to the services that it has started.
+// notifySocket is where systemd receives messages from its services.
 func notifySocket() string { return os.Getenv("NOTIFY_SOCKET") }
 
-// reloading is the state of a service that reads its config again. By the time in it
-// systemd tells which READY=1 ends this reload (Type=notify-reload).
+// reloading is the state of a service that reloads its config. From its time, systemd
+// knows which READY=1 ends this reload (Type=notify-reload).
 func reloading() string {
 	const state = "RELOADING=1"
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return state // which is enough for Type=notify
+		return state // enough for Type=notify
 	}
 	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", state, now.Nano()/1000)
 }
 
-// notify tells systemd how this service is: READY=1, [reloading], STOPPING=1.
+// notify sends the state of this service to systemd: READY=1, [reloading] or STOPPING=1.
 // Without systemd it does nothing.
 func notify(state string) error {
 	path := notifySocket()

@@ -15,12 +15,11 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// A runner sends a request to a node and prints what it answers.
+// runner sends a request to a node and prints its responses.
 type runner func(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error
 
-// tree adds a command to root for each of [api.All]. A command prints each
-// response as it arrives, unless runners has another way to print for it, or
-// byHand the whole command.
+// tree adds a command to root for each of [api.All]. It prints each response as it
+// arrives, unless runners has another way to print it, or byHand another command.
 func (c *cli) tree(root *cobra.Command, runners map[string]runner, byHand map[string]*cobra.Command) {
 	for _, spec := range api.All {
 		where := spec.Describe().Path
@@ -36,7 +35,7 @@ func (c *cli) tree(root *cobra.Command, runners map[string]runner, byHand map[st
 	}
 }
 
-// describe makes a command without flags or action of a spec.
+// describe returns the command of a spec, without flags and action.
 func describe(spec rpc.Spec) *cobra.Command {
 	info := spec.Describe()
 	cmd := &cobra.Command{
@@ -51,10 +50,10 @@ func describe(spec rpc.Spec) *cobra.Command {
 	return cmd
 }
 
-// examples are one to three command lines, which a test runs.
+// examples formats one to three command lines, which a test runs.
 func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
 
-// at returns the command at a path, making the groups that lead to it.
+// at returns the command at a path, and adds the groups above it.
 func (c *cli) at(root *cobra.Command, where string) *cobra.Command {
 	if where == "." {
 		return root
@@ -70,7 +69,7 @@ func (c *cli) at(root *cobra.Command, where string) *cobra.Command {
 	return group
 }
 
-// command makes the command of a spec, which run runs.
+// command returns the command of a spec; run runs it.
 func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 	req := spec.New()
 	cmd := describe(spec)
@@ -92,7 +91,7 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 	return cmd
 }
 
-// each prints each response as it comes.
+// each prints each response as it arrives.
 func (c *cli) each(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
 	for res, err := range spec.Run(ctx, n, req) {
 		if err != nil {
@@ -140,8 +139,8 @@ func (c *cli) publishing(ctx context.Context, n rpc.Caller, spec rpc.Spec, req a
 	return nil
 }
 
-// republishStatus prints the last status. With --watch, a terminal shows the
-// progress, and JSON has every status.
+// republishStatus prints the last status. With --watch, a terminal shows the progress,
+// and JSON has every status.
 func (c *cli) republishStatus(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
 	bar := c.progress("republishing")
 	defer bar.end()

@@ -34,8 +34,8 @@ type upOptions struct {
 	once      bool
 	onRival   string
 	testnet   bool
-	throwAway bool // the repo is gone when the command ends
-	isDaemon  bool // the node is a daemon that stays
+	throwAway bool // the repo is deleted when the command ends
+	isDaemon  bool // the node is a separate daemon
 }
 
 func (c *cli) upCmd() *cobra.Command {
@@ -93,7 +93,7 @@ func siteFolder(path string) (string, error) {
 	return filepath.EvalSymlinks(abs)
 }
 
-// missing adds to an error the absolute path that was not found.
+// missing adds the absolute path to a "not found" error.
 func missing(path string, err error) error {
 	if abs, e := filepath.Abs(path); e == nil && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; nothing is at %s: correct the path", err, abs)
@@ -240,7 +240,7 @@ func (o upOptions) mayTake(other string) bool {
 }
 
 func keyTaken(key, dir string) error {
-	return fmt.Errorf("the key %q publishes %s; give this folder a name of its own with --key NAME, or say --replace to publish it in place of that one", key, dir)
+	return fmt.Errorf("the key %q publishes %s; give this folder its own name with --key NAME, or use --replace to publish it instead", key, dir)
 }
 
 // apart refuses a folder that contains the repo, whether or not the repo exists yet.
@@ -252,7 +252,7 @@ func apart(r repo.Repo, o upOptions) error {
 	if !o.hidden && inside != "." && strings.Contains("/"+filepath.ToSlash(inside), "/.") {
 		return nil // it is left out
 	}
-	return fmt.Errorf("the repo %s is inside of %s, and its private keys would be published with it: move it out, and set IPNS_PATH", r.Real(), o.dir)
+	return fmt.Errorf("the repo %s is inside %s, and its private keys would be published with it: move it out, and set IPNS_PATH", r.Real(), o.dir)
 }
 
 // needKey makes the key unless it exists.

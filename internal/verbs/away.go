@@ -8,7 +8,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// away gives an error because of a network that is away its reason.
+// away adds the reason to an error caused by a network that is away.
 func away(err error) error {
 	if !errors.Is(err, routing.ErrAway) {
 		return err

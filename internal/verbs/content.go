@@ -78,7 +78,7 @@ func addOptions(req api.AddRequest) (content.AddOptions, error) {
 // maxTarget bounds the target of a symbolic link, in bytes.
 const maxTarget = 4096
 
-// entries gives the files of a request to the store, all but secrets.
+// entries yields the files of a request and refuses those that hold secrets.
 func entries(files iter.Seq2[api.File, error]) iter.Seq2[content.Entry, error] {
 	return func(yield func(content.Entry, error) bool) {
 		var guard secretGuard
@@ -106,10 +106,9 @@ func entries(files iter.Seq2[api.File, error]) iter.Seq2[content.Entry, error] {
 	}
 }
 
-// immutable follows a path argument as far as names go: the result begins with
-// /ipfs/.
+// immutable resolves the names in a path argument: the result begins with /ipfs/.
 func (n *verbs) immutable(ctx context.Context, text string) (string, error) {
-	p, err := parsePath(text)
+	p, err := parseContentPath(text)
 	if err != nil {
 		return "", err
 	}
@@ -119,9 +118,9 @@ func (n *verbs) immutable(ctx context.Context, text string) (string, error) {
 	return p, nil
 }
 
-// parsePath reads what users give as a path: a path, an ipfs: or ipns: URI, or
-// a bare CID. The result is canonical.
-func parsePath(text string) (string, error) {
+// parseContentPath parses what users give as a path: a path, an ipfs: or ipns: URI, or a
+// bare CID. The result is canonical.
+func parseContentPath(text string) (string, error) {
 	if scheme, rest, ok := strings.Cut(text, ":"); ok {
 		switch s := strings.ToLower(scheme); s {
 		case "ipfs", "ipns", "ipld":
@@ -175,7 +174,7 @@ func (n *verbs) cat(ctx context.Context, req api.CatRequest) (rpc.Stream, error)
 	f, err := n.Content.Cat(ctx, p)
 	if err != nil {
 		if ctx.Err() == nil {
-			err = innermost(err) // the path is what the user has just typed
+			err = innermost(err) // the user has just typed the path
 		}
 		return rpc.Stream{}, err
 	}
@@ -195,7 +194,7 @@ func (n *verbs) cat(ctx context.Context, req api.CatRequest) (rpc.Stream, error)
 	return rpc.Stream{ReadCloser: body, Type: "text/plain", Size: left}, nil
 }
 
-// innermost returns the cause of an error, which is what tells a user something.
+// innermost returns the cause of an error, which is the part that helps a user.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)
@@ -206,7 +205,7 @@ func innermost(err error) error {
 	}
 }
 
-// limited is the beginning of a file.
+// limited is the start of a file.
 type limited struct {
 	io.Reader
 	io.Closer

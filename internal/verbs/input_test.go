@@ -35,7 +35,7 @@ func TestParsePath(t *testing.T) {
 		"http://example.com":                 "",
 		"/ipfs/" + file + "\x00":             "",
 	} {
-		got, err := parsePath(text)
+		got, err := parseContentPath(text)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
@@ -45,7 +45,7 @@ func TestParsePath(t *testing.T) {
 		"/http/example.com": `invalid path "/http/example.com": unknown namespace: "http"`,
 		"/ipfs/nope":        `invalid path "/ipfs/nope": invalid cid: selected encoding not supported`,
 	} {
-		if _, err := parsePath(text); err == nil || err.Error() != want {
+		if _, err := parseContentPath(text); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

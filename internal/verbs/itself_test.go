@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// A name is not published to itself, however it is written and whatever stands
-// in between, unless nobody is to look.
+// A name cannot be published to itself, however it is written and whatever lies in
+// between, unless the check is turned off.
 func TestANameIsNotPublishedToItself(t *testing.T) {
 	nw := testnet.ForTest(t, 3)
 	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
@@ -37,7 +37,7 @@ func TestANameIsNotPublishedToItself(t *testing.T) {
 		"/ipns/" + own, own, "ipns://" + own, "/ipns/" + n.Name.PeerID().String(), "/ipns/" + own + "/below",
 		"/ipns/example.com", "/ipns/example.com/below", "/ipns/" + other.Id,
 	}
-	// Before the name has a value, when nothing can be found behind it, and after.
+	// Before the name has a value, after it has one, and when its value cannot be found.
 	for _, reason := range []string{"", "itself"} {
 		if err := put("/ipns/"+own, "other", false); err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestANameIsNotPublishedToItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Two keys may lead to the same.
+	// Two keys may have the same value.
 	if err := put("/ipns/"+own, "other", true); err != nil {
 		t.Error(err)
 	}

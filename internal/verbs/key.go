@@ -23,7 +23,7 @@ func (n *verbs) handleKeys(m *rpc.Mux) {
 	rpc.Handle(m, api.KeyRm, rpc.One(n.keyRemove))
 }
 
-// edBits is the size of a key of the types that have only one.
+// edBits is the key size of the types with only one size.
 const edBits = 256
 
 // keyGen implements the command.
@@ -46,7 +46,7 @@ func (n *verbs) keyGen(ctx context.Context, req api.KeyGenRequest) (api.Key, err
 	return api.Key{Name: key.Label, Id: encode(key.Name)}, nil
 }
 
-// takenKey puts [keystore.ErrExist] into Kubo's words.
+// takenKey gives [keystore.ErrExist] Kubo's text.
 func takenKey(label string, err error) error {
 	if errors.Is(err, keystore.ErrExist) {
 		return fmt.Errorf("key with name '%s' already exists", label)
@@ -54,8 +54,8 @@ func takenKey(label string, err error) error {
 	return err
 }
 
-// keyType reads type and size of a key that is to be made. A size of -1 stands
-// for none, as in Kubo.
+// keyType parses the type and size of a new key. A size of -1 means the default, as in
+// Kubo.
 func keyType(kind string, size int) (t ipns.KeyType, bits int, err error) {
 	switch kind {
 	case "rsa":
@@ -87,7 +87,7 @@ func (n *verbs) keyList(_ context.Context, req api.KeyListRequest) (api.Keys, er
 	for _, key := range keys {
 		out := api.Key{Name: key.Label}
 		if key.Err != nil {
-			n.Log.Warn("this key can't be used", "key", key.Label, "err", key.Err)
+			n.Log.Warn("cannot use this key", "key", key.Label, "err", key.Err)
 		} else {
 			out.Id = encode(key.Name)
 		}
@@ -167,7 +167,7 @@ func (n *verbs) keyRemove(_ context.Context, req api.KeyRemoveRequest) (api.Keys
 	return removed, nil
 }
 
-// encodeKey prints the name of a key, nothing if the key is damaged.
+// encodeKey returns the text of a key's name; "" if the key is damaged.
 func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
 	if key.Err != nil {
 		return ""
@@ -175,7 +175,7 @@ func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
 	return encode(key.Name)
 }
 
-// findKey looks a key up by its label, or by the IPNS name or peer id it makes.
+// findKey finds a key by its label, its IPNS name or its peer id.
 func (n *verbs) findKey(text string) (keystore.Key, error) {
 	key, err := n.Keys.Find(text)
 	if errors.Is(err, keystore.ErrNotFound) {
@@ -184,8 +184,8 @@ func (n *verbs) findKey(text string) (keystore.Key, error) {
 	return key, err
 }
 
-// nameEncoder prints names in a base: b58mh for the bare multihash, the name or
-// letter of a multibase for a CID.
+// nameEncoder encodes names in a base: b58mh for the bare multihash, the name or letter
+// of a multibase for a CID.
 func nameEncoder(base string) (func(ipns.Name) string, error) {
 	switch base {
 	case "", "base36", "k":

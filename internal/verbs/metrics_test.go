@@ -14,7 +14,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// The metrics have a port of their own, and say what has happened.
+// The metrics have their own port, and count what has happened.
 func TestMetrics(t *testing.T) {
 	r := newRepo(t)
 	if _, err := r.Set("Addresses.Metrics", "/ip4/127.0.0.1/tcp/0"); err != nil {

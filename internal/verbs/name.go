@@ -74,7 +74,7 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	return p, nil
 }
 
-// olderError says what a record lost against.
+// olderError says which newer record made this one older.
 func (n *verbs) olderError(ctx context.Context, rec *ipns.Record) error {
 	e, err := n.Book.Get(ctx, rec.Name())
 	if err != nil {
@@ -88,7 +88,7 @@ func (n *verbs) nameInspect(_ context.Context, req api.InspectRequest) (api.Insp
 	return Inspect(req)
 }
 
-// Inspect looks into a record. It needs no node.
+// Inspect shows the content of a record. It needs no node.
 func Inspect(req api.InspectRequest) (api.Inspected, error) {
 	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
 	if err != nil {
@@ -126,7 +126,7 @@ func Inspect(req api.InspectRequest) (api.Inspected, error) {
 	return out, nil
 }
 
-// entry finds what the Book has of a name, given as a name, or as a key.
+// entry returns the Book's entry of a name or key.
 func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, error) {
 	name, err := n.nameArgument(text)
 	if err != nil {
@@ -134,7 +134,7 @@ func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, erro
 	}
 	e, err := n.Book.Get(ctx, name)
 	if err == nil && e.Record == nil && e.Damaged {
-		return e, rpc.Because(api.ReasonDamaged, fmt.Errorf("what was stored of %s is damaged, and nothing of it is left here", name))
+		return e, rpc.Because(api.ReasonDamaged, fmt.Errorf("the stored entry of %s is damaged, and nothing of it is left here", name))
 	}
 	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
 		return e, rpc.Because(api.ReasonNotPublished, fmt.Errorf("nothing was published under %s here", name))
@@ -142,7 +142,7 @@ func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, erro
 	return e, err
 }
 
-// nameArgument reads a name, or the name of a key; empty is the own name.
+// nameArgument parses a name or the label of a key; empty means the node's own name.
 func (n *verbs) nameArgument(text string) (ipns.Name, error) {
 	if text == "" || text == keystore.Self {
 		return n.Name, nil
@@ -209,15 +209,15 @@ func (n *verbs) nameRollback(ctx context.Context, req api.RollbackRequest) iter.
 	}
 }
 
-// pastValue finds the value to go back to, and the sequence that the name has
-// now: if another one is published meanwhile, that one stays.
+// pastValue returns the value to go back to, and the name's last sequence now: a record
+// published meanwhile is not replaced.
 func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value string, last uint64, err error) {
 	e, err := n.entry(ctx, req.Name)
 	if err != nil {
 		return "", 0, err
 	}
 	wantSeq, seqErr := strconv.ParseUint(req.To, 10, 64)
-	wantPath, pathErr := parsePath(req.To)
+	wantPath, pathErr := parseContentPath(req.To)
 	if seqErr != nil && pathErr != nil {
 		return "", 0, rpc.Because(api.ReasonNeverHad, fmt.Errorf("%q is neither a sequence nor a CID", req.To))
 	}
@@ -227,7 +227,7 @@ func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value s
 		}
 		if seqErr == nil && past.Record.Sequence() == wantSeq || seqErr != nil && past.Record.Value() == wantPath {
 			if past.Record.Value() == e.Record.Value() {
-				return "", 0, fmt.Errorf("%s has that value now: there is nothing to go back to", e.Name)
+				return "", 0, fmt.Errorf("%s already has that value", e.Name)
 			}
 			return past.Record.Value(), e.Record.Sequence(), nil
 		}
@@ -245,7 +245,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 		var held *api.Held
 		if n.Router != nil && !req.Local && !n.offline(ctx) {
 			held = n.held(ctx, e.Name)
-			if e, err = n.Book.Get(ctx, e.Name); err != nil { // it may have found a newer one
+			if e, err = n.Book.Get(ctx, e.Name); err != nil { // held may have found a newer record
 				return api.Statuses{}, err
 			}
 		}
@@ -270,7 +270,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 	return out, n.addDamaged(ctx, &out)
 }
 
-// addDamaged adds the own names that a scan does not find because they are damaged.
+// addDamaged adds own names that a scan leaves out because their entries are damaged.
 func (n *verbs) addDamaged(ctx context.Context, to *api.Statuses) error {
 	_, damaged, err := n.Repair.Own(ctx)
 	for _, name := range damaged {
@@ -329,8 +329,8 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 		s.NextAnnounce = &u.Due
 	}
 	if u.Announced != e.Record.Hash() {
-		// What was noted is another record's. Only that it could not be announced yet
-		// is this one's.
+		// The upkeep is that of another record. Only a failure to announce this one yet
+		// belongs to it.
 		if u.Announced == [32]byte{} {
 			s.LastError = u.LastErr
 		}
@@ -345,11 +345,11 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 	return s, nil
 }
 
-// held asks the other servers of the network what they have of a name.
+// held asks other servers for their records of a name.
 func (n *verbs) held(ctx context.Context, name ipns.Name) *api.Held {
 	found, err := n.Resolver.Held(ctx, name)
 	if err != nil {
-		n.Log.Warn("newer record on the network is not kept", "name", name, "err", err)
+		n.Log.Warn("cannot store a newer record from the network", "name", name, "err", err)
 	}
 	h := &api.Held{Road: routing.RoadOf(n.Router), Holders: found.Same, Other: found.Other, Older: found.Older, Answered: found.Answered}
 	if found.Newest != nil {

@@ -107,7 +107,7 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 	return id, nil
 }
 
-// otherID is what is known of another peer, after connecting to it.
+// otherID connects to another peer and returns what it says about itself.
 func (n *verbs) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) string) (api.Identity, error) {
 	if err := n.dial(ctx, p); err != nil {
 		return api.Identity{}, err

@@ -102,7 +102,7 @@ func (n *verbs) pinList(ctx context.Context, req api.PinListRequest) iter.Seq2[a
 	}
 }
 
-// pins yields the pins that were asked for, or those of the given paths.
+// pins yields all requested pins, or those of the given paths.
 func (n *verbs) pins(ctx context.Context, req api.PinListRequest) iter.Seq2[api.PinListing, error] {
 	return func(yield func(api.PinListing, error) bool) {
 		kind := content.PinType(req.Type)

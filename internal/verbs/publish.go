@@ -20,7 +20,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// findLimit bounds how long a publish looks for the value that it is to publish.
+// findLimit bounds how long a publish looks for its value.
 const findLimit = time.Minute
 
 var (
@@ -50,8 +50,8 @@ func (n *verbs) namePublish(ctx context.Context, req api.PublishRequest) iter.Se
 	}
 }
 
-// preparePublish checks a request, in the order in which Kubo does. It returns whose
-// name is published, how that is to be printed, and what is asked of the publisher.
+// preparePublish checks a request in Kubo's order. It returns the signer, the name as it
+// will be printed, and the request for the publisher.
 func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (signer ipns.Signer, printed string, asked publisher.Request, err error) {
 	if req.AllowOffline && req.AllowDelegated {
 		return nil, "", asked, errBothFlags
@@ -63,7 +63,7 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 	if err != nil {
 		return nil, "", asked, err
 	}
-	if asked.Value, err = parsePath(req.Path); err != nil {
+	if asked.Value, err = parseContentPath(req.Path); err != nil {
 		return nil, "", asked, err
 	}
 	if req.AllowDelegated {
@@ -85,7 +85,7 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 	return signer, encode(key.Name), asked, err
 }
 
-// publishFields reads lifetime, TTL, sequence and what to wait for.
+// publishFields parses lifetime, TTL, sequence and what to wait for.
 func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error) {
 	out := publisher.Request{
 		Lifetime: req.Lifetime, TTL: req.TTL, Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force,
@@ -103,8 +103,8 @@ func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error)
 	return out, err
 }
 
-// mustExist returns an error unless a path leads somewhere, and not by way of the
-// name that is to have it as its value: that name would then lead to itself.
+// mustExist returns an error if a path leads nowhere, or leads through the name itself:
+// that name would then lead to itself.
 func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error {
 	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
@@ -112,7 +112,7 @@ func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error
 	if strings.HasPrefix(path, "/ipns/") {
 		res, err := n.Resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
 		if ownHop(res.Hops, own) || startsAt(path, own) {
-			return fmt.Errorf("%s would lead to itself: %s goes by way of it; name the content, or pass --resolve=false", own, path)
+			return fmt.Errorf("%s would lead to itself: %s leads through it; publish the content, or pass --resolve=false", own, path)
 		}
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error
 		immutable = res.Path
 	}
 	if strings.HasPrefix(immutable, "/ipld/") {
-		return nil // what lies inside of blocks is not looked at
+		return nil // the insides of blocks are not checked
 	}
 	c, err := n.Content.Resolve(ctx, strings.TrimSuffix(immutable, "/"))
 	if err == nil {
@@ -132,7 +132,7 @@ func (n *verbs) mustExist(ctx context.Context, path string, own ipns.Name) error
 	return nil
 }
 
-// ownHop reports whether a name is among the steps of a resolution.
+// ownHop reports whether a resolution goes through a name.
 func ownHop(hops []resolver.Hop, own ipns.Name) bool {
 	return slices.ContainsFunc(hops, func(h resolver.Hop) bool { return isName(h.Root, own) })
 }
@@ -155,8 +155,7 @@ func (n *verbs) has(ctx context.Context, c cid.Cid) error {
 	return nil
 }
 
-// publish publishes what was prepared. allowOffline makes it a success once the record
-// is stored, whoever takes it.
+// publish makes the prepared publish. With allowOffline, storing the record is success.
 func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string, asked publisher.Request, allowOffline bool) (api.Published, error) {
 	asked.Wait = n.Waits(asked.Wait)
 	begin := time.Now()
@@ -178,7 +177,7 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	return out, nil
 }
 
-// publishError gives an error of the publisher its reason.
+// publishError adds the reason to an error of the publisher.
 func publishError(err error, asked publisher.Request) error {
 	var lost *publisher.IfSequenceError
 	var rival *publisher.RivalError
@@ -190,7 +189,7 @@ func publishError(err error, asked publisher.Request) error {
 	case errors.Is(err, recordstore.ErrFull):
 		return rpc.Because(api.ReasonFull, err)
 	case errors.Is(err, publisher.ErrSequenceLow):
-		return publisher.ErrSequenceLow // Kubo's words
+		return publisher.ErrSequenceLow // Kubo's text
 	case errors.As(err, &lost) && lost.Current != nil:
 		return rpc.Because(api.ReasonConflict, err)
 	case errors.Is(err, ipns.ErrSequence) && !asked.Force:
@@ -201,7 +200,8 @@ func publishError(err error, asked publisher.Request) error {
 	return err
 }
 
-// nobodyAsked is said where no server was reached, so that none was looked at.
+// nobodyAsked is a warning if no server was reached, so that none was searched for
+// rivals.
 const nobodyAsked = "no server could be asked whether another holder of the key has published: if one has, the next announcement shows it"
 
 // rivalError is the error of a publish that gave way to a rival.
@@ -211,15 +211,15 @@ func rivalError(err error, e *publisher.RivalError, asked publisher.Request) err
 		err = rpc.Because(api.ReasonClock, err)
 	case asked.OnRival == publisher.RivalStop:
 	case asked.Sequence != nil, asked.IfSequence != nil:
-		err = fmt.Errorf("%w; the next sequence is %d, which a publish that names none has", err, e.Rival.Sequence()+1)
+		err = fmt.Errorf("%w; the next sequence is %d, as in a publish without --sequence", err, e.Rival.Sequence()+1)
 	default:
 		err = fmt.Errorf("%w; find out who has the key: as long as both publish, the last one wins", err)
 	}
 	return rpc.Because(api.ReasonRival, err)
 }
 
-// announced returns the error of a publish or put as it is to be told. If the record
-// is stored and not announced as was asked for, that is none with allowOffline.
+// announced returns the error to report for a publish or put: none if the record is
+// stored and allowOffline is set.
 func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) error {
 	var e *publisher.NotAnnouncedError
 	switch {
@@ -230,7 +230,7 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 	}
 	ours := e.Result.Record
 	if now, err := n.Book.Get(ctx, ours.Name()); err == nil && now.Record != nil && ipns.Compare(now.Record, ours) > 0 {
-		return fmt.Errorf("%s with sequence %d is not what %s has: a newer record, with sequence %d, says %s",
+		return fmt.Errorf("%s with sequence %d is not the value of %s: a newer record, with sequence %d, has %s",
 			ours.Value(), ours.Sequence(), ours.Name(), now.Record.Sequence(), now.Record.Value())
 	}
 	k, of := e.Result.Receipt.Announced()

@@ -21,7 +21,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// A node that was closed has left nothing behind, whatever it was doing.
+// A closed node leaves nothing running, whatever it was doing.
 func TestCloseLeavesNothing(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	r := newRepo(t)
@@ -54,19 +54,19 @@ func TestCloseLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	goleak.VerifyNone(t, before,
-		// Timers and caches that go-libp2p and its parts keep for the process.
+		// Timers and caches that go-libp2p keeps for the life of the process.
 		goleak.IgnoreTopFunction("github.com/ipfs/go-log/v2/writer.(*MirrorWriter).logRoutine"),
 		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
 }
 
-// A-10, P-14, P-15: what one node publishes, others see, and every door of its
-// own shows at once.
+// A-10, P-14, P-15: what one node publishes is visible to others, and at once at every
+// interface of the node itself.
 func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
 	t.Parallel() // it mostly waits
 	nw := testnet.ForTest(t, 25)
 	us := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
-	// The other one serves nobody, so that the servers of the network are all that
-	// a receipt can count.
+	// The other node is no server, so that the receipt counts only the servers of the
+	// network.
 	silent := newRepo(t)
 	if _, err := silent.Set("Routing.Type", "dhtclient"); err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func fetch(t *testing.T, url string) string {
 	return string(b)
 }
 
-// Progress tells of the stored record first and of growing numbers then.
+// Progress starts with the stored record; then the count grows.
 func TestPublishProgress(t *testing.T) {
 	nw := testnet.ForTest(t, 22)
 	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
@@ -150,7 +150,7 @@ func TestPublishProgress(t *testing.T) {
 	}
 }
 
-// V4 of the peers: two nodes with one key do not take each other's sequence.
+// V4 between nodes: two nodes with one key do not use each other's sequence.
 func TestIfSequenceOverTheAPI(t *testing.T) {
 	n := start(t, newRepo(t), node.Config{Offline: true})
 	var wg sync.WaitGroup
@@ -188,8 +188,8 @@ func TestIfSequenceOverTheAPI(t *testing.T) {
 	}
 }
 
-// A neighbour is no public network: while that is expected and away, a search of both is
-// not complete, and a publish to the neighbour alone is no success.
+// A neighbour is not the public network. While that is expected and away, a search of
+// both is not complete, and a publish that reaches only the neighbour fails.
 func TestANeighbourDoesNotStandForThePublicNetwork(t *testing.T) {
 	t.Parallel() // it mostly waits
 	n := start(t, newRepo(t), node.Config{Bootstrap: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWLU2znyJMtDiHArqAGbZn8CgUGp92kxDBtefftEEaHSZS"}})

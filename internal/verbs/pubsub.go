@@ -16,7 +16,7 @@ func (n *verbs) handlePubsub(m *rpc.Mux) {
 	rpc.Handle(m, api.NamePubsubCancel, rpc.One(n.pubsubCancel))
 }
 
-// errNoPubsub is the answer to commands about pubsub where names do not travel by it.
+// errNoPubsub is the answer to pubsub commands if pubsub is not enabled.
 var errNoPubsub = rpc.Refuse(errors.New("IPNS pubsub subsystem is not enabled"))
 
 // pubsubState implements the command.

@@ -29,7 +29,7 @@ func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.
 		case left > 0 && !req.Repair:
 			yield(api.Finding{}, rpc.Because(api.ReasonDamaged, fmt.Errorf("%d damaged", left)))
 		case left > 0:
-			yield(api.Finding{}, fmt.Errorf("%d damaged and not mended: put a backup of the repo in its place", left))
+			yield(api.Finding{}, fmt.Errorf("%d damaged and not repaired: restore the repo from a backup", left))
 		default:
 			yield(api.Finding{Msg: "verify complete, all names are whole."}, nil)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// damage writes over all that is stored of one kind.
+// damage overwrites all stored values of one kind.
 func damage(t *testing.T, r repo.Repo, kind byte) {
 	t.Helper()
 	db, err := pebble.Open(r.Database(), &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}})
@@ -45,8 +45,8 @@ func (quiet) Infof(string, ...any)  {}
 func (quiet) Errorf(string, ...any) {}
 func (quiet) Fatalf(string, ...any) {}
 
-// A status names what is damaged, with what is left of it; verify finds it, and
-// mends it if it is asked to.
+// A status says that an entry is damaged, with what is left of it. verify finds the
+// damage, and repairs it if requested.
 func TestStatusAndVerifyNameWhatIsDamaged(t *testing.T) {
 	for _, history := range []bool{false, true} {
 		r := newRepo(t)

@@ -14,7 +14,7 @@ func (n *verbs) handleRepublish(m *rpc.Mux) {
 	rpc.Handle(m, api.RepublishStatus, n.republishStatus)
 }
 
-// watchEvery is how often a status that is watched is told.
+// watchEvery is how often the status is sent with --watch.
 const watchEvery = time.Second
 
 // republishStatus implements the command.

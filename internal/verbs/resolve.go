@@ -46,8 +46,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 	}
 }
 
-// resolved is what a client is told: the path alone, as Kubo does, or how it was
-// found as well.
+// resolved returns the response: only the path, as in Kubo, or also how it was found.
 func resolved(res resolver.Resolution, verbose bool) api.Resolved {
 	out := api.Resolved{Path: res.Path}
 	if !verbose {
@@ -87,7 +86,7 @@ func (n *verbs) resolveOptions(ctx context.Context, req api.ResolveRequest) (pat
 		o.Timeout = -1
 	}
 	if req.NoCache {
-		// Somebody who distrusts the cache wants what servers agree on.
+		// A user who bypasses the cache wants an answer on which servers agree.
 		o.Confidence = resolver.All
 		if req.RecordCount > 0 {
 			o.Confidence = resolver.Confidence(req.RecordCount)
@@ -96,10 +95,10 @@ func (n *verbs) resolveOptions(ctx context.Context, req api.ResolveRequest) (pat
 	return path, o, nil
 }
 
-// offline reports whether a request is to be answered with what is here.
+// offline reports whether a request must be answered from local data.
 func (n *verbs) offline(ctx context.Context) bool { return n.Host == nil || rpc.IsOffline(ctx) }
 
-// resolve follows a path that begins with /ipns/ to what it means now.
+// resolve resolves a path that begins with /ipns/.
 func (n *verbs) resolve(ctx context.Context, path string) (string, error) {
 	res, err := n.Resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
 	return res.Path, err
@@ -116,7 +115,7 @@ func (n *verbs) nameGet(ctx context.Context, req api.NameGetRequest) (rpc.Stream
 		rec, err = n.record(ctx, name)
 	}
 	if err != nil && n.offline(ctx) {
-		err = api.ErrOffline // with a network there may be another answer
+		err = api.ErrOffline // on a network there may be another answer
 	}
 	if err != nil {
 		return rpc.Stream{}, err
@@ -125,7 +124,7 @@ func (n *verbs) nameGet(ctx context.Context, req api.NameGetRequest) (rpc.Stream
 	return rpc.Stream{ReadCloser: bytesReader(raw), Type: ipns.RecordMediaType, Size: int64(len(raw))}, nil
 }
 
-// record finds the newest record of a name.
+// record returns the newest record of a name.
 func (n *verbs) record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
 	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{Offline: n.offline(ctx)})
 	if errors.Is(err, resolver.ErrNotFound) {
@@ -134,7 +133,7 @@ func (n *verbs) record(ctx context.Context, name ipns.Name) (*ipns.Record, error
 	return hop.Record, away(err)
 }
 
-// parseName parses a name, given with or without ipns:// before it.
+// parseName parses a name, with or without ipns:// in front.
 func parseName(text string) (ipns.Name, error) {
 	if scheme, rest, ok := strings.Cut(text, ":"); ok && strings.EqualFold(scheme, "ipns") {
 		text = strings.TrimPrefix(rest, "//")

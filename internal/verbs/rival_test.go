@@ -12,8 +12,8 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// Two nodes hold one key, each with its own idea of the last sequence. They are on
-// the network one after the other, since a peer cannot be there twice.
+// Two nodes have the same key, each with its own last sequence. They are online one after
+// the other, since they have the same peer id.
 func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 	t.Parallel() // it mostly waits
 	nw := testnet.ForTest(t, 25)
@@ -64,7 +64,7 @@ func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 			t.Errorf("warnings %q", p.Warnings)
 		}
 	})
-	// The first comes back and publishes what it had next: the other is ahead by one.
+	// The first node comes back and publishes its next record: the other is ahead by one.
 	during(r, func(to rpc.Caller) {
 		req.Path = first + "/again"
 		p, err := rpc.Do(t.Context(), to, api.NamePublish, req)

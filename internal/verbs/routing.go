@@ -18,7 +18,7 @@ func (n *verbs) handleRouting(m *rpc.Mux) {
 	rpc.Handle(m, api.RoutingProvide, rpc.One(n.provide))
 }
 
-// routingName reads the key of a raw value: only those of names are served.
+// routingName parses the key of a raw value: only keys of names are served.
 func routingName(key string) (ipns.Name, error) {
 	if len(key) < len("/ipns/") || key[:len("/ipns/")] != "/ipns/" {
 		return ipns.Name{}, fmt.Errorf("key %q: only keys that begin with /ipns/ have values", key)
@@ -39,7 +39,7 @@ func (n *verbs) routingGet(ctx context.Context, req api.RoutingGetRequest) (api.
 	return api.RoutingValue{Extra: base64.StdEncoding.EncodeToString(rec.Raw()), Type: routingValue}, nil
 }
 
-// routingValue is the type of a routing event that carries a value.
+// routingValue is the type of a routing event with a value.
 const routingValue = 5
 
 // routingPut implements the command.

@@ -77,7 +77,7 @@ func TestSecretsOfReposAreNotAdded(t *testing.T) {
 	}
 }
 
-// What can't be read is not the end of a file.
+// A read error is not the end of a file.
 func TestGuardPassesErrorsOn(t *testing.T) {
 	broken := errors.New("disk on fire")
 	for _, n := range []int{0, 10, 2 * fileHead} {

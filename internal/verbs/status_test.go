@@ -36,8 +36,8 @@ func status(t *testing.T, n *node.Node) api.Status {
 	return *s.One
 }
 
-// TestStatusShowsNoOtherRecordsReceipt shows what was noted of a record for as long as
-// it is the newest: who took it has taken no other one.
+// TestStatusShowsNoOtherRecordsReceipt: upkeep of a record is shown only while that
+// record is the newest, since its holders have taken no other.
 func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
 	n := start(t, newRepo(t), node.Config{Offline: true})
 	first := signed(t, n, 1, "/ipfs/bafkqaaa/1", time.Hour)
@@ -75,8 +75,8 @@ func TestStatusShowsNoOtherRecordsReceipt(t *testing.T) {
 	}
 }
 
-// TestHoldersAreCountedByValue tells servers that have another value under the same
-// sequence from those that have the value, renewed or not.
+// TestHoldersAreCountedByValue: servers with another value under the same sequence count
+// separately from those with the same value, renewed or not.
 func TestHoldersAreCountedByValue(t *testing.T) {
 	n := start(t, newRepo(t), node.Config{})
 	older := signed(t, n, 2, "/ipfs/bafkqaaa/older", time.Hour)
@@ -93,7 +93,7 @@ func TestHoldersAreCountedByValue(t *testing.T) {
 			}
 		}
 	}
-	n.Resolver.Router = net // nobody has used it yet
+	n.Resolver.Router = net // not used so far
 	held(mine, mine, renewed, rival, rival, rival, older)
 	s := status(t, n)
 	if h := s.Network; h == nil || h.Holders != 3 || h.Other != 3 || h.Older != 1 || h.Answered != 20 || h.Value != mine.Value() {
@@ -102,13 +102,13 @@ func TestHoldersAreCountedByValue(t *testing.T) {
 	if text := (api.StatusRequest{}).Text(api.Statuses{One: &s}); !strings.Contains(text, "3 of 20 servers have sequence 3, 3 another value under it, 1 an older one") {
 		t.Error(text)
 	}
-	// What the network has is newer: then the status is that of the newer one.
+	// The network has a newer record: the status is that of the newer one.
 	newer := signed(t, n, 9, "/ipfs/bafkqaaa/newer", time.Hour)
 	held(newer, newer)
 	if s = status(t, n); s.Sequence != 9 || s.Network.Holders != 2 || s.Value != s.Network.Value {
 		t.Errorf("%+v, %+v", s, s.Network)
 	}
-	// And where it has only what came before, nobody has it.
+	// The network has only older records: no server holds this one.
 	held(older, older)
 	s = status(t, n)
 	if text := (api.StatusRequest{}).Text(api.Statuses{One: &s}); !strings.Contains(text, "none of 20 servers has it, 2 have sequence 2") {

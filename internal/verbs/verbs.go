@@ -1,6 +1,6 @@
-// Package verbs is what each command of package api does on a node. It holds no
-// logic of its own: it reads the request, calls the parts of the node, and puts
-// what they say into Kubo's words.
+// Package verbs implements the commands of package api on a node. It has no logic of its
+// own: each verb reads the request, calls the parts of the node, and returns the results
+// in Kubo's format.
 package verbs
 
 import (
@@ -11,8 +11,7 @@ import (
 // verbs are the commands of one node.
 type verbs struct{ *node.Node }
 
-// Mux returns all commands as they act on a node; those that need none also act
-// on a nil one.
+// Mux returns all commands for a node. Those that need no node also work with a nil one.
 func Mux(n *node.Node) *rpc.Mux {
 	v := &verbs{n}
 	m := &rpc.Mux{Offline: n != nil && n.Host == nil}

@@ -11,7 +11,7 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// newRepo makes a repo of the profile test.
+// newRepo makes a repo with the profile test.
 func newRepo(t *testing.T) repo.Repo {
 	t.Helper()
 	n, err := node.Open(t.Context(), node.Config{Dir: filepath.Join(t.TempDir(), "repo"), Profile: "test", Offline: true})
@@ -24,7 +24,7 @@ func newRepo(t *testing.T) repo.Repo {
 	return n.Repo
 }
 
-// start starts a node that ends with the test. Its API serves the commands.
+// start starts a node, which ends with the test. Its API serves the commands.
 func start(t *testing.T, r repo.Repo, o node.Config) *node.Node {
 	t.Helper()
 	o.API = Mux
