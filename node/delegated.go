@@ -40,7 +40,7 @@ func (n *Node) routingHandler(c *repo.Config) http.Handler {
 }
 
 func (n *Node) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, time.Time, error) {
-	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{})
+	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{Timeout: delegated.DefaultLookup})
 	switch {
 	case errors.Is(err, resolver.ErrNotFound), errors.Is(err, resolver.ErrExpired):
 		return nil, time.Time{}, delegated.ErrNotFound

@@ -13,29 +13,40 @@ import (
 func (r *Resolver) lookup(ctx context.Context, name ipns.Name, opt Options, stream bool) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		r.start()
-		hop, s, err := r.join(name, opt)
-		switch {
-		case errors.Is(err, errOffline):
-			yield(r.offline(ctx, name))
-		case err != nil:
-			yield(Hop{}, err)
-		case hop.last:
-			yield(hop, nil)
-		case !stream || hop.Record == nil || yield(hop, nil):
-			r.follow(ctx, s, opt.Confidence, stream, yield)
-		}
+		known, err := r.join(name, opt)
+		r.answer(ctx, name, known, err, opt.Confidence, stream, yield)
+	}
+}
+
+// joined is what is known at the beginning of a lookup, and the search for more.
+type joined struct {
+	hop    Hop
+	search *search // nil if hop is the last
+}
+
+// answer yields what join returned, and what the search finds.
+func (r *Resolver) answer(ctx context.Context, name ipns.Name, known joined, err error, c Confidence, stream bool, yield func(Hop, error) bool) {
+	switch {
+	case errors.Is(err, errOffline):
+		yield(r.offline(ctx, name))
+	case err != nil:
+		yield(Hop{}, err)
+	case known.hop.last:
+		yield(known.hop, nil)
+	case !stream || known.hop.Record == nil || yield(known.hop, nil):
+		r.follow(ctx, known.search, c, stream, yield)
 	}
 }
 
 // join answers from the cache, marked final if that is good enough. Otherwise it
 // also returns the search for the name, and starts one if none is running.
 // errOffline says that the network must not be asked.
-func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
+func (r *Resolver) join(name ipns.Name, opt Options) (joined, error) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if opt.Offline || r.Router == nil || r.closed {
-		return Hop{}, nil, errOffline
+		return joined{}, errOffline
 	}
 	var hop Hop
 	known, ok := r.cache.get(name)
@@ -43,7 +54,7 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
 		fresh := r.fresh(&known, now)
 		if fresh && known.rec == nil {
 			r.stats.Cached++
-			return Hop{}, nil, known.err
+			return joined{}, known.err
 		}
 		if known.valid(now) {
 			hop = known.hop(now)
@@ -52,7 +63,7 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
 			if fresh && (known.reached(opt.Confidence) || known.stale) {
 				hop.final, hop.last = true, true
 				r.stats.shown(hop)
-				return hop, nil, nil
+				return joined{hop: hop}, nil
 			}
 			hop.final = opt.Confidence == First && r.usable(&known, now)
 			hop.last = hop.final
@@ -68,7 +79,7 @@ func (r *Resolver) join(name ipns.Name, opt Options) (Hop, *search, error) {
 	if err != nil && hop.final {
 		err = nil // the answer is good, though no search for a newer one starts
 	}
-	return hop, s, err
+	return joined{hop, s}, err
 }
 
 // follow yields the answers of a search until one is final.

@@ -233,16 +233,19 @@ func (r *Resolver) Stream(ctx context.Context, path string, opt Options) iter.Se
 // Lookup finds the newest record of one name and sets Hop.Record. It implies OneHop and
 // ignores Static.
 func (r *Resolver) Lookup(ctx context.Context, name ipns.Name, opt Options) (Hop, error) {
+	r.start()
+	known, err := r.join(name, opt)
+	if err == nil && known.hop.last {
+		return known.hop, nil // the usual case needs no timer
+	}
 	ctx, cancel := opt.limit(ctx)
 	defer cancel()
 	var last Hop
-	for hop, err := range r.lookup(ctx, name, opt, false) {
-		if err != nil {
-			return Hop{}, err
-		}
-		last = hop
-	}
-	return last, nil
+	r.answer(ctx, name, known, err, opt.Confidence, false, func(hop Hop, e error) bool {
+		last, err = hop, e
+		return true
+	})
+	return last, err
 }
 
 // Close ends the running searches and waits for them. After that, answers come from the

@@ -378,3 +378,32 @@ func TestLookupsOfPeersAreLimited(t *testing.T) {
 		t.Errorf("when they are over: %d", w.Code)
 	}
 }
+
+// Answers that were prepared are those of the record that Find says now, and take no more
+// memory than they may.
+func TestPreparedAnswersAreThoseOfTheRecordOfNow(t *testing.T) {
+	a := newAuthor(t)
+	s := &shelf{at: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	h := s.handler()
+	path := "/routing/v1/ipns/"
+	for i := range uint64(3) {
+		s.rec = a.sign(t, ipns.Fields{Sequence: i})
+		s.at = s.at.Add(time.Hour)
+		for _, text := range []string{a.name.String(), a.name.PeerID().String(), a.name.String()} {
+			w := ask(h, "GET", path+text, "")
+			if w.Body.String() != string(s.rec.Raw()) || w.Header().Get("Last-Modified") != s.at.Format(http.TimeFormat) ||
+				!strings.Contains(w.Header().Get("Content-Disposition"), a.name.String()) {
+				t.Errorf("sequence %d: %x %v", i, w.Body, w.Header())
+			}
+		}
+	}
+	// The same record, and it was first seen at another time.
+	s.at = s.at.Add(time.Hour)
+	if w := ask(h, "GET", path+a.name.String(), ""); w.Header().Get("Last-Modified") != s.at.Format(http.TimeFormat) {
+		t.Errorf("Last-Modified: %v", w.Header())
+	}
+	s.rec = nil
+	if w := ask(h, "GET", path+a.name.String(), ""); w.Header().Get("Content-Type") == ipns.RecordMediaType {
+		t.Errorf("a record that is gone: %v", w.Header())
+	}
+}
