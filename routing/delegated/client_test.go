@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/delegated"
-	"github.com/goipns/ipns/routing/routingtest"
 )
 
 // archive keeps the newest record of every name.
@@ -64,12 +62,6 @@ func server(t *testing.T, h http.Handler) *httptest.Server {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s
-}
-
-func TestClientIsARouter(t *testing.T) {
-	routingtest.TestRouter(t, func(t *testing.T) routing.Router {
-		return client(t, server(t, (&archive{records: map[ipns.Name]*ipns.Record{}}).handler()).URL)
-	})
 }
 
 // T-61, T-62: a server is named with and without the path of the API.
@@ -339,57 +331,6 @@ func TestAGatewayIsReadAndNobodyIsPutTo(t *testing.T) {
 			t.Errorf("put to a gateway: %v", err)
 		}
 	}
-}
-
-// named gives a Router another name of its network.
-type named struct {
-	*delegated.Client
-	network string
-}
-
-func (n named) rename(err error) error {
-	if errors.Is(err, routing.ErrAway) {
-		return &routing.AwayError{Network: n.network}
-	}
-	return err
-}
-
-func (n named) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
-	return func(yield func(routing.Answer, error) bool) {
-		for a, err := range n.Client.Search(ctx, name) {
-			if a.Network = n.network; !yield(a, n.rename(err)) {
-				return
-			}
-		}
-	}
-}
-
-func (n named) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
-	return func(yield func(routing.Ack, error) bool) {
-		for a, err := range n.Client.Put(ctx, rec, look) {
-			if a.Network = n.network; !yield(a, n.rename(err)) {
-				return
-			}
-		}
-	}
-}
-
-// A server that is away, one that takes nothing and one that has nothing differ.
-func TestAServerThatIsAwayAndOneThatRefusesDiffer(t *testing.T) {
-	routingtest.TestPresence(t, func(t *testing.T, network string, p routingtest.Presence) routing.Router {
-		h := (&archive{records: map[ipns.Name]*ipns.Record{}}).handler()
-		s := httptest.NewServer(h)
-		t.Cleanup(s.Close)
-		switch p {
-		case routingtest.NeverMeant: // there is no such server
-			return routing.Parallel{}
-		case routingtest.Away:
-			s.Close()
-		case routingtest.RefusingAll:
-			h.Take = func(*http.Request, *ipns.Record) error { return delegated.ErrRefused }
-		}
-		return named{client(t, s.URL), network}
-	})
 }
 
 // A server that can't be reached is away; one that answers is not.
