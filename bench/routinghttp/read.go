@@ -178,7 +178,7 @@ func readContenders(ctx context.Context, records []*ipns.Record) (list []contend
 			return nil, nil, errors.Join(err, ctx.Err())
 		}
 		closers = append(closers, closer)
-		list = append(list, contender{name: c.name, turn: client{addr, c.request, c.status}.turn})
+		list = append(list, contender{name: c.name, turn: requester{addr, c.request, c.status}.turn})
 	}
 	return list, done, nil
 }

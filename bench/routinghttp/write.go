@@ -184,7 +184,7 @@ func writeContenders(conns int) (list []contender, done func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, closer)
-	put := client{addr: addr, status: "HTTP/1.1 200", request: func(conn, _ int) ([]byte, error) {
+	put := requester{addr: addr, status: "HTTP/1.1 200", request: func(conn, _ int) ([]byte, error) {
 		rec, err := all[1][conn].next()
 		if err != nil {
 			return nil, err

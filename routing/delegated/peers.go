@@ -161,7 +161,7 @@ func cachingOf(found int) string {
 	if found == 0 {
 		return notFoundCaching
 	}
-	return "public, max-age=300, stale-while-revalidate=172800, stale-if-error=172800"
+	return "public, max-age=300, stale-while-revalidate=600, stale-if-error=172800"
 }
 
 // filters are those of IPIP-484: an element with ! before it keeps something out,

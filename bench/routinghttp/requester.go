@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// A client makes the n-th request of a connection, and is as small as it can be: what is
+// A requester makes the n-th request of a connection, and is as small as it can be: what is
 // measured is the server.
-type client struct {
+type requester struct {
 	addr    string
 	request func(conn, n int) ([]byte, error)
 	status  string // what every answer begins with
 }
 
 // turn makes requests on so many connections at once for as long as a turn.
-func (c client) turn(ctx context.Context, conns int, length time.Duration) (int, error) {
+func (c requester) turn(ctx context.Context, conns int, length time.Duration) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -40,7 +40,7 @@ func (c client) turn(ctx context.Context, conns int, length time.Duration) (int,
 }
 
 // converse asks on one connection until ctx ends.
-func (c client) converse(ctx context.Context, conn int) (n int, err error) {
+func (c requester) converse(ctx context.Context, conn int) (n int, err error) {
 	nc, err := net.Dial("tcp", c.addr)
 	if err != nil {
 		return 0, err
@@ -65,7 +65,7 @@ func (c client) converse(ctx context.Context, conn int) (n int, err error) {
 var lengthKey = []byte("Content-Length: ")
 
 // answer reads an answer and checks its status.
-func (c client) answer(r *bufio.Reader) error {
+func (c requester) answer(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {
 		return err
