@@ -53,23 +53,25 @@ func (n *Node) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, ti
 }
 
 func (n *Node) findProviders(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
-	return delegated.FromChannel(ctx, n.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))
+	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
+		delegated.FromChannel(ctx, n.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))(yield)
+	})
 }
 
 func (n *Node) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo, error] {
-	return func(yield func(peer.AddrInfo, error) bool) {
+	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
 		p, err := n.DHT.Dual.FindPeer(ctx, id)
 		if errors.Is(err, corerouting.ErrNotFound) {
 			err = delegated.ErrNotFound
 		}
 		yield(p, err)
-	}
+	})
 }
 
 // findClosest finds the servers closest to a key, in the public network unless there
 // is none.
 func (n *Node) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
-	return func(yield func(peer.AddrInfo, error) bool) {
+	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
 		d := n.DHT.Dual.WAN
 		if d.RoutingTable().Size() == 0 {
 			d = n.DHT.Dual.LAN
@@ -83,5 +85,17 @@ func (n *Node) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrIn
 		if err != nil && len(ids) == 0 {
 			yield(peer.AddrInfo{}, err)
 		}
+	})
+}
+
+// asked asks once there is somebody to ask: that nobody could be asked is not the same as
+// that nobody has anything.
+func (n *Node) asked(ctx context.Context, ask iter.Seq2[peer.AddrInfo, error]) iter.Seq2[peer.AddrInfo, error] {
+	return func(yield func(peer.AddrInfo, error) bool) {
+		if err := n.Network.WaitForPeers(ctx); err != nil {
+			yield(peer.AddrInfo{}, err)
+			return
+		}
+		ask(yield)
 	}
 }

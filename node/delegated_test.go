@@ -96,19 +96,27 @@ func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 
 // That nobody could be asked is no "nobody has it": clients keep that.
 func TestWhatIsUnknownIsNotServedAsNone(t *testing.T) {
-	n := start(t, newRepo(t), Config{Offline: true})
-	h := n.routingHandler(&n.Settings)
 	name := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa"}).Name()
-	for path, status := range map[string]int{
-		"ipns/" + name.String():              http.StatusInternalServerError,
-		"peers/" + name.PeerID().String():    http.StatusNotImplemented,
-		"providers/bafkqaaa":                 http.StatusNotImplemented,
-		"dht/closest/peers/" + name.String(): http.StatusNotImplemented,
+	paths := []string{"ipns/" + name.String(), "peers/" + name.PeerID().String(), "providers/bafkqaaa", "dht/closest/peers/" + name.String()}
+	for what, c := range map[string]struct {
+		config Config
+		others int // the status of all but names
+	}{
+		"offline":       {Config{Offline: true}, http.StatusNotImplemented},
+		"on no network": {Config{}, http.StatusInternalServerError},
 	} {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/routing/v1/"+path, nil))
-		if w.Code != status || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
+		n := start(t, newRepo(t), c.config)
+		h := n.routingHandler(&n.Settings)
+		for i, path := range paths {
+			want := c.others
+			if i == 0 {
+				want = http.StatusInternalServerError
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/routing/v1/"+path, nil))
+			if w.Code != want || w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%s, %s: %d %v %s", what, path, w.Code, w.Header(), w.Body)
+			}
 		}
 	}
 }

@@ -92,6 +92,21 @@ func (n *Network) waitForPeers(ctx context.Context) bool {
 	return true
 }
 
+// WaitForPeers waits as puts and searches do. The error is routing.ErrAway or
+// routing.ErrNoTargets if the network that is expected is not joined by then.
+func (n *Network) WaitForPeers(ctx context.Context) error {
+	n.waitForPeers(ctx)
+	switch network := n.Expected(); {
+	case n.onNetwork():
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case network != "":
+		return &routing.AwayError{Network: network}
+	}
+	return routing.ErrNoTargets
+}
+
 // Expected returns the network that should have servers; "" if none need to.
 func (n *Network) Expected() string {
 	if n.DHT == nil {
