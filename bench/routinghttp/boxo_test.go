@@ -194,7 +194,7 @@ func texts[T any](it boxoiter.ResultIter[T], err error) (list []string) {
 	return list
 }
 
-// T-40 to T-62: boxo's client gets from our server what it gets from boxo's, by every
+// T-40, T-43, T-50 to T-53, T-60: boxo's client gets from our server what it gets from boxo's, by every
 // call that it has.
 func TestBoxosClientGetsTheSameFromBothServers(t *testing.T) {
 	w := newWorld(t)
