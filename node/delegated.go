@@ -12,8 +12,11 @@ import (
 	corerouting "github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/delegated"
 )
 
@@ -29,18 +32,30 @@ func (n *Node) routingHandler(c *repo.Config) http.Handler {
 	if !repo.On(c.Gateway.ExposeRoutingAPI) {
 		return nil
 	}
-	h := &delegated.Handler{Find: n.findRecord, Opener: &n.Opener}
-	if n.relay != nil && c.Gateway.RoutingPuts == repo.RelayPuts {
-		h.Take = n.relay.Take
+	return routingAPI{n.Network, n.Resolver, &n.Opener, n.relay}.handler(c)
+}
+
+// routingAPI is what others may ask by HTTP.
+type routingAPI struct {
+	network *host.Network
+	names   *resolver.Resolver
+	opener  *routing.Opener
+	relay   *relay.Relay // nil: there is nobody to put to
+}
+
+func (a routingAPI) handler(c *repo.Config) http.Handler {
+	h := &delegated.Handler{Find: a.findRecord, Opener: a.opener}
+	if a.relay != nil && c.Gateway.RoutingPuts == repo.RelayPuts {
+		h.Take = a.relay.Take
 	}
-	if n.DHT != nil {
-		h.Providers, h.Peer, h.Closest = n.findProviders, n.findPeer, n.findClosest
+	if a.network.DHT != nil {
+		h.Providers, h.Peer, h.Closest = a.findProviders, a.findPeer, a.findClosest
 	}
 	return h
 }
 
-func (n *Node) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, time.Time, error) {
-	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{Timeout: delegated.DefaultLookup})
+func (a routingAPI) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, time.Time, error) {
+	hop, err := a.names.Lookup(ctx, name, resolver.Options{Timeout: delegated.DefaultLookup})
 	switch {
 	case errors.Is(err, resolver.ErrNotFound), errors.Is(err, resolver.ErrExpired):
 		return nil, time.Time{}, delegated.ErrNotFound
@@ -52,15 +67,15 @@ func (n *Node) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, ti
 	return hop.Record, hop.LastModified(), nil
 }
 
-func (n *Node) findProviders(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
-	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		delegated.FromChannel(ctx, n.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))(yield)
+func (a routingAPI) findProviders(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
+	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
+		delegated.FromChannel(ctx, a.network.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))(yield)
 	})
 }
 
-func (n *Node) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo, error] {
-	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		p, err := n.DHT.Dual.FindPeer(ctx, id)
+func (a routingAPI) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo, error] {
+	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
+		p, err := a.network.DHT.Dual.FindPeer(ctx, id)
 		if errors.Is(err, corerouting.ErrNotFound) {
 			err = delegated.ErrNotFound
 		}
@@ -70,15 +85,15 @@ func (n *Node) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo
 
 // findClosest finds the servers closest to a key, in the public network unless there
 // is none.
-func (n *Node) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
-	return n.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		d := n.DHT.Dual.WAN
+func (a routingAPI) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
+	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
+		d := a.network.DHT.Dual.WAN
 		if d.RoutingTable().Size() == 0 {
-			d = n.DHT.Dual.LAN
+			d = a.network.DHT.Dual.LAN
 		}
 		ids, err := d.GetClosestPeers(ctx, string(c.Hash()))
 		for _, id := range ids {
-			if !yield(n.Host.Peerstore().PeerInfo(id), nil) {
+			if !yield(a.network.Host.Peerstore().PeerInfo(id), nil) {
 				return
 			}
 		}
@@ -90,9 +105,9 @@ func (n *Node) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrIn
 
 // asked asks once there is somebody to ask: that nobody could be asked is not the same as
 // that nobody has anything.
-func (n *Node) asked(ctx context.Context, ask iter.Seq2[peer.AddrInfo, error]) iter.Seq2[peer.AddrInfo, error] {
+func (a routingAPI) asked(ctx context.Context, ask iter.Seq2[peer.AddrInfo, error]) iter.Seq2[peer.AddrInfo, error] {
 	return func(yield func(peer.AddrInfo, error) bool) {
-		if err := n.Network.WaitForPeers(ctx); err != nil {
+		if err := a.network.WaitForPeers(ctx); err != nil {
 			yield(peer.AddrInfo{}, err)
 			return
 		}

@@ -158,7 +158,7 @@ func (n *Node) openNames(router routing.Router) error {
 		Opener:    &n.Opener,
 		LookupTXT: newDNS(n.Settings.DNS).LookupTXT,
 
-		MaxCacheTTL: n.maxCacheTTL(),
+		MaxCacheTTL: maxCacheTTL(&n.Settings),
 		Static:      static,
 		CacheSize:   cmp.Or(n.Settings.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
 	}
@@ -182,8 +182,8 @@ const longLife = 30 * 24 * time.Hour
 
 // maxCacheTTL is the config's bound in the form of resolver and gateway: 0 for
 // none, negative to keep nothing.
-func (n *Node) maxCacheTTL() time.Duration {
-	switch ttl := n.Settings.Ipns.MaxCacheTTL; {
+func maxCacheTTL(c *repo.Config) time.Duration {
+	switch ttl := c.Ipns.MaxCacheTTL; {
 	case ttl == nil:
 		return 0
 	case *ttl == 0:

@@ -31,10 +31,11 @@ func (c *cli) daemonCmd() *cobra.Command {
 	var profile string
 	var bootstrap []string
 	var routing string
+	var routingOnly bool
 	cmd := &cobra.Command{
 		Use:     "daemon",
 		Short:   "Run the node of the repo until interrupted",
-		Example: examples("ipns daemon", "ipns daemon --bootstrap=$PEER"),
+		Example: examples("ipns daemon", "ipns daemon --init --routing-only", "ipns daemon --bootstrap=$PEER"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.repository()
@@ -58,6 +59,9 @@ func (c *cli) daemonCmd() *cobra.Command {
 			if gc {
 				display.Fprintln(c.errOut, "note: --enable-gc does nothing: there is no garbage collection, unpinned blocks stay")
 			}
+			if routingOnly {
+				return c.runRouting(cmd, r, node.Config{Bootstrap: bootstrap})
+			}
 			o := node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing}
 			if cmd.Flags().Changed("enable-namesys-pubsub") {
 				o.Pubsub = &usePubsub
@@ -71,6 +75,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.StringSliceVar(&bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
 	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: auto, dht, dhtclient or dhtserver")
 	f.BoolVar(&usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
+	f.BoolVar(&routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
 	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")
 	f.BoolVar(&gc, "enable-gc", false, "accepted for compatibility")
 	return cmd
@@ -99,6 +104,7 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err er
 type runningDaemon struct {
 	lock    *repo.Lock
 	node    *node.Node
+	routing *node.RoutingServer // instead of a node, with the servers
 	servers *serve.Servers
 	log     *slog.Logger
 
@@ -214,11 +220,20 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			display.Fprintln(out, "Received interrupt signal, shutting down...")
 			display.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
-		case <-d.node.Stopping():
+		case <-d.stopping():
 		}
 		d.tell("STOPPING=1")
 		return
 	}
+}
+
+// stopping is closed when a command has told the node to stop; a server of routing alone
+// has no commands.
+func (d *runningDaemon) stopping() <-chan struct{} {
+	if d.node == nil {
+		return nil
+	}
+	return d.node.Stopping()
 }
 
 // tell reports the state of the daemon to systemd, if systemd started it.
@@ -231,7 +246,9 @@ func (d *runningDaemon) tell(state string) {
 // close stops the servers and the node, and releases the repo.
 func (d *runningDaemon) close() error {
 	var errs []error
-	if d.servers != nil {
+	if d.routing != nil {
+		errs = append(errs, d.routing.Close())
+	} else if d.servers != nil {
 		errs = append(errs, d.servers.Close())
 	}
 	if d.node != nil {

@@ -56,7 +56,6 @@ func newHost(key crypto.PrivKey, agent string, c *repo.Config, relays func(conte
 	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.UserAgent(agent),
-		libp2p.ListenAddrStrings(c.Addresses.Swarm...),
 		libp2p.AddrsFactory(announce.addrs),
 		libp2p.ConnectionGater(filters),
 		libp2p.ConnectionManager(conns),
@@ -68,6 +67,11 @@ func newHost(key crypto.PrivKey, agent string, c *repo.Config, relays func(conte
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.EnableNATService(),
 		libp2p.EnableAutoNATv2(),
+	}
+	if len(c.Addresses.Swarm) > 0 {
+		options = append(options, libp2p.ListenAddrStrings(c.Addresses.Swarm...))
+	} else {
+		options = append(options, libp2p.NoListenAddrs)
 	}
 	if !c.Swarm.DisableNatPortMap {
 		options = append(options, libp2p.NATPortMap())

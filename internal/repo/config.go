@@ -38,7 +38,7 @@ type Identity struct {
 
 // Addresses are multiaddrs; API, Gateway and Metrics are one each.
 type Addresses struct {
-	Swarm          []string
+	Swarm          []string // none: the node listens to no peers
 	Announce       []string // instead of the addresses found
 	AppendAnnounce []string // in addition to them
 	NoAnnounce     []string // never: addresses, or /ip4/…/ipcidr/… ranges

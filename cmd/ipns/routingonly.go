@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/node"
+)
+
+// runRouting serves /routing/v1, and nothing else, until it is interrupted.
+func (c *cli) runRouting(cmd *cobra.Command, r repo.Repo, o node.Config) (err error) {
+	if c.offline {
+		return usage(cmd, "--routing-only is for a node on a network, not for --offline")
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	lock, err := r.Lock()
+	if err != nil {
+		return err
+	}
+	d := &runningDaemon{lock: lock}
+	d.reload, d.stopReload = reloads()
+	defer func() { err = errors.Join(err, d.close()) }()
+	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.Log = d.log
+	if d.routing, err = node.ServeRouting(cmd.Context(), r, o); err != nil {
+		return err
+	}
+	d.servers = d.routing.Servers
+	display.Fprintf(c.out, "Routing server listening on %s\nDaemon is ready\n", d.servers.Gateway)
+	d.wait(cmd.Context(), c.out)
+	return nil
+}
