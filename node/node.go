@@ -88,6 +88,9 @@ type Config struct {
 	// ReadOnFull makes a node that reads on a disk that is full, and refuses to
 	// write; false: such a node does not open.
 	ReadOnFull bool
+	// Salvage makes a new database of what can be read of one that is damaged as a
+	// whole, and keeps the old one beside it; false: the error is ErrDamaged.
+	Salvage bool
 	// Log gets what is worth knowing in the background; nil: nothing.
 	Log *slog.Logger
 }
@@ -115,8 +118,9 @@ type Node struct {
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
 
-	Repair  *repair.Repairer
-	Metrics *metrics.Metrics
+	Repair   *repair.Repairer
+	Salvaged *store.Salvaged // what Config.Salvage did; nil: nothing
+	Metrics  *metrics.Metrics
 
 	Network *host.Network
 	// nil offline

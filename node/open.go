@@ -21,6 +21,7 @@ import (
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
+	store "github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/republisher"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
@@ -29,6 +30,36 @@ import (
 // New is [Open] on a repo that is there and whose lock the caller holds until the node is
 // closed. If it fails, everything is closed again.
 func New(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
+	if !c.Salvage {
+		return newNode(ctx, r, c)
+	}
+	disk := &store.Disk{Dir: r.Database()}
+	needed, err := store.NeedsSalvage(ctx, disk)
+	if err != nil {
+		return nil, err
+	}
+	if !needed {
+		n, err := newNode(ctx, r, c)
+		if !errors.Is(err, ErrDamaged) {
+			return n, err
+		}
+	}
+	salvaged, err := store.Salvage(ctx, disk, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNode(ctx, r, c)
+	if err == nil {
+		n.Salvaged = &salvaged
+	}
+	return n, err
+}
+
+// ErrDamaged means that the database is damaged as a whole. Config.Salvage makes a new
+// one; the keys are files beside it.
+var ErrDamaged = store.ErrDamaged
+
+func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	config, err := r.Config()
 	if err != nil {
 		return nil, err

@@ -79,6 +79,7 @@ type cli struct {
 	timeout  time.Duration
 	offline  bool
 	streamCh bool
+	salvage  bool // a damaged database is to be made anew
 }
 
 func (c *cli) root() *cobra.Command {
@@ -233,7 +234,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: true})
+	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -35,6 +36,8 @@ func setupStep(err error) string {
 	switch {
 	case errors.Is(err, repo.ErrNoRepo):
 		return "; run 'ipns init', or set IPNS_PATH"
+	case errors.Is(err, node.ErrDamaged):
+		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
 	case errors.Is(err, host.ErrTaken):
 		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
 	case errors.Is(err, serve.ErrOpen):

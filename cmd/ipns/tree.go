@@ -82,6 +82,9 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 		defer done()
 		ctx, cancel := c.context(cmd)
 		defer cancel()
+		if r, ok := req.(*api.RepoVerifyRequest); ok {
+			c.salvage = r.Repair
+		}
 		with := c.withNode
 		if spec.Describe().Local {
 			with = c.withoutNode

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/repair"
+	"github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -18,6 +20,11 @@ func (n *verbs) handleRepo(m *rpc.Mux) {
 func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.Seq2[api.Finding, error] {
 	return func(yield func(api.Finding, error) bool) {
 		more := true
+		if s := n.Salvaged; s != nil {
+			if more = yield(salvaged(s), nil); !more {
+				return
+			}
+		}
 		left, err := n.Repair.Verify(ctx, req.Repair, func(f repair.Finding) bool {
 			more = yield(api.Finding(f), nil)
 			return more
@@ -34,4 +41,13 @@ func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.
 			yield(api.Finding{Msg: "verify complete, all names are whole."}, nil)
 		}
 	}
+}
+
+// salvaged tells that the database was replaced by what could be read of it.
+func salvaged(s *pebble.Salvaged) api.Finding {
+	msg := fmt.Sprintf("the database was damaged: a new one has the %d values that could be read, the old one is in %s; the network is asked for each name before it is published or announced again", s.Read, s.Old)
+	if len(s.Lost) > 0 {
+		msg += "; not read to their end: " + strings.Join(s.Lost, ", ")
+	}
+	return api.Finding{Msg: msg, Mended: true}
 }
