@@ -302,7 +302,9 @@ func TestFetchesAreAnsweredWithRecordsAlone(t *testing.T) {
 	_, _ = put(t, r, rec)
 	ended := routingtest.Sign(t, routingtest.NewKey(t), ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: time.Now().Add(-time.Minute)})
 	listen(t, r, ended.Name())
-	r.topic(ended.Name()).rec = ended
+	r.mu.Lock()
+	r.topics[ended.Name()].rec = ended
+	r.mu.Unlock()
 	h := newHost(t)
 	connect(t, h, r.host)
 	ask := func(request []byte) ([]byte, error) {
