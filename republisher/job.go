@@ -88,7 +88,7 @@ func (r *Republisher) asksClock(rec *ipns.Record) bool {
 func (r *Republisher) putOne(ctx context.Context, j *job) {
 	ctx, cancel := context.WithTimeout(ctx, putLimit)
 	defer cancel()
-	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{Clock: r.asksClock(j.rec)}) {
+	for ack, err := range r.Router.Put(ctx, j.rec, routing.Look{Clock: r.asksClock(j.rec), Again: true}) {
 		if err != nil {
 			j.err = err
 			j.receipt.End(err)

@@ -93,6 +93,9 @@ func firstRoad(rs []Router) Road {
 type Look struct {
 	Before bool // the record that targets held before: Ack.Before
 	Clock  bool // the time, according to a few targets: Ack.Clock
+	// Again says that the record is put again to keep it alive, not because somebody has
+	// just published it.
+	Again bool
 	// Counted, if set, is called once all Acks of the road that counts were yielded, with
 	// the error that ended that part. A Router on one road need not call it.
 	Counted func(error)

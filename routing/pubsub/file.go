@@ -28,6 +28,7 @@ type saved struct {
 type savedName struct {
 	Name   ipns.Name
 	Used   time.Time
+	Put    bool   `json:",omitempty"`
 	Record []byte `json:",omitempty"`
 }
 
@@ -79,6 +80,9 @@ func (r *Router) restore(s saved) {
 			r.c.Log.Warn("topic is not subscribed to again", "name", n.Name.String(), "err", err)
 			continue
 		}
+		r.mu.Lock()
+		t.put = n.Put
+		r.mu.Unlock()
 		if len(n.Record) == 0 {
 			continue
 		}
@@ -120,7 +124,7 @@ func (r *Router) saved() (s saved, changed bool) {
 	defer r.mu.Unlock()
 	changed, r.dirty = r.dirty, false
 	for name, t := range r.topics {
-		n := savedName{Name: name, Used: t.used.UTC()}
+		n := savedName{Name: name, Used: t.used.UTC(), Put: t.put}
 		if t.rec != nil {
 			n.Record = t.rec.Raw()
 		}

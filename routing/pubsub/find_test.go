@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/routingtest"
 )
 
@@ -78,8 +79,8 @@ func TestLookingForPeersBacksOff(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(tick)
 		}
-		// 10, 20, 40 … s, then hours, each up to a quarter later.
-		if len(looks) < 25 || len(looks) > 35 {
+		// 10, 20, 40 … s, then six hours, each up to a quarter later.
+		if len(looks) < 12 || len(looks) > 16 {
 			t.Errorf("%d looks in 25 hours: %v", len(looks), looks)
 		}
 		if looks[0] != 0 || looks[1] < firstLook || looks[2]-looks[1] < 2*firstLook {
@@ -153,14 +154,57 @@ func TestTheNameUsedLeastLatelyMakesRoom(t *testing.T) {
 		clock.add(time.Millisecond)
 	}
 	listen(t, a, names[0]) // used again
-	_, _, done := a.use(names[1])
+	_, _, done := a.use(names[1], false)
 	defer done() // just now
 	connect(t, a.host, b.host)
 	eventually(t, "the other knows all", func() bool { return b.Stats().Topics == MaxSubscriptions })
+	_, _, put := a.use(names[3], true)
+	put()
+	for _, name := range []ipns.Name{names[2], names[3]} { // the one that was put stays
+		setUsed(a, name, time.Time{})
+	}
 	listen(t, a, names[MaxSubscriptions])
 	hot := a.Subscriptions()
-	if len(hot) != MaxSubscriptions || slices.Contains(hot, names[2]) || !slices.Contains(hot, names[0]) || !slices.Contains(hot, names[1]) {
+	if len(hot) != MaxSubscriptions || slices.Contains(hot, names[2]) || !slices.Contains(hot, names[0]) || !slices.Contains(hot, names[3]) || !slices.Contains(hot, names[1]) {
 		t.Errorf("%d names are hot", len(hot))
 	}
 	eventually(t, "the other knows that, too", func() bool { return b.audience.count(names[2]) == 0 && b.audience.count(names[MaxSubscriptions]) == 1 })
+}
+
+func setUsed(r *Router, name ipns.Name, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.topics[name].used = at
+}
+
+// A record that is put again goes to those who listen, and makes no name hot.
+func TestWhatIsPutAgainMakesNoNameHot(t *testing.T) {
+	a, b := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
+	connect(t, a.host, b.host)
+	rec := record(t, routingtest.NewKey(t), 1)
+	again := func() (acks int) {
+		t.Helper()
+		for ack, err := range a.Put(t.Context(), rec, routing.Look{Again: true}) {
+			if err != nil && !errors.Is(err, routing.ErrNoTargets) {
+				t.Fatal(err)
+			}
+			if err == nil && ack.Err == nil {
+				acks++
+			}
+		}
+		for _, err := range a.Sweep(t.Context(), routing.Region{}, slices.Values([]*ipns.Record{rec})) {
+			if err != nil && !errors.Is(err, routing.ErrNoTargets) {
+				t.Fatal(err)
+			}
+		}
+		return acks
+	}
+	if acks := again(); acks != 0 {
+		t.Errorf("%d acks, and nobody listens", acks)
+	}
+	listen(t, b, rec.Name(), a)
+	eventually(t, "who listens gets it", func() bool { return again() == 1 && hasSequence(t, b, rec.Name(), 1) })
+	if hot := a.Subscriptions(); len(hot) != 0 {
+		t.Errorf("hot names: %v", hot)
+	}
 }

@@ -84,5 +84,5 @@ const (
 	connectTimeout = 10 * time.Second
 	provideEvery   = 12 * time.Hour
 	firstLook      = 10 * time.Second // between two looks for peers; doubled each time
-	slowestLook    = time.Hour
+	slowestLook    = 6 * time.Hour
 )

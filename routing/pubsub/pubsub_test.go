@@ -83,7 +83,7 @@ func record(t testing.TB, key crypto.PrivKey, seq uint64) *ipns.Record {
 // listen makes a name hot in a router and waits until another one knows of it.
 func listen(t testing.TB, r *Router, name ipns.Name, told ...*Router) {
 	t.Helper()
-	_, _, done := r.use(name)
+	_, _, done := r.use(name, false)
 	done()
 	for _, other := range told {
 		eventually(t, "the other knows who listens", func() bool {
@@ -147,7 +147,7 @@ func newMirror(t testing.TB) *mirror {
 			case <-ctx.Done():
 				return
 			case name := <-m.seen:
-				_, _, done := m.use(name)
+				_, _, done := m.use(name, false)
 				done()
 			}
 		}

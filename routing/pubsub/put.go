@@ -15,16 +15,20 @@ import (
 // Road implements routing.Roader.
 func (r *Router) Road() routing.Road { return routing.PubSub }
 
-// Put implements routing.Router: it makes the name hot and sends the record to all peers
-// that listen to its topic. A better record that is known here is what refuses an older
-// one. All peers that listen should get it.
-func (r *Router) Put(ctx context.Context, rec *ipns.Record, _ routing.Look) iter.Seq2[routing.Ack, error] {
+// Put implements routing.Router: it makes the name hot, unless the record is put again,
+// and sends the record to all peers that listen to its topic. A better record that is
+// known here is what refuses an older one. All peers that listen should get it.
+func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		if ctx.Err() != nil {
 			yield(routing.Ack{}, context.Cause(ctx))
 			return
 		}
-		t, fresh, done := r.use(rec.Name())
+		if look.Again {
+			r.put(ctx, rec, false)(yield)
+			return
+		}
+		t, fresh, done := r.use(rec.Name(), true)
 		defer done()
 		r.lookSoon(t)
 		r.put(ctx, rec, fresh)(yield)
@@ -172,9 +176,12 @@ func (r *Router) Sweep(ctx context.Context, _ routing.Region, records iter.Seq[*
 				yield(routing.Ack{}, context.Cause(ctx))
 				return
 			}
+			if r.audience.count(rec.Name()) == 0 && r.topic(rec.Name()) == nil {
+				continue // as most
+			}
 			for ack, err := range r.put(ctx, rec, false) {
 				if err != nil {
-					break // of this record; most have nobody who listens
+					break // of this record
 				}
 				alone = false
 				if !yield(ack, nil) {

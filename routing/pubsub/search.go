@@ -21,7 +21,7 @@ func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.A
 			yield(routing.Answer{}, context.Cause(ctx))
 			return
 		}
-		t, fresh, done := r.use(name)
+		t, fresh, done := r.use(name, false)
 		defer done()
 		held, err := r.held(ctx, name)
 		if err != nil {
@@ -130,7 +130,7 @@ func (r *Router) Ask(_ context.Context, _ routing.Region, names iter.Seq[ipns.Na
 // known and each better one, but for those that are followed by another at once.
 func (r *Router) Watch(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
 	return func(yield func(routing.Answer, error) bool) {
-		t, _, done := r.use(name)
+		t, _, done := r.use(name, false)
 		defer done()
 		if t == nil {
 			yield(routing.Answer{}, routing.ErrNoTargets)

@@ -24,6 +24,7 @@ type topic struct {
 	taking   *ipns.Record // what Config.Take has just now: not to be published by Changed
 	changed  bool         // rec came in otherwise and is to be published
 	used     time.Time    // when the name was last published, resolved or watched
+	put      bool         // it was published: others do not take its place by being resolved
 	users    int          // who use it just now
 	watchers map[chan *ipns.Record]struct{}
 	sent     time.Time // when rec was last published
@@ -40,9 +41,9 @@ func (r *Router) topic(name ipns.Name) *topic {
 	return r.topics[name]
 }
 
-// use makes a name hot and keeps it so until done is called. It returns nil if there is
-// no room for it; fresh says that it was not hot before.
-func (r *Router) use(name ipns.Name) (t *topic, fresh bool, done func()) {
+// use makes a name hot, to put it or otherwise, and keeps it so until done is called. It
+// returns nil if there is no room for it; fresh says that it was not hot before.
+func (r *Router) use(name ipns.Name, put bool) (t *topic, fresh bool, done func()) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	r.mu.Lock()
@@ -53,7 +54,7 @@ func (r *Router) use(name ipns.Name) (t *topic, fresh bool, done func()) {
 	}
 	r.mu.Unlock()
 	if t == nil {
-		if !r.makeRoom() {
+		if !r.makeRoom(put) {
 			return nil, false, func() {}
 		}
 		var err error
@@ -67,6 +68,7 @@ func (r *Router) use(name ipns.Name) (t *topic, fresh bool, done func()) {
 	defer r.mu.Unlock()
 	t.users++
 	t.used = r.c.Now()
+	t.put = t.put || put
 	r.dirty = true
 	return t, fresh, func() {
 		r.mu.Lock()
@@ -102,14 +104,19 @@ func (r *Router) subscribe(name ipns.Name, used time.Time) (*topic, error) {
 }
 
 // makeRoom lets the name become cold that was used least lately, if there are as many as
-// may be. Call with turn held.
-func (r *Router) makeRoom() bool {
+// may be: one that was put only for another one, and only if all were. Whoever makes this
+// node resolve names, as gateways let anybody do, cannot silence those of its own. Call
+// with turn held.
+func (r *Router) makeRoom(put bool) bool {
 	r.mu.Lock()
 	var oldest *topic
 	full := len(r.topics) >= MaxSubscriptions
 	if full {
 		for _, t := range r.topics {
-			if t.users == 0 && (oldest == nil || t.used.Before(oldest.used)) {
+			if t.users > 0 || t.put && !put {
+				continue
+			}
+			if oldest == nil || oldest.put && !t.put || oldest.put == t.put && t.used.Before(oldest.used) {
 				oldest = t
 			}
 		}
