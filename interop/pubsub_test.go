@@ -222,3 +222,46 @@ func TestPubsubOfManyNames(t *testing.T) {
 		}
 	}
 }
+
+// Two who are not connected meet as those who listen to a topic: each is a provider of
+// its CID in the DHT, in the words of Kubo.
+func TestPubsubPeersMeetByTheDHT(t *testing.T) {
+	_, addr := startTestnet(t, 30)
+	start := func(prog *program) *talker {
+		n := newNode(t, prog, prog.name)
+		n.run("config", "Routing.Type", "dhtclient")
+		k := restartTalker(n)
+		k.run("swarm", "connect", addr)
+		eventually(t, k.name+" knows the network", func() bool { return strings.Count(k.run("swarm", "peers"), "\n") >= 20 })
+		return k
+	}
+	us, them := start(ours), start(kubo)
+	if strings.Contains(us.run("swarm", "peers"), them.peerID()) {
+		t.Skip("they have met already, by chance")
+	}
+	name := us.self()
+	us.update("self", "/ipfs/bafkqaaa/first")
+	eventually(t, "Kubo resolves it", func() bool {
+		var got struct{ Path string }
+		them.try(&got, "name/resolve", url.Values{"arg": {name}, "nocache": {"true"}, "dht-timeout": {"10s"}})
+		return got.Path == "/ipfs/bafkqaaa/first"
+	})
+	them.listens(name)
+	eventually(t, "they are connected", func() bool { return strings.Contains(us.run("swarm", "peers"), them.peerID()) })
+	eventually(t, "the receipt has Kubo as a pubsub peer", func() bool {
+		var got struct {
+			Networks []struct {
+				Network   string
+				Announced int
+			}
+		}
+		us.call(&got, "name/publish", url.Values{"arg": {"/ipfs/bafkqaaa/second"}, "resolve": {"false"}})
+		for _, n := range got.Networks {
+			if n.Network == "pubsub" && n.Announced == 1 {
+				return true
+			}
+		}
+		return false
+	})
+	eventually(t, "Kubo has the update", func() bool { return them.value(name) == "/ipfs/bafkqaaa/second" })
+}
