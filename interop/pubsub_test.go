@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -172,6 +174,16 @@ func TestPubsubWithKubo(t *testing.T) {
 	connect(us.node, one.node, two.node)
 	us.lags(name, 1, one, two)
 	one.lags(theirs, 1, us)
+
+	// A name that is not listened to here: who begins to listen gets the record all the same.
+	quiet := us.newName("quiet")
+	us.update("quiet", "/ipfs/bafkqaaa/quiet")
+	us.stop()
+	mustDo(t, os.Remove(filepath.Join(us.repo, "pubsub")))
+	us = restartTalker(us.node)
+	connect(us.node, one.node, two.node)
+	one.listens(quiet)
+	eventually(t, "Kubo has the record", func() bool { return one.value(quiet) == "/ipfs/bafkqaaa/quiet" })
 }
 
 // One daemon publishes many names, and a Kubo that listens to them has them all.
