@@ -323,7 +323,7 @@ func (StatusRequest) Text(s Statuses) string {
 			display.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))
 		case n.LastAnnounced != nil:
 			display.Fprintf(tw, "Announced:\t%s, to %d of %d %s%s\n", n.LastAnnounced.UTC().Format(time.RFC3339),
-				n.Announced, n.Of, roadOf(n.Networks).Targets(n.Of), besides(n.Networks))
+				n.Announced, n.Of, roadOf(n.Networks).Targets(0), besides(n.Networks))
 		default:
 			display.Fprintf(tw, "Announced:\tnever\n")
 		}
@@ -386,7 +386,7 @@ func (b HeldBy) words() string {
 
 // words describes what servers hold, compared with a record with the given sequence.
 func (h *Held) words(sequence uint64) string {
-	who := h.Road.Targets(h.Answered)
+	who := h.Road.Targets(0)
 	text := display.Sprintf("none of %d %s has it", h.Answered, who)
 	switch {
 	case h.Sequence == nil:

@@ -71,9 +71,9 @@ func (o Outcome) Receipt() string {
 	case o.Of == 0:
 		b.WriteString("stored here; announced to nobody: no servers are known")
 	case o.Announced == 0:
-		display.Fprintf(&b, "stored here; announced to 0 of %d %s%s", o.Of, road.Targets(o.Of), besides(o.Networks))
+		display.Fprintf(&b, "stored here; announced to 0 of %d %s%s", o.Of, road.Targets(0), besides(o.Networks))
 	default:
-		display.Fprintf(&b, "announced to %d of %d %s%s", o.Announced, o.Of, road.Targets(o.Of), besides(o.Networks))
+		display.Fprintf(&b, "announced to %d of %d %s%s", o.Announced, o.Of, road.Targets(0), besides(o.Networks))
 	}
 	display.Fprintf(&b, " (sequence %d)", o.Sequence)
 	return b.String()
@@ -148,7 +148,7 @@ func besides(networks []NetworkReceipt) string {
 		case took == of, road == routing.PubSub && took > 0:
 			display.Fprintf(&b, ", %d %s", took, road.Targets(took))
 		case road == routing.HTTP:
-			display.Fprintf(&b, ", %d of %d %s", took, of, road.Targets(of))
+			display.Fprintf(&b, ", %d of %d %s", took, of, road.Targets(0))
 		}
 	}
 	return b.String()

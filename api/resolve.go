@@ -72,7 +72,7 @@ func (ResolveRequest) Text(r Resolved) string {
 		if len(h.Roads) > 0 {
 			var agree []string
 			for _, r := range h.Roads {
-				agree = append(agree, display.Sprintf("%d of %d %s", r.Agree, r.Answered, r.Road.Targets(r.Answered)))
+				agree = append(agree, display.Sprintf("%d of %d %s", r.Agree, r.Answered, r.Road.Targets(0)))
 			}
 			display.Fprintf(&b, ", %s who answered agree", strings.Join(agree, ", "))
 		}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -64,10 +66,8 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.Routing.Type = cmp.Or(c.Routing, config.Routing.Type); !c.Offline {
-		if _, err := host.Mode(config.Routing.Type); err != nil {
-			return nil, err
-		}
+	if config.Routing.Type = cmp.Or(c.Routing, config.Routing.Type); !slices.Contains(repo.RoutingTypes, cmp.Or(config.Routing.Type, "auto")) {
+		return nil, fmt.Errorf("routing is %q: use %s", config.Routing.Type, strings.Join(repo.RoutingTypes, ", "))
 	}
 	n := &Node{Repo: r, Settings: config, Log: c.Log, stopping: make(chan struct{})}
 	if n.Log == nil {
@@ -96,7 +96,12 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openDatabase(ctx, life, c); err != nil {
 		return err
 	}
-	if !c.Offline {
+	if err := n.Network.OpenHTTP(&n.Settings, &n.Opener, Agent); err != nil {
+		return err
+	}
+	if c.Offline {
+		n.onClose(n.Network.Close)
+	} else {
 		if err := n.openNetwork(ctx, c); err != nil {
 			return err
 		}
@@ -147,7 +152,9 @@ func (n *Node) openNames(router routing.Router) error {
 		return fmt.Errorf("environment variable IPFS_NS_MAP: %w", err)
 	}
 	if n.Router = router; router == nil {
-		n.Router = n.networks()
+		if n.Router, err = n.networks(); err != nil {
+			return err
+		}
 	}
 	n.onClose(func() func() error {
 		stop := n.Book.Subscribe(n.logRival)

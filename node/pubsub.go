@@ -91,11 +91,10 @@ func (n *Node) findListeners(ctx context.Context, c cid.Cid, most int) iter.Seq[
 	}
 }
 
-// networks are those on which the node puts and searches names; nil offline.
-func (n *Node) networks() routing.Router {
-	router := n.Network.Router()
-	if n.Pubsub != nil {
-		return routing.Beside{Main: router, Others: []routing.Router{n.Pubsub}}
+// networks are those on which the node puts and searches names; nil: none.
+func (n *Node) networks() (routing.Router, error) {
+	if n.Pubsub == nil { // and not an interface that holds nil
+		return n.Network.Roads(nil)
 	}
-	return router
+	return n.Network.Roads(n.Pubsub)
 }

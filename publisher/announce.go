@@ -25,7 +25,8 @@ var errBusy = errors.New("too many announcements are waiting: it follows later")
 // announcement is a record being announced.
 type announcement struct {
 	cancel context.CancelFunc
-	making *making // how rec was made, used only by run; nil: not signed just now
+	via    routing.Router // nil: the Publisher's
+	making *making        // how rec was made, used only by run; nil: not signed just now
 
 	mu      sync.Mutex // guards the fields below
 	rec     *ipns.Record
@@ -42,9 +43,9 @@ type announcement struct {
 // start announces a record, or returns its running announcement. That of an older
 // record of the name is stopped. made is set for a record just signed here: its
 // announcement then looks for rivals. If it must give way to some that are known, it
-// begins with a raise.
-func (p *Publisher) start(rec *ipns.Record, made *making, rivals ...*ipns.Record) (*announcement, error) {
-	if p.Router == nil {
+// begins with a raise. via is as in Request.
+func (p *Publisher) start(rec *ipns.Record, made *making, via routing.Router, rivals ...*ipns.Record) (*announcement, error) {
+	if p.router(via) == nil {
 		return nil, routing.ErrNoTargets
 	}
 	p.mu.Lock()
@@ -66,7 +67,7 @@ func (p *Publisher) start(rec *ipns.Record, made *making, rivals ...*ipns.Record
 		return nil, errBusy
 	}
 	ctx, cancel := context.WithCancel(p.base)
-	a := &announcement{rec: rec, making: made, cancel: cancel, more: make(chan struct{}), others: rivals, yields: len(rivals) > 0}
+	a := &announcement{rec: rec, making: made, via: via, cancel: cancel, more: make(chan struct{}), others: rivals, yields: len(rivals) > 0}
 	p.announce[rec.Name()] = a
 	p.running.Go(func() {
 		defer cancel()
@@ -79,6 +80,13 @@ func (p *Publisher) start(rec *ipns.Record, made *making, rivals ...*ipns.Record
 		a.end(err)
 	})
 	return a, nil
+}
+
+func (p *Publisher) router(via routing.Router) routing.Router {
+	if via != nil {
+		return via
+	}
+	return p.Router
 }
 
 // run puts the record and notes the result.
@@ -132,7 +140,7 @@ func (p *Publisher) put(ctx context.Context, a *announcement) error {
 		look = routing.Look{Before: true, Clock: len(a.making.made) == 1}
 	}
 	look.Counted = a.allCounted
-	for ack, err := range p.Router.Put(ctx, rec, look) {
+	for ack, err := range p.router(a.via).Put(ctx, rec, look) {
 		if err != nil {
 			a.failed(err)
 			return err
@@ -172,7 +180,7 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 	u := recordstore.Upkeep{
 		Name: name, LastPut: now, Announced: s.rec.Hash(), Holders: held, Due: now.Add(p.period()), Receipt: receipt,
 	}
-	if held == 0 || held < min(p.wanted(), of) || p.unheard(receipt, put) {
+	if held == 0 || held < min(p.wanted(), of) || unheard(p.router(a.via), receipt, put) {
 		u.LastErr = receipt.String()
 		if put != nil {
 			u.LastErr += ": " + put.Error()
@@ -189,8 +197,8 @@ func (p *Publisher) note(ctx context.Context, a *announcement, put error) {
 
 // unheard reports whether a put took so long that those that count were not heard at
 // all: what others took is then no success.
-func (p *Publisher) unheard(r routing.Receipt, put error) bool {
-	return errors.Is(put, context.DeadlineExceeded) && r.Road() != routing.RoadOf(p.Router)
+func unheard(router routing.Router, r routing.Receipt, put error) bool {
+	return errors.Is(put, context.DeadlineExceeded) && r.Road() != routing.RoadOf(router)
 }
 
 func (p *Publisher) wanted() int {

@@ -43,7 +43,7 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 	if err != nil || known {
 		return e, "", err
 	}
-	found, err := p.search(ctx, name)
+	found, err := p.search(ctx, name, req.Via)
 	if err == nil {
 		if found {
 			if e, err = p.Book.Get(ctx, name); err != nil {
@@ -77,8 +77,8 @@ func (p *Publisher) last(ctx context.Context, name ipns.Name, req Request) (e re
 
 // search searches the network for the newest record of the name and enters it into
 // the Book. If it returns no error, no newer record exists.
-func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err error) {
-	best, err := p.find(ctx, name)
+func (p *Publisher) search(ctx context.Context, name ipns.Name, via routing.Router) (found bool, err error) {
+	best, err := p.find(ctx, name, via)
 	if err2 := p.takeOwn(ctx, best); err2 != nil {
 		err = errors.Join(err, err2)
 	}
@@ -87,13 +87,14 @@ func (p *Publisher) search(ctx context.Context, name ipns.Name) (found bool, err
 
 // find returns the newest record of the name on the network, or nil. If it returns no
 // error, no newer record exists.
-func (p *Publisher) find(ctx context.Context, name ipns.Name) (best *ipns.Record, err error) {
-	if p.Router == nil {
+func (p *Publisher) find(ctx context.Context, name ipns.Name, via routing.Router) (best *ipns.Record, err error) {
+	router := p.router(via)
+	if router == nil {
 		return nil, routing.ErrNoTargets
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()
-	for a, err := range p.Router.Search(ctx, name) {
+	for a, err := range router.Search(ctx, name) {
 		if err != nil {
 			return best, err
 		}

@@ -124,6 +124,9 @@ type Request struct {
 	Wait Wait
 	// Timeout limits the wait; 0: DefaultTimeout. Announcing continues after it.
 	Timeout time.Duration
+	// Via, if set, is where to announce and search this time, instead of the
+	// Publisher's Router.
+	Via routing.Router
 	// OnProgress, if set, is called while Publish waits: when the record is durable,
 	// with each server that answers, and when a new record is signed above a rival, to
 	// which the receipt then belongs.
@@ -235,13 +238,6 @@ func (p *Publisher) now() time.Time {
 	return p.Now()
 }
 
-func (p *Publisher) expected() string {
-	if p.Expected == nil {
-		return ""
-	}
-	return p.Expected()
-}
-
 func (p *Publisher) log() *slog.Logger {
 	if p.Log == nil {
 		return slog.New(slog.DiscardHandler)
@@ -263,7 +259,7 @@ func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}
-	res, err = p.announceAndWait(ctx, res, req.Wait, req.Timeout, req.OnProgress)
+	res, err = p.announceAndWait(ctx, res, waiting{req.Via, req.Wait, req.Timeout, req.OnProgress})
 	return p.warnClock(res), err
 }
 
@@ -273,7 +269,8 @@ type PutRequest struct {
 	Origin  recordstore.Origin
 	Wait    Wait
 	Timeout time.Duration // 0: DefaultTimeout
-	// OnProgress is as in Request.
+	// Via and OnProgress are as in Request.
+	Via        routing.Router
 	OnProgress func(Result)
 }
 
@@ -300,7 +297,7 @@ func (p *Publisher) Put(ctx context.Context, rec *ipns.Record, req PutRequest) (
 	}
 	res := Result{Record: rec, Previous: before.Record, Outcome: outcome}
 	res.NewSequence = before.Record == nil || before.Record.Sequence() != rec.Sequence()
-	return p.announceAndWait(ctx, res, req.Wait, req.Timeout, req.OnProgress)
+	return p.announceAndWait(ctx, res, waiting{req.Via, req.Wait, req.Timeout, req.OnProgress})
 }
 
 // Close waits for running announcements until ctx ends, then stops them. The Publisher

@@ -225,7 +225,7 @@ func (a *announcement) overtaken(e recordstore.Entry) error {
 // of the key. Unless the publish is forced, an inconclusive search is an error: a rival
 // could be missed.
 func (p *Publisher) look(ctx context.Context, e recordstore.Entry, req Request) (recordstore.Entry, error) {
-	best, err := p.find(ctx, e.Name)
+	best, err := p.find(ctx, e.Name, req.Via)
 	if err != nil && (ctx.Err() != nil || !req.Force) {
 		return e, fmt.Errorf("search for a record of another holder of the key: %w", err)
 	}

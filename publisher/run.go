@@ -164,7 +164,7 @@ func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.E
 	case <-ctx.Done():
 		return e, ctx.Err()
 	}
-	if _, err := p.search(ctx, name); err != nil {
+	if _, err := p.search(ctx, name, nil); err != nil {
 		return e, err
 	}
 	for range enterTries {
@@ -183,7 +183,7 @@ func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.E
 // above a rival when the process ended.
 func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
 	if e.Pending == nil {
-		_, err := p.start(e.Record, nil)
+		_, err := p.start(e.Record, nil, nil)
 		return err
 	}
 	m, err := p.remake(ctx, e)
@@ -193,9 +193,9 @@ func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
 		if err := p.Book.Pend(ctx, e.Name, nil); err != nil {
 			return err
 		}
-		_, err = p.start(e.Record, nil)
+		_, err = p.start(e.Record, nil, nil)
 		return err
 	}
-	_, err = p.start(e.Pending, m, m.above()...)
+	_, err = p.start(e.Pending, m, nil, m.above()...)
 	return err
 }

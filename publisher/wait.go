@@ -87,8 +87,17 @@ func (w Wait) succeeded(r routing.Receipt, complete bool, expected string) bool 
 	return w.enough(r, expected)
 }
 
+// waiting is what a request says of announcing its record.
+type waiting struct {
+	via        routing.Router
+	wait       Wait
+	timeout    time.Duration
+	onProgress func(Result)
+}
+
 // announceAndWait announces the record of the result and waits as requested.
-func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, timeout time.Duration, onProgress func(Result)) (Result, error) {
+func (p *Publisher) announceAndWait(ctx context.Context, res Result, w waiting) (Result, error) {
+	wait, timeout, onProgress := w.wait, w.timeout, w.onProgress
 	if err := p.pass(stepAnswer); err != nil {
 		return res, &NotAnnouncedError{Result: res, Wait: wait, Err: err}
 	}
@@ -96,7 +105,7 @@ func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, 
 		onProgress = func(Result) {}
 	}
 	onProgress(res)
-	a, err := p.start(res.Record, res.making)
+	a, err := p.start(res.Record, res.making, w.via)
 	res.Alone = errors.Is(err, routing.ErrNoTargets)
 	if wait == WaitStored {
 		return res, nil // if the announcement did not start, Run retries it
@@ -117,7 +126,7 @@ func (p *Publisher) announceAndWait(ctx context.Context, res Result, wait Wait, 
 	switch {
 	case errors.As(err, &rival):
 		return res, err
-	case wait.succeeded(res.Receipt, res.Complete, p.expected()):
+	case wait.succeeded(res.Receipt, res.Complete, p.expectedVia(w.via)):
 		return res, nil
 	case wait == WaitDefault && res.Alone: // storing the record is all that this node can do
 		res.Warnings = append(res.Warnings, NobodyExpected)
@@ -144,7 +153,7 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 		}
 		seen += len(s.acks)
 		res.Record, res.Receipt, res.Complete, res.Rivals = s.rec, s.receipt, s.over, allRivals(known, s.rivals)
-		switch expected := p.expected(); {
+		switch expected := p.expectedVia(a.via); {
 		case s.over:
 			return s.err
 		case s.yields:
@@ -168,6 +177,15 @@ func (p *Publisher) await(ctx context.Context, a *announcement, res *Result, wai
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// expectedVia is the network whose acks count of an announcement: by a Router of its
+// own, any.
+func (p *Publisher) expectedVia(via routing.Router) string {
+	if via != nil || p.Expected == nil {
+		return ""
+	}
+	return p.Expected()
 }
 
 // allRivals returns the rivals known before a publish and those found by it, without

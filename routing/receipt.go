@@ -285,7 +285,8 @@ func (r Receipt) besides(counts Road) (text string) {
 	return text
 }
 
-// Targets is what so many targets on the road are called, such as "HTTP routers".
+// Targets is what so many targets on the road are called, such as "HTTP routers"; as in
+// "1 of 1 HTTP routers", 0 stands for many.
 func (r Road) Targets(n int) string {
 	what := map[Road]string{DHT: "server", HTTP: "HTTP router", PubSub: "pubsub peer"}[r]
 	if n != 1 {

@@ -15,6 +15,9 @@ func TestRouters(t *testing.T) {
 		"Tiered": func() routing.Router {
 			return routing.Tiered{Tiers: []routing.Router{routingtest.New(30), routingtest.New(5)}}
 		},
+		"Bounded": func() routing.Router {
+			return routing.Bounded{Router: routingtest.New(30), Timeout: time.Minute}
+		},
 		"Beside": func() routing.Router {
 			return routing.Beside{Main: routingtest.New(30), Others: []routing.Router{router("h.example", 0, 0, nil)}}
 		},

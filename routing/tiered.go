@@ -12,8 +12,8 @@ import (
 // without a record, or have found none within Delay of the last being asked. A tier once
 // asked is not cut off. Puts go to all tiers at once.
 //
-// It is for a near network before a far one, such as a delegated router before the DHT. A
-// config that orders its routers will use it.
+// It is for a near network before a far one, such as an HTTP router before the DHT: a
+// sequential router in the config is one.
 type Tiered struct {
 	Tiers []Router
 	Delay time.Duration // 0: wait for each tier, however long it takes

@@ -73,7 +73,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.BoolVar(&init, "init", false, "make the repo if it does not exist")
 	f.StringVar(&profile, "init-profile", "", "profile for --init")
 	f.StringSliceVar(&bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
-	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: auto, dht, dhtclient or dhtserver")
+	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: "+strings.Join(repo.RoutingTypes, ", "))
 	f.BoolVar(&usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
 	f.BoolVar(&routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
 	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")

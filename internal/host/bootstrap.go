@@ -18,6 +18,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/internal/durable"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/routing/dht"
 )
 
@@ -139,9 +140,6 @@ func (n *Network) forgetNetworks() error {
 // ErrNotBootstrap means that a peer to remove is not a bootstrap peer.
 var ErrNotBootstrap = errors.New("is not a bootstrap peer")
 
-// AutoBootstrap stands for the bootstrap peers of the public network.
-const AutoBootstrap = "auto"
-
 // Bootstrap returns the bootstrap peers of the config. With expand, "auto" is replaced by
 // those of the public network.
 func (n *Network) Bootstrap(expand bool) ([]string, error) {
@@ -151,7 +149,7 @@ func (n *Network) Bootstrap(expand bool) ([]string, error) {
 	}
 	list := []string{}
 	for _, p := range c.Bootstrap {
-		if p != AutoBootstrap || !expand {
+		if p != repo.Auto || !expand {
 			list = append(list, p)
 			continue
 		}
@@ -246,7 +244,7 @@ func (n *Network) changeBootstrap(change func([]string) ([]string, error)) error
 func ParseBootstrap(lists ...[]string) ([]peer.AddrInfo, error) {
 	var addrs []ma.Multiaddr
 	for _, text := range slices.Concat(lists...) {
-		if text == AutoBootstrap {
+		if text == repo.Auto {
 			addrs = append(addrs, kaddht.DefaultBootstrapPeers...)
 			continue
 		}

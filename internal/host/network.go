@@ -10,9 +10,9 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +56,11 @@ type Network struct {
 	besides []string      // bootstrap peers in addition to those of the config; guarded by boot.mu
 	joined  chan struct{} // see Joined
 	closers []func() error
+
+	config *repo.Config // since OpenHTTP
+	opener *routing.Opener
+	agent  string
+	http   []*httpRouter
 }
 
 // New returns the network of an offline node.
@@ -63,12 +68,9 @@ func New(r repo.Repo, log *slog.Logger) *Network {
 	return &Network{repo: r, log: log, boot: bootstrap{changed: make(chan struct{}, 1)}, joined: make(chan struct{}, 1)}
 }
 
-// Open starts the host and the DHTs. Close closes them, even after an error.
-func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
-	mode, err := Mode(c.Routing.Type)
-	if err != nil {
-		return err
-	}
+// Open starts the host, and the DHTs if the config has them. Close closes them, even
+// after an error.
+func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) (err error) {
 	n.besides = o.Bootstrap
 	if n.boot.peers, err = ParseBootstrap(c.Bootstrap, n.besides); err != nil {
 		return err
@@ -82,8 +84,20 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 		return err
 	}
 	n.closers = append(n.closers, n.reach.close)
+	n.boot.since = time.Now()
+	if !c.HasDHT() {
+		return nil
+	}
+	if err := n.openDHT(ctx, c, o); err != nil {
+		return err
+	}
+	relays.dht.Store(n.DHT.Dual.WAN)
+	return nil
+}
+
+func (n *Network) openDHT(ctx context.Context, c *repo.Config, o Options) (err error) {
 	n.DHT, err = dht.New(n.Host, dht.Config{
-		Mode:          mode,
+		Mode:          mode(&c.Routing),
 		Store:         o.Store,
 		Values:        dht.Limit{Count: c.Routing.MaxValues, Bytes: c.Routing.MaxValueBytes},
 		Providers:     dht.Limit{Count: c.Routing.MaxProviders, Bytes: c.Routing.MaxProviderBytes},
@@ -104,8 +118,6 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 	if err := n.DHT.Bootstrap(ctx); err != nil {
 		return err
 	}
-	relays.dht.Store(n.DHT.Dual.WAN)
-	n.boot.since = time.Now()
 	n.readMaps()
 	n.recallAnswered()
 	return nil
@@ -114,6 +126,10 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) error {
 // Run joins the networks, and joins them again when they are lost, until ctx ends. From
 // time to time it saves the known servers.
 func (n *Network) Run(ctx context.Context) error {
+	if n.DHT == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	var parts sync.WaitGroup
 	parts.Go(func() { n.join(ctx) })
 	parts.Go(func() { n.tellJoined(ctx, n.joined) })
@@ -137,7 +153,7 @@ func (n *Network) Close() error {
 	return errors.Join(errs...)
 }
 
-// Router puts and searches on all networks; nil if offline.
+// Router puts and searches on the DHTs; nil if there are none.
 func (n *Network) Router() routing.Router {
 	if n.DHT == nil {
 		return nil
@@ -147,8 +163,11 @@ func (n *Network) Router() routing.Router {
 
 // ContentRouter announces and finds content; nil if offline.
 func (n *Network) ContentRouter() corerouting.ContentRouting {
-	if n.DHT == nil {
+	switch {
+	case n.Host == nil:
 		return nil
+	case n.DHT == nil:
+		return noContent{}
 	}
 	return joiningContent{n.DHT.Dual, n}
 }
@@ -195,17 +214,20 @@ func (n *Network) saveMaps() {
 	}
 }
 
-// Mode returns the mode for the config's Routing.Type.
-func Mode(kind string) (kaddht.ModeOpt, error) {
-	switch kind {
-	case "", "auto", "dht":
-		return kaddht.ModeAuto, nil
-	case "dhtclient", "autoclient":
-		return kaddht.ModeClient, nil
-	case "dhtserver":
-		return kaddht.ModeServer, nil
+// mode is the part that the config gives this node in the DHTs.
+func mode(c *repo.Routing) kaddht.ModeOpt {
+	kind := c.Type
+	if kind == "custom" {
+		custom, _ := c.CustomMode()
+		kind = "dht" + strings.TrimPrefix(custom, "auto")
 	}
-	return 0, fmt.Errorf("config Routing.Type is %q: use auto, dht, dhtclient or dhtserver", kind)
+	switch kind {
+	case "dhtclient", "autoclient":
+		return kaddht.ModeClient
+	case "dhtserver":
+		return kaddht.ModeServer
+	}
+	return kaddht.ModeAuto
 }
 
 // settleTime bounds how long Settle waits until the DHT has added a new peer, so that the
@@ -214,6 +236,9 @@ const settleTime = time.Second
 
 // Settle waits until a connected peer that serves a DHT is in its routing table.
 func (n *Network) Settle(ctx context.Context, p peer.ID) {
+	if n.DHT == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	for {

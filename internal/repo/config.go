@@ -47,25 +47,6 @@ type Addresses struct {
 	Metrics        string   `json:",omitempty"` // "": none; not a key of Kubo's
 }
 
-// Routing configures the node's part in the DHTs.
-type Routing struct {
-	// Type is "auto" (or ""): server once others can reach this node, client
-	// until then; "dht": the same; "dhtclient" or "dhtserver".
-	Type string
-	// LoopbackAddressesOnLanDHT keeps loopback addresses on the LAN DHT, for
-	// several nodes on one machine.
-	LoopbackAddressesOnLanDHT bool
-
-	// How much others may store on this node's DHT server: values (records of names,
-	// public keys) and providers of content, each in number and in bytes on disk; 0:
-	// 40,000 values, 65,536 providers, 32 MiB each. This node's own values have as much
-	// space again. Not keys of Kubo's.
-	MaxValues        int   `json:",omitempty"`
-	MaxValueBytes    int64 `json:",omitempty"`
-	MaxProviders     int   `json:",omitempty"`
-	MaxProviderBytes int64 `json:",omitempty"`
-}
-
 // Ipns configures how names are kept alive and cached.
 type Ipns struct {
 	RepublishPeriod  Duration // 0: 4 h; 1 min to 24 h
@@ -74,6 +55,9 @@ type Ipns struct {
 	// SweepVisits is how many servers are visited at once while many names are
 	// republished; 0: 64. Not a key of Kubo's.
 	SweepVisits int `json:",omitempty"`
+	// DelegatedPublishers are the URLs of HTTP routers to which names are put. "auto", as
+	// which an absent list counts, is as in Routing.DelegatedRouters.
+	DelegatedPublishers []string `json:",omitempty"`
 	// UsePubsub publishes and resolves names by pubsub, too. nil: false.
 	UsePubsub *bool `json:",omitempty"`
 	// MaxCacheTTL limits how long an answer is reused, whatever its TTL. nil: no limit;
@@ -231,13 +215,8 @@ func (c *Config) check() error {
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")
 	}
-	if r := c.Routing; r.MaxValues < 0 || r.MaxValueBytes < 0 || r.MaxProviders < 0 || r.MaxProviderBytes < 0 {
-		return errors.New("config settings Routing.MaxValues, MaxValueBytes, MaxProviders and MaxProviderBytes cannot be negative: 0 stands for the default")
-	}
-	switch c.Routing.Type {
-	case "", "auto", "autoclient", "dht", "dhtclient", "dhtserver":
-	default:
-		return fmt.Errorf("config Routing.Type is %q: use auto, dht, dhtclient or dhtserver, or run the daemon with --offline", c.Routing.Type)
+	if err := c.Routing.check(); err != nil {
+		return err
 	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)

@@ -35,12 +35,8 @@ var foreignKeys = map[string]foreignKey{
 	"Import.UnixFSHAMTDirectorySizeThreshold":  {refuse: true, taken: []string{`"256KiB"`, `262144`}},
 	"Import.UnixFSRawLeaves":                   {refuse: true, taken: []string{`false`}},
 	"Internal.UnixFSShardingSizeThreshold":     {refuse: true, taken: []string{`"256KiB"`}},
-	"Ipns.DelegatedPublishers":                 {refuse: true, taken: []string{`["auto"]`}},
 	"Provide.Enabled":                          {refuse: true, taken: []string{`true`}},
-	"Routing.DelegatedRouters":                 {refuse: true, taken: []string{`["auto"]`}},
 	"Routing.IgnoreProviders":                  {refuse: true},
-	"Routing.Methods":                          {refuse: true},
-	"Routing.Routers":                          {refuse: true, free: true},
 
 	"AutoConf.Enabled":                                     {taken: []string{`false`}},
 	"AutoConf.RefreshInterval":                             {},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -27,7 +28,7 @@ func (n *verbs) bootstrapList(_ context.Context, req api.BootstrapListRequest) (
 func (n *verbs) bootstrapAdd(_ context.Context, req api.BootstrapAddRequest) (api.BootstrapPeers, error) {
 	add := req.Peers
 	if req.Default {
-		add = append(slices.Clone(add), host.AutoBootstrap)
+		add = append(slices.Clone(add), repo.Auto)
 	}
 	if len(add) == 0 {
 		return api.BootstrapPeers{}, rpc.Refuse(errors.New("no bootstrap peers to add"))

@@ -39,8 +39,12 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if req.AllowOffline && req.AllowDelegated {
 		return api.Published{}, errBothFlags
 	}
+	asked := publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)}
 	if req.AllowDelegated {
-		return api.Published{}, errNoDelegates
+		asked.Wait = publisher.WaitDefault
+		if asked.Via = n.Network.Publishers(); asked.Via == nil {
+			return api.Published{}, errNoDelegates
+		}
 	}
 	name, err := parseName(req.Name)
 	if err != nil {
@@ -55,14 +59,14 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	case len(raw) > ipns.MaxRecordSize:
 		return api.Published{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
 	}
-	if n.Host == nil && !req.AllowOffline {
+	if n.Host == nil && !req.AllowOffline && !req.AllowDelegated {
 		return api.Published{}, api.ErrOffline
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {
 		return api.Published{}, fmt.Errorf("record validation failed: %w", err)
 	}
-	res, err := n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)})
+	res, err := n.Publisher.Put(ctx, rec, asked)
 	if errors.Is(err, publisher.ErrOlder) {
 		return api.Published{}, n.olderError(ctx, rec)
 	}

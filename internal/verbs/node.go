@@ -126,6 +126,9 @@ func (n *verbs) dial(ctx context.Context, p peer.ID) error {
 	if n.Host == nil {
 		return api.ErrOffline
 	}
+	if n.DHT == nil {
+		return n.Host.Connect(ctx, n.Host.Peerstore().PeerInfo(p)) // where it was last
+	}
 	info, err := n.DHT.Dual.FindPeer(ctx, p)
 	if err != nil {
 		return err

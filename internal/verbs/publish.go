@@ -67,9 +67,10 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 		return nil, "", asked, err
 	}
 	if req.AllowDelegated {
-		return nil, "", asked, errNoDelegates // there is nothing that would publish by HTTP
-	}
-	if n.Host == nil && !req.AllowOffline {
+		if asked.Via = n.Network.Publishers(); asked.Via == nil {
+			return nil, "", asked, errNoDelegates
+		}
+	} else if n.Host == nil && !req.AllowOffline {
 		return nil, "", asked, errPublishOff
 	}
 	key, err := n.findKey(req.Key)
@@ -157,7 +158,9 @@ func (n *verbs) has(ctx context.Context, c cid.Cid) error {
 
 // publish makes the prepared publish. With allowOffline, storing the record is success.
 func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string, asked publisher.Request, allowOffline bool) (api.Published, error) {
-	asked.Wait = n.Waits(asked.Wait)
+	if asked.Via == nil {
+		asked.Wait = n.Waits(asked.Wait)
+	}
 	begin := time.Now()
 	res, err := n.Publisher.Publish(ctx, signer, asked)
 	n.Metrics.Published(begin, err)
@@ -165,13 +168,13 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 		return api.Published{}, publishError(err, asked)
 	}
 	out := published(printed, res)
-	out.Announcing = n.Host != nil && !res.Complete
+	out.Announcing = n.Host != nil && n.Router != nil && !res.Complete
 	out.Warnings = res.Warnings
 	for _, r := range res.Rivals {
 		out.Rivals = append(out.Rivals, api.Rival{Value: r.Value(), Sequence: r.Sequence()})
 		out.Warnings = append(out.Warnings, fmt.Sprintf("another holder of this key had published %s with sequence %d; sequence %d replaces it: find out who has the key, or publish under a new one", r.Value(), r.Sequence(), res.Record.Sequence()))
 	}
-	if res.Receipt.Took("") == 0 && res.Complete || n.Host == nil {
+	if res.Receipt.Took("") == 0 && res.Complete || n.Host == nil && asked.Via == nil {
 		out.Warnings = append(out.Warnings, nobodyAsked)
 	}
 	return out, nil
@@ -234,7 +237,7 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 			ours.Value(), ours.Sequence(), ours.Name(), now.Record.Sequence(), now.Record.Value())
 	}
 	k, of := e.Result.Receipt.Announced()
-	who := fmt.Sprintf("to %d of %d %s", k, of, e.Result.Receipt.Road().Targets(of))
+	who := fmt.Sprintf("to %d of %d %s", k, of, e.Result.Receipt.Road().Targets(0))
 	switch took := e.Result.Receipt.Took(""); {
 	case k == 0 && took > 0:
 		who = fmt.Sprintf("only to %d on other networks", took)
@@ -245,7 +248,10 @@ func (n *verbs) announced(ctx context.Context, err error, allowOffline bool) err
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	err = rpc.Because(api.ReasonUnannounced, errors.New(text+"; this node keeps trying"))
+	if n.Host != nil {
+		text += "; this node keeps trying"
+	}
+	err = rpc.Because(api.ReasonUnannounced, errors.New(text))
 	if errors.Is(e.Err, routing.ErrAway) {
 		err = rpc.Because(api.ReasonAway, err)
 	}
