@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func (c *cli) nameCheckCmd() *cobra.Command {
 		Example: examples("ipns name check blog", "ipns name check --bootstrap=$PEER $NAME"),
 	}
 	cmd.Flags().StringArrayVar(&bootstrap, "bootstrap", nil, "peer to join the DHT through (default those of the config, or else the daemon's peers)")
-	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well")
+	cmd.Flags().StringArrayVar(&req.Routers, "router", nil, "URL of a delegated router to ask as well (default those of the config)")
 	cmd.Flags().StringArrayVar(&req.Gateways, "gateway", nil, "URL of a gateway to ask as well")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, cancel := c.context(cmd)
@@ -90,12 +91,20 @@ func (c *cli) completeCheck(ctx context.Context, arg string, req *check.Request,
 	if err := r.Check(); err != nil {
 		return err
 	}
+	config, err := r.Config()
+	if err != nil {
+		return err
+	}
 	if len(*bootstrap) == 0 {
-		config, err := r.Config()
-		if err != nil {
-			return err
-		}
 		*bootstrap = config.Bootstrap
+	}
+	if len(req.Routers) == 0 {
+		routers, publishers := config.HTTPRouters()
+		for _, u := range slices.Concat(routers, publishers) {
+			if !slices.Contains(req.Routers, u) {
+				req.Routers = append(req.Routers, u)
+			}
+		}
 	}
 	if notName == nil && len(*bootstrap) > 0 {
 		return nil
