@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ipfs/boxo/fetcher"
 	bsfetcher "github.com/ipfs/boxo/fetcher/impl/blockservice"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	uio "github.com/ipfs/boxo/ipld/unixfs/io"
@@ -37,26 +38,40 @@ func immutablePath(s string) (path.ImmutablePath, error) {
 // Resolve follows an immutable path (/ipfs/<cid>[/more], or without /ipfs/) to the CID of its end. A CID without a path
 // is not looked up.
 func (s *Store) Resolve(ctx context.Context, p string) (cid.Cid, error) {
-	im, err := immutablePath(p)
+	c, rest, err := s.ResolveInto(ctx, p)
 	if err != nil {
 		return cid.Undef, err
 	}
+	if len(rest) > 0 {
+		return cid.Undef, fmt.Errorf("resolve %s: %q is inside block %s", p, strings.Join(rest, "/"), c)
+	}
+	return c, nil
+}
+
+// ResolveInto is Resolve for paths that may end inside of a block: rest is what leads on from the root of that block.
+// Below /ipld/ the elements of a path are those of the data itself, and not names in a directory.
+func (s *Store) ResolveInto(ctx context.Context, p string) (c cid.Cid, rest []string, err error) {
+	im, err := immutablePath(p)
+	if err != nil {
+		return cid.Undef, nil, err
+	}
 	if len(im.Segments()) == 2 {
-		return im.RootCid(), nil
+		return im.RootCid(), nil, nil
 	}
 	cfg := bsfetcher.NewFetcherConfig(s.blocks)
 	cfg.PrototypeChooser = dagpb.AddSupportToChooser(bsfetcher.DefaultPrototypeChooser)
-	c, rest, err := resolver.NewBasicResolver(cfg.WithReifier(unixfsnode.Reify)).ResolveToLastNode(ctx, im)
+	var fetch fetcher.Factory = cfg
+	if im.Namespace() == path.IPFSNamespace {
+		fetch = cfg.WithReifier(unixfsnode.Reify)
+	}
+	c, rest, err = resolver.NewBasicResolver(fetch).ResolveToLastNode(ctx, im)
 	if errors.As(err, new(datamodel.ErrWrongKind)) {
-		return cid.Undef, fmt.Errorf("resolve %s: the path continues after a file", im)
+		return cid.Undef, nil, fmt.Errorf("resolve %s: the path continues after a file", im)
 	}
 	if err != nil {
-		return cid.Undef, fmt.Errorf("resolve %s: %w", im, err)
+		return cid.Undef, nil, fmt.Errorf("resolve %s: %w", im, err)
 	}
-	if len(rest) > 0 {
-		return cid.Undef, fmt.Errorf("resolve %s: %q is inside block %s", im, strings.Join(rest, "/"), c)
-	}
-	return c, nil
+	return c, rest, nil
 }
 
 // Cat opens the file at an immutable path (/ipfs/<cid>[/more], or without /ipfs/). Missing blocks are fetched as they

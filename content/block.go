@@ -1,0 +1,68 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	pin "github.com/ipfs/boxo/pinning/pinner"
+	blocks "github.com/ipfs/go-block-format"
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+)
+
+// MaxBlock is the size up to which other nodes exchange a block, in bytes.
+const MaxBlock = 2 << 20
+
+// Block returns the block at the end of an immutable path, and fetches it if it is not here. A path may end inside of
+// a block: then it is that block.
+func (s *Store) Block(ctx context.Context, p string) (blocks.Block, error) {
+	c, _, err := s.ResolveInto(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.blocks.GetBlock(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("read block %s: %w", c, err)
+	}
+	return b, nil
+}
+
+// PutBlock stores a block under the CID that prefix makes of it, without looking at what it holds. It is durable when
+// PutBlock returns.
+func (s *Store) PutBlock(ctx context.Context, data []byte, prefix cid.Prefix) (cid.Cid, error) {
+	c, err := prefix.Sum(data)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("hash a block: %w", err)
+	}
+	b, err := blocks.NewBlockWithCid(data, c)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("make block %s: %w", c, err)
+	}
+	if err := s.blocks.AddBlock(ctx, b); err != nil {
+		return cid.Undef, fmt.Errorf("store block %s: %w", c, err)
+	}
+	return c, s.Sync(ctx)
+}
+
+// RemoveBlock deletes a block that nothing pins. A block that is not here is an error.
+func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
+	found, err := s.pins.CheckIfPinned(ctx, c)
+	if err != nil {
+		return fmt.Errorf("pin check failed: %w", err)
+	}
+	if len(found) > 0 && found[0].Mode != pin.NotPinned {
+		return errors.New(found[0].String())
+	}
+	has, err := s.blocks.Blockstore().Has(ctx, c)
+	if err != nil {
+		return fmt.Errorf("look for block %s: %w", c, err)
+	}
+	if !has {
+		return ipld.ErrNotFound{Cid: c}
+	}
+	if err := s.blocks.DeleteBlock(ctx, c); err != nil {
+		return fmt.Errorf("delete block %s: %w", c, err)
+	}
+	return s.Sync(ctx)
+}
