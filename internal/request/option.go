@@ -26,11 +26,17 @@ type Option struct {
 }
 
 // Options lists the options and arguments of a request, a pointer to a struct,
-// in the order of its fields. Setting one changes the request.
-func Options(req any) []*Option {
-	v := reflect.ValueOf(req).Elem()
+// in the order of its fields, those of embedded structs included. Setting one
+// changes the request.
+func Options(req any) []*Option { return options(reflect.ValueOf(req).Elem()) }
+
+func options(v reflect.Value) []*Option {
 	var list []*Option
 	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Anonymous && f.Type.Kind() == reflect.Struct {
+			list = append(list, options(v.Field(i))...)
+			continue
+		}
 		tag := v.Type().Field(i).Tag
 		o := &Option{Help: tag.Get("help"), Default: tag.Get("default"), field: v.Field(i)}
 		if spec, ok := tag.Lookup("arg"); ok {
