@@ -16,7 +16,7 @@ import (
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
-	contentCommands, pinCommands, routingCommands,
+	contentCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, repoCommands, swarmCommands, bootstrapCommands,
 )
 
@@ -27,6 +27,10 @@ var Groups = map[string]string{
 	"republish":   "Show how names are kept online",
 	"key":         "Make and manage the keys of names",
 	"pin":         "Pin content, so that it stays",
+	"block":       "Read and store single blocks",
+	"dag":         "Read and store data in blocks, and CAR files",
+	"cid":         "Convert CIDs and take them apart",
+	"multibase":   "Encode and decode bytes as text",
 	"repo":        "Check and repair what is stored",
 	"routing":     "Get and put raw values, announce content",
 	"swarm":       "Connect to peers and list them",

@@ -54,6 +54,31 @@ var kubosOptions = map[string]string{
 	"pin/rm":  "recursive=true",
 	"pin/ls":  "type=all quiet= name= stream= names=",
 
+	"block/get":  "",
+	"block/put":  "cid-codec=raw mhtype= mhlen=-1 pin=false allow-big-block=false format=",
+	"block/stat": "",
+	"block/rm":   "force= quiet=",
+
+	"dag/get":     "output-codec=dag-json",
+	"dag/put":     "store-codec=dag-cbor input-codec=dag-json pin= hash= allow-big-block=false",
+	"dag/resolve": "",
+	"dag/stat":    "progress=",
+	"dag/import": "pin-roots= local-only= silent= stats= fast-provide-root= fast-provide-dag= fast-provide-wait= " +
+		"allow-big-block=false",
+	"dag/export": "progress= local-only=",
+
+	"cid/format":  "f=%s v= mc= b=",
+	"cid/base32":  "",
+	"cid/inspect": "",
+	"cid/bases":   "prefix= numeric=",
+	"cid/codecs":  "numeric= supported=",
+	"cid/hashes":  "numeric= supported=",
+
+	"multibase/encode":    "b=base64url",
+	"multibase/decode":    "",
+	"multibase/transcode": "b=base64url",
+	"multibase/list":      "prefix= numeric=",
+
 	"bootstrap":             "",
 	"bootstrap/list":        "expand-auto=",
 	"bootstrap/add":         "",

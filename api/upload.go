@@ -42,6 +42,44 @@ func (*AddRequest) Failed(err error) any {
 	return failedAdd{Message: err.Error(), Type: "error"}
 }
 
+// Files is embedded in requests that upload files alone, of any size, in the order
+// in which they are given.
+type Files struct{ list iter.Seq2[File, error] }
+
+// Give sets the files to upload.
+func (f *Files) Give(files iter.Seq2[File, error]) { f.list = files }
+
+// Each yields the content of each file; it is valid until the next one.
+func (f *Files) Each() iter.Seq2[io.Reader, error] {
+	return func(yield func(io.Reader, error) bool) {
+		if f.list == nil {
+			return
+		}
+		for file, err := range f.list {
+			if err == nil && file.Kind != RegularFile {
+				err = rpc.Refuse(fmt.Errorf("%s: expected a file", file.Path))
+			}
+			if !yield(file.Body, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// ReadBody implements [rpc.Body].
+func (f *Files) ReadBody(r *multipart.Reader) error {
+	f.list = readFiles(r)
+	return nil
+}
+
+// WriteBody implements [rpc.Body].
+func (f *Files) WriteBody(w *multipart.Writer) error {
+	if f.list == nil {
+		return w.Close()
+	}
+	return writeFiles(w, f.list)
+}
+
 // readFiles reads files and folders from an upload, in the order sent.
 func readFiles(mr *multipart.Reader) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {

@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/request"
 	"github.com/goipns/ipns/rpc"
@@ -130,6 +133,13 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 			args = args[1:]
 		}
 	}
+	if u, ok := req.(uploader); ok {
+		if len(args) == 0 {
+			c.noteStdin()
+		}
+		u.Give(c.filesAlone(args))
+		return done, nil
+	}
 	if u := request.UploadOf(req); u != nil {
 		wanted++
 		switch {
@@ -156,6 +166,33 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 		return done, e
 	}
 	return done, nil
+}
+
+// uploader is a request that takes files of any size.
+type uploader interface {
+	Give(files iter.Seq2[api.File, error])
+}
+
+// filesAlone yields files, each opened in its turn, or standard input if there are none.
+func (c *cli) filesAlone(paths []string) iter.Seq2[api.File, error] {
+	return func(yield func(api.File, error) bool) {
+		if len(paths) == 0 {
+			yield(api.File{Body: c.in}, nil)
+			return
+		}
+		for _, p := range paths {
+			f, err := os.Open(p)
+			if err != nil {
+				yield(api.File{}, err)
+				return
+			}
+			more := yield(api.File{Path: filepath.Base(p), Body: f}, nil)
+			f.Close()
+			if !more {
+				return
+			}
+		}
+	}
 }
 
 // readArguments reads arguments from the input, one per line.

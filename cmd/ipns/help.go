@@ -17,7 +17,8 @@ var chapters = []struct {
 	{"Start here", []string{"up", "init", "daemon", "testnet"}},
 	{"Names", []string{"name", "republish", "contenthash"}},
 	{"Keys", []string{"key"}},
-	{"Content", []string{"add", "cat", "pin"}},
+	{"Content", []string{"add", "cat", "pin", "block", "dag"}},
+	{"Encodings", []string{"cid", "multibase"}},
 	{"Node", []string{"id", "config", "swarm", "bootstrap", "routing", "repo", "version", "shutdown"}},
 }
 

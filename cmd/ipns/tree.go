@@ -96,6 +96,7 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 
 // each prints each response as it arrives.
 func (c *cli) each(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	verdict := ""
 	for res, err := range spec.Run(ctx, n, req) {
 		if err != nil {
 			return err
@@ -108,8 +109,23 @@ func (c *cli) each(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) er
 			return err
 		}
 		c.printNotes(res.Value)
+		if p, ok := res.Value.(partial); ok {
+			if why, all := p.Failed(); why != "" {
+				display.Fprintln(c.errOut, why)
+				verdict = all
+			}
+		}
+	}
+	if verdict != "" {
+		return errors.New(verdict)
 	}
 	return nil
+}
+
+// partial is a response that may tell of a part of the command that failed: why it
+// did, and what that makes of the whole.
+type partial interface {
+	Failed() (why, verdict string)
 }
 
 // publishing shows the progress of a publish on a terminal, and prints the result.
