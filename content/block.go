@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	pin "github.com/ipfs/boxo/pinning/pinner"
+	"github.com/ipfs/boxo/verifcid"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
@@ -13,6 +14,9 @@ import (
 
 // MaxBlock is the size up to which other nodes exchange a block, in bytes.
 const MaxBlock = 2 << 20
+
+// AllowsHash reports whether blocks may be identified by a hash function, a multihash code: weak ones are refused.
+func AllowsHash(code uint64) bool { return verifcid.DefaultAllowlist.IsAllowed(code) }
 
 // Block returns the block at the end of an immutable path, and fetches it if it is not here. A path may end inside of
 // a block: then it is that block.

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/ipfs/boxo/verifcid"
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-cidutil"
 	ipldcodecs "github.com/ipld/go-ipld-prime/multicodec"
@@ -18,6 +17,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -215,7 +215,7 @@ func cidCodecs(_ context.Context, req api.CIDCodecsRequest) ([]api.CodeAndName, 
 func cidHashes(context.Context, api.CIDHashesRequest) ([]api.CodeAndName, error) {
 	var list []api.CodeAndName
 	for code, name := range multihash.Codes {
-		if verifcid.DefaultAllowlist.IsAllowed(code) {
+		if content.AllowsHash(code) {
 			list = append(list, api.CodeAndName{Code: int(code), Name: name})
 		}
 	}
