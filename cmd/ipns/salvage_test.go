@@ -52,6 +52,19 @@ func TestADamagedDatabaseIsMadeAnew(t *testing.T) { // kind 8
 	if err == nil || !strings.Contains(string(last), "last sequence is unknown") {
 		t.Errorf("a publish nobody was asked for: %v, %s", err, last)
 	}
+	// Files that were set aside at a start are told of, and read by the repair.
+	if err := os.Rename(filepath.Join(repo, "db.damaged"), filepath.Join(repo, "db.aside")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := ipnsCommand(t, repo, "repo", "verify").CombinedOutput(); err == nil || !strings.Contains(string(out), "db.aside; the repair without a daemon reads it") {
+		t.Errorf("files set aside: %v, %s", err, out)
+	}
+	if out := runIpns(t, repo, "repo", "verify", "--repair"); !strings.HasPrefix(out, "the database was damaged") {
+		t.Errorf("the repair of files set aside says %s", out)
+	}
+	if now := status(); !strings.Contains(now, "/ipfs/bafkqabtimvwgy3yk") {
+		t.Errorf("after it the name is %s", now)
+	}
 	if out := runIpns(t, repo, "repo", "verify", "--repair"); out != "verify complete, all names are whole." {
 		t.Errorf("the next repair says %s", out)
 	}

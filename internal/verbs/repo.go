@@ -25,10 +25,18 @@ func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.
 				return
 			}
 		}
+		aside := 0
+		if dir, ok := pebble.Aside(&pebble.Disk{Dir: n.Repo.Database()}); ok {
+			aside = 1
+			if more = yield(api.Finding{Msg: "damaged: the database had lost its list of files, and what it had is in " + dir + "; the repair without a daemon reads it"}, nil); !more {
+				return
+			}
+		}
 		left, err := n.Repair.Verify(ctx, req.Repair, func(f repair.Finding) bool {
 			more = yield(api.Finding(f), nil)
 			return more
 		})
+		left += aside
 		switch {
 		case !more:
 		case err != nil:

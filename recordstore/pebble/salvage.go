@@ -116,7 +116,7 @@ func (s *salvage) run(ctx context.Context, d *Disk) (Salvaged, error) {
 		return Salvaged{}, err
 	}
 	old := s.dir + oldSuffix
-	for n := 2; s.exists(old); n++ {
+	for n := 2; s.exists(old) || s.exists(old+asideSuffix); n++ {
 		old = s.dir + oldSuffix + strconv.Itoa(n)
 	}
 	if aside {
@@ -136,13 +136,21 @@ func (s *salvage) exists(path string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
+// Aside returns the directory with files that were set aside when the list of files was
+// lost or broke off, if there is one: Salvage reads them.
+func Aside(d *Disk) (dir string, ok bool) {
+	s := &salvage{fs: d.fs()}
+	dir = d.Dir + asideSuffix
+	return dir, s.exists(dir)
+}
+
 // NeedsSalvage reports whether a database that opens has lost what Salvage can read:
 // files that were set aside, or tables whose index is damaged. Nothing may use it.
 func NeedsSalvage(ctx context.Context, d *Disk) (bool, error) {
-	s := &salvage{fs: d.fs(), dir: d.Dir}
-	if s.exists(d.Dir + asideSuffix) {
+	if _, ok := Aside(d); ok {
 		return true, nil
 	}
+	s := &salvage{fs: d.fs(), dir: d.Dir}
 	files, err := s.fs.List(d.Dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
