@@ -41,6 +41,13 @@ func (c *clock) AddClock(*routing.Clock) {
 	c.heard++
 }
 
+// told returns how many servers said their time.
+func (c *clock) told() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
+}
+
 func (c *clock) set(wrong error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,12 +127,12 @@ func TestPutsOfRenewalsAskForTheTime(t *testing.T) {
 			s.add(t, k, ipns.Fields{Value: "/ipfs/bafkqaaa"}, ipns.V2Only, recordstore.Own)
 			defer s.run(t)()
 			time.Sleep(12 * time.Hour)
-			if c.heard != 0 {
-				t.Errorf("before a renewal %d servers were asked", c.heard)
+			if n := c.told(); n != 0 {
+				t.Errorf("before a renewal %d servers were asked", n)
 			}
 			time.Sleep(24 * time.Hour)
-			if st := s.Status(); st.Renewed != 1 || asks != (c.heard > 0) {
-				t.Errorf("asks %v: %d renewals, %d servers said their time", asks, st.Renewed, c.heard)
+			if st := s.Status(); st.Renewed != 1 || asks != (c.told() > 0) {
+				t.Errorf("asks %v: %d renewals, %d servers said their time", asks, st.Renewed, c.told())
 			}
 		})
 	}
