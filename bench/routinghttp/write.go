@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,22 +102,56 @@ func openStore() (*store.Store, func(), error) {
 	return s, func() { _ = s.Close(); _ = db.Close(); remove() }, nil
 }
 
-// swaps are durable writes of records that nobody has to verify.
-func swaps(s *store.Store, ws writers) contender {
-	entries := make([]recordstore.Entry, len(ws))
-	for i, w := range ws {
+// shelf has the entry of each writer, which only the writer's connection uses.
+type shelf struct {
+	store   *store.Store
+	entries map[ipns.Name]*recordstore.Entry
+}
+
+func newShelf(s *store.Store, ws writers) shelf {
+	entries := map[ipns.Name]*recordstore.Entry{}
+	for _, w := range ws {
 		name, _ := ipns.NameOf(w.signer.Public()) // of a key that was made here it has one
-		entries[i] = recordstore.Entry{Name: name, Origin: recordstore.Hosted}
+		entries[name] = &recordstore.Entry{Name: name, Origin: recordstore.Hosted}
 	}
+	return shelf{s, entries}
+}
+
+// put stores a record and does no more.
+func (s shelf) put(ctx context.Context, rec *ipns.Record) (err error) {
+	e := s.entries[rec.Name()]
+	e.Record, e.Mark, e.Next, e.Changed = rec, recordstore.MarkOf(rec), rec.Sequence()+1, time.Now()
+	*e, err = s.store.Swap(ctx, *e, recordstore.Lease{})
+	return err
+}
+
+// ServeHTTP takes a record as a handler must at least: it verifies and stores it.
+func (s shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, err := ipns.ParseName(r.URL.Path[len(path):])
+	var raw []byte
+	if err == nil {
+		raw, err = io.ReadAll(r.Body)
+	}
+	var rec *ipns.Record
+	if err == nil {
+		rec, err = ipns.Open(name, raw, time.Now())
+	}
+	if err == nil {
+		err = s.put(r.Context(), rec)
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// swaps are durable writes of records that nobody has to verify.
+func swaps(s shelf, ws writers) contender {
 	one := func(ctx context.Context, i int) error {
 		rec, err := ws[i].next()
 		if err != nil {
 			return err
 		}
-		e := entries[i]
-		e.Record, e.Mark, e.Next, e.Changed = rec, recordstore.MarkOf(rec), rec.Sequence()+1, time.Now()
-		entries[i], err = s.Swap(ctx, e, recordstore.Lease{})
-		return err
+		return s.put(ctx, rec)
 	}
 	return contender{name: "store", ready: ws.ready, turn: func(ctx context.Context, conns int, length time.Duration) (int, error) {
 		end := time.Now().Add(length)
@@ -154,7 +189,7 @@ func writeContenders(conns int) (list []contender, done func(), err error) {
 	}()
 	var stores []*store.Store
 	var all []writers
-	for range 2 {
+	for range 3 {
 		s, closer, err := openStore()
 		if err != nil {
 			return nil, nil, err
@@ -167,7 +202,7 @@ func writeContenders(conns int) (list []contender, done func(), err error) {
 		stores, all = append(stores, s), append(all, ws)
 	}
 	book := &names.Book{Store: stores[1]}
-	addr, closer, err := serve(&delegated.Handler{
+	h := &delegated.Handler{
 		Find: func(context.Context, ipns.Name) (*ipns.Record, time.Time, error) {
 			return nil, time.Time{}, delegated.ErrNotFound
 		},
@@ -179,19 +214,30 @@ func writeContenders(conns int) (list []contender, done func(), err error) {
 			}
 			return err
 		},
-	})
-	if err != nil {
-		return nil, nil, err
 	}
-	closers = append(closers, closer)
-	put := requester{addr: addr, status: "HTTP/1.1 200", request: func(conn, _ int) ([]byte, error) {
-		rec, err := all[1][conn].next()
+	list = []contender{swaps(newShelf(stores[0], all[0]), all[0])}
+	for _, c := range []struct {
+		name string
+		h    http.Handler
+		ws   writers
+	}{{"ours, PUT", h, all[1]}, {"bare, PUT", newShelf(stores[2], all[2]), all[2]}} {
+		addr, closer, err := serve(c.h)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		head := "PUT " + path + rec.Name().String() + " HTTP/1.1\r\nHost: bench\r\nContent-Type: " + ipns.RecordMediaType +
-			"\r\nContent-Length: " + strconv.Itoa(len(rec.Raw())) + "\r\n\r\n"
-		return append([]byte(head), rec.Raw()...), nil
-	}}
-	return []contender{swaps(stores[0], all[0]), {name: "ours, PUT", ready: all[1].ready, turn: put.turn}}, done, nil
+		closers = append(closers, closer)
+		list = append(list, contender{c.name, c.ws.ready, requester{addr, c.ws.request, "HTTP/1.1 200"}.turn})
+	}
+	return list, done, nil
+}
+
+// request is a PUT of a writer's next record.
+func (ws writers) request(conn, _ int) ([]byte, error) {
+	rec, err := ws[conn].next()
+	if err != nil {
+		return nil, err
+	}
+	head := "PUT " + path + rec.Name().String() + " HTTP/1.1\r\nHost: bench\r\nContent-Type: " + ipns.RecordMediaType +
+		"\r\nContent-Length: " + strconv.Itoa(len(rec.Raw())) + "\r\n\r\n"
+	return append([]byte(head), rec.Raw()...), nil
 }
