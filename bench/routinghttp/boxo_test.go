@@ -145,6 +145,7 @@ func (b boxos) GetClosestPeers(context.Context, cid.Cid) (boxoiter.ResultIter[*t
 	return boxoPeers(b.peers[:20]), nil
 }
 
+//lint:ignore SA1019 the interface has it
 func (b boxos) ProvideBitswap(context.Context, *server.BitswapWriteProvideRequest) (time.Duration, error) {
 	return 0, errors.New("not supported")
 }
@@ -269,6 +270,7 @@ func TestBoxosClientGetsTheSameFromBothServers(t *testing.T) {
 		if err := c.PutIPNS(t.Context(), nobodys, recs[2]); err == nil || !strings.Contains(err.Error(), "400") {
 			t.Errorf("%s: a record of another name: %v", what, err)
 		}
+		//lint:ignore SA1019 clients still have it
 		if _, err := c.ProvideBitswap(t.Context(), []cid.Cid{content}, time.Hour); err == nil {
 			t.Errorf("%s: providing is not supported", what)
 		}
