@@ -285,6 +285,9 @@ func TestWhatIsTakenComesFirst(t *testing.T) {
 	name := record(t, key, 1).Name()
 	listen(t, b, name, a, c)
 	listen(t, c, name, b)
+	eventually(t, "all have streams to each other", func() bool {
+		return len(a.gossip.ListPeers("")) == 1 && len(b.gossip.ListPeers("")) == 2 && len(c.gossip.ListPeers("")) == 1
+	})
 	for seq := range uint64(3) {
 		if _, err := put(t, a, record(t, key, seq+1)); err != nil {
 			t.Fatal(err)
