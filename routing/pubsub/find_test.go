@@ -156,7 +156,7 @@ func TestTheNameUsedLeastLatelyMakesRoom(t *testing.T) {
 	listen(t, a, names[0]) // used again
 	_, _, done := a.use(names[1], false)
 	defer done() // just now
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	eventually(t, "the other knows all", func() bool { return b.Stats().Topics == MaxSubscriptions })
 	_, _, put := a.use(names[3], true)
 	put()
@@ -180,7 +180,7 @@ func setUsed(r *Router, name ipns.Name, at time.Time) {
 // A record that is put again goes to those who listen, and makes no name hot.
 func TestWhatIsPutAgainMakesNoNameHot(t *testing.T) {
 	a, b := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	rec := record(t, routingtest.NewKey(t), 1)
 	again := func() (acks int) {
 		t.Helper()

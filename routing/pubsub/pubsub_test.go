@@ -64,6 +64,15 @@ func connect(t testing.TB, a, b host.Host) {
 	}
 }
 
+// meet connects two routers and waits until gossipsub has a queue for each in the other.
+func meet(t testing.TB, a, b *Router) {
+	t.Helper()
+	connect(t, a.host, b.host)
+	eventually(t, "they are peers", func() bool {
+		return slices.Contains(a.gossip.ListPeers(""), b.host.ID()) && slices.Contains(b.gossip.ListPeers(""), a.host.ID())
+	})
+}
+
 // eventually waits until it is so.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
@@ -174,8 +183,8 @@ func TestPubsubIsARouter(t *testing.T) {
 // T-24
 func TestARecordReachesAllWhoListen(t *testing.T) {
 	a, b, c := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
-	connect(t, b.host, c.host) // c is reached by b alone
+	meet(t, a, b)
+	meet(t, b, c) // c is reached by b alone
 	key := routingtest.NewKey(t)
 	rec := record(t, key, 1)
 	listen(t, b, rec.Name(), a, c)
@@ -212,7 +221,7 @@ func TestALatecomerFetches(t *testing.T) {
 	_, _ = put(t, a, rec) // nobody listens yet
 	b := newRouter(t, newHost(t), Config{})
 	listen(t, b, rec.Name())
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	eventually(t, "it has the record", func() bool { return hasSequence(t, b, rec.Name(), 1) })
 }
 
@@ -221,7 +230,7 @@ func TestAFetchedRecordIsPublished(t *testing.T) {
 	late, middle, listener := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
 	key := routingtest.NewKey(t)
 	name := record(t, key, 1).Name()
-	connect(t, middle.host, listener.host)
+	meet(t, middle, listener)
 	listen(t, listener, name, middle)
 	_, err := put(t, middle, record(t, key, 1))
 	if err != nil {
@@ -229,7 +238,7 @@ func TestAFetchedRecordIsPublished(t *testing.T) {
 	}
 	eventually(t, "the first record is there", func() bool { return hasSequence(t, listener, name, 1) })
 	_, _ = put(t, late, record(t, key, 2))
-	connect(t, late.host, middle.host)
+	meet(t, late, middle)
 	eventually(t, "the newer one, too", func() bool { return hasSequence(t, listener, name, 2) })
 }
 
@@ -244,7 +253,7 @@ func TestAColdNameIsPublishedForThoseWhoJoin(t *testing.T) {
 		return nil, nil
 	}})
 	b := newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	eventually(t, "they are peers", func() bool { return len(a.gossip.ListPeers("")) == 1 && len(b.gossip.ListPeers("")) == 1 })
 	listen(t, b, rec.Name())
 	eventually(t, "it has the record", func() bool { return hasSequence(t, b, rec.Name(), 5) })
@@ -261,7 +270,7 @@ func TestAColdNameIsPublishedForThoseWhoJoin(t *testing.T) {
 // What comes by another road is passed on.
 func TestARecordOfAnotherRoadIsPublished(t *testing.T) {
 	a, b := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	rec := record(t, routingtest.NewKey(t), 1)
 	listen(t, a, rec.Name())
 	listen(t, b, rec.Name(), a)
@@ -279,15 +288,12 @@ func TestWhatIsTakenComesFirst(t *testing.T) {
 		return rec.Sequence() != 2, nil
 	}})
 	c := newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
-	connect(t, b.host, c.host)
+	meet(t, a, b)
+	meet(t, b, c)
 	key := routingtest.NewKey(t)
 	name := record(t, key, 1).Name()
 	listen(t, b, name, a, c)
 	listen(t, c, name, b)
-	eventually(t, "all have streams to each other", func() bool {
-		return len(a.gossip.ListPeers("")) == 1 && len(b.gossip.ListPeers("")) == 2 && len(c.gossip.ListPeers("")) == 1
-	})
 	for seq := range uint64(3) {
 		if _, err := put(t, a, record(t, key, seq+1)); err != nil {
 			t.Fatal(err)
@@ -301,7 +307,7 @@ func TestWhatIsTakenComesFirst(t *testing.T) {
 
 func TestWatchersGetWhatComes(t *testing.T) {
 	a, b := newRouter(t, newHost(t), Config{}), newRouter(t, newHost(t), Config{})
-	connect(t, a.host, b.host)
+	meet(t, a, b)
 	key := routingtest.NewKey(t)
 	name := record(t, key, 1).Name()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
