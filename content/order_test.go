@@ -42,7 +42,11 @@ func TestOrderOfEntriesDoesNotMatter(t *testing.T) {
 
 // More links than fit in memory, ordered so that no directory stays together.
 func TestLargeTreeInAnyOrder(t *testing.T) {
-	const dirs, files = 200, 2*linksInMemory + 1000
+	const dirs = 200
+	files := 2*linksInMemory + 1000
+	if testing.Short() {
+		files -= linksInMemory
+	}
 	order := rand.New(rand.NewPCG(3, 4)).Perm(files)
 	tree := func(order []int) []Added {
 		return add(t, offlineStore(t), func(yield func(Entry, error) bool) {
@@ -95,7 +99,10 @@ func TestTreeEnteredAgainIsMerged(t *testing.T) {
 
 // The memory of an import does not grow with the number of entries, in any order.
 func TestImportHoldsBoundedLinks(t *testing.T) {
-	const files, dirs = 4 * linksInMemory, 5000
+	files, dirs := 4*linksInMemory, 5000
+	if testing.Short() {
+		files = 2 * linksInMemory
+	}
 	var before, peak runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

@@ -14,8 +14,12 @@ import (
 // TestEqualSeedsGiveEqualTables runs small experiments twice.
 func TestEqualSeedsGiveEqualTables(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for _, profile := range []simnet.Profile{simnet.Ideal, simnet.Real30} {
-		c := config{servers: 400, names: 4, profile: profile, seed: 2, contenders: contender.All()}
+	servers, names, profiles := 400, 4, []simnet.Profile{simnet.Ideal, simnet.Real30}
+	if testing.Short() {
+		servers, names, profiles = 100, 2, profiles[1:]
+	}
+	for _, profile := range profiles {
+		c := config{servers: servers, names: names, profile: profile, seed: 2, contenders: contender.All()}
 		var tables [2]string
 		for i := range tables {
 			cryptotest.SetGlobalRandom(t, c.seed)

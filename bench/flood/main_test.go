@@ -10,9 +10,13 @@ import (
 // A flood keeps to the budget, and makes this node lose nothing of its own. How long
 // publishes take is for the benchmark.
 func TestFloodKeepsToTheBudget(t *testing.T) {
+	values, providers := 3000, 2000
+	if testing.Short() {
+		values, providers = 1200, 1000
+	}
 	for _, peers := range []int{1, 20} {
 		r, err := measure(t.Context(), config{
-			peers: peers, values: 3000, providers: 2000, idle: time.Millisecond, attack: flood,
+			peers: peers, values: values, providers: providers, idle: time.Millisecond, attack: flood,
 			limitOfValues:   dht.Limit{Count: 400, Bytes: 1 << 20},
 			limitOfProvided: dht.Limit{Count: 400, Bytes: 1 << 20},
 		}, t.TempDir())

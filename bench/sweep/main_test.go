@@ -15,6 +15,9 @@ import (
 func TestEqualSeedsGiveEqualTables(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	c := config{servers: 400, names: 20, profile: simnet.Real15, seed: 2}
+	if testing.Short() {
+		c.servers, c.names = 200, 10
+	}
 	var err error
 	c.contenders, err = contender.Select("", func(c contender.Contender) bool { return c.Sweeps && c.Name != "fullrt" })
 	if err != nil {
