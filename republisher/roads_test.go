@@ -34,7 +34,7 @@ func TestAnHTTPRouterThatWasDownCatchesUp(t *testing.T) {
 		if puts := s.net.Counts().Puts; puts < 2 || puts > 6 {
 			t.Errorf("%d puts in 40 minutes in which a router was down", puts)
 		}
-		h.Servers[0].Fault = routingtest.Honest
+		h.Servers[0].Become(routingtest.Honest)
 		time.Sleep(50 * time.Minute)
 		if h.Holders(rec) != 1 {
 			t.Error("the router does not have the record 50 minutes after it is back")

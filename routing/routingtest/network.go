@@ -316,12 +316,25 @@ func (s *Server) hold(name ipns.Name, raw []byte) {
 	s.records[name] = raw
 }
 
+// Become changes the Fault of a server that is in use.
+func (s *Server) Become(fault Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Fault = fault
+}
+
+func (s *Server) fault() Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Fault
+}
+
 // wait waits for the delay of the server.
 func (s *Server) wait(ctx context.Context) error {
 	late := time.NewTimer(s.Delay)
 	defer late.Stop()
 	answer := late.C
-	if s.Fault == Dead {
+	if s.fault() == Dead {
 		answer = nil
 	}
 	select {
@@ -367,7 +380,7 @@ func (s *Server) get(ctx context.Context, name ipns.Name) ([]byte, error) {
 	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
-	switch s.Fault {
+	switch s.fault() {
 	case Denying:
 		return nil, nil
 	case Forging:
