@@ -105,7 +105,7 @@ func TestNoCommandObeysWhatItIsToldToPrint(t *testing.T) {
 func TestAValueIsPrintedExactlyOrNotAtAll(t *testing.T) {
 	api := hostileAPI(t, http.StatusOK)
 	var out, errOut strings.Builder
-	if code := run([]string{"--api", api, "name", "resolve", "x"}, nil, &out, &errOut); code == 0 || out.Len() > 0 || !strings.Contains(errOut.String(), "--json has it as it is") {
+	if code := run([]string{"--api", api, "name", "resolve", "x"}, nil, &out, &errOut); code == 0 || out.Len() > 0 || !strings.Contains(errOut.String(), "--json prints it escaped") {
 		t.Errorf("%d %q %q", code, out.String(), errOut.String())
 	}
 	out.Reset()
