@@ -29,7 +29,7 @@ type RepoVerifyRequest struct {
 type Finding struct {
 	Msg    string
 	Name   string `json:",omitempty"` // the name of the damaged entry, if its key is here
-	Mended bool   `json:",omitempty"`
+	Repaired bool   `json:",omitempty"`
 }
 
 // Text is the message.

@@ -33,8 +33,8 @@ func (n *Node) openDatabase(ctx, life context.Context, c Config) (err error) {
 		return err
 	}
 	n.onClose(n.records.Close)
-	// Above this, what runs in the background may still use the records; the
-	// networks that start more of it are closed before.
+	// Background work may still use the records after this; the networks that start such
+	// work are closed first.
 	n.onClose(n.waitForBackground)
 	n.background(func() { n.stopWithDatabase(life) })
 	n.Book = &names.Book{Store: n.records, Log: n.Log}
@@ -55,8 +55,8 @@ func openDB(ctx context.Context, disk *store.Disk, log *slog.Logger, readOnFull 
 
 func witness(r repo.Repo) string { return r.Database() + ".witness" }
 
-// stopWithDatabase stops the node when the database cannot be written any more:
-// only the next start can tell what is on disk.
+// stopWithDatabase stops the node when the database can no longer be written: only the
+// next start can tell what is on disk.
 func (n *Node) stopWithDatabase(life context.Context) {
 	select {
 	case <-n.disk.Failed():
@@ -65,11 +65,11 @@ func (n *Node) stopWithDatabase(life context.Context) {
 	}
 }
 
-// Init makes a repo with the given config, whose key has never been published
-// under. It fails with [fs.ErrExist] if there is one already.
+// Init makes a repo with the given config, whose key was never used to publish. It fails
+// with [fs.ErrExist] if there is a repo already.
 //
-// The entry of the name comes first and the config last: a crash before that
-// leaves no repo but an entry that nobody uses, and the next Init makes the rest.
+// The entry of the name is written first and the config last: a crash in between leaves
+// only an unused entry, and the next Init makes the rest.
 func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
 	name, err := ipns.ParseName(c.Identity.PeerID)
 	if err != nil {
@@ -92,7 +92,7 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
 	return r.Create(c)
 }
 
-// Identity is how the config of a repo has the key of the name self.
+// Identity returns the key of self as it is in the config of a repo.
 func Identity(key crypto.PrivKey) (repo.Identity, error) {
 	name, err := ipns.NameOf(key.GetPublic())
 	if err != nil {
@@ -105,7 +105,7 @@ func Identity(key crypto.PrivKey) (repo.Identity, error) {
 	return repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}, nil
 }
 
-// createEntry notes that nothing was ever published under the name.
+// createEntry records that nothing was ever published under the name.
 func createEntry(ctx context.Context, r repo.Repo, name ipns.Name) (err error) {
 	disk := &store.Disk{Dir: r.Database()}
 	log := slog.New(slog.DiscardHandler)

@@ -20,14 +20,14 @@ import (
 	"github.com/goipns/ipns/routing/delegated"
 )
 
-// maxProviders is how many providers of one CID are looked for.
+// maxProviders is how many providers of one CID are searched for.
 const maxProviders = 1000
 
-// searchAgain is how long those wait who ask while too many searches go on.
+// searchAgain is when clients may retry if too many searches are running.
 const searchAgain = 5 * time.Second
 
-// routingHandler serves what this node knows and finds to others, by HTTP; nil if the
-// config does not want that. Offline it serves records only.
+// routingHandler serves what this node knows and finds to others over HTTP; nil if the
+// config disables that. Offline it serves only records.
 func (n *Node) routingHandler(c *repo.Config) http.Handler {
 	if !repo.On(c.Gateway.ExposeRoutingAPI) {
 		return nil
@@ -83,8 +83,8 @@ func (a routingAPI) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.Add
 	})
 }
 
-// findClosest finds the servers closest to a key, in the public network unless there
-// is none.
+// findClosest finds the servers closest to a key: on the public network, or on the local
+// one if there is none.
 func (a routingAPI) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
 	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
 		d := a.network.DHT.Dual.WAN

@@ -1,11 +1,10 @@
-// Package node is an IPNS node for a Go program: it publishes names, resolves them and
-// keeps them alive, with a repo on disk that survives every crash.
+// Package node is an IPNS node for Go programs: it publishes and resolves names and keeps
+// them alive, with a repo on disk that survives every crash.
 //
-// There are three levels of using it.
+// It can be used at three levels.
 //
-// One call does the usual: [Open] makes a running node, [Node.Publish], [Node.Put],
-// [Node.Resolve] and [Node.Watch] work on it, and while it is open it announces its
-// names again in time.
+// Most programs need one call: [Open] returns a running node. [Node.Publish], [Node.Put],
+// [Node.Resolve] and [Node.Watch] use it, and while it is open it keeps its names alive.
 //
 //	n, err := node.Open(ctx, node.Config{Dir: "/var/lib/names"})
 //	if err != nil {
@@ -14,13 +13,13 @@
 //	defer n.Close()
 //	res, err := n.Publish(ctx, "self", publisher.Request{Value: "/ipfs/bafkqaaa"})
 //
-// The fields of [Node] are its parts, wired to each other: the keys, the Book of names,
-// publisher, resolver, republisher, content, host and DHT. Each has a package whose
-// documentation says what it promises, and works without a Node too.
+// The fields of [Node] are its parts, connected with each other: the keys, the Book of
+// names, publisher, resolver, republisher, content, host and DHT. Each has its own
+// package and documentation, and also works without a Node.
 //
-// The parts meet at interfaces that a program can implement: [routing.Router] is where
-// names are put and searched, and goes into [Config]; ipns.Signer signs with a key that
-// is elsewhere, for Publisher.Publish; recordstore.Store is where a names.Book rests.
+// Programs can implement the interfaces between the parts: a [routing.Router] in [Config]
+// puts and searches names; an ipns.Signer signs with a key held elsewhere, for
+// Publisher.Publish; a recordstore.Store stores the entries of a names.Book.
 //
 // The programs in examples/ show each level.
 package node
@@ -60,49 +59,49 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// Config says how a node runs, beside what the file config of its repo says. The zero
-// value is a node on the public network, in the repo that the command ipns uses.
+// Config holds settings that are not in the config file of the repo. The zero value is a
+// node on the public network, with the default repo of the command ipns.
 type Config struct {
 	// Dir is the folder of the repo; Open makes a repo there if there is none. "":
 	// $IPNS_PATH, or .ipns in the home directory.
 	Dir string
-	// Profile changes the config of a repo that Open makes: "server", "test" and so
-	// on, as ipns init --profile; "": nothing.
+	// Profile is applied to the config of a repo that Open makes: "server", "test" and so
+	// on, as with ipns init --profile; "": none.
 	Profile string
-	// Offline makes a node that opens no host and joins no network. It publishes to
-	// its repo, and resolves what that has.
+	// Offline means that the node opens no host and joins no network. It publishes to its
+	// repo, and resolves from it.
 	Offline bool
-	// Bootstrap are more peers to join the networks by, as multiaddrs that end with
-	// /p2p/ and a peer id, beside those of the config.
+	// Bootstrap are peers to join the networks by, in addition to those of the config, as
+	// multiaddrs that end with /p2p/ and a peer id.
 	Bootstrap []string
-	// Pubsub replaces the config's Ipns.UsePubsub; nil: it does not.
+	// Pubsub overrides the config's Ipns.UsePubsub; nil: the config applies.
 	Pubsub *bool
-	// Routing replaces the config's Routing.Type; "": it does not.
+	// Routing overrides the config's Routing.Type; "": the config applies.
 	Routing string
-	// Router is where names are put and searched, also by an offline node; nil: the
-	// DHTs that the node has joined.
+	// Router puts and searches names, even on an offline node; nil: the DHTs that the
+	// node has joined.
 	Router routing.Router
-	// API makes what Run serves on the address Addresses.API of the config; nil:
-	// nothing is served there.
+	// API returns the handler that Run serves at the config's Addresses.API; nil: none is
+	// served.
 	API func(*Node) *rpc.Mux
-	// ReadOnFull makes a node that reads on a disk that is full, and refuses to
-	// write; false: such a node does not open.
+	// ReadOnFull lets a node open on a full disk, where it reads and refuses to write;
+	// false: it does not open.
 	ReadOnFull bool
-	// Salvage makes a new database of what can be read of one that is damaged as a
-	// whole, and keeps the old one beside it; false: the error is ErrDamaged.
+	// Salvage moves what can be read of a database that is damaged as a whole to a new
+	// one, and keeps the old one beside it; false: the error is ErrDamaged.
 	Salvage bool
-	// Log gets what is worth knowing in the background; nil: nothing.
+	// Log receives messages from background work; nil: none are logged.
 	Log *slog.Logger
 }
 
-// closeTimeout bounds how long Close waits for what is going on.
+// closeTimeout bounds how long Close waits for running work.
 const closeTimeout = 10 * time.Second
 
-// Node is a running node. Its parts are for programs that need more of them than its
-// methods offer; they live until Close. Do not change its fields.
+// Node is a running node. Its parts are for programs that need more than its methods;
+// they live until Close. Do not change its fields.
 type Node struct {
 	Repo     repo.Repo
-	Settings repo.Config // the file config of the repo, as it was when the node started
+	Settings repo.Config // the config of the repo when the node started
 	Log      *slog.Logger
 
 	Key  crypto.PrivKey // of the name self
@@ -113,7 +112,7 @@ type Node struct {
 	Content *content.Store
 
 	Opener      routing.Opener
-	Router      routing.Router // nil: there is nobody to put to and to search
+	Router      routing.Router // nil: offline
 	Publisher   *publisher.Publisher
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
@@ -126,26 +125,26 @@ type Node struct {
 	// nil offline
 	Host   corehost.Host
 	DHT    *dht.DHT
-	Pubsub *pubsub.Router // nil too if names do not travel by pubsub
+	Pubsub *pubsub.Router // also nil if pubsub is not enabled
 
-	api         *rpc.Mux // what the API serves; nil: there is none
+	api         *rpc.Mux // served by the API; nil: none
 	disk        *store.Disk
 	db          *pebble.DB
 	records     *store.Store
-	resolverRef atomic.Pointer[resolver.Resolver] // Resolver once it is set; the DHT runs before that
+	resolverRef atomic.Pointer[resolver.Resolver] // Resolver, once set; the DHT starts earlier
 	relay       *relay.Relay                      // nil offline
 
 	stopping chan struct{} // closed by Stop
 	stopOnce sync.Once
-	stop     context.CancelFunc // ends what runs in the background
-	silence  context.CancelFunc // ends the announcements, which get some time after stop
+	stop     context.CancelFunc // ends background work
+	silence  context.CancelFunc // ends announcements, which get some time after stop
 	running  sync.WaitGroup
 	closers  []func() error // in the order of opening
 }
 
 // Open starts a node on the repo in c.Dir, which no other process may be using. It does
-// not wait until the networks are joined: what is published or resolved in the first
-// seconds waits itself. Close the node when it is done.
+// not wait for the networks: a publish or a search in the first seconds waits itself. The
+// caller must Close the node.
 func Open(ctx context.Context, c Config) (*Node, error) {
 	r, err := repo.Default()
 	if c.Dir != "" {
@@ -192,10 +191,10 @@ func create(ctx context.Context, r repo.Repo, profile string) error {
 	return Init(ctx, r, config)
 }
 
-// Publish publishes a value under a key of the node, which key is the label or the name
-// of; "" is self. It returns once the record is on disk here and, unless the node has
-// nobody to put it to, as many servers as req.Wait says have it. With a key that is
-// elsewhere, use n.Publisher.
+// Publish publishes a value under a key of the node, given by its label or name; "" is
+// self. It returns once the record is on disk and as many servers as req.Wait says have
+// it; if the node has no network, storing it is enough. For a key held elsewhere, use
+// n.Publisher.
 func (n *Node) Publish(ctx context.Context, key string, req publisher.Request) (publisher.Result, error) {
 	found, err := n.Keys.Find(cmp.Or(key, "self"))
 	if err != nil {
@@ -209,14 +208,14 @@ func (n *Node) Publish(ctx context.Context, key string, req publisher.Request) (
 	return n.Publisher.Publish(ctx, signer, req)
 }
 
-// Put keeps and announces a record that was signed elsewhere, and from now on keeps it
-// alive until it expires.
+// Put stores and announces a record that was signed elsewhere, and keeps it alive until
+// it expires.
 func (n *Node) Put(ctx context.Context, rec *ipns.Record) (publisher.Result, error) {
 	return n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)})
 }
 
-// Waits is what a publish waits for that asks for something: a node that has nobody to
-// put to waits for nobody.
+// Waits returns what a publish waits for if it asks for wait: a node without a network
+// does not wait.
 func (n *Node) Waits(asked publisher.Wait) publisher.Wait {
 	if n.Router == nil {
 		return publisher.WaitStored
@@ -224,9 +223,9 @@ func (n *Node) Waits(asked publisher.Wait) publisher.Wait {
 	return asked
 }
 
-// Resolve yields what a name, a domain or a path of them leads to: the first valid answer
-// at once, then newer ones, at last what the whole search came to, which is Final. Break
-// when one will do.
+// Resolve yields what a name, a domain or a path below one leads to: the first valid
+// answer at once, then newer ones, and last the result of the whole search, which is
+// Final. Break when one is enough.
 func (n *Node) Resolve(ctx context.Context, path string) iter.Seq2[resolver.Resolution, error] {
 	return func(yield func(resolver.Resolution, error) bool) {
 		path, err := resolver.ParsePath(path)
@@ -239,14 +238,14 @@ func (n *Node) Resolve(ctx context.Context, path string) iter.Seq2[resolver.Reso
 }
 
 // Watch yields the names of this node that change after a position, as [names.Book.Watch]
-// does; without names all of them.
+// does; all of them if no names are given.
 func (n *Node) Watch(ctx context.Context, since recordstore.Position, of ...ipns.Name) iter.Seq2[recordstore.Change, error] {
 	return n.Book.Watch(ctx, since, of...)
 }
 
-// Run serves what the config has addresses for, the gateway and others, until ctx ends or
-// Stop is called. A node that does not serve needs no Run: it announces its names as long
-// as it is open.
+// Run serves the gateway and everything else for which the config has an address, until
+// ctx ends or Stop is called. A node that serves nothing does not need Run: it keeps its
+// names alive as long as it is open.
 func (n *Node) Run(ctx context.Context) error {
 	s, err := n.Serve()
 	if err != nil {
@@ -259,11 +258,11 @@ func (n *Node) Run(ctx context.Context) error {
 	return s.Close()
 }
 
-// errStuck says that what runs in the background does not end.
+// errStuck means that background work does not end.
 var errStuck = errors.New("something in the background does not end: the database stays open until the process ends, and nothing that was stored is lost")
 
-// Close stops the node and waits until it has stopped. What a full disk holds up
-// it leaves to the end of the process: the next start reads the log.
+// Close stops the node and waits until it has stopped. Work blocked by a full disk is
+// left to the end of the process; the next start reads the log.
 func (n *Node) Close() error {
 	n.stop()
 	defer n.silence()
@@ -283,10 +282,10 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// waitForBackground returns when all that runs in the background has ended.
+// waitForBackground returns when all background work has ended.
 func (n *Node) waitForBackground() error {
 	over := make(chan struct{})
-	go func() { // ends with the last of it
+	go func() { // ends with the background work
 		n.running.Wait()
 		close(over)
 	}()
@@ -300,8 +299,8 @@ func (n *Node) waitForBackground() error {
 	}
 }
 
-// Stop asks the node to stop and returns at once: whoever runs it closes it.
+// Stop asks the node to stop and returns at once; its owner closes it.
 func (n *Node) Stop() { n.stopOnce.Do(func() { close(n.stopping) }) }
 
-// Stopping is closed when somebody has asked the node to stop.
+// Stopping returns a channel that is closed when Stop is called.
 func (n *Node) Stopping() <-chan struct{} { return n.stopping }

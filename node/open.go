@@ -29,8 +29,8 @@ import (
 	"github.com/goipns/ipns/routing"
 )
 
-// New is [Open] on a repo that is there and whose lock the caller holds until the node is
-// closed. If it fails, everything is closed again.
+// New is [Open] for an existing repo whose lock the caller holds until the node is
+// closed. If it fails, it closes what it has opened.
 func New(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if !c.Salvage {
 		return newNode(ctx, r, c)
@@ -87,7 +87,7 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	return n, nil
 }
 
-// open opens the parts, each upon those before it. life ends when Close begins,
+// open opens the parts, each after those that it needs. life ends when Close begins,
 // announcing when Close has waited for the announcements.
 func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openKeys(); err != nil {
@@ -138,7 +138,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	return nil
 }
 
-// ended logs why something that should run as long as the node has ended.
+// ended logs why something ended that should run as long as the node.
 func (n *Node) ended(what string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		n.Log.Error(what+" has stopped", "err", err)
@@ -183,8 +183,7 @@ func (n *Node) openNames(router routing.Router) error {
 		defer n.silence()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		// What could not be announced in this time is announced after the next
-		// start.
+		// Records not announced by then are announced after the next start.
 		if err := n.Publisher.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
@@ -205,8 +204,8 @@ func (n *Node) openNames(router routing.Router) error {
 	return nil
 }
 
-// logRival tells of records that another holder of a key has published over one
-// from here, however they came in.
+// logRival logs records by another holder of a key that replaced one published here,
+// wherever they came from.
 func (n *Node) logRival(c names.Change) {
 	if c.Rival == nil {
 		return
@@ -231,10 +230,10 @@ func maxCacheTTL(c *repo.Config) time.Duration {
 	}
 }
 
-// ensDNS answers for domains below eth. what their owners wrote into ENS.
+// ensDNS is a public service that resolves domains below eth. from ENS.
 const ensDNS = "https://dns.eth.limo/dns-query"
 
-// newDNS reads the config's DNS.
+// newDNS returns the DNS that the config describes.
 func newDNS(c repo.DNS) *resolver.DoH {
 	servers := map[string]string{"eth.": ensDNS}
 	for domain, url := range c.Resolvers {
@@ -248,7 +247,7 @@ func newDNS(c repo.DNS) *resolver.DoH {
 // background runs f, which ends with the node.
 func (n *Node) background(f func()) { n.running.Go(f) }
 
-// onClose adds what Close closes: what was opened last is closed first.
+// onClose adds a function for Close, which calls them in reverse order.
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
 func (n *Node) openKeys() error {
@@ -272,7 +271,7 @@ func (n *Node) openKeys() error {
 	if err != nil {
 		return err
 	}
-	// Nobody else writes: the caller holds the lock.
+	// No one else writes: the caller holds the lock.
 	if err := errors.Join(n.Repo.Clean(), files.Clean()); err != nil {
 		n.Log.Warn("leftovers of a crash stay", "err", err)
 	}
@@ -304,7 +303,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 	return err
 }
 
-// older reports whether the Book knows of something newer than a record.
+// older reports whether the Book knows of a record newer than rec.
 func (n *Node) older(ctx context.Context, rec *ipns.Record) bool {
 	mark, err := n.Book.Seen(ctx, rec.Name())
 	return err == nil && mark.Compare(recordstore.MarkOf(rec)) > 0

@@ -40,7 +40,7 @@ func (n *Node) openPubsub(c Config) error {
 	}
 	n.onClose(n.Pubsub.Close)
 	stop := n.Book.Subscribe(func(c names.Change) {
-		// What is signed here is put.
+		// Records signed here are put.
 		if c.Entry.Record != nil && (c.Entry.Origin != recordstore.Own || c.Rival != nil) {
 			n.Pubsub.Changed(c.Entry.Record)
 		}
@@ -49,7 +49,7 @@ func (n *Node) openPubsub(c Config) error {
 	return nil
 }
 
-// vouched returns the record that the Book has of a name, if it may be announced.
+// vouched returns the Book's record of a name, if it may be announced.
 func (n *Node) vouched(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
 	e, err := n.Book.Get(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) || err == nil && e.Record == nil {
@@ -68,7 +68,8 @@ func (n *Node) vouched(ctx context.Context, name ipns.Name) (*ipns.Record, error
 	return rec, err
 }
 
-// takeFromPubsub gives the Book a record, and reports whether it knows of no newer one.
+// takeFromPubsub enters a record into the Book, and reports whether the Book has no newer
+// one.
 func (n *Node) takeFromPubsub(ctx context.Context, rec *ipns.Record) (bool, error) {
 	outcome, err := n.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen})
 	if err != nil || outcome != names.Fork {
@@ -78,7 +79,7 @@ func (n *Node) takeFromPubsub(ctx context.Context, rec *ipns.Record) (bool, erro
 	return mark == recordstore.MarkOf(rec), err
 }
 
-// findListeners finds peers that listen to a topic of pubsub: the providers of its CID.
+// findListeners finds peers that subscribe to a topic: the providers of its CID.
 func (n *Node) findListeners(ctx context.Context, c cid.Cid, most int) iter.Seq[peer.AddrInfo] {
 	return func(yield func(peer.AddrInfo) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -91,7 +92,7 @@ func (n *Node) findListeners(ctx context.Context, c cid.Cid, most int) iter.Seq[
 	}
 }
 
-// networks are those on which the node puts and searches names; nil: none.
+// networks returns the Router for all networks of the node; nil: none.
 func (n *Node) networks() (routing.Router, error) {
 	if n.Pubsub == nil { // and not an interface that holds nil
 		return n.Network.Roads(nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/goipns/ipns/internal/serve"
 )
 
-// Serve serves what the config has addresses for: the API, the gateway, the metrics. The
-// caller closes the servers, before the node.
+// Serve serves everything for which the config has an address: the API, the gateway, the
+// metrics. The caller closes the servers before the node.
 func (n *Node) Serve() (*serve.Servers, error) {
 	return serve.Start(&n.Settings, serve.Options{
 		Repo: n.Repo, Log: n.Log, API: n.api, Gateway: n.gatewayHandler, Metrics: n.Metrics.Handler(),

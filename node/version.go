@@ -3,5 +3,5 @@ package node
 // Release is the version of the program.
 const Release = "0.1.0"
 
-// Agent is how this node calls itself to others.
+// Agent is the agent version that other nodes see.
 const Agent = "goipns/" + Release

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// witnessPlaces are where it is kept, outside of the repo, how far its records have
-// come: with the user's state, which lasts, and where a running system keeps what a
-// restart of it ends. Those on the volume of the repo are of no use and not used.
+// witnessPlaces are folders outside the repo for files that record how far its records
+// have come: in the user's state, which lasts, and in a place that a reboot clears.
+// Folders on the volume of the repo are of no use and are ignored.
 func witnessPlaces() []string {
 	var list []string
 	add := func(dir string) {
@@ -23,7 +23,7 @@ func witnessPlaces() []string {
 	add(state)
 	runtime := os.Getenv("XDG_RUNTIME_DIR")
 	if uid := os.Getuid(); runtime == "" && uid >= 0 {
-		// Systems without sessions have none; root has one in all but name.
+		// Systems without sessions have none; root has an equivalent.
 		runtime = "/run/user/" + strconv.Itoa(uid)
 		if uid == 0 {
 			runtime = "/run"

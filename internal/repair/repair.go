@@ -1,5 +1,5 @@
-// Package repair finds what is damaged in the store of names, and repairs it: from the history of
-// a name, and from what the network has of it.
+// Package repair finds damage in the store of names and repairs it, from the history of a
+// name and from the network.
 package repair
 
 import (
@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	maxDamages  = 10_000           // that one call tells of and repairs
-	repairLimit = 30 * time.Second // of asking the network for one name
+	maxDamages  = 10_000           // that one call reports and repairs
+	repairLimit = 30 * time.Second // for a search of one name
 )
 
 // Repairer repairs the names of one store.
@@ -27,19 +27,19 @@ type Repairer struct {
 	Keys   *keystore.Keyring // whose names are own
 	Store  *pebble.Store
 	Book   *names.Book    // upon Store
-	Router routing.Router // nil: there is nobody to ask
+	Router routing.Router // nil: offline
 	Log    *slog.Logger
 }
 
-// Finding is something that is damaged, in words.
+// Finding describes one damage.
 type Finding struct {
-	Msg    string
-	Name   string // whose entry it is, if it is that of a key here
-	Mended bool
+	Msg      string
+	Name     string // the name of the damaged entry, if its key is here
+	Repaired bool
 }
 
-// Verify tells what is damaged in the store of names, and repairs it if that is
-// asked for. left is how much of it remains. It ends when tell returns false.
+// Verify finds damage in the store of names, and repairs it if requested. left is how
+// much remains. It stops when tell returns false.
 func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
 	own, damaged, err := r.Own(ctx)
 	if err != nil {
@@ -55,13 +55,13 @@ func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) b
 	}
 	for _, d := range damages {
 		if told[d.Name] {
-			continue // it is told of below
+			continue // reported below
 		}
 		f := Finding{Msg: "damaged: " + d.String()}
 		if repair {
-			f.Msg, f.Mended = r.repair(ctx, d, own)
+			f.Msg, f.Repaired = r.repair(ctx, d, own)
 		}
-		if !f.Mended {
+		if !f.Repaired {
 			left++
 		}
 		if !tell(f) {
@@ -71,9 +71,9 @@ func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) b
 	for _, name := range damaged {
 		f := Finding{Name: name.String(), Msg: fmt.Sprintf("damaged: %s, the name of a key that is here", name)}
 		if repair {
-			f.Msg, f.Mended = r.repairName(ctx, name)
+			f.Msg, f.Repaired = r.repairName(ctx, name)
 		}
-		if !f.Mended {
+		if !f.Repaired {
 			left++
 		}
 		if !tell(f) {
@@ -83,7 +83,7 @@ func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) b
 	return left, nil
 }
 
-// damages lists what Check finds.
+// damages returns what Check finds.
 func (r *Repairer) damages(ctx context.Context, own []ipns.Name) (list []pebble.Damage, err error) {
 	for d, err := range r.Store.Check(ctx, own...) {
 		if err != nil {
@@ -96,8 +96,8 @@ func (r *Repairer) damages(ctx context.Context, own []ipns.Name) (list []pebble.
 	return list, nil
 }
 
-// Own lists the names of the keys that are here, and those of them whose
-// entry is damaged.
+// Own returns the names of the keys on this node, and those of them whose entry is
+// damaged.
 func (r *Repairer) Own(ctx context.Context) (own, damaged []ipns.Name, err error) {
 	keys, err := r.Keys.List()
 	if err != nil {
@@ -119,19 +119,18 @@ func (r *Repairer) Own(ctx context.Context) (own, damaged []ipns.Name, err error
 	return own, damaged, nil
 }
 
-// repair repairs what is not the entry of an own name.
+// repair repairs anything but the entry of an own name.
 func (r *Repairer) repair(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
 	if err := r.Store.Repair(ctx, d, own); err != nil {
-		return fmt.Sprintf("not mended: %v: %v", d, err), false
+		return fmt.Sprintf("not repaired: %v: %v", d, err), false
 	}
-	return "mended: " + d.String(), true
+	return "repaired: " + d.String(), true
 }
 
-// repairName rebuilds the entry of a name from its history, and from what the network
-// has of it.
+// repairName rebuilds the entry of a name from its history and from the network.
 func (r *Repairer) repairName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
 	if err := r.Store.Restore(ctx, name); err != nil {
-		return fmt.Sprintf("not mended: %s: %v", name, err), false
+		return fmt.Sprintf("not repaired: %s: %v", name, err), false
 	}
 	if r.Router != nil {
 		if err := r.takeNewest(ctx, name); err != nil {
@@ -141,14 +140,14 @@ func (r *Repairer) repairName(ctx context.Context, name ipns.Name) (msg string, 
 	e, err := r.Store.Get(ctx, name)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("not mended: %s: %v", name, err), false
+		return fmt.Sprintf("not repaired: %s: %v", name, err), false
 	case e.Record == nil:
-		return fmt.Sprintf("mended: %s: nothing of it is left here; its next publish searches the network first", name), true
+		return fmt.Sprintf("repaired: %s: nothing of it is left here; its next publish searches the network first", name), true
 	}
-	return fmt.Sprintf("mended: %s: sequence %d, %s; its next publish searches the network first", name, e.Record.Sequence(), e.Record.Value()), true
+	return fmt.Sprintf("repaired: %s: sequence %d, %s; its next publish searches the network first", name, e.Record.Sequence(), e.Record.Value()), true
 }
 
-// takeNewest has the Book take what the network has of a name.
+// takeNewest searches the network for a name and enters the newest record into the Book.
 func (r *Repairer) takeNewest(ctx context.Context, name ipns.Name) error {
 	ctx, cancel := context.WithTimeout(ctx, repairLimit)
 	defer cancel()
@@ -168,8 +167,8 @@ func (r *Repairer) takeNewest(ctx context.Context, name ipns.Name) error {
 	return err
 }
 
-// RepairOwn rebuilds the damaged entries of own names when a node starts, so that
-// they are kept alive again.
+// RepairOwn rebuilds the damaged entries of own names when a node starts, so that they
+// are kept alive again.
 func (r *Repairer) RepairOwn(ctx context.Context) {
 	_, damaged, err := r.Own(ctx)
 	if err != nil {
