@@ -26,13 +26,13 @@ import (
 
 // Client is a [Caller] that runs commands over HTTP. Use [NewClient].
 type Client struct {
-	// Offline asks for answers with what the node has, see [Offline].
+	// Offline asks the node to answer from local data, see [Offline].
 	Offline bool
-	// Authorization is the header that goes with every call; empty: none.
+	// Authorization is the header sent with every call; empty: none.
 	Authorization string
 
 	base string // http://host:port
-	at   string // what errors call it
+	at   string // its name in errors
 	http *http.Client
 }
 
@@ -82,19 +82,19 @@ func NewClient(addr string) (*Client, error) {
 	return c, nil
 }
 
-// Close gives up idle connections.
+// Close closes idle connections.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// post sends a request and returns the reply if it is a success.
+// post sends a request and returns the reply if it succeeded.
 func (c *Client) post(ctx context.Context, path string, req any) (*http.Response, error) {
 	q := request.Encode(req)
 	if c.Offline || IsOffline(ctx) {
 		q.Set(offlineOptions[0], "true")
 	}
-	body, contentType := upload(req) // its writer ends when the transport closes it
+	body, contentType := upload(req) // its writer ends when the transport closes the body
 	u := c.base + Prefix + path
 	if len(q) > 0 {
 		u += "?" + q.Encode()
@@ -125,12 +125,12 @@ func (c *Client) post(ctx context.Context, path string, req any) (*http.Response
 func (c *Client) unreachable(err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
-		err = ue.Err // without the URL, which has all options in it
+		err = ue.Err // without the URL, which contains all options
 	}
 	return fmt.Errorf("call the API at %s: %w", c.at, err)
 }
 
-// maxErrorReply bounds what is read of the reply of a failed command, in bytes.
+// maxErrorReply bounds how much is read of a failed command's reply, in bytes.
 const maxErrorReply = 64 << 10
 
 func replyError(resp *http.Response) error {
@@ -145,8 +145,8 @@ func replyError(resp *http.Response) error {
 	return &Error{Message: strings.TrimSpace(string(b)), Client: resp.StatusCode == http.StatusBadRequest}
 }
 
-// upload starts writing what the request uploads; no body if that is nothing.
-// Closing the body ends the writer.
+// upload starts writing the request's upload, if it has one. Closing the body ends the
+// writer.
 func upload(req any) (body io.ReadCloser, contentType string) {
 	write := writeBody(req)
 	if write == nil {
@@ -200,8 +200,8 @@ func (c *Client) call(ctx context.Context, path string, req any, respType reflec
 	}
 }
 
-// decodeValue decodes the next value of a reply. failed is what the last one says
-// that stands for an error: see [Failer].
+// decodeValue decodes the next value of a reply. failed is the error in the last one, if
+// any: see [Failer].
 func decodeValue(dec *json.Decoder, req, v any) (failed string, err error) {
 	if _, ok := req.(Failer); !ok {
 		return "", dec.Decode(v)
@@ -217,7 +217,7 @@ func decodeValue(dec *json.Decoder, req, v any) (failed string, err error) {
 	return "", json.Unmarshal(raw, v)
 }
 
-// bytes runs a command that answers with bytes. The any is a [Stream].
+// bytes runs a command that returns bytes. The any is a [Stream].
 func (c *Client) bytes(ctx context.Context, path string, req any) (any, error) {
 	resp, err := c.post(ctx, path, req)
 	if err != nil {

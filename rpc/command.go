@@ -10,49 +10,47 @@ import (
 	"github.com/goipns/ipns/internal/request"
 )
 
-// Command is one command: the types of its request and response, and the words
-// that people read about it. Responses are a stream; most commands have one.
+// Command is one command: the types of its request and response, and its help. Responses
+// are a stream; most commands have one.
 type Command[Req, Resp any] struct {
 	Info
-	// Text returns what a command line prints of one response; nil: nothing. It
-	// writes values by way of package display, unless Exact is set.
+	// Text returns the text of one response for the command line; nil: none. It writes
+	// values with package display, unless Exact is set.
 	Text func(Req, Resp) string
-	// Check refuses to print a response as text; nil: all can be printed.
+	// Check returns an error if a response cannot be printed as text; nil: all can.
 	Check func(Req, Resp) error
-	// Exact says that Text returns bytes that were asked for: nothing in them is
-	// escaped.
+	// Exact says that Text returns raw data, of which nothing is escaped.
 	Exact bool
 }
 
-// Info describes a command, whatever its types are.
+// Info describes a command, independent of its types.
 type Info struct {
-	// Path is where the command is, below [Prefix], and its words on a command
-	// line: "name/publish".
+	// Path is the command's path below [Prefix], and its words on a command line:
+	// "name/publish".
 	Path string
 	// Aliases are other paths of the same command.
 	Aliases []string
-	// Args shows the arguments in a line of usage: "<path>".
+	// Args are the arguments in the usage line: "<path>".
 	Args string
-	// Short says in one line what the command does.
+	// Short describes the command in one line.
 	Short string
-	// Long says more; empty: Short is enough.
+	// Long is a longer description; empty: Short is enough.
 	Long string
-	// Examples are command lines, one to three.
+	// Examples are one to three command lines.
 	Examples []string
 	// Local says that the command needs no node.
 	Local bool
 	// Chunked says that the reply is always a stream of values.
 	Chunked bool
-	// Instant says that the answer comes from memory, at once: it is given also
-	// while others crowd the API.
+	// Instant says that the response comes from memory: it is returned even when the API
+	// is busy.
 	Instant bool
 }
 
-// Describe returns the description. It makes every Command a part of [Spec].
+// Describe returns the description. It makes every Command a [Spec].
 func (i Info) Describe() Info { return i }
 
-// Spec is a Command whose types are erased: what a command line, a page of
-// documentation and a test need of it.
+// Spec is a Command without its types, for the command line, pages and tests.
 type Spec interface {
 	Describe() Info
 	// New returns a pointer to a request with its defaults.
@@ -61,21 +59,21 @@ type Spec interface {
 	Run(ctx context.Context, to Caller, req any) iter.Seq2[Result, error]
 	// Response is the type of what Run yields as Value.
 	Response() reflect.Type
-	// Print returns what a command line prints of one response, or why it can't
-	// print it. req is what New returned, resp of the type Response.
+	// Print returns the text of one response for the command line, or why it cannot be
+	// printed. req is from New, resp has the type Response.
 	Print(req, resp any) (string, error)
 }
 
 // Result is one response of a command.
 type Result struct {
 	Value any
-	// Exact says that Text returns bytes that were asked for, not words.
+	// Exact says that Text returns raw data.
 	Exact bool
 	text  func() (string, error)
 }
 
-// Text returns what a command line prints of the response, or why it can't print
-// it: the JSON of the response has it all the same.
+// Text returns the text of the response for the command line, or why it cannot be
+// printed; its JSON is always available.
 func (r Result) Text() (string, error) { return r.text() }
 
 // New returns a request with its defaults.
@@ -134,7 +132,7 @@ type Caller interface {
 func Call[Req, Resp any](ctx context.Context, to Caller, c Command[Req, Resp], req Req) iter.Seq2[Resp, error] {
 	return func(yield func(Resp, error) bool) {
 		for v, err := range to.call(ctx, c.Path, &req, reflect.TypeFor[Resp]()) {
-			resp, _ := v.(Resp) // nil beside an error
+			resp, _ := v.(Resp) // nil if there is an error
 			if !yield(resp, err) {
 				return
 			}
@@ -154,14 +152,14 @@ func Do[Req, Resp any](ctx context.Context, to Caller, c Command[Req, Resp], req
 	return last, nil
 }
 
-// One makes a stream of a function with a single response.
+// One turns a function with a single response into a stream.
 func One[Req, Resp any](f func(context.Context, Req) (Resp, error)) func(context.Context, Req) iter.Seq2[Resp, error] {
 	return func(ctx context.Context, req Req) iter.Seq2[Resp, error] {
 		return func(yield func(Resp, error) bool) { yield(f(ctx, req)) }
 	}
 }
 
-// Nothing is the response of a command that has none.
+// Nothing is the response of a command without one.
 type Nothing struct{}
 
 // Stream is a response of bytes. The caller closes it.

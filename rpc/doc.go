@@ -1,18 +1,18 @@
-// Package rpc carries commands between a program and a node. It knows no
-// command: a [Command] is a value that package api declares, a [Mux] holds what
-// each one does, and a [Caller] runs one, either a Mux in this process or a
-// [Client] that speaks HTTP to another. Both give the same answers.
+// Package rpc carries commands between a program and a node. It knows no particular
+// command: a [Command] is a value that package api declares, a [Mux] holds the function
+// of each one, and a [Caller] runs one: a Mux in this process, or a [Client] over HTTP.
+// Both return the same responses.
 //
 // # Requests
 //
-// A request is a struct. The tags of its fields say how they travel:
+// A request is a struct. The tags of its fields say how they are sent:
 //
 //	arg:"name"           an argument; ",optional" and ",stdin" may follow
 //	opt:"long,alias"     an option, with default:"…" and help:"…" beside it
 //	file:"name,stdin"    a small uploaded file, an io.Reader
 //
-// Package internal/request says all of them. A request that uploads more than a small file
-// implements [Body].
+// Package internal/request describes them all. A request that uploads more than a small
+// file implements [Body].
 //
 // # Wire
 //
@@ -23,7 +23,7 @@
 //	500  {"Message":"…","Code":0,"Type":"error"}     the command failed
 //	400  the same with Code 1, or plain text          the request is wrong
 //
-// Responses are JSON values, one a line, or bytes if the response is a [Stream].
-// An error after the first value travels in the trailer X-Stream-Error. A reply
-// of 200 says that what was asked for happened, nothing less.
+// Responses are JSON values, one per line, or bytes if the response is a [Stream]. An
+// error after the first value is sent in the trailer X-Stream-Error. Status 200 without
+// that trailer means that the command did all it was asked to.
 package rpc

@@ -10,14 +10,13 @@ import (
 	"github.com/goipns/ipns/internal/request"
 )
 
-// Error is a command that failed, as a caller at the other end sees it.
+// Error is the error of a failed command as its caller sees it.
 type Error struct {
 	Message string
-	// Client says that the request itself was wrong.
+	// Client says that the request itself was invalid.
 	Client bool
-	// Reason names the kinds of failure, separated by spaces, for a program that
-	// knows what to do about them: "offline", "full", "conflict". Empty: no
-	// particular one.
+	// Reason lists the kinds of failure, separated by spaces, for programs that can do
+	// something about them: "offline", "full", "conflict". Empty: none.
 	Reason string
 }
 
@@ -26,8 +25,8 @@ func (e *Error) Error() string { return e.Message }
 // Refuse marks an error as the fault of the request: over HTTP it is 400.
 func Refuse(err error) error { return &request.Error{Err: err} }
 
-// Because gives an error a reason that callers are told. One that wraps another
-// with a reason has both.
+// Because adds a reason to an error, which callers see. An error that wraps another with
+// a reason has both.
 func Because(reason string, err error) error { return &reasoned{err, reason} }
 
 type reasoned struct {
@@ -37,7 +36,7 @@ type reasoned struct {
 
 func (r *reasoned) Unwrap() error { return r.error }
 
-// ReasonOf returns the reasons that an error was given here or at the other end of a
+// ReasonOf returns the reasons of an error, from this process or from the other end of a
 // [Client], separated by spaces; empty if it has none.
 func ReasonOf(err error) string {
 	var all []string
@@ -52,7 +51,7 @@ func ReasonOf(err error) string {
 	return strings.Join(all, " ")
 }
 
-// HasReason reports whether a reason is among those of an error.
+// HasReason reports whether an error has a reason.
 func HasReason(err error, reason string) bool {
 	return slices.Contains(strings.Fields(ReasonOf(err)), reason)
 }

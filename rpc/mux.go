@@ -16,29 +16,29 @@ import (
 	"github.com/goipns/ipns/internal/request"
 )
 
-// Prefix is where commands live on an HTTP server.
+// Prefix is the prefix of commands on an HTTP server.
 const Prefix = "/api/v0/"
 
 // streamError is the trailer for an error after the first byte of a reply.
 const streamError = "X-Stream-Error"
 
-// streamReason is the trailer for the Reason of that error. It is not declared
-// before: replies begin as Kubo's do.
+// streamReason is the trailer for the Reason of that error. It is not declared in
+// advance: the header must be as Kubo sends it.
 const streamReason = "X-Stream-Reason"
 
-// Mux holds what commands do, by their paths. It is a [Caller] for this process
-// and an [http.Handler] for others. Fill it with [Handle] before its first use.
+// Mux holds the functions of commands, by path. It is a [Caller] for this process and an
+// [http.Handler] for others. Fill it with [Handle] before its first use.
 //
-// Whoever reaches a Mux by HTTP commands the node: it guards nothing itself.
+// Anyone who can reach a Mux over HTTP controls the node: it does no access control.
 type Mux struct {
-	// Offline says that the node has no network, so that no request must be kept
-	// from it.
+	// Offline says that the node has no network, so that the offline option changes
+	// nothing.
 	Offline bool
 
 	handlers map[string]*handler
 }
 
-// A handler is what one command does, its types erased.
+// A handler runs one command, without its types.
 type handler struct {
 	info Info
 	resp reflect.Type
@@ -47,8 +47,8 @@ type handler struct {
 	text func(req, resp any) (string, error)
 }
 
-// Handle makes f what the command does. An error that f yields comes last; the
-// response beside it is ignored. A path that is taken panics.
+// Handle sets the function of a command. An error that f yields comes last; its response
+// is ignored. Handle panics if the path is taken.
 func Handle[Req, Resp any](m *Mux, c Command[Req, Resp], f func(context.Context, Req) iter.Seq2[Resp, error]) {
 	h := &handler{
 		info: c.Info,
@@ -80,8 +80,8 @@ func Handle[Req, Resp any](m *Mux, c Command[Req, Resp], f func(context.Context,
 	}
 }
 
-// Describe returns the description of the command at path. uploads says that it
-// reads files as the client makes them, ok that there is one.
+// Describe returns the description of the command at path. uploads says that it reads
+// files while the client sends them, ok that it exists.
 func (m *Mux) Describe(path string) (info Info, uploads, ok bool) {
 	h := m.handlers[path]
 	if h == nil {
@@ -100,7 +100,7 @@ func (m *Mux) call(ctx context.Context, path string, req any, _ reflect.Type) it
 	return h.run(ctx, req)
 }
 
-// ServeHTTP runs a command. Only POST does.
+// ServeHTTP runs a command. Only POST is allowed.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "OPTIONS, POST")
@@ -134,8 +134,8 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve reads a request, runs the command and writes the reply. An error says
-// that nothing was written yet.
+// serve reads a request, runs the command and writes the reply. After an error nothing
+// has been written yet.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	req := h.new()
 	if _, ok := req.(Body); ok {
@@ -161,14 +161,14 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 			reply.fail(err)
 			return nil
 		case reply.value(v, text) != nil:
-			return nil // nobody listens any more
+			return nil // the client has left
 		}
 	}
 	reply.start()
 	return nil
 }
 
-// reply is a reply of values that is being written.
+// reply is a reply of values in progress.
 type reply struct {
 	*handler
 	req     any
@@ -177,7 +177,7 @@ type reply struct {
 	started bool
 }
 
-// start writes the header of a reply that goes well so far.
+// start writes the header of a successful reply.
 func (p *reply) start() {
 	if p.started {
 		return
@@ -197,7 +197,7 @@ func (p *reply) start() {
 	p.w.WriteHeader(http.StatusOK)
 }
 
-// value writes one response, which text is in words, and sends it off.
+// value writes one response, whose text is given, and flushes it.
 func (p *reply) value(v any, text string) error {
 	p.start()
 	var err error
@@ -212,7 +212,7 @@ func (p *reply) value(v any, text string) error {
 	return http.NewResponseController(p.w).Flush()
 }
 
-// fail ends a reply whose first values are out.
+// fail ends a reply after its first value.
 func (p *reply) fail(err error) {
 	p.w.Header().Set(streamError, err.Error())
 	if reason := ReasonOf(err); reason != "" {
@@ -223,11 +223,11 @@ func (p *reply) fail(err error) {
 	}
 }
 
-// Failer is a request whose reply, when it fails after its first value, ends
-// with a value that says so: clients that cannot read a trailer look for it.
+// Failer is a request whose reply, if it fails after the first value, ends with a value
+// that says so, for clients that cannot read trailers.
 type Failer interface{ Failed(error) any }
 
-// Expose lets pages read the headers of the API.
+// Expose lets web pages read the headers of the API.
 func Expose(h http.Header) {
 	const exposedHeaders = "X-Stream-Output, X-Chunked-Output, X-Content-Length"
 	h.Set("Access-Control-Allow-Headers", exposedHeaders)
@@ -253,12 +253,12 @@ func copyStream(w http.ResponseWriter, s Stream) {
 // connection is not used again: net/http loses track of it if some of the
 // upload is left unread.
 func fullDuplex(w http.ResponseWriter) {
-	// A server that cannot do it reads the upload first.
+	// A server that cannot do this reads the upload first.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	w.Header().Set("Connection", "close")
 }
 
-// isText reports whether the caller wants what a command line prints.
+// isText reports whether the caller wants the text for the command line.
 func isText(r *http.Request) bool {
 	q := r.URL.Query()
 	return slices.Contains([]string{q.Get("encoding"), q.Get("enc")}, "text")

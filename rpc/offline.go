@@ -7,19 +7,19 @@ import (
 	"strconv"
 )
 
-// offlineOptions are the names of Kubo's option for a request that is to be
-// answered with what the node has, although it is on the network.
+// offlineOptions are the names of Kubo's option for answering a request from local data
+// although the node is online.
 var offlineOptions = []string{"offline", "local", "L"}
 
 type offlineKey struct{}
 
-// Offline marks a request that is to be answered with what the node has.
+// Offline marks a request that must be answered from local data.
 func Offline(ctx context.Context) context.Context {
 	return context.WithValue(ctx, offlineKey{}, true)
 }
 
-// IsOffline reports whether the request is to be answered with what the node has.
-// Requests that cannot be list the option as one that they have not: see [Absent].
+// IsOffline reports whether the request must be answered from local data. Requests that
+// do not support this list the option as absent: see [Absent].
 func IsOffline(ctx context.Context) bool {
 	v, _ := ctx.Value(offlineKey{}).(bool)
 	return v
@@ -31,11 +31,11 @@ func asksOffline(q url.Values) bool {
 			return false
 		}
 		on, err := strconv.ParseBool(q.Get(name))
-		return on || err != nil // no value is true, as for every option
+		return on || err != nil // without a value it is true, like every option
 	})
 }
 
-// withoutOffline is a query for a node that is offline whoever asks.
+// withoutOffline is a query without the option, for a node that is offline anyway.
 func withoutOffline(q url.Values) url.Values {
 	for _, name := range offlineOptions {
 		q.Del(name)

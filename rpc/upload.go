@@ -16,8 +16,7 @@ import (
 // Body is implemented by a pointer to a request that uploads more than one small
 // file. The upload may be read while the command writes its responses.
 type Body interface {
-	// ReadBody takes the upload. What it keeps of r is valid until the command
-	// ends.
+	// ReadBody reads the upload. It may use r until the command ends.
 	ReadBody(r *multipart.Reader) error
 	// WriteBody writes the upload and closes w.
 	WriteBody(w *multipart.Writer) error
@@ -29,7 +28,7 @@ const FileType = "application/octet-stream"
 // maxUpload bounds a small uploaded file, in bytes: a record or a key.
 const maxUpload = 1 << 20
 
-// read reads a request: the query, and what was uploaded.
+// read reads a request: the query and the upload.
 func read(r *http.Request, req any) error {
 	if err := request.Decode(r.URL.Query(), req); err != nil {
 		return err
@@ -53,11 +52,11 @@ func read(r *http.Request, req any) error {
 	return drain(r)
 }
 
-// maxRest bounds what a request may bring beside what the command takes, in bytes.
+// maxRest bounds how much of a body the command may leave unread, in bytes.
 const maxRest = 64 << 10
 
-// drain reads what is left of the body. Only then the server sees whether the
-// client is still there while the command runs.
+// drain reads the rest of the body. Only then can the server notice that the client
+// leaves while the command runs.
 func drain(r *http.Request) error {
 	switch _, err := io.CopyN(io.Discard, r.Body, maxRest); {
 	case errors.Is(err, io.EOF):
@@ -68,7 +67,7 @@ func drain(r *http.Request) error {
 	return Refuse(errors.New("the upload has more than the command takes"))
 }
 
-// uploaded reads the one file of an upload, at most maxUpload bytes.
+// uploaded reads the file of an upload, at most maxUpload bytes.
 func uploaded(r *http.Request, name string) (io.Reader, error) {
 	required := &request.Error{Plain: true, Err: fmt.Errorf("file argument '%s' is required", name)}
 	mr, err := r.MultipartReader()
@@ -89,7 +88,7 @@ func uploaded(r *http.Request, name string) (io.Reader, error) {
 	return bytes.NewReader(b), nil
 }
 
-// writeBody returns what writes the upload of a request; nil if it has none.
+// writeBody returns a function that writes the upload of a request; nil if it has none.
 func writeBody(req any) func(*multipart.Writer) error {
 	if b, ok := req.(Body); ok {
 		return b.WriteBody
@@ -106,8 +105,8 @@ func writeBody(req any) func(*multipart.Writer) error {
 	}
 }
 
-// WritePart writes one part of an upload: field is the name of the form's field,
-// path that of the file. A nil body is an empty one.
+// WritePart writes one part of an upload: field is the name of the form field, path that
+// of the file. A nil body is empty.
 func WritePart(w *multipart.Writer, field, path, mediaType string, body io.Reader) error {
 	h := textproto.MIMEHeader{}
 	h.Set("Content-Disposition", fmt.Sprintf(`form-data; name="%s"; filename="%s"`, field, url.QueryEscape(path)))

@@ -13,15 +13,15 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// Authorization lets those who know a secret use some paths of an API.
+// Authorization gives those who know a secret access to some paths of an API.
 type Authorization struct {
 	digest [sha256.Size]byte // of the header Authorization
 	paths  []string
 }
 
-// NewAuthorization makes an authorization of a secret such as "bearer:TOKEN" or
-// "basic:USER:PASSWORD", for the given paths and all below them. "/api/v0" is
-// all commands.
+// NewAuthorization returns the authorization for a secret such as "bearer:TOKEN" or
+// "basic:USER:PASSWORD", for the given paths and all below them. "/api/v0" means all
+// commands.
 func NewAuthorization(secret string, paths []string) (Authorization, error) {
 	header, err := Header(secret)
 	if err != nil {
@@ -37,8 +37,8 @@ func NewAuthorization(secret string, paths []string) (Authorization, error) {
 	return a, nil
 }
 
-// Header returns the header Authorization that proves a secret:
-// bearer:TOKEN, basic:USER:PASSWORD, basic:BASE64, or a bearer token alone.
+// Header returns the Authorization header for a secret: bearer:TOKEN,
+// basic:USER:PASSWORD, basic:BASE64, or only a bearer token.
 func Header(secret string) (string, error) {
 	kind, value, found := strings.Cut(secret, ":")
 	if !found {
@@ -58,15 +58,15 @@ func Header(secret string) (string, error) {
 	return "", errors.New("the secret is neither bearer:TOKEN nor basic:USER:PASSWORD")
 }
 
-// versionPath is open to everybody who knows any of the secrets.
+// versionPath is open to anyone who knows any of the secrets.
 const versionPath = rpc.Prefix + "version"
 
-// authorized reports whether the request proves a secret that covers its path.
-// All secrets are compared, each in constant time.
+// authorized reports whether the request has a secret for its path. All secrets are
+// compared, each in constant time.
 func authorized(all []Authorization, r *http.Request) bool {
 	header := r.Header.Get("Authorization")
 	if kind, value, ok := strings.Cut(header, " "); ok {
-		switch strings.ToLower(kind) { // a scheme has no case
+		switch strings.ToLower(kind) { // schemes ignore case
 		case "bearer":
 			header = "Bearer " + value
 		case "basic":
@@ -83,13 +83,13 @@ func authorized(all []Authorization, r *http.Request) bool {
 	return found
 }
 
-// covers compares by whole segments: /api/v0/name is not /api/v0/names.
+// covers compares whole segments: /api/v0/name does not cover /api/v0/names.
 func (a Authorization) covers(asked string) bool {
 	if asked == versionPath {
 		return true
 	}
 	if clean := path.Clean(asked); clean != strings.TrimSuffix(asked, "/") && asked != "/" {
-		return false // the path that is served in the end is another one
+		return false // the server would serve another path
 	}
 	for _, p := range a.paths {
 		if p == "/" || asked == p || strings.HasPrefix(asked, p+"/") {

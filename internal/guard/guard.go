@@ -1,6 +1,6 @@
-// Package guard decides who may use the API of a node. A [Guard] stands before everything
-// on its port: it keeps web pages out that nobody let in, and asks for a secret if the
-// config wants one.
+// Package guard controls access to the API of a node. A [Guard] is in front of everything
+// on its port: it refuses web pages that were not allowed, and asks for a secret if the
+// config requires one.
 package guard
 
 import (
@@ -15,26 +15,25 @@ import (
 	"github.com/goipns/ipns/rpc"
 )
 
-// Guard answers those who may use an API, and refuses all others.
+// Guard passes allowed requests on to Next, and refuses all others.
 //
-// Against web pages it answers a browser only if the page comes from the API's
-// own address or from Origins, and only to a Host that is an IP address,
-// localhost, or the host of one of Origins, so that no page reaches the API by
-// a domain that it points here. With Authorizations it answers only those who
-// know one of the secrets.
+// A browser is answered only if the page comes from the API's own address or from
+// Origins, and only if the Host is an IP address, localhost, or the host of one of
+// Origins, so that no page can reach the API through a domain that points here. With
+// Authorizations, only those who know a secret are answered.
 type Guard struct {
-	// Origins are more web origins that may use the API: "https://app.example",
-	// or "*" for all, which also lets every Host in.
+	// Origins are additional web origins that may use the API: "https://app.example", or
+	// "*" for all, which also allows every Host.
 	Origins []string
-	// Methods are what the answer to a preflight allows. nil: OPTIONS and POST.
+	// Methods are those allowed in the response to a preflight. nil: OPTIONS and POST.
 	Methods []string
 	// Credentials lets pages of allowed origins send cookies and passwords.
 	Credentials bool
-	// Headers are added to every answer.
+	// Headers are added to every response.
 	Headers http.Header
-	// Authorizations are who may use what. None: everybody may use everything.
+	// Authorizations give access to paths. None: everyone may use everything.
 	Authorizations []Authorization
-	// Next is what is guarded.
+	// Next handles allowed requests.
 	Next http.Handler
 }
 
@@ -44,12 +43,12 @@ const (
 	credentialsKey  = "Access-Control-Allow-Credentials"
 	allowHeadersKey = "Access-Control-Allow-Headers"
 
-	// originSetting is the config key that lets origins and hosts in.
+	// originSetting is the config key that allows origins and hosts.
 	originSetting = "API.HTTPHeaders." + allowOriginKey
 )
 
-// SetHeaders takes the config's API.HTTPHeaders: those of CORS say who may use
-// the API, all others are added to every answer.
+// SetHeaders applies the config's API.HTTPHeaders: CORS headers control access to the
+// API, all others are added to every response.
 func (g *Guard) SetHeaders(config map[string][]string) {
 	g.Headers = http.Header{}
 	for key, values := range config {
@@ -61,7 +60,7 @@ func (g *Guard) SetHeaders(config map[string][]string) {
 		case credentialsKey:
 			g.Credentials = slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, "true") })
 		case "Connection", "Content-Length", "Trailer", "Transfer-Encoding":
-			// These frame a reply and belong to the server.
+			// These frame a response and belong to the server.
 		default:
 			g.Headers[key] = values
 		}
@@ -113,8 +112,8 @@ func (g *Guard) preflight(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// refuse keeps web pages out that nobody let in. It returns the reason, or
-// nothing if the request may go on.
+// refuse refuses web pages that were not allowed. It returns the reason, or "" if the
+// request may continue.
 func (g *Guard) refuse(r *http.Request) string {
 	to, ok := parseAuthority(r.Host)
 	if !overUnix(r) {
@@ -145,13 +144,13 @@ func (g *Guard) refuse(r *http.Request) string {
 	return ""
 }
 
-// maxEcho bounds what a refusal repeats of a request, in bytes.
+// maxEcho bounds how much of a request a refusal repeats, in bytes.
 const maxEcho = 256
 
 func shorten(s string) string { return s[:min(len(s), maxEcho)] }
 
-// overUnix tells whether the request came through a Unix socket, which no web
-// page reaches.
+// overUnix reports whether the request came over a Unix socket, which web pages cannot
+// reach.
 func overUnix(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && local.Network() == "unix"
@@ -160,8 +159,7 @@ func overUnix(r *http.Request) bool {
 // authority is the host and port of a Host header or of an origin.
 type authority struct{ host, port string }
 
-// parseAuthority reads host or host:port, strictly: what it does not know it
-// refuses.
+// parseAuthority parses host or host:port, and refuses anything else.
 func parseAuthority(s string) (authority, bool) {
 	host, port := s, ""
 	switch i := strings.LastIndexByte(s, ':'); {
@@ -187,8 +185,7 @@ func parseAuthority(s string) (authority, bool) {
 	return authority{host, port}, host != "" && strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
 }
 
-// parseOrigin reads an origin, http or https; the port that the scheme implies
-// is filled in.
+// parseOrigin parses an http or https origin, and adds the default port of the scheme.
 func parseOrigin(s string) (scheme string, a authority, ok bool) {
 	scheme, rest, found := strings.Cut(strings.TrimSuffix(s, "/"), "://")
 	scheme = strings.ToLower(scheme)
@@ -202,7 +199,7 @@ func parseOrigin(s string) (scheme string, a authority, ok bool) {
 	return scheme, a, true
 }
 
-// portOr is the port, or that of the scheme.
+// portOr returns the port, or the default of the scheme.
 func (a authority) portOr(scheme string) string {
 	switch {
 	case a.port != "":
