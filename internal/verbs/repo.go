@@ -57,5 +57,5 @@ func salvaged(s *pebble.Salvaged) api.Finding {
 	if len(s.Lost) > 0 {
 		msg += "; not read to their end: " + strings.Join(s.Lost, ", ")
 	}
-	return api.Finding{Msg: msg, Mended: true}
+	return api.Finding{Msg: msg, Repaired: true}
 }
