@@ -27,8 +27,8 @@ type RepoVerifyRequest struct {
 
 // Finding is one damage, or the end of the check.
 type Finding struct {
-	Msg    string
-	Name   string `json:",omitempty"` // the name of the damaged entry, if its key is here
+	Msg      string
+	Name     string `json:",omitempty"` // the name of the damaged entry, if its key is here
 	Repaired bool   `json:",omitempty"`
 }
 
