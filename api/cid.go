@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -182,11 +181,11 @@ func (CIDInspectRequest) Text(c InspectedCID) string {
 	switch {
 	case v0 != "":
 	case c.Multicodec.Code != codeDagPB:
-		v0 = fmt.Sprintf("not possible, requires dag-pb (0x70), got %s (0x%x)", c.Multicodec.Name, c.Multicodec.Code)
+		v0 = display.Sprintf("not possible, requires dag-pb (0x70), got %s (0x%x)", c.Multicodec.Name, c.Multicodec.Code)
 	case c.Multihash.Code != codeSHA256:
-		v0 = fmt.Sprintf("not possible, requires sha2-256 (0x12), got %s (0x%x)", c.Multihash.Name, c.Multihash.Code)
+		v0 = display.Sprintf("not possible, requires sha2-256 (0x12), got %s (0x%x)", c.Multihash.Name, c.Multihash.Code)
 	default:
-		v0 = fmt.Sprintf("not possible, requires 32-byte digest, got %d", c.Multihash.Length)
+		v0 = display.Sprintf("not possible, requires 32-byte digest, got %d", c.Multihash.Length)
 	}
 	display.Fprintf(&b, "CIDv0:      %s\nCIDv1:      %s\n", v0, c.CidV1)
 	return b.String()

@@ -170,7 +170,7 @@ func (DagStatRequest) Text(s DagStats) string {
 		return ""
 	}
 	var b strings.Builder
-	display.Fprintf(&b, "\n%s\t%-15s\tSize\n", fmt.Sprintf("%-*s", len(s.DagStats[0].Cid), "CID"), "Blocks")
+	display.Fprintf(&b, "\n%s\t%-15s\tSize\n", "CID"+strings.Repeat(" ", max(len(s.DagStats[0].Cid)-len("CID"), 0)), "Blocks")
 	for _, d := range s.DagStats {
 		display.Fprintf(&b, "%s\t%-15s\t%d\n", d.Cid, fmt.Sprint(d.NumBlocks), d.Size)
 	}
