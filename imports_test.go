@@ -50,7 +50,8 @@ internal/request    ->
 internal/repo       -> internal/durable internal/spelling
 internal/spelling   ->
 internal/durable    ->
-internal/host       -> ipns routing routing/dht routing/delegated internal/durable internal/repo
+internal/host       -> ipns routing routing/dht internal/durable internal/repo
+internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door

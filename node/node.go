@@ -46,6 +46,7 @@ import (
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/roads"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
@@ -122,6 +123,7 @@ type Node struct {
 	Metrics  *metrics.Metrics
 
 	Network *host.Network
+	Roads   *roads.Roads
 	// nil offline
 	Host   corehost.Host
 	DHT    *dht.DHT

@@ -19,6 +19,7 @@ import (
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/roads"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
@@ -96,9 +97,11 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openDatabase(ctx, life, c); err != nil {
 		return err
 	}
-	if err := n.Network.OpenHTTP(&n.Settings, &n.Opener, Agent); err != nil {
+	var err error
+	if n.Roads, err = roads.Open(&n.Settings, &n.Opener, Agent); err != nil {
 		return err
 	}
+	n.onClose(n.Roads.Close)
 	if c.Offline {
 		n.onClose(n.Network.Close)
 	} else {

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/roads"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
@@ -94,8 +95,13 @@ func (n *Node) findListeners(ctx context.Context, c cid.Cid, most int) iter.Seq[
 
 // networks returns the Router for all networks of the node; nil: none.
 func (n *Node) networks() (routing.Router, error) {
-	if n.Pubsub == nil { // and not an interface that holds nil
-		return n.Network.Roads(nil)
+	if n.Host == nil {
+		return nil, nil
 	}
-	return n.Network.Roads(n.Pubsub)
+	dhts := roads.DHTs{All: n.Network.Router()}
+	dhts.WAN, dhts.LAN = n.Network.Routers()
+	if n.Pubsub == nil { // and not an interface that holds nil
+		return n.Roads.Router(dhts, nil)
+	}
+	return n.Roads.Router(dhts, n.Pubsub)
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -56,11 +57,6 @@ type Network struct {
 	besides []string      // bootstrap peers in addition to those of the config; guarded by boot.mu
 	joined  chan struct{} // see Joined
 	closers []func() error
-
-	config *repo.Config // since OpenHTTP
-	opener *routing.Opener
-	agent  string
-	http   []*httpRouter
 }
 
 // New returns the network of an offline node.
@@ -161,6 +157,14 @@ func (n *Network) Router() routing.Router {
 	return joining{routing.Parallel{n.DHT.WAN, n.DHT.LAN}, n}
 }
 
+// Routers returns the Router of each DHT; nil if there is none.
+func (n *Network) Routers() (wan, lan routing.Router) {
+	if n.DHT == nil {
+		return nil, nil
+	}
+	return joining{routing.Parallel{n.DHT.WAN}, n}, joining{routing.Parallel{n.DHT.LAN}, n}
+}
+
 // ContentRouter announces and finds content; nil if offline.
 func (n *Network) ContentRouter() corerouting.ContentRouting {
 	switch {
@@ -170,6 +174,17 @@ func (n *Network) ContentRouter() corerouting.ContentRouting {
 		return noContent{}
 	}
 	return joiningContent{n.DHT.Dual, n}
+}
+
+// noContent is the content routing of a node without a DHT: it knows of nobody.
+type noContent struct{}
+
+func (noContent) Provide(context.Context, cid.Cid, bool) error { return corerouting.ErrNotSupported }
+
+func (noContent) FindProvidersAsync(context.Context, cid.Cid, int) <-chan peer.AddrInfo {
+	none := make(chan peer.AddrInfo)
+	close(none)
+	return none
 }
 
 // Joined receives a value each time a network was joined of which the node knew no server

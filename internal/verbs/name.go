@@ -42,7 +42,7 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	asked := publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)}
 	if req.AllowDelegated {
 		asked.Wait = publisher.WaitDefault
-		if asked.Via = n.Network.Publishers(); asked.Via == nil {
+		if asked.Via = n.Roads.Publishers(); asked.Via == nil {
 			return api.Published{}, errNoDelegates
 		}
 	}

@@ -67,7 +67,7 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 		return nil, "", asked, err
 	}
 	if req.AllowDelegated {
-		if asked.Via = n.Network.Publishers(); asked.Via == nil {
+		if asked.Via = n.Roads.Publishers(); asked.Via == nil {
 			return nil, "", asked, errNoDelegates
 		}
 	} else if n.Host == nil && !req.AllowOffline {

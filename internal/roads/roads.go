@@ -1,4 +1,9 @@
-package host
+// Package roads makes of the config of a node the Router by which it puts and searches
+// names: its DHTs, HTTP routers, pubsub, and how they combine.
+//
+// Invariant: an HTTP router is dialled only for what the config wants of it: to ask, to
+// put to, or both.
+package roads
 
 import (
 	"context"
@@ -7,10 +12,6 @@ import (
 	"iter"
 	"strings"
 	"time"
-
-	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
-	corerouting "github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
@@ -43,11 +44,42 @@ func nobody[T any](yield func(T, error) bool) {
 	yield(zero, routing.ErrNoTargets)
 }
 
-// OpenHTTP makes what the config says of HTTP routers. It dials nobody, and an offline
-// node has them as well: see Publishers.
-func (n *Network) OpenHTTP(c *repo.Config, opener *routing.Opener, agent string) error {
-	n.config, n.opener, n.agent = c, opener, agent
-	routers, publishers := c.HTTPRouters()
+// DHTs are the Routers of the DHTs of a node: of both together, and of each. They are nil
+// for a node that has none.
+type DHTs struct{ All, WAN, LAN routing.Router }
+
+// Roads are the HTTP routers of a node, and what its config says of all roads. The caller
+// must Close them.
+type Roads struct {
+	config *repo.Config
+	opener *routing.Opener
+	agent  string
+	http   []*httpRouter
+	made   []*delegated.Client
+}
+
+// Open makes the HTTP routers that the config has. It dials nobody, and an offline node
+// has them as well: see Publishers. agent is what they are told of who asks.
+func Open(c *repo.Config, opener *routing.Opener, agent string) (*Roads, error) {
+	n := &Roads{config: c, opener: opener, agent: agent}
+	if err := n.openHTTP(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// Close closes the HTTP routers.
+func (n *Roads) Close() error {
+	var errs []error
+	for _, client := range n.made {
+		errs = append(errs, client.Close())
+	}
+	n.made = nil
+	return errors.Join(errs...)
+}
+
+func (n *Roads) openHTTP() error {
+	routers, publishers := n.config.HTTPRouters()
 	byURL := map[string]*httpRouter{}
 	add := func(key, url string) (*httpRouter, error) {
 		base := strings.TrimRight(url, "/")
@@ -81,17 +113,17 @@ func (n *Network) OpenHTTP(c *repo.Config, opener *routing.Opener, agent string)
 	return nil
 }
 
-func (n *Network) newClient(url string) (*delegated.Client, error) {
+func (n *Roads) newClient(url string) (*delegated.Client, error) {
 	client, err := delegated.New(delegated.Config{URL: url, Opener: n.opener, UserAgent: n.agent})
 	if err == nil {
-		n.closers = append(n.closers, client.Close)
+		n.made = append(n.made, client)
 	}
 	return client, err
 }
 
 // Publishers are the HTTP routers of Ipns.DelegatedPublishers, to which a name can be
 // put, and asked for it, without any other network; nil: the config has none.
-func (n *Network) Publishers() routing.Router {
+func (n *Roads) Publishers() routing.Router {
 	var all routing.Parallel
 	for _, h := range n.http {
 		if h.puts {
@@ -104,12 +136,9 @@ func (n *Network) Publishers() routing.Router {
 	return all
 }
 
-// Roads are all networks on which a node puts and searches names, with one by pubsub if
-// that is not nil. It returns nil for a node that has none.
-func (n *Network) Roads(pubsub routing.Router) (routing.Router, error) {
-	if n.Host == nil {
-		return nil, nil
-	}
+// Router returns the Router for all roads on which the node puts and searches names, with
+// pubsub if that is not nil; nil for a node that has none.
+func (n *Roads) Router(dhts DHTs, pubsub routing.Router) (routing.Router, error) {
 	var main routing.Router
 	var others []routing.Router
 	switch n.config.Routing.Type {
@@ -122,13 +151,13 @@ func (n *Network) Roads(pubsub routing.Router) (routing.Router, error) {
 		main = routing.Parallel(all)
 	case "custom":
 		var err error
-		if main, err = n.custom(); err != nil {
+		if main, err = n.custom(dhts); err != nil {
 			return nil, fmt.Errorf("config Routing: %w", err)
 		}
 	case "", "auto", "autoclient":
-		main, others = n.Router(), n.httpRouters()
+		main, others = dhts.All, n.httpRouters()
 	default:
-		main = n.Router()
+		main = dhts.All
 	}
 	switch {
 	case main == nil:
@@ -142,7 +171,7 @@ func (n *Network) Roads(pubsub routing.Router) (routing.Router, error) {
 	return routing.Beside{Main: main, Others: others}, nil
 }
 
-func (n *Network) httpRouters() (all []routing.Router) {
+func (n *Roads) httpRouters() (all []routing.Router) {
 	for _, h := range n.http {
 		all = append(all, h)
 	}
@@ -150,17 +179,17 @@ func (n *Network) httpRouters() (all []routing.Router) {
 }
 
 // custom makes the routers of a custom routing.
-func (n *Network) custom() (routing.Router, error) {
+func (n *Roads) custom(dhts DHTs) (routing.Router, error) {
 	c := &n.config.Routing
 	if err := c.CheckCustom(); err != nil {
 		return nil, err
 	}
 	made := map[string]routing.Router{}
-	put, err := n.customRouter(c.Methods["put-ipns"].RouterName, made)
+	put, err := n.customRouter(c.Methods["put-ipns"].RouterName, dhts, made)
 	if err != nil {
 		return nil, err
 	}
-	get, err := n.customRouter(c.Methods["get-ipns"].RouterName, made)
+	get, err := n.customRouter(c.Methods["get-ipns"].RouterName, dhts, made)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +198,7 @@ func (n *Network) custom() (routing.Router, error) {
 
 // customRouter returns the router with a name, which is made once. It was checked that
 // none contains itself.
-func (n *Network) customRouter(name string, made map[string]routing.Router) (routing.Router, error) {
+func (n *Roads) customRouter(name string, dhts DHTs, made map[string]routing.Router) (routing.Router, error) {
 	if r := made[name]; r != nil {
 		return r, nil
 	}
@@ -183,15 +212,13 @@ func (n *Network) customRouter(name string, made map[string]routing.Router) (rou
 		}
 		r = client
 	case "dht":
-		one := routing.Parallel{n.DHT.LAN}
-		if p.PublicIPNetwork {
-			one = routing.Parallel{n.DHT.WAN}
+		if r = dhts.LAN; p.PublicIPNetwork {
+			r = dhts.WAN
 		}
-		r = joining{one, n}
 	default:
 		steps := make([]routing.Router, len(p.Routers))
 		for i, s := range p.Routers {
-			step, err := n.customRouter(s.RouterName, made)
+			step, err := n.customRouter(s.RouterName, dhts, made)
 			if err != nil {
 				return nil, err
 			}
@@ -211,15 +238,4 @@ func (n *Network) customRouter(name string, made map[string]routing.Router) (rou
 	}
 	made[name] = r
 	return r, nil
-}
-
-// noContent is the content routing of a node without a DHT: it knows of nobody.
-type noContent struct{}
-
-func (noContent) Provide(context.Context, cid.Cid, bool) error { return corerouting.ErrNotSupported }
-
-func (noContent) FindProvidersAsync(context.Context, cid.Cid, int) <-chan peer.AddrInfo {
-	none := make(chan peer.AddrInfo)
-	close(none)
-	return none
 }
