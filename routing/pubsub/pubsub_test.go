@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -281,13 +282,16 @@ func TestARecordOfAnotherRoadIsPublished(t *testing.T) {
 // The record is with Config.Take before others get it, and one that is not the newest
 // goes no further.
 func TestWhatIsTakenComesFirst(t *testing.T) {
-	var taken []uint64
+	var byB, byC taken
 	a := newRouter(t, newHost(t), Config{})
 	b := newRouter(t, newHost(t), Config{Take: func(_ context.Context, rec *ipns.Record) (bool, error) {
-		taken = append(taken, rec.Sequence())
+		byB.add(rec.Sequence())
 		return rec.Sequence() != 2, nil
 	}})
-	c := newRouter(t, newHost(t), Config{})
+	c := newRouter(t, newHost(t), Config{Take: func(_ context.Context, rec *ipns.Record) (bool, error) {
+		byC.add(rec.Sequence())
+		return true, nil
+	}})
 	meet(t, a, b)
 	meet(t, b, c)
 	key := routingtest.NewKey(t)
@@ -298,11 +302,23 @@ func TestWhatIsTakenComesFirst(t *testing.T) {
 		if _, err := put(t, a, record(t, key, seq+1)); err != nil {
 			t.Fatal(err)
 		}
+		// Messages are verified side by side: an older one is not taken after a newer.
+		eventually(t, "it is taken", func() bool { return byB.has(seq + 1) })
 	}
 	eventually(t, "the last one is there", func() bool { return hasSequence(t, c, name, 3) })
-	if !slices.Equal(slices.Compact(taken), []uint64{1, 2, 3}) {
-		t.Errorf("taken were %v", taken)
+	if byC.has(2) {
+		t.Error("a record that is not the newest went on")
 	}
+}
+
+// taken are the sequences of the records that a Router took.
+type taken struct{ m sync.Map }
+
+func (s *taken) add(seq uint64) { s.m.Store(seq, true) }
+
+func (s *taken) has(seq uint64) bool {
+	_, ok := s.m.Load(seq)
+	return ok
 }
 
 func TestWatchersGetWhatComes(t *testing.T) {
