@@ -125,6 +125,12 @@ func (s *Store) Export(ctx context.Context, p string, localOnly bool) (io.ReadCl
 	e := &export{PipeReader: r, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
+		// A codec reads what strangers made, and here no server catches its panic.
+		defer func() {
+			if p := recover(); p != nil {
+				w.CloseWithError(fmt.Errorf("export %s: reading a block failed: %v", root.Cid(), p))
+			}
+		}()
 		if localOnly {
 			w.CloseWithError(s.writeLocal(ctx, root.Cid(), w))
 			return
