@@ -145,7 +145,10 @@ func (n *verbs) dagStat(ctx context.Context, req api.DagStatRequest) iter.Seq2[a
 			}
 		}
 		sum.SharedSize = all - sum.TotalSize
-		sum.Ratio = float32(all) / float32(sum.TotalSize)
+		sum.Ratio = 1 // of trees without a byte; JSON has no word for 0/0
+		if sum.TotalSize > 0 {
+			sum.Ratio = float32(all) / float32(sum.TotalSize)
+		}
 		yield(sum, nil)
 	}
 }
