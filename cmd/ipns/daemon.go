@@ -49,7 +49,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 			case !init && profile != "":
 				return usage(cmd, "--init-profile is for --init")
 			case init && !r.Exists():
-				if err := initRepo(cmd, r, initOptions{profiles: profile}, c.out); err != nil {
+				if err := c.initRepo(cmd.Context(), r, initOptions{profiles: profile}, c.out); err != nil {
 					return err
 				}
 			}
@@ -130,7 +130,7 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	for _, w := range unused {
 		display.Fprintf(c.errOut, "warning: %s\n", w)
 	}
-	display.Fprintf(out, "ipns version: %s\nRepo version: %s\nSystem version: %s\nGolang version: %s\n", v.Version, v.Repo, v.System, v.Golang)
+	_, _ = io.WriteString(out, c.versions(v)) // the daemon also runs if nobody reads it
 	o.API = verbs.Mux
 	if d.node, err = node.New(ctx, r, o); err != nil {
 		return nil, errors.Join(err, d.close())
@@ -138,14 +138,14 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	if d.servers, err = d.node.Serve(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
-	if err := d.describe(ctx, out); err != nil {
+	if err := c.describe(ctx, d, out); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
 // describe prints where the node listens, in the words that scripts expect.
-func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
+func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) error {
 	n := verbs.Mux(d.node)
 	id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]())
 	if err != nil {
@@ -161,7 +161,7 @@ func (d *runningDaemon) describe(ctx context.Context, out io.Writer) error {
 		for _, line := range swarmLines(listen.Strings) {
 			display.Fprintf(out, "Swarm listening on %s\n", line)
 		}
-		display.Fprintln(out, "Run 'ipns id' to inspect announced and discovered multiaddrs of this node.")
+		display.Fprintf(out, "Run '%s id' to inspect announced and discovered multiaddrs of this node.\n", c.name)
 		display.Fprintf(out, "Reachability: %s\n", id.Reachability)
 	}
 	if d.servers.API != nil {

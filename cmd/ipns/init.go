@@ -32,7 +32,7 @@ func (c *cli) initCmd() *cobra.Command {
 			if !o.empty {
 				display.Fprintln(c.errOut, "note: --empty-repo=false does nothing: a new repo has no files in it")
 			}
-			return initRepo(cmd, r, o, c.out)
+			return c.initRepo(cmd.Context(), r, o, c.out)
 		},
 	}
 	f := cmd.Flags()
@@ -50,15 +50,21 @@ type initOptions struct {
 	bits      int
 }
 
-var errRepoExists = errors.Join(
-	errors.New("ipns configuration file already exists!"),  //lint:ignore ST1005 Kubo's words
-	errors.New("Reinitializing would overwrite your keys"), //lint:ignore ST1005 Kubo's words
-)
+// repoExists is the error of making a repo where there is one.
+func (c *cli) repoExists(r repo.Repo) error {
+	if err := r.Check(); errors.Is(err, repo.ErrKubo) {
+		return err
+	}
+	return errors.Join(
+		fmt.Errorf("%s configuration file already exists!", c.name), //lint:ignore ST1005 Kubo's words
+		errors.New("Reinitializing would overwrite your keys"),      //lint:ignore ST1005 Kubo's words
+	)
+}
 
 // initRepo makes a repo and reports to out. It changes nothing if there is one already.
-func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) error {
+func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.Writer) error {
 	if r.Exists() {
-		return errRepoExists
+		return c.repoExists(r)
 	}
 	config := repo.NewConfig(repo.Identity{})
 	for _, p := range strings.FieldsFunc(o.profiles, func(r rune) bool { return r == ',' }) {
@@ -66,11 +72,11 @@ func initRepo(cmd *cobra.Command, r repo.Repo, o initOptions, out io.Writer) err
 			return err
 		}
 	}
-	return makeRepo(cmd.Context(), r, config, o, out)
+	return c.makeRepo(ctx, r, config, o, out)
 }
 
 // makeRepo makes a repo with the given config and a new key.
-func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
+func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
 	key, err := newIdentity(o, out)
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOption
 	display.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
 	err = node.Init(ctx, r, config)
 	if errors.Is(err, fs.ErrExist) {
-		return errRepoExists
+		return c.repoExists(r)
 	}
 	return err
 }

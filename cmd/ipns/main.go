@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,6 @@ import (
 
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/guard"
-	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
@@ -41,7 +41,8 @@ func main() {
 
 // run runs one command line and returns its exit code.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
-	c := &cli{in: in, out: display.Writer{W: out}, errOut: display.Writer{W: errOut}, raw: out, terminal: errOut}
+	c := &cli{name: called(), in: in, out: display.Writer{W: out}, raw: out, terminal: errOut}
+	c.errOut = notes{display.Writer{W: errOut}, c}
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -66,6 +67,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 // cli is one run of the program: its input and output and the global flags.
 type cli struct {
+	name        string // what the program is called
 	in          io.Reader
 	out, errOut io.Writer // for people
 	// For raw bytes, and for drawing on a terminal.
@@ -83,8 +85,9 @@ type cli struct {
 }
 
 func (c *cli) root() *cobra.Command {
+	c.name = cmp.Or(c.name, ownName)
 	root := &cobra.Command{
-		Use:               "ipns",
+		Use:               c.name,
 		Short:             "Names that never change for content that does",
 		Long:              rootHelp,
 		Version:           node.Release,
@@ -94,13 +97,13 @@ func (c *cli) root() *cobra.Command {
 		RunE:              group,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.checkGlobal(cmd) },
 	}
-	root.SetVersionTemplate("ipns version {{.Version}}\n")
+	root.SetVersionTemplate(c.name + " version {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	f := root.PersistentFlags()
 	f.StringVar(&c.enc, "enc", "", "print as text or json")
 	f.StringVar(&c.enc, "encoding", "", "")
 	f.BoolVar(&c.json, "json", false, "print as JSON")
-	f.StringVar(&c.repoDir, "repo-dir", "", "folder of the repo (default $IPNS_PATH, else ~/.ipns)")
+	f.StringVar(&c.repoDir, "repo-dir", "", "folder of the repo (default $IPNS_PATH, else ~/.ipns; for a program called ipfs $IPFS_PATH)")
 	f.StringVar(&c.api, "api", "", "use the daemon whose API is at this multiaddr")
 	f.StringVar(&c.apiAuth, "api-auth", os.Getenv("IPFS_API_AUTH"), "secret for the daemon's API, as in API.Authorizations of its config (default $IPFS_API_AUTH)")
 	f.Lookup("api-auth").DefValue = "" // or the help would show it
@@ -116,11 +119,13 @@ func (c *cli) root() *cobra.Command {
 		"name/publish":     c.publishing,
 		"name/rollback":    c.publishing,
 		"republish/status": c.republishStatus,
+		"version":          c.version,
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd()})
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd())
 	c.at(root, "config").AddCommand(kubosConfigCmds()...)
 	arrange(root)
+	c.rename(root)
 	return root
 }
 
@@ -203,14 +208,6 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return usage(cmd, "%s", err)
-}
-
-// repository returns the repo that the command works on.
-func (c *cli) repository() (repo.Repo, error) {
-	if c.repoDir != "" {
-		return repo.At(c.repoDir)
-	}
-	return repo.Default()
 }
 
 // withNode calls f with the running daemon or, if there is none, with an offline

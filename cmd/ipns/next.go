@@ -34,6 +34,8 @@ func nextStep(cmd *cobra.Command, err error) string {
 func setupStep(err error) string {
 	var listen *serve.ListenError
 	switch {
+	case errors.Is(err, repo.ErrKubo):
+		return "; nothing in it was changed: 'ipns init --from-kubo' moves its keys and names into a repo of this program, in the folder that IPNS_PATH names"
 	case errors.Is(err, repo.ErrNoRepo):
 		return "; run 'ipns init', or set IPNS_PATH"
 	case errors.Is(err, node.ErrDamaged):

@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ipns": main})
+	testscript.Main(m, map[string]func(){"ipns": main, "ipfs": main})
 }
 
 // TestScripts runs testdata/script/*.txtar, which specify the command. Beside
@@ -76,7 +76,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[3:]...)
 	cmd.Dir = ts.Getenv("WORK")
-	for _, v := range []string{"PATH", "HOME", "IPNS_PATH", "TMPDIR"} {
+	for _, v := range []string{"PATH", "HOME", "IPNS_PATH", "IPFS_PATH", "TMPDIR"} {
 		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
 	}
 	cmd.Stdout, cmd.Stderr = log, log

@@ -185,7 +185,7 @@ func (c *cli) initSiteRepo(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 	for _, m := range moved {
 		display.Fprintf(c.errOut, "%s is taken: Addresses.%s is %s in the config\n", m.From, m.What, m.To)
 	}
-	return makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
+	return c.makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
 }
 
 // publishSite publishes the folder on a node.

@@ -49,6 +49,8 @@ const (
 var (
 	// ErrNoRepo means that a folder holds no repo.
 	ErrNoRepo = errors.New("no repo here")
+	// ErrKubo means that a folder holds a repo of Kubo's, of which nothing is changed.
+	ErrKubo = errors.New("a repo of Kubo's")
 	// ErrLocked means that another process uses the repo.
 	ErrLocked = errors.New("in use by another process")
 )
@@ -109,8 +111,11 @@ func (r Repo) Exists() bool {
 	return err == nil
 }
 
+// kubosSpec is the file in which Kubo describes its datastore; a repo of ours has none.
+const kubosSpec = "datastore_spec"
+
 // Check returns nil if the folder holds a repo of this [Version], [ErrNoRepo]
-// if it holds none.
+// if it holds none, [ErrKubo] if it holds one of Kubo's.
 func (r Repo) Check() error {
 	if !r.Exists() {
 		return fmt.Errorf("%w: %s", ErrNoRepo, string(r))
@@ -118,6 +123,9 @@ func (r Repo) Check() error {
 	b, err := os.ReadFile(r.path(versionFile))
 	if err != nil {
 		return fmt.Errorf("read the repo's version: %w", err)
+	}
+	if _, err := os.Lstat(r.path(kubosSpec)); err == nil {
+		return fmt.Errorf("%s is %w (version %s)", string(r), ErrKubo, strings.TrimSpace(string(b)))
 	}
 	if v := strings.TrimSpace(string(b)); v != Version {
 		return fmt.Errorf("%s is a repo of version %q; this program reads version %s", string(r), v, Version)
