@@ -16,7 +16,7 @@ import (
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
-	contentCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
+	contentCommands, filesCommands, refsCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, repoCommands, swarmCommands, bootstrapCommands,
 )
 
@@ -26,6 +26,7 @@ var Groups = map[string]string{
 	"name/pubsub": "Show which names are subscribed to over pubsub",
 	"republish":   "Show how names are kept online",
 	"key":         "Make and manage the keys of names",
+	"files":       "Describe files and folders",
 	"pin":         "Pin content, so that it stays",
 	"block":       "Read and store single blocks",
 	"dag":         "Read and store data in blocks, and CAR files",

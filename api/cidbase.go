@@ -30,6 +30,23 @@ func (b CIDBase) Encoder() (cidenc.Encoder, error) {
 	return e, nil
 }
 
+// Write writes a CID, as it is if the base is unknown.
+func (b CIDBase) Write(c cid.Cid) string {
+	e, err := b.Encoder()
+	if err != nil {
+		return c.String()
+	}
+	return e.Encode(c)
+}
+
+// EncoderFor is Encoder for a command that writes CIDs like the one that a path begins with, unless a base is given.
+func (b CIDBase) EncoderFor(p string) (cidenc.Encoder, error) {
+	if e, ok := encoderLike(p); ok && b.CIDBase == "" {
+		return e, nil
+	}
+	return b.Encoder()
+}
+
 // encoderLike returns what writes CIDs like the one that a path begins with, if it
 // begins with one.
 func encoderLike(p string) (cidenc.Encoder, bool) {

@@ -10,7 +10,7 @@ import (
 )
 
 // contentCommands are the commands of this file.
-var contentCommands = []rpc.Spec{Add, Cat}
+var contentCommands = []rpc.Spec{Add, Cat, Get, Ls}
 
 var (
 	// Add: add files and folders, and pin them.
@@ -23,11 +23,11 @@ var (
 		},
 		Text: AddRequest.Text,
 	}
-	// Cat: print a file.
+	// Cat: print files.
 	Cat = rpc.Command[CatRequest, rpc.Stream]{
 		Info: rpc.Info{
-			Path: "cat", Args: "<path>",
-			Short:    "Print a file",
+			Path: "cat", Args: "<path>...",
+			Short:    "Print files",
 			Examples: []string{`ipns cat /ipfs/$CID/index.html`},
 		},
 	}
@@ -38,8 +38,8 @@ type AddRequest struct {
 	_ struct{} `kubo:"hash=sha2-256 trickle,t=false inline=false inline-limit=32 max-file-links=174 max-directory-links=0 max-hamt-fanout=256"`
 	_ struct{} `kubo:"preserve-mode=false preserve-mtime=false mode mtime mtime-nsecs empty-dirs,E=true"`
 	_ struct{} `kubo:"nocopy=false fscache=false to-files fast-provide-dag=false fast-provide-wait=false"`
-	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
 
+	CIDBase
 	// Files are what to add: each folder before its contents.
 	Files      iter.Seq2[File, error]
 	CIDVersion *int   `opt:"cid-version" help:"0 or 1 (default 0, or 1 with --raw-leaves)"`
@@ -91,11 +91,10 @@ func (req AddRequest) Text(a Added) string {
 	return display.Sprintf("added %s %s\n", a.Hash, a.Name)
 }
 
-// CatRequest reads a file.
+// CatRequest reads files, one after the other as if they were one.
 type CatRequest struct {
-	_ struct{} `kubo:"offline=false local,L=false"`
-
-	Path   string `arg:"ipfs-path,stdin"`
-	Offset int64  `opt:"offset,o" help:"first byte to print"`
-	Length *int64 `opt:"length,l" help:"how many bytes to print"`
+	Paths    []string `arg:"ipfs-path,stdin"`
+	Offset   int64    `opt:"offset,o" help:"first byte to print"`
+	Length   *int64   `opt:"length,l" help:"how many bytes to print"`
+	Progress *bool    `opt:"progress,p" help:"accepted for compatibility"`
 }

@@ -97,11 +97,7 @@ type DagNode struct{ Cid cid.Cid }
 
 // Text is one CID a line.
 func (req DagPutRequest) Text(n DagNode) string {
-	e, err := req.Encoder()
-	if err != nil {
-		return display.Sprintf("%s\n", n.Cid)
-	}
-	return display.Sprintf("%s\n", e.Encode(n.Cid))
+	return display.Sprintf("%s\n", req.Write(n.Cid))
 }
 
 // DagResolveRequest follows a path.
@@ -119,10 +115,7 @@ type DagPath struct {
 // Text is the CID in the base of the path, and the rest. No line end follows, as
 // with Kubo.
 func (req DagResolveRequest) Text(p DagPath) string {
-	e, err := req.Encoder()
-	if like, ok := encoderLike(req.Path); ok && req.CIDBase.CIDBase == "" {
-		e, err = like, nil
-	}
+	e, err := req.EncoderFor(req.Path)
 	if err != nil {
 		return ""
 	}
@@ -211,14 +204,7 @@ func (req DagImportRequest) check(i DagImported) error {
 	if i.Root == nil || i.Root.PinErrorMsg == "" || req.Silent {
 		return nil
 	}
-	return fmt.Errorf("pinning root %q FAILED: %s", req.write(i.Root.Cid), i.Root.PinErrorMsg)
-}
-
-func (req DagImportRequest) write(c cid.Cid) string {
-	if e, err := req.Encoder(); err == nil {
-		return e.Encode(c)
-	}
-	return c.String()
+	return fmt.Errorf("pinning root %q FAILED: %s", req.Write(i.Root.Cid), i.Root.PinErrorMsg)
 }
 
 // Text is one line a root.
@@ -227,7 +213,7 @@ func (req DagImportRequest) Text(i DagImported) string {
 	case req.Silent:
 		return ""
 	case i.Root != nil:
-		return display.Sprintf("Pinned root\t%s\tsuccess\n", req.write(i.Root.Cid))
+		return display.Sprintf("Pinned root\t%s\tsuccess\n", req.Write(i.Root.Cid))
 	case i.Stats != nil && req.Stats:
 		return display.Sprintf("Imported %d blocks (%d bytes)\n", i.Stats.BlockCount, i.Stats.BlockBytesCount)
 	}

@@ -50,6 +50,15 @@ var kubosOptions = map[string]string{
 		"max-hamt-fanout=256 inline= inline-limit=32 nocopy= fscache= preserve-mode= preserve-mtime= mode= mtime= " +
 		"mtime-nsecs= fast-provide-root=true fast-provide-dag= fast-provide-wait=",
 	"cat":     "offset= length= progress=",
+	"get":     "output= archive= compress= compression-level= progress=",
+	"ls":      "headers= resolve-type=true size=true stream= long=",
+	"resolve": "recursive=true dht-record-count= dht-timeout=",
+
+	"refs":       "format=<dst> edges= unique= recursive= max-depth=-1",
+	"refs/local": "",
+	"files/stat": "format= hash= size= with-local=",
+	"files/ls":   "long= U=",
+
 	"pin/add": "recursive=true name= progress= fast-provide-root=true fast-provide-dag= fast-provide-wait=",
 	"pin/rm":  "recursive=true",
 	"pin/ls":  "type=all quiet= name= stream= names=",
@@ -163,7 +172,7 @@ func TestAbsentOptionsAreRefusedByName(t *testing.T) {
 	for query, option := range map[string]string{
 		"hash=blake2b-256": "hash", "trickle=true": "trickle", "t=1": "trickle", "trickle": "trickle", "inline=true": "inline",
 		"mode=0644": "mode", "mode=": "mode", "empty-dirs=false": "empty-dirs", "E=0": "empty-dirs", "to-files=/x": "to-files",
-		"hash=sha2-256&hash=sha3-512": "hash", "trickle=maybe": "trickle", "cid-base=base32": "cid-base",
+		"hash=sha2-256&hash=sha3-512": "hash", "trickle=maybe": "trickle",
 	} {
 		status, body := post(Add, query)
 		if status != http.StatusBadRequest || !strings.Contains(body, `\"`+option+`\"`) || !strings.Contains(body, `"Code":1`) {
@@ -186,7 +195,7 @@ func TestSurplusArgumentsAndValuesAreRefused(t *testing.T) {
 		"arg=/ipfs/x&ttl=1s&ttl=1h":   func(q string) (int, string) { return post(NamePublish, q) },
 		"arg=a&arg=b&arg=c":           func(q string) (int, string) { return post(Config, q) },
 		"arg=x":                       func(q string) (int, string) { return post(Version, q) },
-		"arg=/ipfs/x&arg=/ipfs/other": func(q string) (int, string) { return post(Cat, q) },
+		"arg=/ipfs/x&arg=/ipfs/other": func(q string) (int, string) { return post(Get, q) },
 	} {
 		if status, body := ask(query); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", query, status, body)
@@ -204,14 +213,14 @@ func TestOfflineIsHonouredOrRefused(t *testing.T) {
 	}{
 		{"name/resolve?arg=x&offline=true", false, http.StatusOK},
 		{"name/resolve?arg=x&L", false, http.StatusOK},
-		{"cat?arg=x&offline=true", false, http.StatusBadRequest},
-		{"cat?arg=x&local", false, http.StatusBadRequest},
-		{"cat?arg=x&offline=false", false, http.StatusOK},
-		{"cat?arg=x&offline=true", true, http.StatusOK},
+		{"dag/export?arg=x&offline=true", false, http.StatusBadRequest},
+		{"dag/export?arg=x&local", false, http.StatusBadRequest},
+		{"dag/export?arg=x&offline=false", false, http.StatusOK},
+		{"dag/export?arg=x&offline=true", true, http.StatusOK},
 	} {
 		told := false
 		h := &rpc.Mux{Offline: c.node}
-		rpc.Handle(h, Cat, rpc.One(func(context.Context, CatRequest) (rpc.Stream, error) {
+		rpc.Handle(h, DagExport, rpc.One(func(context.Context, DagExportRequest) (rpc.Stream, error) {
 			return rpc.Stream{ReadCloser: io.NopCloser(strings.NewReader("x"))}, nil
 		}))
 		rpc.Handle(h, NameResolve, rpc.One(func(ctx context.Context, _ ResolveRequest) (Resolved, error) {

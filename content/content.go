@@ -69,10 +69,12 @@ type Options struct {
 type Store struct {
 	router   routing.ContentRouting // nil: offline or no router
 	log      *slog.Logger
+	stored   blockstore.Blockstore // without those that are in CIDs
 	blocks   blockservice.BlockService
 	exchange exchange.Interface
 	dag      ipld.DAGService
-	local    ipld.DAGService // never asks other nodes
+	here     blockservice.BlockService // like blocks, but never asks other nodes
+	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
 
 	stop       context.CancelFunc // ends the exchange and the announcements
@@ -96,7 +98,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 	// The block service checks whether a block exists before writing it, so the block store need not. Identity CIDs,
 	// which contain their block, are always there.
-	bs := blockstore.NewIdStore(blockstore.NewBlockstore(ds, blockstore.WriteThrough(true)))
+	s.stored = blockstore.NewBlockstore(ds, blockstore.WriteThrough(true))
+	bs := blockstore.NewIdStore(s.stored)
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
 	} else {
@@ -105,7 +108,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.blocks = blockservice.New(bs, s.exchange)
 	s.dag = merkledag.NewDAGService(s.blocks)
-	s.local = merkledag.NewDAGService(blockservice.New(bs, offline.Exchange(bs)))
+	s.here = blockservice.New(bs, offline.Exchange(bs))
+	s.local = merkledag.NewDAGService(s.here)
 	s.pins, err = dspinner.New(ctx, ds, s.local)
 	if err != nil {
 		stop()
@@ -135,6 +139,14 @@ func newBitswap(ctx context.Context, h host.Host, r routing.ContentRouting, bs b
 
 // BlockService gives access to single blocks: local ones and, when online, those of other nodes.
 func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
+
+// Offline returns the Store as it is without other nodes: what is not here is not found. It is a view, not to be closed.
+func (s *Store) Offline() *Store {
+	return &Store{
+		log: s.log, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
+		pins: s.pins, ds: s.ds, newRoots: s.newRoots,
+	}
+}
 
 // Sync makes everything written to the Store so far durable. [Store.Add] and the pin methods call it themselves.
 func (s *Store) Sync(ctx context.Context) error {

@@ -193,13 +193,13 @@ func TestBytes(t *testing.T) {
 	cut := errors.New("block was not found")
 	c := serve(t, api.Cat, rpc.One(func(_ context.Context, req api.CatRequest) (rpc.Stream, error) {
 		var r io.Reader = strings.NewReader("hello")
-		if req.Path == "cut" {
+		if req.Paths[0] == "cut" {
 			r = io.MultiReader(r, errReader{cut})
 		}
 		return rpc.Stream{io.NopCloser(r), "text/plain", 5}, nil
 	}))
 	for path, want := range map[string]error{"whole": nil, "cut": cut} {
-		s, err := rpc.Do(t.Context(), c, api.Cat, api.CatRequest{Path: path})
+		s, err := rpc.Do(t.Context(), c, api.Cat, api.CatRequest{Paths: []string{path}})
 		if err != nil {
 			t.Fatal(err)
 		}

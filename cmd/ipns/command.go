@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-isatty"
@@ -81,6 +82,26 @@ func bind(cmd *cobra.Command, req any) {
 			f.NoOptDefVal = "true"
 		}
 	}
+}
+
+// longOptions writes options of more than one letter with two dashes: -cid-base=base32 is --cid-base=base32, as it is in
+// Kubo.
+func longOptions(root *cobra.Command, args []string) []string {
+	cmd, _, err := root.Find(args)
+	if err != nil {
+		return args
+	}
+	out := slices.Clone(args)
+	for i, a := range args {
+		name, _, ok := strings.Cut(strings.TrimPrefix(a, "-"), "=")
+		if a == "--" {
+			break
+		}
+		if ok && len(name) > 1 && a[0] == '-' && (cmd.Flags().Lookup(name) != nil || cmd.InheritedFlags().Lookup(name) != nil) {
+			out[i] = "-" + a
+		}
+	}
+	return out
 }
 
 // absent is the flag of a Kubo option that a command does not have.

@@ -17,7 +17,7 @@ var chapters = []struct {
 	{"Start here", []string{"up", "init", "daemon", "testnet"}},
 	{"Names", []string{"name", "republish", "contenthash"}},
 	{"Keys", []string{"key"}},
-	{"Content", []string{"add", "cat", "pin", "block", "dag"}},
+	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
 	{"Node", []string{"id", "config", "swarm", "bootstrap", "routing", "repo", "version", "shutdown"}},
 }
@@ -32,6 +32,11 @@ Exit codes:
   0         what you asked for happened
   1         it did not, or the command line is wrong; standard error says why
   130, 143  a second ctrl-c or SIGTERM ended the process at once`
+
+// instead says of groups in which Kubo has more commands what to use here.
+var instead = map[string]string{
+	"files ": "there is no mutable file system (MFS) here; use 'ipns add' and 'ipns name publish' for content that changes",
+}
 
 // Help lists commands in the order of their tables.
 func init() { cobra.EnableCommandSorting = false }

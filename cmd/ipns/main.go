@@ -44,7 +44,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	c := &cli{name: called(), in: in, out: display.Writer{W: out}, raw: out, terminal: errOut}
 	c.errOut = notes{display.Writer{W: errOut}, c}
 	root := c.root()
-	root.SetArgs(args)
+	root.SetArgs(longOptions(root, args))
 	root.SetIn(in)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
@@ -120,6 +120,8 @@ func (c *cli) root() *cobra.Command {
 		"name/rollback":    c.publishing,
 		"republish/status": c.republishStatus,
 		"version":          c.version,
+		"ls":               c.listing,
+		"get":              c.saving,
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd()})
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd())
@@ -165,6 +167,9 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	e := usage(cmd, "%s", text)
 	e.meant = nearestCommand(cmd, args[0])
+	if e.meant == "" && instead[commandPath(cmd)] != "" {
+		e.text = fmt.Sprintf("unknown command 'ipns %s%s': %s", commandPath(cmd), args[0], instead[commandPath(cmd)])
+	}
 	return e
 }
 

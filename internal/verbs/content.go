@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 
@@ -21,12 +22,25 @@ import (
 func (n *verbs) handleContent(m *rpc.Mux) {
 	rpc.Handle(m, api.Add, n.add)
 	rpc.Handle(m, api.Cat, rpc.One(n.cat))
+	rpc.Handle(m, api.Get, rpc.One(n.get))
+}
+
+// content is the content that a request may see.
+func (n *verbs) content(ctx context.Context) *content.Store {
+	if rpc.IsOffline(ctx) {
+		return n.Content.Offline()
+	}
+	return n.Content
 }
 
 // add implements the command.
 func (n *verbs) add(ctx context.Context, req api.AddRequest) iter.Seq2[api.Added, error] {
 	return func(yield func(api.Added, error) bool) {
-		o, err := addOptions(req)
+		enc, err := req.Encoder()
+		var o content.AddOptions
+		if err == nil {
+			o, err = addOptions(req)
+		}
 		if err != nil {
 			yield(api.Added{}, err)
 			return
@@ -44,7 +58,7 @@ func (n *verbs) add(ctx context.Context, req api.AddRequest) iter.Seq2[api.Added
 				return
 			}
 			any = true
-			event := api.Added{Name: a.Name, Hash: a.CID.String(), Size: strconv.FormatUint(a.Size, 10)}
+			event := api.Added{Name: a.Name, Hash: enc.Encode(a.CID), Size: strconv.FormatUint(a.Size, 10)}
 			if !more || !yield(event, nil) {
 				return
 			}
@@ -156,7 +170,7 @@ func (n *verbs) root(ctx context.Context, text string) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, err
 	}
-	return n.Content.Resolve(ctx, p)
+	return n.content(ctx).Resolve(ctx, p)
 }
 
 // cat implements the command.
@@ -167,46 +181,98 @@ func (n *verbs) cat(ctx context.Context, req api.CatRequest) (rpc.Stream, error)
 	if req.Length != nil && *req.Length < 0 {
 		return rpc.Stream{}, errors.New("cannot specify negative length")
 	}
-	p, err := n.immutable(ctx, req.Path)
-	if err != nil {
-		return rpc.Stream{}, err
-	}
-	f, err := n.Content.Cat(ctx, p)
-	if err != nil {
-		if ctx.Err() == nil {
-			err = innermost(err) // the user has just typed the path
-		}
-		return rpc.Stream{}, err
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = f.Seek(min(req.Offset, size), io.SeekStart)
-	}
-	if err != nil {
-		return rpc.Stream{}, errors.Join(err, f.Close())
-	}
-	left := size - min(req.Offset, size)
-	body := io.ReadCloser(f)
-	if req.Length != nil && *req.Length < left {
+	left := int64(math.MaxInt64)
+	if req.Length != nil {
 		left = *req.Length
-		body = limited{io.LimitReader(f, left), f}
 	}
-	return rpc.Stream{ReadCloser: body, Type: "text/plain", Size: left}, nil
+	all, skip := &readers{}, req.Offset
+	for _, text := range req.Paths {
+		if left == 0 {
+			break
+		}
+		f, err := n.open(ctx, text)
+		var size int64
+		if err == nil {
+			all.files = append(all.files, f)
+			size, err = f.Seek(0, io.SeekEnd)
+		}
+		if err == nil {
+			_, err = f.Seek(min(skip, size), io.SeekStart)
+		}
+		if err != nil {
+			return rpc.Stream{}, errors.Join(err, all.Close())
+		}
+		take := min(size-min(skip, size), left)
+		skip -= min(skip, size)
+		left -= take
+		all.size += take
+		all.parts = append(all.parts, io.LimitReader(f, take))
+	}
+	all.Reader = io.MultiReader(all.parts...)
+	return rpc.Stream{ReadCloser: all, Type: "text/plain", Size: all.size}, nil
 }
+
+// open opens the file at a path argument.
+func (n *verbs) open(ctx context.Context, text string) (io.ReadSeekCloser, error) {
+	p, err := n.immutable(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	f, err := n.content(ctx).Cat(ctx, p)
+	return f, cause(ctx, err)
+}
+
+// readers are files read one after the other.
+type readers struct {
+	io.Reader
+	parts []io.Reader
+	files []io.Closer
+	size  int64
+}
+
+func (r *readers) Close() error {
+	var errs []error
+	for _, f := range r.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// get implements the command.
+func (n *verbs) get(ctx context.Context, req api.GetRequest) (rpc.Stream, error) {
+	level, err := req.GzipLevel()
+	if err != nil {
+		return rpc.Stream{}, err
+	}
+	p, err := parseContentPath(req.Path)
+	if err != nil {
+		return rpc.Stream{}, err
+	}
+	o := content.ArchiveOptions{Name: p, Exact: !req.Archive, Level: level, Plain: level != 0 && !req.Archive}
+	if p, err = n.immutable(ctx, p); err != nil {
+		return rpc.Stream{}, err
+	}
+	r, size, err := n.content(ctx).Archive(ctx, p, o)
+	if err != nil {
+		return rpc.Stream{}, cause(ctx, err)
+	}
+	kind := "application/x-tar"
+	if level != 0 {
+		kind = "application/gzip"
+	}
+	return rpc.Stream{ReadCloser: r, Type: kind, Size: size}, nil
+}
+
+// notHere is the error of a block that is not here when no other node is asked.
+const notHere = "block was not found locally (offline)"
 
 // innermost returns the cause of an error, which is the part that helps a user.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)
-		if inner == nil {
+		if inner == nil || strings.HasPrefix(err.Error(), notHere) {
 			return err
 		}
 		err = inner
 	}
-}
-
-// limited is the start of a file.
-type limited struct {
-	io.Reader
-	io.Closer
 }

@@ -21,6 +21,8 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleRouting(m)
 	v.handleKeys(m)
 	v.handleContent(m)
+	v.handleLists(m)
+	v.handleRefs(m)
 	v.handlePins(m)
 	v.handleBlocks(m)
 	v.handleDAG(m)
