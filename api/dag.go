@@ -222,9 +222,8 @@ func (req DagImportRequest) Text(i DagImported) string {
 
 // DagExportRequest reads a tree.
 type DagExportRequest struct {
-	_ struct{} `kubo:"offline=false local,L=false"`
-
 	Path      string `arg:"root,stdin"`
+	Offline   *bool  `opt:"offline" help:"ask no other node for blocks"`
 	LocalOnly bool   `opt:"local-only" help:"leave out blocks that are not here, and what only they lead to"`
 	Progress  bool   `opt:"progress,p" help:"accepted for compatibility"`
 }

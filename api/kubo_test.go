@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"iter"
 	"net/http"
 	"net/http/httptest"
@@ -213,15 +212,15 @@ func TestOfflineIsHonouredOrRefused(t *testing.T) {
 	}{
 		{"name/resolve?arg=x&offline=true", false, http.StatusOK},
 		{"name/resolve?arg=x&L", false, http.StatusOK},
-		{"dag/export?arg=x&offline=true", false, http.StatusBadRequest},
-		{"dag/export?arg=x&local", false, http.StatusBadRequest},
-		{"dag/export?arg=x&offline=false", false, http.StatusOK},
-		{"dag/export?arg=x&offline=true", true, http.StatusOK},
+		{"swarm/connect?arg=x&offline=true", false, http.StatusBadRequest},
+		{"swarm/connect?arg=x&local", false, http.StatusBadRequest},
+		{"swarm/connect?arg=x&offline=false", false, http.StatusOK},
+		{"swarm/connect?arg=x&offline=true", true, http.StatusOK},
 	} {
 		told := false
 		h := &rpc.Mux{Offline: c.node}
-		rpc.Handle(h, DagExport, rpc.One(func(context.Context, DagExportRequest) (rpc.Stream, error) {
-			return rpc.Stream{ReadCloser: io.NopCloser(strings.NewReader("x"))}, nil
+		rpc.Handle(h, SwarmConnect, rpc.One(func(context.Context, SwarmConnectRequest) (Strings, error) {
+			return Strings{}, nil
 		}))
 		rpc.Handle(h, NameResolve, rpc.One(func(ctx context.Context, _ ResolveRequest) (Resolved, error) {
 			told = rpc.IsOffline(ctx)

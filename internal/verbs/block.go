@@ -34,7 +34,7 @@ func (n *verbs) blockGet(ctx context.Context, req api.BlockGetRequest) (rpc.Stre
 	if err != nil {
 		return rpc.Stream{}, err
 	}
-	b, err := n.Content.Block(ctx, p)
+	b, err := n.content(ctx).Block(ctx, p)
 	if err != nil {
 		return rpc.Stream{}, cause(ctx, err)
 	}
@@ -167,7 +167,7 @@ func (n *verbs) blockStat(ctx context.Context, req api.BlockStatRequest) (api.Bl
 	if err != nil {
 		return api.Block{}, err
 	}
-	b, err := n.Content.Block(ctx, p)
+	b, err := n.content(ctx).Block(ctx, p)
 	if err != nil {
 		return api.Block{}, cause(ctx, err)
 	}

@@ -34,7 +34,7 @@ func (n *verbs) dagGet(ctx context.Context, req api.DagGetRequest) (rpc.Stream, 
 	if err != nil {
 		return rpc.Stream{}, err
 	}
-	b, err := n.Content.Node(ctx, p, codec)
+	b, err := n.content(ctx).Node(ctx, p, codec)
 	if err != nil {
 		return rpc.Stream{}, cause(ctx, err)
 	}
@@ -95,7 +95,7 @@ func (n *verbs) dagResolve(ctx context.Context, req api.DagResolveRequest) (api.
 	if err != nil {
 		return api.DagPath{}, err
 	}
-	c, rest, err := n.Content.ResolveInto(ctx, p)
+	c, rest, err := n.content(ctx).ResolveInto(ctx, p)
 	if err != nil {
 		return api.DagPath{}, cause(ctx, err)
 	}
@@ -122,7 +122,7 @@ func (n *verbs) dagStat(ctx context.Context, req api.DagStatRequest) iter.Seq2[a
 			if err == nil {
 				sum.DagStats = append(sum.DagStats, api.DagTree{Cid: enc.Encode(root)})
 				tree := &sum.DagStats[len(sum.DagStats)-1]
-				err = n.Content.Walk(ctx, root, func(c cid.Cid, size int) error {
+				err = n.content(ctx).Walk(ctx, root, func(c cid.Cid, size int) error {
 					tree.Size += uint64(size)
 					tree.NumBlocks++
 					all += uint64(size)
@@ -212,11 +212,14 @@ func (n *verbs) importFiles(ctx context.Context, req api.DagImportRequest, in *c
 
 // dagExport implements the command.
 func (n *verbs) dagExport(ctx context.Context, req api.DagExportRequest) (rpc.Stream, error) {
+	if req.LocalOnly && req.Offline != nil && !*req.Offline {
+		return rpc.Stream{}, errors.New("--local-only implies --offline and cannot be combined with --offline=false; please drop one of them")
+	}
 	p, err := n.immutable(ctx, req.Path)
 	if err != nil {
 		return rpc.Stream{}, err
 	}
-	r, err := n.Content.Export(ctx, p, req.LocalOnly)
+	r, err := n.content(ctx).Export(ctx, p, req.LocalOnly)
 	if err != nil {
 		return rpc.Stream{}, cause(ctx, err)
 	}
