@@ -67,14 +67,20 @@ func (n *Node) stopWithDatabase(life context.Context) {
 
 // Init makes a repo with the given config, whose key was never used to publish. It fails
 // with [fs.ErrExist] if there is a repo already.
-//
-// The entry of the name is written first and the config last: a crash in between leaves
-// only an unused entry, and the next Init makes the rest.
-func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
+func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
 	name, err := ipns.ParseName(c.Identity.PeerID)
 	if err != nil {
 		return fmt.Errorf("make a repo: %w", err)
 	}
+	return InitFrom(ctx, r, c, func(b *names.Book) error { return b.Create(ctx, name) })
+}
+
+// InitFrom is [Init] for a repo with keys that may have been used: fill enters what is known
+// of their names into the Book.
+//
+// The config is written last: a crash before that leaves only entries, and the next Init
+// makes the rest.
+func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, fill func(*names.Book) error) (err error) {
 	if err := r.Make(); err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config) (err error) {
 		return errors.Join(&fs.PathError{Op: "make repo", Path: string(r), Err: fs.ErrExist}, lock.Unlock())
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if err := createEntry(ctx, r, name); err != nil {
+	if err := withBook(ctx, r, fill); err != nil {
 		return fmt.Errorf("make a repo in %s: %w", string(r), err)
 	}
 	return r.Create(c)
@@ -105,8 +111,8 @@ func Identity(key crypto.PrivKey) (repo.Identity, error) {
 	return repo.Identity{PeerID: name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}, nil
 }
 
-// createEntry records that nothing was ever published under the name.
-func createEntry(ctx context.Context, r repo.Repo, name ipns.Name) (err error) {
+// withBook calls fill with the Book of a repo, which is closed when it returns.
+func withBook(ctx context.Context, r repo.Repo, fill func(*names.Book) error) (err error) {
 	disk := &store.Disk{Dir: r.Database()}
 	log := slog.New(slog.DiscardHandler)
 	db, err := store.OpenDB(ctx, disk, log)
@@ -122,6 +128,5 @@ func createEntry(ctx context.Context, r repo.Repo, name ipns.Name) (err error) {
 	if err != nil {
 		return err
 	}
-	book := &names.Book{Store: records}
-	return errors.Join(book.Create(ctx, name), records.Close())
+	return errors.Join(fill(&names.Book{Store: records}), records.Close())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/names"
 )
 
 // newConfig is a config of the profile test with a new key.
@@ -37,12 +38,13 @@ func newConfig(t *testing.T) (repo.Config, ipns.Name) {
 func TestInitFinishesWhatACrashLeft(t *testing.T) {
 	ctx := t.Context()
 	unused, name := newConfig(t)
+	create := func(b *names.Book) error { return b.Create(ctx, name) }
 	for i, crash := range []func(r repo.Repo) error{
 		func(repo.Repo) error { return nil },
 		func(r repo.Repo) error { return r.Make() },
-		func(r repo.Repo) error { return errors.Join(r.Make(), createEntry(ctx, r, name)) },
+		func(r repo.Repo) error { return errors.Join(r.Make(), withBook(ctx, r, create)) },
 		func(r repo.Repo) error {
-			return errors.Join(r.Make(), createEntry(ctx, r, name), os.WriteFile(filepath.Join(string(r), "version"), nil, 0o600))
+			return errors.Join(r.Make(), withBook(ctx, r, create), os.WriteFile(filepath.Join(string(r), "version"), nil, 0o600))
 		},
 	} {
 		r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
