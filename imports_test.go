@@ -41,7 +41,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/repo internal/request internal/serve internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -57,6 +57,9 @@ internal/guard      -> rpc
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/serve      -> rpc internal/door internal/guard internal/repo
 internal/metrics    -> names publisher republisher routing/pubsub
+internal/kubo       -> ipns keystore internal/durable internal/repo
+internal/kubo/...   -> ipns keystore
+internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *
@@ -68,7 +71,7 @@ examples/...        -> *
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
 github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
-github.com/cockroachdb/pebble       -> recordstore/pebble content node bench/...
+github.com/cockroachdb/pebble       -> recordstore/pebble content node internal/kubo internal/kubo/kubotest bench/...
 github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/simnet internal/testnet bench/...
 github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...
 github.com/spf13/cobra              -> cmd/ipns
