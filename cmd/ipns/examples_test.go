@@ -119,6 +119,7 @@ func exampleScript() string {
 		fmt.Fprintf(&b, "capture PEER %s 'ipfs swarm connect (\\S+)'\n", log)
 		fmt.Fprintf(&b, "capture NODE %s '/p2p/(\\w+)'\n", log)
 	}
+	b.WriteString("kubo kubo\n")
 	for i, line := range examplesOf(all["init"]) {
 		fmt.Fprintf(&b, "env IPNS_PATH=$WORK/init%d\nexec %s\n", i, line)
 	}

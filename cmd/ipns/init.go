@@ -19,15 +19,21 @@ import (
 
 func (c *cli) initCmd() *cobra.Command {
 	var o initOptions
+	var from kuboOptions
 	cmd := &cobra.Command{
 		Use:     "init",
 		Short:   "Make a repo with a new key",
-		Example: examples("ipns init", "ipns init --profile=server"),
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: examples("ipns init", "ipns init --profile=server", "ipns init --from-kubo=kubo --pins"),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := c.repository()
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed(fromKubo) {
+				return c.initFromKubo(cmd, r, from, args)
+			}
+			if len(args) > 0 {
+				return usage(cmd, "expected 0 argument(s), got %d", len(args))
 			}
 			if !o.empty {
 				display.Fprintln(c.errOut, "note: --empty-repo=false does nothing: a new repo has no files in it")
@@ -40,6 +46,7 @@ func (c *cli) initCmd() *cobra.Command {
 	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519 or rsa")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
 	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")
+	from.flags(f)
 	return cmd
 }
 

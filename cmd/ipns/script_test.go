@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 //	kill9 LOG               the same with kill -9
 //	ended LOG               wait for its end
 //	await LOG TEXT          wait until TEXT is in LOG
+//	kubo DIR                make a Kubo repo in DIR, see kuboRepo
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
@@ -50,6 +51,7 @@ func scripts(dir string) testscript.Params {
 			"kill9":     func(ts *testscript.TestScript, _ bool, args []string) { end(ts, args[0], syscall.SIGKILL) },
 			"ended":     func(ts *testscript.TestScript, _ bool, args []string) { wait(ts, args[0], "being told to stop") },
 			"await":     func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) },
+			"kubo":      kuboRepo,
 			"capture":   capture,
 		},
 	}
