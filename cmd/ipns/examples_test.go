@@ -69,7 +69,7 @@ var (
 	firstExamples = []string{"key gen", "add", "name publish", "key export", "name get"}
 	lastExamples  = []string{
 		"pin rm", "key rename", "key rm", "config", "bootstrap add", "bootstrap add default",
-		"bootstrap rm", "bootstrap rm all", "shutdown",
+		"bootstrap rm", "bootstrap rm all", "shutdown", "export",
 	}
 )
 
@@ -79,6 +79,7 @@ var refusedExamples = []string{"name pubsub subs", "name pubsub cancel"}
 // beforeExample is what must have happened before the examples of a command.
 var beforeExample = map[string]string{
 	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
+	"export":        "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
 	"name put":      "exec sh -c 'ipns name get $NAME > record.bin'\n",
 }
 

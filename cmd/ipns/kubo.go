@@ -71,13 +71,7 @@ func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args 
 		return err
 	}
 	display.Fprintf(c.out, "took %d keys of %s to %s\n", len(report.Names), from.Path, string(r))
-	for _, n := range report.Names {
-		state := "nothing published"
-		if rec := n.Record; rec != nil {
-			state = fmt.Sprintf("sequence %d, until %s", rec.Sequence(), rec.EOL().UTC().Format(time.RFC3339))
-		}
-		display.Fprintf(c.out, "%s %s: %s\n", n.Name, n.Label, state)
-	}
+	c.printMoved(report)
 	if o.pins {
 		bar := c.progress("copying")
 		err = move.Pins(cmd.Context(), from, r, report, bar.copied)
@@ -89,17 +83,64 @@ func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args 
 	} else {
 		report.Left = append(report.Left, "pins and blocks: the same command with --pins copies them")
 	}
+	display.Fprintf(c.errOut, "note: %s is unchanged; do not start Kubo on it again, for two nodes would publish with one key\n", from.Path)
+	return c.printLeft(report, from.Path)
+}
+
+// printMoved prints the names that moved.
+func (c *cli) printMoved(report *move.Report) {
+	for _, n := range report.Names {
+		state := "nothing published"
+		if rec := n.Record; rec != nil {
+			state = fmt.Sprintf("sequence %d, until %s", rec.Sequence(), rec.EOL().UTC().Format(time.RFC3339))
+		}
+		display.Fprintf(c.out, "%s %s: %s\n", n.Name, n.Label, state)
+	}
+}
+
+// printLeft prints what did not move. What should have is an error.
+func (c *cli) printLeft(report *move.Report, from string) error {
 	for _, line := range report.Left {
 		display.Fprintf(c.out, "left out: %s\n", line)
 	}
 	for _, line := range report.Failed {
 		display.Fprintf(c.errOut, "could not take %s\n", line)
 	}
-	display.Fprintf(c.errOut, "note: %s is unchanged; do not start Kubo on it again, for two nodes would publish with one key\n", from.Path)
 	if n := len(report.Failed); n > 0 {
-		return fmt.Errorf("%d of the things in %s could not be taken; they are named above", n, from.Path)
+		return fmt.Errorf("%d of the things in %s could not be taken; they are named above", n, from)
 	}
 	return nil
+}
+
+// exportCmd gives the names of the repo to a Kubo.
+func (c *cli) exportCmd() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use: "export --to-kubo <path>", Short: "Write all keys and records into a Kubo repo, which goes on with them", Args: cobra.NoArgs,
+		Example: examples("ipns export --to-kubo=kubo"),
+	}
+	cmd.Flags().StringVar(&to, "to-kubo", "", "folder of a Kubo repo; best one that 'ipfs init' has just made")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to == "" {
+			return usage(cmd, "--to-kubo is required: it says to which Kubo repo")
+		}
+		r, err := c.repository()
+		if err != nil {
+			return err
+		}
+		if err := r.Check(); err != nil {
+			return err
+		}
+		report, err := move.Out(cmd.Context(), r, to)
+		if err != nil {
+			return err
+		}
+		display.Fprintf(c.out, "gave %d keys of %s to %s\n", len(report.Names), string(r), to)
+		c.printMoved(report)
+		display.Fprintln(c.errOut, "note: do not start 'ipns daemon' on this repo again, for two nodes would publish with one key")
+		return c.printLeft(report, string(r))
+	}
+	return cmd
 }
 
 // copied reports how much has been copied.

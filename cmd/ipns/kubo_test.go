@@ -49,6 +49,9 @@ func newKuboRepo(trees int) (r kubotest.Repo, err error) {
 func kuboRepo(ts *testscript.TestScript, _ bool, args []string) {
 	r, err := newKuboRepo(2)
 	ts.Check(err)
+	if len(args) > 1 && args[1] == "new" {
+		r = kubotest.Repo{Self: r.Self}
+	}
 	ts.Check(kubotest.Make(ts.MkAbs(args[0]), r))
 }
 

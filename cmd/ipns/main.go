@@ -114,7 +114,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd())
+	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.exportCmd())
 	c.tree(root, map[string]runner{
 		"name/publish":     c.publishing,
 		"name/rollback":    c.publishing,
@@ -133,7 +133,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "key export "}
+var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {

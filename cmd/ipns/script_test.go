@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 //	kill9 LOG               the same with kill -9
 //	ended LOG               wait for its end
 //	await LOG TEXT          wait until TEXT is in LOG
-//	kubo DIR                make a Kubo repo in DIR, see kuboRepo
+//	kubo DIR [new]          make a Kubo repo in DIR, with content or new; see newKuboRepo
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
