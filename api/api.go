@@ -17,7 +17,7 @@ import (
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
-	nodeCommands, repoCommands, swarmCommands, bootstrapCommands,
+	nodeCommands, configCommands, repoCommands, swarmCommands, bootstrapCommands,
 )
 
 // Groups are the first words of commands that have more than one.

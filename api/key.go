@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"io"
 	"strings"
 	"text/tabwriter"
@@ -11,7 +12,7 @@ import (
 )
 
 // keyCommands are the commands of this file.
-var keyCommands = []rpc.Spec{KeyGen, KeyLs, KeyImport, KeyRename, KeyRm}
+var keyCommands = []rpc.Spec{KeyGen, KeyLs, KeyImport, KeyRename, KeyRm, KeySign, KeyVerify}
 
 var (
 	// KeyGen: make a key.
@@ -60,6 +61,28 @@ var (
 			Examples: []string{`ipns key rm old`},
 		},
 		Text: KeyRemoveRequest.Text,
+	}
+	// KeySign: sign data with a key.
+	KeySign = rpc.Command[KeySignRequest, KeySigned]{
+		Info: rpc.Info{
+			Path: "key/sign", Args: "<file>",
+			Short: "Sign data with a key",
+			Long: `Sign data with a key, to prove that you hold it.
+
+The signature is of the data after "libp2p-key signed message:", so that it is never
+one of a record.`,
+			Examples: []string{`ipns key sign --key=blog site/index.html`},
+		},
+		Text: KeySignRequest.Text,
+	}
+	// KeyVerify: check a signature of data.
+	KeyVerify = rpc.Command[KeyVerifyRequest, KeyVerified]{
+		Info: rpc.Info{
+			Path: "key/verify", Args: "<file>",
+			Short:    "Check a signature made by 'ipns key sign'",
+			Examples: []string{`ipns key verify --key=blog --signature=$SIGNATURE site/index.html`},
+		},
+		Text: KeyVerifyRequest.Text,
 	}
 )
 
@@ -154,3 +177,46 @@ type KeysRemoved struct{ Keys []Key }
 
 // Text is one label per line.
 func (req KeyRemoveRequest) Text(r KeysRemoved) string { return keysText(r.Keys, req.Long) }
+
+// KeySignRequest signs data.
+type KeySignRequest struct {
+	Data     io.Reader `file:"data,stdin"`
+	Key      string    `opt:"key,k" help:"key to sign with (default self)"`
+	IPNSBase string    `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+}
+
+// KeySigned is a signature of data, in multibase.
+type KeySigned struct {
+	Key       Key
+	Signature string
+}
+
+// Text is JSON, as Kubo prints it.
+func (KeySignRequest) Text(s KeySigned) string { return jsonLine(s) }
+
+// KeyVerifyRequest checks a signature.
+type KeyVerifyRequest struct {
+	Data      io.Reader `file:"data,stdin"`
+	Key       string    `opt:"key,k" help:"key, name or peer id that signed (default self)"`
+	Signature string    `opt:"signature,s" help:"the signature, in multibase"`
+	IPNSBase  string    `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
+}
+
+// KeyVerified says whether a signature is one of the data by the key. The key has no label
+// if it is not one of this node.
+type KeyVerified struct {
+	Key            Key
+	SignatureValid bool
+}
+
+// Text is JSON, as Kubo prints it.
+func (KeyVerifyRequest) Text(v KeyVerified) string { return jsonLine(v) }
+
+// jsonLine is a response as one line of JSON.
+func jsonLine(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings, numbers and booleans only
+	}
+	return string(b) + "\n"
+}

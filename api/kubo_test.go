@@ -16,17 +16,18 @@ import (
 // kubosOptions are the options that the commands of Kubo 0.43 have of their own,
 // with their defaults, for the commands that are here too.
 var kubosOptions = map[string]string{
-	"version":      "number= commit= repo= all=",
-	"id":           "format= peerid-base=b58mh",
-	"config":       "bool= json= expand-auto=",
-	"config/show":  "expand-auto=",
-	"shutdown":     "",
-	"repo/verify":  "drop= heal= heal-timeout=30s",
-	"name/publish": "key=self resolve=true lifetime= ttl= quieter= v1compat=true allow-offline= allow-delegated= sequence= ipns-base=base36",
-	"name/resolve": "recursive=true nocache= dht-record-count=16 dht-timeout=1m0s stream=",
-	"name/get":     "",
-	"name/put":     "force= allow-offline= allow-delegated= quiet=",
-	"name/inspect": "verify= dump=true",
+	"version":        "number= commit= repo= all=",
+	"id":             "format= peerid-base=b58mh",
+	"config":         "bool= json= expand-auto=",
+	"config/show":    "expand-auto=",
+	"config/replace": "",
+	"shutdown":       "",
+	"repo/verify":    "drop= heal= heal-timeout=30s",
+	"name/publish":   "key=self resolve=true lifetime= ttl= quieter= v1compat=true allow-offline= allow-delegated= sequence= ipns-base=base36",
+	"name/resolve":   "recursive=true nocache= dht-record-count=16 dht-timeout=1m0s stream=",
+	"name/get":       "",
+	"name/put":       "force= allow-offline= allow-delegated= quiet=",
+	"name/inspect":   "verify= dump=true",
 
 	"name/pubsub/state":  "",
 	"name/pubsub/subs":   "ipns-base=base36",
@@ -42,6 +43,8 @@ var kubosOptions = map[string]string{
 	"key/import": "format=libp2p-protobuf-cleartext allow-any-key-type=false ipns-base=base36",
 	"key/rename": "force= ipns-base=base36",
 	"key/rm":     "l= ipns-base=base36",
+	"key/sign":   "key= ipns-base=base36",
+	"key/verify": "key= signature= ipns-base=base36",
 
 	"add": "recursive= dereference-args= dereference-symlinks= stdin-name= hidden= ignore= ignore-rules-path= " +
 		"empty-dirs=true quiet= quieter= silent= progress= only-hash= wrap-with-directory= pin=true pin-name= to-files= " +

@@ -92,8 +92,6 @@ var (
 
 // PublishRequest points a name to a path.
 type PublishRequest struct {
-	_ struct{} `kubo:"offline=false local,L=false"`
-
 	Path           string         `arg:"ipfs-path,stdin"`
 	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
 	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path resolves before publishing"`
@@ -134,7 +132,7 @@ type NameGetRequest struct {
 
 // NamePutRequest puts a signed record on the network.
 type NamePutRequest struct {
-	_ struct{} `kubo:"offline=false local,L=false force,f=false"`
+	_ struct{} `kubo:"force,f=false"`
 
 	Name           string    `arg:"name"`
 	Record         io.Reader `file:"record,stdin"`

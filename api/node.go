@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 )
 
 // nodeCommands are the commands of this file.
-var nodeCommands = []rpc.Spec{Version, ID, Config, ConfigShow, Shutdown}
+var nodeCommands = []rpc.Spec{Version, ID, Shutdown}
 
 var (
 	// Version: show the version.
@@ -33,26 +32,6 @@ var (
 			Examples: []string{`ipns id`, `ipns id --format="<id>"`, `ipns id $NODE`},
 		},
 		Text: IDRequest.Text,
-	}
-	// Config: show a config value, or set it.
-	Config = rpc.Command[ConfigRequest, ConfigValue]{
-		Info: rpc.Info{
-			Path: "config", Args: "<key> [<value>]",
-			Short:    "Show a config value, or set it",
-			Examples: []string{`ipns config Addresses.API`, `ipns config Ipns.RepublishPeriod 4h`},
-			Instant:  true,
-		},
-		Text: ConfigRequest.Text,
-	}
-	// ConfigShow: show the whole config except the private key.
-	ConfigShow = rpc.Command[ConfigShowRequest, ConfigTree]{
-		Info: rpc.Info{
-			Path:     "config/show",
-			Short:    "Show the whole config except the private key",
-			Examples: []string{`ipns config show`},
-			Instant:  true,
-		},
-		Text: ConfigShowRequest.Text,
 	}
 	// Shutdown: stop the daemon.
 	Shutdown = rpc.Command[ShutdownRequest, rpc.Nothing]{
@@ -99,8 +78,6 @@ func (req VersionRequest) Text(v NodeVersion) string {
 
 // IDRequest describes a peer.
 type IDRequest struct {
-	_ struct{} `kubo:"offline=false local,L=false"`
-
 	Peer   string `arg:"peerid,optional"`
 	Format string `opt:"format,f" help:"print with this template: <id> <aver> <pver> <pubkey> <addrs> <protocols>"`
 	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
@@ -145,61 +122,6 @@ func (req IDRequest) Text(id Identity) string {
 		`\n`, "\n",
 		`\t`, "\t",
 	).Replace(req.Format)
-}
-
-// ConfigRequest reads or sets a config value.
-type ConfigRequest struct {
-	_ struct{} `kubo:"expand-auto=false"`
-
-	Key   string  `arg:"key"`
-	Value *string `arg:"value,optional"`
-	Bool  bool    `opt:"bool" help:"the value is a boolean"`
-	JSON  bool    `opt:"json" help:"the value is JSON"`
-}
-
-// ConfigValue is a config value.
-type ConfigValue struct {
-	Key   string
-	Value any
-	// Warnings are about a value that was set but has no effect.
-	Warnings []string `json:",omitempty"`
-}
-
-// Notes are the warnings.
-func (v ConfigValue) Notes() []string { return v.Warnings }
-
-// Text is the value; nothing after setting one.
-func (req ConfigRequest) Text(v ConfigValue) string {
-	if req.Value != nil {
-		return ""
-	}
-	return configText(v.Value)
-}
-
-// ConfigShowRequest returns the whole config.
-type ConfigShowRequest struct {
-	_ struct{} `kubo:"expand-auto=false"`
-}
-
-// ConfigTree is the whole config without the private key.
-type ConfigTree map[string]any
-
-// Text is the config as JSON.
-func (ConfigShowRequest) Text(t ConfigTree) string { return configText(t) }
-
-// configText prints strings as they are and everything else as JSON.
-func configText(v any) string {
-	if s, ok := v.(string); ok {
-		return display.Sprintf("%s\n", s)
-	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		panic(err) // it came from JSON
-	}
-	return buf.String()
 }
 
 // ShutdownRequest asks the node to stop.

@@ -208,7 +208,7 @@ func (k *Keyring) Rename(label, to string, overwrite bool) (key Key, overwrote b
 	if to == Self {
 		return Key{}, false, ErrExist
 	}
-	key, err = k.labelled(label)
+	key, err = k.Labelled(label)
 	if err != nil {
 		return Key{}, false, err
 	}
@@ -221,7 +221,7 @@ func (k *Keyring) Rename(label, to string, overwrite bool) (key Key, overwrote b
 // Remove permanently deletes a key, even a damaged one. It returns [ErrNotFound] if
 // there is none.
 func (k *Keyring) Remove(label string) (Key, error) {
-	key, err := k.labelled(label)
+	key, err := k.Labelled(label)
 	if err != nil {
 		return Key{}, err
 	}
@@ -229,8 +229,8 @@ func (k *Keyring) Remove(label string) (Key, error) {
 	return key, k.store.Remove(label)
 }
 
-// labelled returns the key with a label, even a damaged one.
-func (k *Keyring) labelled(label string) (Key, error) {
+// Labelled returns the key with a label, even a damaged one, or [ErrNotFound].
+func (k *Keyring) Labelled(label string) (Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.refresh(); err != nil {

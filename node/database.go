@@ -76,7 +76,7 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
 }
 
 // InitFrom is [Init] for a repo with keys that may have been used: fill enters what is known
-// of their names into the Book.
+// of their names into the Book; nil: nothing.
 //
 // The config is written last: a crash before that leaves only entries, and the next Init
 // makes the rest.
@@ -92,6 +92,9 @@ func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, fill func(*names.
 		return errors.Join(&fs.PathError{Op: "make repo", Path: string(r), Err: fs.ErrExist}, lock.Unlock())
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if fill == nil {
+		fill = func(*names.Book) error { return nil }
+	}
 	if err := withBook(ctx, r, fill); err != nil {
 		return fmt.Errorf("make a repo in %s: %w", string(r), err)
 	}

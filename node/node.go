@@ -91,6 +91,9 @@ type Config struct {
 	// Salvage moves what can be read of a database that is damaged as a whole to a new
 	// one, and keeps the old one beside it; false: the error is ErrDamaged.
 	Salvage bool
+	// AgentSuffix follows the agent version that others see, unless the config has
+	// Version.AgentSuffix.
+	AgentSuffix string
 	// Log receives messages from background work; nil: none are logged.
 	Log *slog.Logger
 }
@@ -104,6 +107,7 @@ type Node struct {
 	Repo     repo.Repo
 	Settings repo.Config // the config of the repo when the node started
 	Log      *slog.Logger
+	Agent    string // the agent version that others see
 
 	Key  crypto.PrivKey // of the name self
 	Name ipns.Name      // self

@@ -70,7 +70,7 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if config.Routing.Type = cmp.Or(c.Routing, config.Routing.Type); !slices.Contains(repo.RoutingTypes, cmp.Or(config.Routing.Type, "auto")) {
 		return nil, fmt.Errorf("routing is %q: use %s", config.Routing.Type, strings.Join(repo.RoutingTypes, ", "))
 	}
-	n := &Node{Repo: r, Settings: config, Log: c.Log, stopping: make(chan struct{})}
+	n := &Node{Repo: r, Settings: config, Log: c.Log, Agent: agent(&config, c.AgentSuffix), stopping: make(chan struct{})}
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
@@ -98,7 +98,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		return err
 	}
 	var err error
-	if n.Roads, err = roads.Open(&n.Settings, &n.Opener, Agent); err != nil {
+	if n.Roads, err = roads.Open(&n.Settings, &n.Opener, n.Agent); err != nil {
 		return err
 	}
 	n.onClose(n.Roads.Close)
@@ -294,7 +294,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 	n.onClose(n.Network.Close)
 	err = n.Network.Open(ctx, &n.Settings, host.Options{
 		Key:       n.Key,
-		Agent:     Agent,
+		Agent:     n.Agent,
 		Bootstrap: c.Bootstrap,
 		Store:     datastore,
 		Scarce:    n.disk.Scarce,

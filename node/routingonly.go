@@ -84,7 +84,7 @@ func (s *RoutingServer) open(ctx, life context.Context, r repo.Repo, settings *r
 		return err == nil && mark.Compare(recordstore.MarkOf(rec)) > 0
 	}
 	err = s.network.Open(ctx, settings, host.Options{
-		Key: key, Agent: Agent, Bootstrap: c.Bootstrap, Opener: opener, Older: older,
+		Key: key, Agent: agent(settings, c.AgentSuffix), Bootstrap: c.Bootstrap, Opener: opener, Older: older,
 		Store:    dssync.MutexWrap(datastore.NewMapDatastore()), // a client keeps nothing for others
 		Scarce:   func() bool { return true },
 		Received: func(*ipns.Record) {},

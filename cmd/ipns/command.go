@@ -113,10 +113,14 @@ func (a absent) Type() string           { return "string" }
 
 // context returns the context of the command, with the time limit of --timeout.
 func (c *cli) context(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	if c.timeout > 0 {
-		return context.WithTimeout(cmd.Context(), c.timeout)
+	ctx := cmd.Context()
+	if c.offline {
+		ctx = rpc.Offline(ctx)
 	}
-	return context.WithCancel(cmd.Context())
+	if c.timeout > 0 {
+		return context.WithTimeout(ctx, c.timeout)
+	}
+	return context.WithCancel(ctx)
 }
 
 // arguments fills in the arguments of a request from the command line or, where allowed,
@@ -164,6 +168,10 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 	if u := request.UploadOf(req); u != nil {
 		wanted++
 		switch {
+		case len(args) > 0 && args[0] == "-":
+			c.noteStdin()
+			u.Set(c.in)
+			args = args[1:]
 		case len(args) > 0:
 			f, err := os.Open(args[0])
 			if err != nil {

@@ -1,22 +1,85 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
 )
 
-// kubosConfigCmds are the subcommands of config that only Kubo has. Without them, their
-// words would be taken as keys.
-func kubosConfigCmds() []*cobra.Command {
-	var list []*cobra.Command
-	for _, word := range []string{"replace", "edit", "profile"} {
-		list = append(list, &cobra.Command{
-			Use: word, Hidden: true, DisableFlagParsing: true,
-			RunE: func(*cobra.Command, []string) error {
-				return fmt.Errorf("'config %s' is not supported: set keys one by one with 'ipns config KEY VALUE', or stop the daemon and change the file config in its repo", word)
-			},
-		})
+// configProfileCmd stands for the subcommand of Kubo's that is not here. Without it, its
+// word would be taken as a key.
+func configProfileCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "profile", Hidden: true, DisableFlagParsing: true,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("'config profile' is not supported: set keys one by one with 'ipns config KEY VALUE'")
+		},
 	}
-	return list
+}
+
+// configShowCmd also shows a config file elsewhere.
+func (c *cli) configShowCmd() *cobra.Command {
+	cmd := c.command(api.ConfigShow, c.each)
+	show := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if c.config == "" {
+			return show(cmd, args)
+		}
+		tree, err := repo.ShowFile(c.config)
+		if err != nil {
+			return err
+		}
+		return c.print(tree, api.ConfigShowRequest{}.Text(tree))
+	}
+	return cmd
+}
+
+// configEditCmd opens the config in an editor. It works on the file itself.
+func (c *cli) configEditCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "edit",
+		Short: "Edit the config with $EDITOR",
+		Long: `Edit the config with $EDITOR.
+
+What was written is checked: a config with which the daemon could not start is kept in
+another file, and the old one stays.`,
+		Example: examples("ipns config edit"),
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			editor := strings.Fields(os.Getenv("EDITOR"))
+			if len(editor) == 0 {
+				return errors.New("ENV variable $EDITOR not set")
+			}
+			r, err := c.repository()
+			if err != nil {
+				return err
+			}
+			file := c.config
+			if file == "" {
+				if err := r.Check(); err != nil {
+					return err
+				}
+				if file, err = r.CopyConfig(); err != nil {
+					return err
+				}
+			}
+			edit := exec.CommandContext(cmd.Context(), editor[0], append(editor[1:], file)...)
+			edit.Stdin, edit.Stdout, edit.Stderr = os.Stdin, c.raw, c.terminal
+			err = edit.Run()
+			if err == nil && c.config == "" {
+				err = r.TakeConfig(file)
+			}
+			if err != nil {
+				return fmt.Errorf("edit %s: %w", file, err)
+			}
+			return nil
+		},
+	}
 }

@@ -15,7 +15,6 @@ import (
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
-	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
@@ -25,61 +24,6 @@ import (
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
-
-func (c *cli) daemonCmd() *cobra.Command {
-	var init, migrate, gc, usePubsub bool
-	var profile string
-	var bootstrap []string
-	var routing string
-	var routingOnly bool
-	cmd := &cobra.Command{
-		Use:     "daemon",
-		Short:   "Run the node of the repo until interrupted",
-		Example: examples("ipns daemon", "ipns daemon --init --routing-only", "ipns daemon --bootstrap=$PEER"),
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := c.repository()
-			if err != nil {
-				return err
-			}
-			display.Fprintln(c.out, "Initializing daemon...")
-			switch {
-			case init && r.Exists() && profile != "":
-				display.Fprintln(c.errOut, "note: --init-profile does nothing: the repo already exists")
-			case !init && profile != "":
-				return usage(cmd, "--init-profile is for --init")
-			case init && !r.Exists():
-				if err := c.initRepo(cmd.Context(), r, initOptions{profiles: profile}, c.out); err != nil {
-					return err
-				}
-			}
-			if migrate {
-				display.Fprintln(c.errOut, "note: --migrate does nothing: there is only one version of the repo")
-			}
-			if gc {
-				display.Fprintln(c.errOut, "note: --enable-gc does nothing: there is no garbage collection, unpinned blocks stay")
-			}
-			if routingOnly {
-				return c.runRouting(cmd, r, node.Config{Bootstrap: bootstrap})
-			}
-			o := node.Config{Offline: c.offline, Bootstrap: bootstrap, Routing: routing}
-			if cmd.Flags().Changed("enable-namesys-pubsub") {
-				o.Pubsub = &usePubsub
-			}
-			return c.runDaemon(cmd.Context(), r, o)
-		},
-	}
-	f := cmd.Flags()
-	f.BoolVar(&init, "init", false, "make the repo if it does not exist")
-	f.StringVar(&profile, "init-profile", "", "profile for --init")
-	f.StringSliceVar(&bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
-	f.StringVar(&routing, "routing", "", "overrides Routing.Type of the config: "+strings.Join(repo.RoutingTypes, ", "))
-	f.BoolVar(&usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
-	f.BoolVar(&routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
-	f.BoolVar(&migrate, "migrate", false, "accepted for compatibility")
-	f.BoolVar(&gc, "enable-gc", false, "accepted for compatibility")
-	return cmd
-}
 
 // runDaemon runs the node of a repo until it is interrupted or told to stop.
 func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err error) {
@@ -117,7 +61,7 @@ type runningDaemon struct {
 func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o node.Config, out io.Writer) (d *runningDaemon, err error) {
 	d = &runningDaemon{lock: lock}
 	d.reload, d.stopReload = reloads()
-	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d.log = c.logger()
 	o.Log = d.log
 	v, err := rpc.Do(ctx, verbs.Mux(nil), api.Version, api.VersionRequest{})
 	if err != nil {

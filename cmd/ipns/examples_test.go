@@ -78,9 +78,14 @@ var refusedExamples = []string{"name pubsub subs", "name pubsub cancel"}
 
 // beforeExample is what must have happened before the examples of a command.
 var beforeExample = map[string]string{
-	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
-	"export":        "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
-	"name put":      "exec sh -c 'ipns name get $NAME > record.bin'\n",
+	"name rollback":  "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
+	"name put":       "exec sh -c 'ipns name get $NAME > record.bin'\n",
+	"export":         "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
+	"key verify":     "exec ipns key sign --key=blog site/index.html\ncapture SIGNATURE stdout '\"Signature\":\"(\\S+)\"'\n",
+	"config replace": "exec sh -c 'ipns config show > config.json'\n",
+	// On a repo of its own, which no daemon uses.
+	"key rotate":  "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
+	"config edit": "env IPNS_PATH=$WORK/rotated\nenv EDITOR=true\n",
 }
 
 // exampleRepo makes a repo on the network of the script.
@@ -160,6 +165,9 @@ func exampleScript() string {
 			if not != "" {
 				b.WriteString("stderr 'not enabled'\n")
 			}
+		}
+		if before := beforeExample[at]; strings.Contains(before, "env IPNS_PATH") {
+			b.WriteString("env IPNS_PATH=$WORK/repo\n")
 		}
 		if at == "key gen" {
 			b.WriteString("exec ipns key ls -l\ncapture NAME stdout '(k51\\w+) blog'\n")

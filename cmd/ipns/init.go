@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -14,6 +16,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 )
 
@@ -21,19 +24,34 @@ func (c *cli) initCmd() *cobra.Command {
 	var o initOptions
 	var from kuboOptions
 	cmd := &cobra.Command{
-		Use:     "init",
-		Short:   "Make a repo with a new key",
+		Use:   "init [<config file>]",
+		Short: "Make a repo with a new key",
+		Long: `Make a repo with a new key.
+
+With a config file, - for standard input, the repo gets that config and the key
+that stands in it.`,
 		Example: examples("ipns init", "ipns init --profile=server", "ipns init --from-kubo=kubo --pins"),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := c.repository()
 			if err != nil {
 				return err
 			}
 			if cmd.Flags().Changed(fromKubo) {
+				if c.repoDir == "" { // what IPFS_PATH names is the repo to take from
+					if r, err = repo.Default(); err != nil {
+						return err
+					}
+				}
 				return c.initFromKubo(cmd, r, from, args)
 			}
+			if err := c.noDaemon(r); err != nil {
+				return err
+			}
 			if len(args) > 0 {
-				return usage(cmd, "expected 0 argument(s), got %d", len(args))
+				if o.config, err = c.readConfig(args[0]); err != nil {
+					return err
+				}
 			}
 			if !o.empty {
 				display.Fprintln(c.errOut, "note: --empty-repo=false does nothing: a new repo has no files in it")
@@ -43,7 +61,7 @@ func (c *cli) initCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.profiles, "profile", "p", "", "start from a config for: server (a machine in a data center) or test (several nodes on one machine)")
-	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519 or rsa")
+	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519, rsa or secp256k1")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
 	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")
 	from.flags(f)
@@ -51,10 +69,53 @@ func (c *cli) initCmd() *cobra.Command {
 }
 
 type initOptions struct {
-	empty     bool // without Kubo's help files
+	empty     bool   // without Kubo's help files
+	config    []byte // JSON; nil: the default
 	profiles  string
 	algorithm string
 	bits      int
+}
+
+// maxConfig bounds a config that is read, in bytes.
+const maxConfig = 4 << 20
+
+// readConfig reads a file, or standard input if it is called "-".
+func (c *cli) readConfig(path string) ([]byte, error) {
+	in := c.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	} else {
+		c.noteStdin()
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxConfig+1))
+	if err == nil && len(b) > maxConfig {
+		err = fmt.Errorf("a config of more than %d bytes", maxConfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the config %s: %w", path, err)
+	}
+	return b, nil
+}
+
+// noDaemon refuses to go on where another process uses the repo. It does not touch one of
+// Kubo's.
+func (c *cli) noDaemon(r repo.Repo) error {
+	if !r.Exists() {
+		return nil
+	}
+	if err := r.Check(); errors.Is(err, repo.ErrKubo) {
+		return err
+	}
+	lock, err := r.Lock()
+	if errors.Is(err, repo.ErrLocked) {
+		return fmt.Errorf("%s daemon is running. please stop it to run this command", c.name)
+	}
+	return errors.Join(err, lock.Unlock())
 }
 
 // repoExists is the error of making a repo where there is one.
@@ -74,6 +135,12 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 		return c.repoExists(r)
 	}
 	config := repo.NewConfig(repo.Identity{})
+	if o.config != nil {
+		var err error
+		if config, err = repo.ParseConfig(o.config); err != nil {
+			return err
+		}
+	}
 	for _, p := range strings.FieldsFunc(o.profiles, func(r rune) bool { return r == ',' }) {
 		if err := config.Apply(p); err != nil {
 			return err
@@ -82,40 +149,57 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 	return c.makeRepo(ctx, r, config, o, out)
 }
 
-// makeRepo makes a repo with the given config and a new key.
+// makeRepo makes a repo with the given config, and a new key unless that has one.
 func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
-	key, err := newIdentity(o, out)
-	if err != nil {
-		return err
+	fresh := config.Identity.PrivKey == ""
+	if fresh {
+		key, err := newIdentity(o.algorithm, o.bits, out)
+		if err != nil {
+			return err
+		}
+		if config.Identity, err = node.Identity(key); err != nil {
+			return err
+		}
+		display.Fprintf(out, "peer identity: %s\n", config.Identity.PeerID)
 	}
-	if config.Identity, err = node.Identity(key); err != nil {
-		return err
+	display.Fprintf(out, "initializing IPFS node at %s\n", string(r))
+	var err error
+	if fresh {
+		err = node.Init(ctx, r, config)
+	} else { // others may have records of its name
+		err = node.InitFrom(ctx, r, config, nil)
 	}
-	display.Fprintf(out, "peer identity: %s\ninitializing IPFS node at %s\n", config.Identity.PeerID, string(r))
-	err = node.Init(ctx, r, config)
 	if errors.Is(err, fs.ErrExist) {
 		return c.repoExists(r)
 	}
 	return err
 }
 
-// newIdentity makes the key of a node.
-func newIdentity(o initOptions, out io.Writer) (crypto.PrivKey, error) {
-	switch o.algorithm {
-	case "", "ed25519":
-		if o.bits != 0 {
-			return nil, errors.New("number of key bits cannot be set with ed25519")
-		}
-		display.Fprint(out, "generating ED25519 keypair...")
-		defer display.Fprintln(out, "done")
-		return ipns.GenerateKey(ipns.Ed25519, 0)
-	case "rsa":
-		if o.bits == 0 {
-			o.bits = ipns.MinRSABits
-		}
-		display.Fprintf(out, "generating %d-bit RSA keypair...", o.bits)
-		defer display.Fprintln(out, "done")
-		return ipns.GenerateKey(ipns.RSA, o.bits)
+// newIdentity makes the key of a node. bits is 0 for the default size.
+func newIdentity(algorithm string, bits int, out io.Writer) (crypto.PrivKey, error) {
+	if bits == 0 {
+		bits = -1
 	}
-	return nil, fmt.Errorf("unrecognized key type: %s", o.algorithm)
+	algorithm = cmp.Or(algorithm, "ed25519")
+	kind, bits, err := verbs.KeyType(algorithm, bits)
+	if err != nil {
+		return nil, err
+	}
+	what := algorithm // in Kubo's spelling
+	switch kind {
+	case ipns.Ed25519:
+		what = "ED25519"
+	case ipns.RSA:
+		if bits == 0 {
+			bits = ipns.MinRSABits
+		}
+		what = fmt.Sprintf("%d-bit RSA", bits)
+	}
+	display.Fprintf(out, "generating %s keypair...", what)
+	key, err := ipns.GenerateKey(kind, bits)
+	if err != nil {
+		return nil, err
+	}
+	display.Fprintln(out, "done")
+	return key, nil
 }

@@ -11,7 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/node"
 )
 
 // keyExportCmd reads the key from the repo itself: a private key never goes through the
@@ -71,4 +74,57 @@ func (c *cli) exportKey(name, output, format string) error {
 		return fmt.Errorf("%w; name another file with --output, or move that one away", err)
 	}
 	return err
+}
+
+// keyRotateCmd gives the node another key. It works on the repo itself, while no daemon runs.
+func (c *cli) keyRotateCmd() *cobra.Command {
+	var old, algorithm string
+	var bits int
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Give the node a new key, and keep the old one under a name",
+		Long: `Give the node a new key, and keep the old one under a name.
+
+The node gets another peer id, and self another IPNS name. The old name lives on as
+that of the key --oldkey. No daemon may run on the repo.`,
+		Example: examples("ipns key rotate --oldkey=before"),
+		Args:    cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&old, "oldkey", "o", "", "name for the old key")
+	f.StringVarP(&algorithm, "type", "t", "ed25519", "type of the new key: ed25519, rsa or secp256k1")
+	f.IntVarP(&bits, "size", "s", 0, "bits of an RSA key")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		r, err := c.repository()
+		if err != nil {
+			return err
+		}
+		if err := r.Check(); err != nil {
+			return err
+		}
+		if err := c.noDaemon(r); err != nil {
+			return err
+		}
+		switch old {
+		case "":
+			return errors.New("keystore name for backing up old key must be provided")
+		case keystore.Self:
+			return errors.New("keystore name for back up cannot be named 'self'")
+		}
+		key, err := newIdentity(algorithm, bits, c.out)
+		if err != nil {
+			return err
+		}
+		n, err := node.Open(cmd.Context(), node.Config{Dir: string(r), Offline: true})
+		if err != nil {
+			return err
+		}
+		id, err := verbs.Rotate(cmd.Context(), n, old, key)
+		if err = errors.Join(err, n.Close()); err != nil {
+			return err
+		}
+		display.Fprintf(c.out, "peer identity: %s\n", id.PeerID)
+		return nil
+	}
+	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log"
+	"log/slog"
 
 	golog "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p/gologshim"
@@ -38,4 +39,16 @@ func libraryCore(c golog.Config, out io.Writer) zapcore.Core {
 		core = core.With([]zapcore.Field{zap.String(k, v)})
 	}
 	return core
+}
+
+// debugLibraries makes the loggers of libraries say everything.
+func debugLibraries() { golog.SetDebugLogging() }
+
+// logger is the log of the node in this process.
+func (c *cli) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if c.debug {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level}))
 }

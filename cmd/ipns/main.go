@@ -76,12 +76,18 @@ type cli struct {
 	enc      string
 	json     bool
 	repoDir  string
+	config   string // a config file elsewhere, to be shown or edited
+	debug    bool
 	api      string
 	apiAuth  string
 	timeout  time.Duration
 	offline  bool
 	streamCh bool
-	salvage  bool // a damaged database is to be made anew
+	// Flags of all commands, which those that write CIDs have of their own.
+	cidBase   string
+	upgradeV0 bool
+
+	salvage bool // a damaged database is to be made anew
 }
 
 func (c *cli) root() *cobra.Command {
@@ -109,8 +115,14 @@ func (c *cli) root() *cobra.Command {
 	f.Lookup("api-auth").DefValue = "" // or the help would show it
 	f.DurationVar(&c.timeout, "timeout", 0, "give up after this long")
 	f.BoolVar(&c.offline, "offline", false, "work without a network")
+	f.BoolVarP(&c.offline, "local", "L", false, "")
+	f.StringVar(&c.config, "config-file", "", "config file for config show and config edit, instead of that of the repo")
+	f.StringVarP(&c.config, "config", "c", "", "")
+	f.BoolVarP(&c.debug, "debug", "D", false, "log what this process does, libraries included")
+	f.StringVar(&c.cidBase, "cid-base", "", "multibase in which CIDs are written, of commands that write some")
+	f.BoolVar(&c.upgradeV0, "upgrade-cidv0-in-output", false, "write CIDs of version 0 as version 1")
 	f.BoolVar(&c.streamCh, "stream-channels", false, "")
-	for _, hidden := range []string{"encoding", "stream-channels"} {
+	for _, hidden := range []string{"encoding", "stream-channels", "local", "config"} {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
@@ -122,10 +134,10 @@ func (c *cli) root() *cobra.Command {
 		"version":          c.version,
 		"ls":               c.listing,
 		"get":              c.saving,
-	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd()})
+	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
-	c.at(root, "key").AddCommand(c.keyExportCmd())
-	c.at(root, "config").AddCommand(kubosConfigCmds()...)
+	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd())
+	c.at(root, "config").AddCommand(c.configEditCmd(), configProfileCmd())
 	arrange(root)
 	c.rename(root)
 	return root
@@ -133,7 +145,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export "}
+var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "config edit "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {
@@ -146,6 +158,12 @@ func (c *cli) checkGlobal(cmd *cobra.Command) error {
 	}
 	if c.enc != "" && c.enc != "text" && c.enc != "json" {
 		return usage(cmd, "cannot print as %q: use text or json", c.enc)
+	}
+	if c.config != "" && !slices.Contains([]string{"config show ", "config edit "}, path) {
+		display.Fprintln(c.errOut, "note: --config-file does nothing: it is for config show and config edit")
+	}
+	if c.debug {
+		debugLibraries()
 	}
 	return nil
 }

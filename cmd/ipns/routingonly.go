@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +25,7 @@ func (c *cli) runRouting(cmd *cobra.Command, r repo.Repo, o node.Config) (err er
 	d := &runningDaemon{lock: lock}
 	d.reload, d.stopReload = reloads()
 	defer func() { err = errors.Join(err, d.close()) }()
-	d.log = slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d.log = c.logger()
 	o.Log = d.log
 	if d.routing, err = node.ServeRouting(cmd.Context(), r, o); err != nil {
 		return err

@@ -3,7 +3,6 @@ package repo
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // API controls access to the RPC API.
@@ -49,31 +48,4 @@ func (h HTTP) Proxies() ([]netip.Prefix, error) {
 		all = append(all, p.Masked())
 	}
 	return all, nil
-}
-
-// conceal removes the private key and the secrets of the API from a config before it is
-// shown: reading the config must not give more access.
-func conceal(tree map[string]any) {
-	remove(section(tree, "Identity"), "PrivKey")
-	for _, a := range section(section(tree, "API"), "Authorizations") {
-		remove(a, "AuthSecret")
-	}
-}
-
-// section returns the section of m with a key, or nil.
-func section(m map[string]any, key string) map[string]any {
-	v, _ := lookup(m, key)
-	sub, _ := v.(map[string]any)
-	return sub
-}
-
-// remove deletes a key of m, ignoring case, if m is a section.
-func remove(m any, key string) {
-	if m, ok := m.(map[string]any); ok {
-		for k := range m {
-			if strings.EqualFold(k, key) {
-				delete(m, k)
-			}
-		}
-	}
 }

@@ -28,6 +28,12 @@ type Config struct {
 	API       API
 	HTTP      HTTP `json:",omitzero"`
 	Swarm     Swarm
+	Version   struct {
+		AgentSuffix string `json:",omitempty"` // follows the agent version that others see
+	} `json:",omitzero"`
+
+	// rest is what the config was made from by ParseConfig, with keys of Kubo's only.
+	rest map[string]any
 }
 
 // Identity is the key of a node.
@@ -45,6 +51,35 @@ type Addresses struct {
 	API            string   // "": no API
 	Gateway        string   // "": no gateway
 	Metrics        string   `json:",omitempty"` // "": none; not a key of Kubo's
+}
+
+// UnmarshalJSON reads addresses; one address may also be a list of one, as in Kubo's config.
+func (a *Addresses) UnmarshalJSON(b []byte) error {
+	type plain Addresses
+	both := struct {
+		*plain
+		API, Gateway, Metrics oneAddress
+	}{(*plain)(a), oneAddress(a.API), oneAddress(a.Gateway), oneAddress(a.Metrics)}
+	err := json.Unmarshal(b, &both)
+	a.API, a.Gateway, a.Metrics = string(both.API), string(both.Gateway), string(both.Metrics)
+	return err
+}
+
+type oneAddress string
+
+func (a *oneAddress) UnmarshalJSON(b []byte) error {
+	var list []string
+	if err := json.Unmarshal(b, &list); err != nil {
+		return json.Unmarshal(b, (*string)(a))
+	}
+	if len(list) > 1 {
+		return fmt.Errorf("%d addresses, where one can be", len(list))
+	}
+	*a = ""
+	if len(list) == 1 {
+		*a = oneAddress(list[0])
+	}
+	return nil
 }
 
 // Ipns configures how names are kept alive and cached.
@@ -176,6 +211,23 @@ func (r Repo) parse(b []byte) (Config, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Config{}, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
 	}
+	return c, c.check()
+}
+
+// ParseConfig reads a config that is not in a repo yet. The keys of Kubo's in it stay.
+func ParseConfig(b []byte) (Config, error) {
+	var c Config
+	rest, err := decodeTree(b)
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("the config cannot be read: %w", err)
+	}
+	if _, err := checkTree(rest); err != nil {
+		return c, err
+	}
+	c.rest = rest
 	return c, c.check()
 }
 

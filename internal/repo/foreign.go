@@ -175,7 +175,6 @@ var foreignKeys = map[string]foreignKey{
 	"Swarm.Transports.Network.Websocket":                   {},
 	"Swarm.Transports.Security.Noise":                      {},
 	"Swarm.Transports.Security.TLS":                        {},
-	"Version.AgentSuffix":                                  {},
 	"Version.SwarmCheckEnabled":                            {taken: []string{`false`}},
 	"Version.SwarmCheckPercentThreshold":                   {},
 }

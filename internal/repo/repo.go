@@ -2,6 +2,7 @@
 // database, and the files by which commands find a running daemon.
 //
 //	config            JSON, with Kubo's names wherever the meaning is Kubo's
+//	config.edit       the config while it is edited, or one that was refused
 //	version           the layout of this folder, a number
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
@@ -36,6 +37,7 @@ const Version = "1"
 // Names of the files in a repo.
 const (
 	configFile  = "config"
+	editedFile  = "config.edit"
 	versionFile = "version"
 	lockFile    = "repo.lock"
 	apiFile     = "api"
@@ -157,7 +159,7 @@ func (r Repo) Create(c Config) error {
 	if err := durable.Replace(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
-	b, err := marshal(c)
+	b, err := c.file()
 	if err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}

@@ -174,7 +174,7 @@ func TestSetRefuses(t *testing.T) {
 		{"Provide.Enabled", false, "config key Provide.Enabled cannot be false"},
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Typ": "x"}}, `"Routing.Routers.a.Typ"`},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
-		{"identity.peerid", "x", "cannot be set"},
+		{"identity.peerid", "x", "does not match the node's private key"},
 		{"", "x", "not a config key"},
 		{"Addresses.", "x", "not a config key"},
 		{".API", "x", "not a config key"},

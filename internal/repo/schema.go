@@ -52,7 +52,9 @@ func (s *keyNode) add(t reflect.Type) {
 		s.add(t.Elem())
 	case reflect.Struct:
 		for f := range t.Fields() {
-			s.sub(f.Name).add(f.Type)
+			if f.IsExported() {
+				s.sub(f.Name).add(f.Type)
+			}
 		}
 	case reflect.Map:
 		s.sub("*").add(t.Elem())

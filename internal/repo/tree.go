@@ -18,7 +18,7 @@ func (r Repo) Get(key string) (any, error) {
 	if err := secret(key); err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(strings.ToLower(key), ".authsecret") {
+	if isAuthSecret(key) {
 		return nil, errors.New("cannot show secrets of the API through it; they are in the file config")
 	}
 	tree, err := r.tree()
@@ -48,14 +48,55 @@ func (r Repo) Show() (map[string]any, error) {
 	return tree, nil
 }
 
+// ShowFile returns a config that is not in a repo, without its private key.
+func ShowFile(path string) (map[string]any, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := decodeTree(b)
+	if err != nil {
+		return nil, fmt.Errorf("the config %s cannot be read: %w", path, err)
+	}
+	conceal(tree)
+	return tree, nil
+}
+
+// CopyConfig writes a copy of the config beside it, for [Repo.TakeConfig].
+func (r Repo) CopyConfig() (path string, err error) {
+	b, err := r.readConfig()
+	if err != nil {
+		return "", err
+	}
+	path = r.path(editedFile)
+	return path, durable.Replace(path, b, 0o600)
+}
+
+// TakeConfig replaces the config by the file that CopyConfig has written and someone has
+// changed. A file with which the daemon could not start stays where it is.
+func (r Repo) TakeConfig(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	tree, err := decodeTree(b)
+	if err != nil {
+		return err
+	}
+	if _, err := checkTree(tree); err != nil {
+		return err
+	}
+	if _, err := r.parse(b); err != nil {
+		return err
+	}
+	return errors.Join(durable.Replace(r.path(configFile), b, 0o600), os.Remove(path))
+}
+
 // Set changes the value of a dotted key. A value with which the daemon could not start
 // is rejected, and nothing changes. warnings are about keys set that have no effect.
 func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	if err := secret(key); err != nil {
 		return nil, err
-	}
-	if strings.EqualFold(key, "identity.peerid") {
-		return nil, errors.New("the peer id follows from the private key and cannot be set")
 	}
 	if key, err = spelled(key); err != nil {
 		return nil, err
@@ -64,19 +105,18 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if key == "Identity.PeerID" && value != section(tree, "Identity")["PeerID"] {
+		return nil, errors.New("cannot set Identity.PeerID to a value that does not match the node's private key; use 'ipns key rotate' to change the node identity")
+	}
 	before, _ := checkTree(tree) // its errors are reported below
 	if err := set(tree, strings.Split(key, "."), value); err != nil {
 		return nil, err
 	}
-	after, err := checkTree(tree)
-	if err != nil {
+	if _, err := checkTree(tree); err != nil {
 		return nil, err
 	}
-	b, err := marshal(tree)
+	after, err := r.write(tree)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := r.parse(b); err != nil {
 		return nil, fmt.Errorf("set %s: %w", key, err)
 	}
 	for _, w := range after {
@@ -84,7 +124,41 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 			warnings = append(warnings, w)
 		}
 	}
+	return warnings, nil
+}
+
+// write replaces the config, unless it is one with which the daemon could not start.
+// warnings are about its keys that have no effect.
+func (r Repo) write(tree map[string]any) (warnings []string, err error) {
+	if warnings, err = checkTree(tree); err != nil {
+		return nil, err
+	}
+	b, err := marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.parse(b); err != nil {
+		return nil, err
+	}
 	return warnings, durable.Replace(r.path(configFile), b, 0o600)
+}
+
+// Replace replaces the whole config by one such as Show returns: the private key and the
+// secrets that it lacks stay. It is refused if it has them, or is one with which the daemon
+// could not start. warnings are about its keys that have no effect.
+func (r Repo) Replace(b []byte) (warnings []string, err error) {
+	tree, err := decodeTree(b)
+	if err != nil {
+		return nil, errors.New("failed to decode file as config")
+	}
+	old, err := r.tree()
+	if err != nil {
+		return nil, err
+	}
+	if err := keepSecrets(tree, old); err != nil {
+		return nil, err
+	}
+	return r.write(tree)
 }
 
 // set puts a value into a tree, creating the sections that it needs.
@@ -105,12 +179,44 @@ func set(m map[string]any, parts []string, value any) error {
 	return nil
 }
 
-func secret(key string) error {
-	switch strings.ToLower(key) {
-	case "identity", "identity.privkey":
-		return errors.New("cannot show or change private key through API")
+// SetIdentity replaces the key of the node.
+func (r Repo) SetIdentity(id Identity) error {
+	tree, err := r.tree()
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := set(tree, []string{"Identity"}, id); err != nil {
+		return err
+	}
+	_, err = r.write(tree)
+	return err
+}
+
+// file is the config as it is written: with the keys of Kubo's that it was read with.
+func (c *Config) file() ([]byte, error) {
+	b, err := marshal(c)
+	if err != nil || c.rest == nil {
+		return b, err
+	}
+	own, err := decodeTree(b)
+	if err != nil {
+		return nil, err
+	}
+	overlay(c.rest, own)
+	return marshal(c.rest)
+}
+
+// overlay sets all values of the sections of own in tree.
+func overlay(tree, own map[string]any) {
+	for key, value := range own {
+		below, isSection := value.(map[string]any)
+		there, both := tree[name(tree, key)].(map[string]any)
+		if isSection && both {
+			overlay(there, below)
+			continue
+		}
+		tree[name(tree, key)] = value
+	}
 }
 
 // name returns the spelling that m already uses for a key, ignoring case.

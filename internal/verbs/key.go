@@ -21,6 +21,8 @@ func (n *verbs) handleKeys(m *rpc.Mux) {
 	rpc.Handle(m, api.KeyImport, rpc.One(n.keyImport))
 	rpc.Handle(m, api.KeyRename, rpc.One(n.keyRename))
 	rpc.Handle(m, api.KeyRm, rpc.One(n.keyRemove))
+	rpc.Handle(m, api.KeySign, rpc.One(n.keySign))
+	rpc.Handle(m, api.KeyVerify, rpc.One(n.keyVerify))
 }
 
 // edBits is the key size of the types with only one size.
@@ -35,7 +37,7 @@ func (n *verbs) keyGen(ctx context.Context, req api.KeyGenRequest) (api.Key, err
 	if err != nil {
 		return api.Key{}, err
 	}
-	kind, bits, err := keyType(req.Type, req.Size)
+	kind, bits, err := KeyType(req.Type, req.Size)
 	if err != nil {
 		return api.Key{}, err
 	}
@@ -54,9 +56,9 @@ func takenKey(label string, err error) error {
 	return err
 }
 
-// keyType parses the type and size of a new key. A size of -1 means the default, as in
+// KeyType parses the type and size of a new key. A size of -1 means the default, as in
 // Kubo.
-func keyType(kind string, size int) (t ipns.KeyType, bits int, err error) {
+func KeyType(kind string, size int) (t ipns.KeyType, bits int, err error) {
 	switch kind {
 	case "rsa":
 		return ipns.RSA, max(size, 0), nil

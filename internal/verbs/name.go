@@ -59,8 +59,12 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	case len(raw) > ipns.MaxRecordSize:
 		return api.Published{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
 	}
-	if n.Host == nil && !req.AllowOffline && !req.AllowDelegated {
+	switch {
+	case req.AllowDelegated:
+	case n.offline(ctx) && !req.AllowOffline:
 		return api.Published{}, api.ErrOffline
+	case rpc.IsOffline(ctx):
+		asked.Via, asked.Wait = nowhere{}, publisher.WaitDefault
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -24,8 +23,6 @@ import (
 func (n *verbs) handleNode(m *rpc.Mux) {
 	rpc.Handle(m, api.Version, rpc.One(n.version))
 	rpc.Handle(m, api.ID, rpc.One(n.id))
-	rpc.Handle(m, api.Config, rpc.One(n.config))
-	rpc.Handle(m, api.ConfigShow, rpc.One(n.configShow))
 	rpc.Handle(m, api.Shutdown, rpc.One(n.shutdown))
 }
 
@@ -43,30 +40,6 @@ func (n *verbs) version(context.Context, api.VersionRequest) (api.NodeVersion, e
 func (n *verbs) shutdown(context.Context, api.ShutdownRequest) (rpc.Nothing, error) {
 	n.Stop()
 	return rpc.Nothing{}, nil
-}
-
-// config implements the command. A change takes effect at the next start.
-func (n *verbs) config(_ context.Context, req api.ConfigRequest) (api.ConfigValue, error) {
-	if req.Value == nil {
-		v, err := n.Repo.Get(req.Key)
-		return api.ConfigValue{Key: req.Key, Value: v}, err
-	}
-	var v any = *req.Value
-	switch {
-	case req.JSON:
-		if err := json.Unmarshal([]byte(*req.Value), &v); err != nil {
-			return api.ConfigValue{}, fmt.Errorf("failed to unmarshal json. %w", err)
-		}
-	case req.Bool:
-		v = *req.Value == "true"
-	}
-	warnings, err := n.Repo.Set(req.Key, v)
-	return api.ConfigValue{Key: req.Key, Value: v, Warnings: warnings}, err
-}
-
-// configShow implements the command.
-func (n *verbs) configShow(context.Context, api.ConfigShowRequest) (api.ConfigTree, error) {
-	return n.Repo.Show()
 }
 
 // id implements the command.
@@ -91,7 +64,7 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 	id := api.Identity{
 		ID:           encode(n.Name),
 		PublicKey:    base64.StdEncoding.EncodeToString(pub),
-		AgentVersion: node.Agent,
+		AgentVersion: n.Agent,
 	}
 	if n.Host != nil {
 		for _, a := range n.Host.Addrs() {
@@ -107,17 +80,22 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 	return id, nil
 }
 
-// otherID connects to another peer and returns what it says about itself.
+// otherID connects to another peer and returns what it says about itself; offline, what is
+// known of it.
 func (n *verbs) otherID(ctx context.Context, p peer.ID, encode func(ipns.Name) string) (api.Identity, error) {
-	if err := n.dial(ctx, p); err != nil {
-		return api.Identity{}, err
+	if !rpc.IsOffline(ctx) {
+		if err := n.dial(ctx, p); err != nil {
+			return api.Identity{}, err
+		}
 	}
 	name, err := ipns.NameFromPeerID(p)
 	if err != nil {
 		return api.Identity{}, err
 	}
 	id := api.Identity{ID: encode(name)}
-	fillFromPeerstore(&id, n.Host, p)
+	if n.Host != nil {
+		fillFromPeerstore(&id, n.Host, p)
+	}
 	return id, nil
 }
 

@@ -66,12 +66,15 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 	if asked.Value, err = parseContentPath(req.Path); err != nil {
 		return nil, "", asked, err
 	}
-	if req.AllowDelegated {
+	switch {
+	case req.AllowDelegated:
 		if asked.Via = n.Roads.Publishers(); asked.Via == nil {
 			return nil, "", asked, errNoDelegates
 		}
-	} else if n.Host == nil && !req.AllowOffline {
+	case n.offline(ctx) && !req.AllowOffline:
 		return nil, "", asked, errPublishOff
+	case rpc.IsOffline(ctx):
+		asked.Via = nowhere{}
 	}
 	key, err := n.findKey(req.Key)
 	if err != nil {
@@ -84,6 +87,18 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 		err = n.mustExist(ctx, asked.Value, key.Name)
 	}
 	return signer, encode(key.Name), asked, err
+}
+
+// nowhere is the network of a request that is to be answered without one. The record is
+// announced by the republisher.
+type nowhere struct{}
+
+func (nowhere) Put(context.Context, *ipns.Record, routing.Look) iter.Seq2[routing.Ack, error] {
+	return func(yield func(routing.Ack, error) bool) { yield(routing.Ack{}, routing.ErrNoTargets) }
+}
+
+func (nowhere) Search(context.Context, ipns.Name) iter.Seq2[routing.Answer, error] {
+	return func(yield func(routing.Answer, error) bool) { yield(routing.Answer{}, routing.ErrNoTargets) }
 }
 
 // publishFields parses lifetime, TTL, sequence and what to wait for.

@@ -30,6 +30,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleMultibase(m)
 	v.handleSwarm(m)
 	v.handleNode(m)
+	v.handleConfig(m)
 	v.handleBootstrap(m)
 	v.handleRepo(m)
 	return m

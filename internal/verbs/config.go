@@ -1,0 +1,59 @@
+package verbs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/rpc"
+)
+
+func (n *verbs) handleConfig(m *rpc.Mux) {
+	rpc.Handle(m, api.Config, rpc.One(n.config))
+	rpc.Handle(m, api.ConfigShow, rpc.One(n.configShow))
+	rpc.Handle(m, api.ConfigReplace, rpc.One(n.configReplace))
+}
+
+// config implements the command. A change takes effect at the next start.
+func (n *verbs) config(_ context.Context, req api.ConfigRequest) (api.ConfigValue, error) {
+	if req.Value == nil {
+		v, err := n.Repo.Get(req.Key)
+		return api.ConfigValue{Key: req.Key, Value: v}, err
+	}
+	var v any = *req.Value
+	switch {
+	case req.JSON:
+		if err := json.Unmarshal([]byte(*req.Value), &v); err != nil {
+			return api.ConfigValue{}, fmt.Errorf("failed to unmarshal json. %w", err)
+		}
+	case req.Bool:
+		v = *req.Value == "true"
+	}
+	if text, ok := v.(string); ok && strings.EqualFold(req.Key, "Identity.PeerID") {
+		if id, err := peer.Decode(text); err == nil {
+			v = id.String() // the form of the config
+		}
+	}
+	warnings, err := n.Repo.Set(req.Key, v)
+	return api.ConfigValue{Key: req.Key, Value: v, Warnings: warnings}, err
+}
+
+// configShow implements the command.
+func (n *verbs) configShow(context.Context, api.ConfigShowRequest) (api.ConfigTree, error) {
+	return n.Repo.Show()
+}
+
+// configReplace implements the command. A change takes effect at the next start.
+func (n *verbs) configReplace(_ context.Context, req api.ConfigReplaceRequest) (api.ConfigReplaced, error) {
+	b, err := io.ReadAll(req.File)
+	if err != nil {
+		return api.ConfigReplaced{}, err
+	}
+	warnings, err := n.Repo.Replace(b)
+	return api.ConfigReplaced{Warnings: warnings}, err
+}
