@@ -41,7 +41,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -50,7 +50,9 @@ internal/request    ->
 internal/repo       -> internal/durable internal/spelling
 internal/spelling   ->
 internal/durable    ->
-internal/host       -> ipns routing routing/dht internal/durable internal/repo
+internal/host       -> ipns routing routing/dht internal/durable internal/repo internal/transport
+internal/transport  -> ipns internal/repo
+internal/provide    -> internal/repo
 internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
@@ -70,9 +72,9 @@ examples/...        -> *
 // outsideTable says who may import what of others: the left side is an import
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
-github.com/ipfs/boxo                -> content gateway bench/... internal/simnet
+github.com/ipfs/boxo                -> content gateway bench/... internal/host internal/provide internal/roads internal/simnet
 github.com/cockroachdb/pebble       -> recordstore/pebble content node internal/kubo internal/kubo/kubotest bench/...
-github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/simnet internal/testnet bench/...
+github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/provide internal/simnet internal/testnet internal/verbs bench/...
 github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...
 github.com/spf13/cobra              -> cmd/ipns
 `

@@ -18,6 +18,7 @@ var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, configCommands, repoCommands, swarmCommands, bootstrapCommands,
+	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
 )
 
 // Groups are the first words of commands that have more than one.
@@ -33,8 +34,14 @@ var Groups = map[string]string{
 	"cid":         "Convert CIDs and take them apart",
 	"multibase":   "Encode and decode bytes as text",
 	"repo":        "Check and repair what is stored",
-	"routing":     "Get and put raw values, announce content",
+	"routing":     "Get and put raw values, find peers and content, announce content",
 	"swarm":       "Connect to peers and list them",
+
+	"dht":           "Ask the DHT itself",
+	"provide":       "Show and control how content is announced",
+	"bitswap":       "Show how blocks are exchanged with other nodes",
+	"stats":         "Show statistics of this node",
+	"swarm/peering": "Keep connections to chosen peers",
 }
 
 // Reasons why a command failed, for programs that can do something about it. cmd/ipns
@@ -60,3 +67,7 @@ const (
 // ErrOffline is the error of commands that need the network of a running daemon.
 // Its text is Kubo's.
 var ErrOffline = rpc.Because(ReasonOffline, errors.New("this action must be run in online mode, try running 'ipns daemon' first"))
+
+// ErrNotOnline is that error of commands that are about the network itself, in Kubo's
+// words too.
+var ErrNotOnline = rpc.Because(ReasonOffline, errors.New("this command must be run in online mode. Try running 'ipns daemon' first"))

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -74,22 +76,28 @@ type BootstrapListRequest struct {
 type BootstrapPeers struct{ Peers []string }
 
 // Text is one peer per line.
-func (BootstrapListRequest) Text(p BootstrapPeers) string { return lines("", p.Peers, "") }
+func (BootstrapListRequest) Text(p BootstrapPeers) string {
+	return lines("", slices.Sorted(slices.Values(p.Peers)), "")
+}
 
 // BootstrapAddRequest adds bootstrap peers.
 type BootstrapAddRequest struct {
-	Peers   []string `arg:"peer,optional"`
+	Peers   []string `arg:"peer,optional,stdin"`
 	Default bool     `opt:"default" help:"add the bootstrap peers of the public network"`
 }
 
 // Text is one line per new peer.
-func (BootstrapAddRequest) Text(p BootstrapPeers) string { return lines("added ", p.Peers, "") }
+func (BootstrapAddRequest) Text(p BootstrapPeers) string {
+	return lines("added ", slices.Sorted(slices.Values(p.Peers)), "")
+}
 
 // BootstrapRemoveRequest removes bootstrap peers.
 type BootstrapRemoveRequest struct {
-	Peers []string `arg:"peer,optional"`
+	Peers []string `arg:"peer,optional,stdin"`
 	All   bool     `opt:"all" help:"remove all, which also tells the node that it needs no network"`
 }
 
 // Text is one line per removed peer.
-func (BootstrapRemoveRequest) Text(p BootstrapPeers) string { return lines("removed ", p.Peers, "") }
+func (BootstrapRemoveRequest) Text(p BootstrapPeers) string {
+	return lines("removed ", slices.Sorted(slices.Values(p.Peers)), "")
+}

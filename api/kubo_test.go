@@ -37,6 +37,24 @@ var kubosOptions = map[string]string{
 	"routing/put":     "allow-offline= verbose=",
 	"routing/provide": "verbose= recursive=",
 
+	"routing/findpeer":  "verbose=",
+	"routing/findprovs": "verbose= num-providers=20",
+	"routing/reprovide": "",
+	"bitswap/reprovide": "",
+	"dht/query":         "verbose=",
+	"provide/once":      "recursive=",
+	"provide/clear":     "quiet=",
+	"provide/stat":      provideStatOptions,
+	"stats/provide":     provideStatOptions,
+	"stats/reprovide":   provideStatOptions,
+	"stats/bw":          "peer= proto= poll= interval=1s",
+	"stats/dht":         "",
+	"stats/bitswap":     "verbose= human=",
+	"bitswap/stat":      "verbose= human=",
+	"bitswap/wantlist":  "peer=",
+	"bitswap/ledger":    "",
+	"ping":              "count=10",
+
 	"key/gen":    "type=ed25519 size= ipns-base=base36",
 	"key/list":   "l= ipns-base=base36",
 	"key/ls":     "l= ipns-base=base36",
@@ -98,11 +116,24 @@ var kubosOptions = map[string]string{
 	"bootstrap/rm/all":      "",
 
 	"swarm/connect":      "",
+	"swarm/disconnect":   "",
 	"swarm/peers":        "verbose= streams= latency= direction= identify=",
 	"swarm/addrs":        "",
 	"swarm/addrs/local":  "id=",
 	"swarm/addrs/listen": "",
+
+	"swarm/addrs/autonat": "",
+	"swarm/filters":       "",
+	"swarm/filters/add":   "",
+	"swarm/filters/rm":    "",
+	"swarm/resources":     "",
+	"swarm/peering/add":   "",
+	"swarm/peering/ls":    "",
+	"swarm/peering/rm":    "",
 }
+
+// provideStatOptions are those of three commands.
+const provideStatOptions = "lan= all= compact= connectivity= network= schedule= timings= workers= operations= queues="
 
 // harmless are the options of Kubo's that a command may ignore.
 var harmless = []string{

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,7 +12,10 @@ import (
 )
 
 // swarmCommands are the commands of this file.
-var swarmCommands = []rpc.Spec{SwarmConnect, SwarmPeers, SwarmAddrs, SwarmAddrsLocal, SwarmAddrsListen}
+var swarmCommands = []rpc.Spec{
+	SwarmConnect, SwarmDisconnect, SwarmPeers, SwarmAddrs, SwarmAddrsLocal, SwarmAddrsListen, SwarmAddrsAutoNAT,
+	SwarmFilters, SwarmFiltersAdd, SwarmFiltersRm, SwarmResources,
+}
 
 var (
 	// SwarmConnect: connect to peers.
@@ -20,6 +24,15 @@ var (
 			Path: "swarm/connect", Args: "<address>...",
 			Short:    "Connect to peers",
 			Examples: []string{`ipns swarm connect $PEER`},
+		},
+		Text: SwarmConnectRequest.Text,
+	}
+	// SwarmDisconnect: close connections.
+	SwarmDisconnect = rpc.Command[SwarmConnectRequest, Strings]{
+		Info: rpc.Info{
+			Path: "swarm/disconnect", Args: "<address>...",
+			Short:    "Close connections; the node may make them again",
+			Examples: []string{`ipns swarm disconnect $PEER`},
 		},
 		Text: SwarmConnectRequest.Text,
 	}
@@ -89,12 +102,11 @@ func (SwarmConnectRequest) Text(s Strings) string { return lines("", s.Strings, 
 
 // SwarmPeersRequest lists the connected peers.
 type SwarmPeersRequest struct {
-	_ struct{} `kubo:"identify=false"`
-
 	Verbose   bool `opt:"verbose,v" help:"print everything that is known"`
 	Streams   bool `opt:"streams" help:"print the open streams too"`
 	Latency   bool `opt:"latency" help:"print the latency too"`
 	Direction bool `opt:"direction" help:"print who opened the connection too"`
+	Identify  bool `opt:"identify" help:"have in JSON what each peer says of itself"`
 }
 
 // Peers are the connected peers.
@@ -108,6 +120,7 @@ type Peer struct {
 	Latency   string       `json:",omitempty"`
 	Direction int          `json:",omitempty"`
 	Streams   []PeerStream `json:",omitempty"`
+	Identify  Identity     // empty unless requested
 }
 
 // PeerStream is an open stream.
@@ -128,7 +141,7 @@ func (SwarmPeersRequest) Text(p Peers) string {
 		}
 		b.WriteByte('\n')
 		for _, s := range c.Streams {
-			display.Fprintf(&b, "  %s\n", s.Protocol)
+			display.Fprintf(&b, "  %s\n", cmp.Or(s.Protocol, "<no protocol name>"))
 		}
 	}
 	return b.String()

@@ -112,7 +112,7 @@ func TestResolveRefusesToPrintWhatIsNotPlain(t *testing.T) {
 
 func TestRawValuesAreExact(t *testing.T) {
 	raw := "\x00\x9b\n\xff"
-	text, err := RoutingGet.Print(new(RoutingGetRequest), RoutingValue{Extra: base64.StdEncoding.EncodeToString([]byte(raw))})
+	text, err := RoutingGet.Print(new(RoutingGetRequest), QueryEvent{Extra: base64.StdEncoding.EncodeToString([]byte(raw))})
 	if err != nil || text != raw {
 		t.Errorf("%q, %v", text, err)
 	}

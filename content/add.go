@@ -152,7 +152,7 @@ func (a *importer) finishRoot(root Added) error {
 			return err
 		}
 		if a.opts.Pin {
-			a.store.pinned(root.CID)
+			a.store.pinned(a.ctx, root.CID, Recursive)
 		}
 	}
 	root.Root = true

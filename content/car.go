@@ -109,7 +109,7 @@ func (s *Store) PinImported(ctx context.Context, c cid.Cid) error {
 	if err := s.Sync(ctx); err != nil {
 		return err
 	}
-	s.pinned(c)
+	s.pinned(ctx, c, Recursive)
 	return nil
 }
 

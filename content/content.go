@@ -15,12 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/ipfs/boxo/bitswap"
-	"github.com/ipfs/boxo/bitswap/network/bsnet"
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/exchange"
@@ -28,7 +26,6 @@ import (
 	"github.com/ipfs/boxo/ipld/merkledag"
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/boxo/pinning/pinner/dspinner"
-	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -54,14 +51,15 @@ type Options struct {
 	Writes Writes
 	// Host connects the Store with other nodes. nil: the Store is offline.
 	Host host.Host
-	// Router finds who has a block and announces that we have it; it may also be an [Announcer].
+	// Router finds who has a block and announces that we have it.
 	// nil: only connected nodes are asked, and nothing is announced. Without Host it is not used.
 	Router routing.ContentRouting
-	// Reprovide is the time between two announcements of all pinned roots; a newly pinned root is announced at once. 0:
-	// 22 h, so that announcements never expire on a DHT, which keeps them for 48 h. Negative: nothing is announced
-	// except by [Store.Provide].
-	Reprovide time.Duration
-	// Log receives a line for each round of announcements. nil: none are logged.
+	// HTTP fetches blocks from HTTP gateways too, which the Router has found. nil: it does not.
+	HTTP *HTTP
+	// Provider announces what the Strategy says: what is new at once. nil: nothing is announced except by [Store.Provide].
+	Provider Provider
+	Strategy Strategy
+	// Log receives a line for each announcement that failed. nil: none are logged.
 	Log *slog.Logger
 }
 
@@ -77,10 +75,10 @@ type Store struct {
 	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
 
-	stop       context.CancelFunc // ends the exchange and the announcements
-	announcing sync.WaitGroup     // the announcements
-	ds         datastore.Batching
-	newRoots   chan cid.Cid // pinned and not announced yet; nil: nothing is announced
+	stop     context.CancelFunc // ends the exchange
+	ds       datastore.Batching
+	provider Provider // nil: nothing is announced
+	strategy Strategy
 }
 
 // Open opens a Store over o.DB and, if there is a host, connects it with other nodes.
@@ -89,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{ds: ds, log: o.Log}
+	s := &Store{ds: ds, log: o.Log, provider: o.Provider, strategy: o.Strategy}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,13 +96,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 	// The block service checks whether a block exists before writing it, so the block store need not. Identity CIDs,
 	// which contain their block, are always there.
-	s.stored = blockstore.NewBlockstore(ds, blockstore.WriteThrough(true))
+	options := []blockstore.Option{blockstore.WriteThrough(true)}
+	if o.Provider != nil && o.Strategy.All {
+		options = append(options, blockstore.Provider(o.Provider))
+	}
+	s.stored = blockstore.NewBlockstore(ds, options...)
 	bs := blockstore.NewIdStore(s.stored)
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
 	} else {
 		s.router = o.Router
-		s.exchange = newBitswap(life, o.Host, o.Router, bs)
+		s.exchange = newBitswap(life, o, bs)
 	}
 	s.blocks = blockservice.New(bs, s.exchange)
 	s.dag = merkledag.NewDAGService(s.blocks)
@@ -115,18 +117,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		stop()
 		return nil, errors.Join(fmt.Errorf("read the pins: %w", err), s.exchange.Close())
 	}
-	if s.router != nil && o.Reprovide >= 0 {
-		s.startProviding(life, o.Reprovide)
-	}
 	return s, nil
 }
 
-func newBitswap(ctx context.Context, h host.Host, r routing.ContentRouting, bs blockstore.Blockstore) exchange.Interface {
+func newBitswap(ctx context.Context, o Options, bs blockstore.Blockstore) exchange.Interface {
 	var finder routing.ContentDiscovery // a nil Router must stay a nil interface
-	if r != nil {
-		finder = r
+	if o.Router != nil {
+		finder = o.Router
 	}
-	return bitswap.New(ctx, bsnet.NewFromIpfsHost(h), finder, bs,
+	return bitswap.New(ctx, o.HTTP.network(o.Host), finder, bs,
 		bitswap.TaskWorkerCount(sendWorkers),
 		bitswap.EngineTaskWorkerCount(sendWorkers),
 		bitswap.EngineBlockstoreWorkerCount(readWorkers),
@@ -144,7 +143,7 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 func (s *Store) Offline() *Store {
 	return &Store{
 		log: s.log, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
-		pins: s.pins, ds: s.ds, newRoots: s.newRoots,
+		pins: s.pins, ds: s.ds, provider: s.provider, strategy: s.strategy,
 	}
 }
 
@@ -159,11 +158,10 @@ func (s *Store) Sync(ctx context.Context) error {
 // closeTimeout bounds how long Close waits for a disk that does not respond.
 const closeTimeout = 5 * time.Second
 
-// Close stops announcements, exchange and pinner, in this order, and makes everything durable. The caller closes host,
+// Close stops exchange and pinner, in this order, and makes everything durable. The caller closes host,
 // router and database after it.
 func (s *Store) Close() error {
 	s.stop()
-	s.announcing.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(ctx), s.ds.Close())

@@ -70,7 +70,7 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 	if err := s.Sync(ctx); err != nil {
 		return err
 	}
-	s.pinned(c)
+	s.pinned(ctx, c, t)
 	return nil
 }
 

@@ -4,171 +4,124 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
+	"github.com/ipfs/boxo/dag/walker"
+	"github.com/ipfs/boxo/pinning/pinner/dspinner"
 	"github.com/ipfs/go-cid"
-	"golang.org/x/sync/errgroup"
-)
-
-// Announcing pinned roots: when, and how many at once.
-const (
-	reprovideEvery = 22 * time.Hour   // a DHT keeps an announcement for 48 h
-	reprovideFirst = time.Minute      // after Open: time to find other nodes
-	reprovideRetry = 15 * time.Minute // after a round in which some announcements failed
-	provideTimeout = 3 * time.Minute  // for one root
-	provideAtOnce  = 4
-	newRootRetry   = time.Minute // for pinned roots whose announcement failed
-	maxNewRoots    = 1024        // roots waiting for that; the next round announces the others
+	mh "github.com/multiformats/go-multihash"
 )
 
 // ErrOffline means that an operation needs other nodes and the Store has no host or router.
 var ErrOffline = errors.New("offline")
 
-// Announcer is a router that reports how far an announcement came.
-type Announcer interface {
-	// Announce announces that this node has c: took of the asked nodes will tell others. It returns an error if no node
-	// took it or none could be found.
-	Announce(ctx context.Context, c cid.Cid) (took, asked int, err error)
+// Strategy is which content is announced.
+type Strategy struct {
+	All    bool // every block that is stored
+	Pinned bool // the blocks of pins
+	Roots  bool // their roots alone
+	// Entities leaves out the blocks inside of files.
+	Entities bool
 }
 
-// Announced is how far an announcement came.
-type Announced struct {
-	Took, Asked int  // nodes
-	Known       bool // false: the router does not count, Took and Asked are 0
+// Provider announces content: keys are queued, and announced again from then on.
+type Provider interface {
+	StartProviding(force bool, keys ...mh.Multihash) error
 }
 
-// Provide announces that this node has c. Offline it returns [ErrOffline].
-func (s *Store) Provide(ctx context.Context, c cid.Cid) (Announced, error) {
+// Provide announces that this node has c, and waits for it. Offline it returns [ErrOffline].
+func (s *Store) Provide(ctx context.Context, c cid.Cid) error {
 	if s.router == nil {
-		return Announced{}, fmt.Errorf("announce %s: %w", c, ErrOffline)
-	}
-	if a, ok := s.router.(Announcer); ok {
-		took, asked, err := a.Announce(ctx, c)
-		if err != nil {
-			err = fmt.Errorf("announce %s: %w", c, err)
-		}
-		return Announced{Took: took, Asked: asked, Known: true}, err
+		return fmt.Errorf("announce %s: %w", c, ErrOffline)
 	}
 	if err := s.router.Provide(ctx, c, true); err != nil {
-		return Announced{}, fmt.Errorf("announce %s: %w", c, err)
+		return fmt.Errorf("announce %s: %w", c, err)
 	}
-	return Announced{}, nil
+	return nil
 }
 
-// startProviding announces pinned roots in rounds, and newly pinned ones at once, until ctx ends.
-func (s *Store) startProviding(ctx context.Context, every time.Duration) {
-	if every == 0 {
-		every = reprovideEvery
-	}
-	s.newRoots = make(chan cid.Cid, maxNewRoots)
-	s.announcing.Go(func() { s.provideRounds(ctx, every) })
-	s.announcing.Go(func() { s.provideNew(ctx) })
-}
+// announceBatch is how many CIDs are queued at once.
+const announceBatch = 1024
 
-func (s *Store) provideRounds(ctx context.Context, every time.Duration) {
-	for wait := min(reprovideFirst, every); ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		done, all, err := s.provideRoots(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		wait = every
-		if err != nil {
-			wait = min(reprovideRetry, every)
-			s.log.Warn("pinned roots not all announced", "announced", done, "of", all, "err", err, "again_in", wait)
-		} else if all > 0 {
-			s.log.Info("pinned roots announced", "announced", done, "of", all)
-		}
+// pinned queues what was pinned to be announced, as the strategy says. All blocks were queued when they were stored.
+func (s *Store) pinned(ctx context.Context, c cid.Cid, t PinType) {
+	if s.provider == nil || s.strategy.All || !s.strategy.Roots && !s.strategy.Pinned {
+		return
 	}
-}
-
-// pinned queues a newly pinned root to be announced. It never waits: if more than maxNewRoots are queued, the rest is
-// left to the next round.
-func (s *Store) pinned(c cid.Cid) {
-	select {
-	case s.newRoots <- c:
-	default:
-		if s.newRoots != nil {
-			s.log.Warn("new root not announced before the next round: too many wait", "cid", c)
+	keys := []mh.Multihash{c.Hash()}
+	queue := func() {
+		if err := s.provider.StartProviding(false, keys...); err != nil {
+			s.log.Warn("pinned content not announced before the next round", "cid", c, "err", err)
 		}
+		keys = keys[:0]
 	}
-}
-
-// provideNew announces roots as they are pinned, and retries failures, so that roots pinned without a network are
-// announced soon after there is one.
-func (s *Store) provideNew(ctx context.Context) {
-	var late []cid.Cid // not announced yet
-	retry := time.NewTicker(newRootRetry)
-	defer retry.Stop()
-	for {
-		roots := late
-		select {
-		case <-ctx.Done():
-			return
-		case <-retry.C:
-			late = nil
-		case c := <-s.newRoots:
-			roots = []cid.Cid{c}
-			for len(s.newRoots) > 0 {
-				roots = append(roots, <-s.newRoots)
+	if t == Recursive && s.strategy.Pinned && !s.strategy.Entities {
+		// What cannot be read here is announced in the next round, if it can be then.
+		_ = walker.WalkDAG(ctx, c, walker.LinksFetcherFromBlockstore(s.blocks.Blockstore()), func(c cid.Cid) bool {
+			if keys = append(keys, c.Hash()); len(keys) == announceBatch {
+				queue()
 			}
-		}
-		failed, err := s.provideAll(ctx, roots)
-		if len(failed) > 0 && ctx.Err() == nil {
-			s.log.Warn("new roots not announced", "roots", len(failed), "err", err, "again_in", newRootRetry)
-		}
-		for _, c := range failed {
-			if !slices.Contains(late, c) {
-				late = append(late, c)
-			}
-		}
-		late = late[max(0, len(late)-maxNewRoots):] // the next round announces the others
-	}
-}
-
-// provideRoots announces all recursive and direct pins. It returns how many roots it announced, how many there are, and
-// the first failure.
-func (s *Store) provideRoots(ctx context.Context) (done, all int, err error) {
-	var roots []cid.Cid
-	for _, t := range []PinType{Recursive, Direct} {
-		for p, err := range s.Pins(ctx, t) {
-			if err != nil {
-				return 0, len(roots), err
-			}
-			roots = append(roots, p.CID)
-		}
-	}
-	failed, err := s.provideAll(ctx, roots)
-	return len(roots) - len(failed), len(roots), err
-}
-
-// provideAll announces roots, and returns those that failed with the first failure.
-func (s *Store) provideAll(ctx context.Context, roots []cid.Cid) (failed []cid.Cid, err error) {
-	errs := make([]error, len(roots))
-	var g errgroup.Group
-	g.SetLimit(provideAtOnce)
-	for i, c := range roots {
-		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, provideTimeout)
-			defer cancel()
-			_, errs[i] = s.Provide(ctx, c)
-			return nil
+			return true
 		})
 	}
-	_ = g.Wait() // the failures are in errs
-	for i, e := range errs {
-		if e == nil {
-			continue
-		}
-		failed = append(failed, roots[i])
-		if err == nil {
-			err = e
-		}
-	}
-	return failed, err
+	queue()
 }
+
+// Announced yields the CIDs that a strategy announces. The channel is closed at the end, or with ctx.
+func (s *Store) Announced(ctx context.Context) (<-chan cid.Cid, error) {
+	bs := s.blocks.Blockstore()
+	switch {
+	case s.strategy.All:
+		return bs.AllKeysChan(ctx)
+	case s.strategy.Pinned:
+		seen, err := walker.NewBloomTracker(walker.DefaultBloomInitialCapacity, walker.DefaultBloomFPRate)
+		if err != nil {
+			return nil, err
+		}
+		if s.strategy.Entities {
+			return dspinner.NewPinnedEntityRootsProvider(s.pins, bs, seen)(ctx)
+		}
+		return dspinner.NewUniquePinnedProvider(s.pins, bs, seen)(ctx)
+	}
+	roots := make(chan cid.Cid)
+	go func() { // ends with the pins, or with ctx
+		defer close(roots)
+		for _, t := range []PinType{Recursive, Direct} {
+			for p, err := range s.Pins(ctx, t) {
+				if err != nil || !s.strategy.Roots {
+					return
+				}
+				select {
+				case roots <- p.CID:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return roots, nil
+}
+
+// QueueTree queues a block, or all blocks of a tree that are here, by queue. Those that seen has are left out, and what
+// only they lead to.
+func (s *Store) QueueTree(ctx context.Context, root cid.Cid, seen *Seen, queue func(cid.Cid) error) error {
+	var failed error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := walker.WalkDAG(ctx, root, walker.LinksFetcherFromBlockstore(s.blocks.Blockstore()), func(c cid.Cid) bool {
+		failed = queue(c)
+		return failed == nil
+	}, walker.WithVisitedTracker(seen.tracker))
+	return errors.Join(failed, err)
+}
+
+// Seen are CIDs that were queued. It needs little memory, and so may count one in millions as queued that was not.
+type Seen struct{ tracker *walker.BloomTracker }
+
+// NewSeen returns an empty Seen.
+func NewSeen() (*Seen, error) {
+	t, err := walker.NewBloomTracker(walker.MinBloomCapacity, walker.DefaultBloomFPRate)
+	return &Seen{t}, err
+}
+
+// Visit reports whether a CID is new, and remembers it.
+func (s *Seen) Visit(c cid.Cid) bool { return s.tracker.Visit(c) }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	mh "github.com/multiformats/go-multihash"
 )
 
 // directory is a content router in memory: it stores who announced what.
@@ -55,11 +56,6 @@ func (v view) FindProvidersAsync(_ context.Context, c cid.Cid, _ int) <-chan pee
 	return out
 }
 
-// counting is a view that counts announcements.
-type counting struct{ view }
-
-func (counting) Announce(context.Context, cid.Cid) (took, asked int, err error) { return 18, 20, nil }
-
 func newHost(t testing.TB) host.Host {
 	t.Helper()
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay())
@@ -74,7 +70,7 @@ func onlineStore(t testing.TB, d *directory) *Store {
 	t.Helper()
 	h := newHost(t)
 	self := peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}
-	return openStore(t, Options{DB: openDB(t, vfs.NewMem()), Host: h, Router: view{d, self}, Reprovide: -1})
+	return openStore(t, Options{DB: openDB(t, vfs.NewMem()), Host: h, Router: view{d, self}})
 }
 
 // One node adds and announces; another finds it, reads and pins; a third finds the second after the first has stopped.
@@ -86,9 +82,8 @@ func TestExchange(t *testing.T) {
 
 	body := string(slices.Repeat([]byte("0123456789"), 100_000))
 	root := rootOf(t, add(t, first, entries(file("d/big", body), file("d/small", "s")), AddOptions{CIDVersion: 1})).CID
-	got, err := first.Provide(ctx, root)
-	if err != nil || got.Known {
-		t.Fatalf("provide: %v, %v", got, err)
+	if err := first.Provide(ctx, root); err != nil {
+		t.Fatal(err)
 	}
 	if cat(t, second, root.String()+"/big") != body {
 		t.Error("the second node reads something else")
@@ -99,7 +94,7 @@ func TestExchange(t *testing.T) {
 	d.mu.Lock()
 	clear(d.has)
 	d.mu.Unlock()
-	if _, err := second.Provide(ctx, root); err != nil {
+	if err := second.Provide(ctx, root); err != nil {
 		t.Fatal(err)
 	}
 	if cat(t, third, root.String()+"/small") != "s" {
@@ -107,87 +102,91 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-func TestProvideCountsAndOffline(t *testing.T) {
+func TestProvideNeedsARouterThatTakesIt(t *testing.T) {
 	s := offlineStore(t)
 	c := mustCID(t, absent)
-	if _, err := s.Provide(t.Context(), c); !errors.Is(err, ErrOffline) {
+	if err := s.Provide(t.Context(), c); !errors.Is(err, ErrOffline) {
 		t.Errorf("offline: %v", err)
 	}
-	s.router = counting{}
-	if got, err := s.Provide(t.Context(), c); err != nil || got != (Announced{Took: 18, Asked: 20, Known: true}) {
-		t.Errorf("counted: %v, %v", got, err)
+	s.router = view{directory: &directory{down: true}}
+	if err := s.Provide(t.Context(), c); err == nil || !strings.Contains(err.Error(), c.String()) {
+		t.Errorf("nobody took it: %v", err)
 	}
 }
 
-// Roots are announced a minute after the start and every 22 hours, and sooner after failures.
-func TestReprovide(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := offlineStore(t)
-		add(t, s, entries(file("a", "1"), file("b", "2")), AddOptions{Pin: true})
-		add(t, s, entries(file("c", "not pinned")), AddOptions{})
-		v := view{directory: &directory{down: true}}
-		s.router = v
-		ctx, cancel := context.WithCancel(t.Context())
-		begin := time.Now()
-		s.startProviding(ctx, 0)
+// queue is a Provider that only remembers.
+type queue struct{ keys []string }
 
-		time.Sleep(reprovideFirst + reprovideRetry/2)
-		v.mu.Lock()
-		v.down = false
-		v.mu.Unlock()
-		time.Sleep(48 * time.Hour)
-		cancel()
-		s.announcing.Wait()
-		var rounds []time.Duration
-		for _, at := range v.calls {
-			rounds = append(rounds, at.Sub(begin))
-		}
-		ok := reprovideFirst + reprovideRetry
-		want := []time.Duration{reprovideFirst, ok, ok + reprovideEvery, ok + 2*reprovideEvery}
-		if got := slices.Compact(slices.Clone(rounds)); !slices.Equal(got, want) || len(rounds) != 2*len(want) {
-			t.Errorf("announcements of 2 roots at %v, want 2 each at %v", rounds, want)
-		}
-	})
+func (q *queue) StartProviding(_ bool, keys ...mh.Multihash) error {
+	for _, k := range keys {
+		q.keys = append(q.keys, string(k))
+	}
+	return nil
 }
 
-// A root is announced as soon as it is pinned, and again every minute until a node takes it.
-func TestProvideNew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := offlineStore(t)
-		v := view{directory: &directory{down: true}}
-		s.router = v
-		ctx, cancel := context.WithCancel(t.Context())
-		s.startProviding(ctx, 1000*time.Hour)
-		defer s.announcing.Wait()
-		defer cancel()
-		announced := func() int {
-			synctest.Wait()
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			return len(v.has)
-		}
+func (q *queue) has(c cid.Cid) bool { return slices.Contains(q.keys, string(c.Hash())) }
 
-		add(t, s, entries(file("a", "1")), AddOptions{Pin: true})
-		time.Sleep(reprovideFirst + newRootRetry/2) // the next round is not before reprovideRetry
-		if n := announced(); n != 0 {
-			t.Fatalf("%d roots announced without a network", n)
-		}
-		v.mu.Lock()
-		v.down = false
-		v.mu.Unlock()
-		time.Sleep(newRootRetry)
-		if n := announced(); n != 1 {
-			t.Errorf("%d roots announced after the network came, want 1", n)
-		}
-		c := rootOf(t, add(t, s, entries(file("b", "2")), AddOptions{})).CID
-		if n := announced(); n != 1 {
-			t.Errorf("%d roots announced after adding without a pin, want 1", n)
-		}
-		if err := s.Pin(ctx, c, Recursive, ""); err != nil {
+// Each strategy announces at once what it says, of what is pinned and of what is not, and
+// the same again in each round.
+func TestEachStrategyAnnouncesItsContent(t *testing.T) {
+	big := strings.Repeat("0123456789", 60_000) // several blocks
+	for _, c := range []struct {
+		name                     string
+		strategy                 Strategy
+		loose, root, file, chunk bool
+	}{
+		{name: "all", strategy: Strategy{All: true}, loose: true, root: true, file: true, chunk: true},
+		{name: "pinned", strategy: Strategy{Pinned: true}, root: true, file: true, chunk: true},
+		{name: "roots", strategy: Strategy{Roots: true}, root: true},
+		{name: "mfs"},
+	} {
+		q := &queue{}
+		s := openStore(t, Options{DB: openDB(t, vfs.NewMem()), Provider: q, Strategy: c.strategy})
+		loose := rootOf(t, add(t, s, entries(file("x", "not pinned")), AddOptions{})).CID
+		root := rootOf(t, add(t, s, entries(file("d/big", big)), AddOptions{Pin: true})).CID
+		at, err := s.Resolve(t.Context(), "/ipfs/"+root.String()+"/big")
+		if err != nil {
 			t.Fatal(err)
 		}
-		if n := announced(); n != 2 {
-			t.Errorf("%d roots announced after the pin, want 2", n)
+		node, err := s.dag.Get(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		chunk := node.Links()[0].Cid
+
+		again := map[string]bool{}
+		list, err := s.Announced(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for c := range list {
+			again[string(c.Hash())] = true
+		}
+		for _, b := range []struct {
+			what string
+			cid  cid.Cid
+			want bool
+		}{{"not pinned", loose, c.loose}, {"root", root, c.root}, {"file", at, c.file}, {"chunk", chunk, c.chunk}} {
+			if q.has(b.cid) != b.want || again[string(b.cid.Hash())] != b.want {
+				t.Errorf("%s: %s: announced at once %v, in a round %v, want %v", c.name, b.what, q.has(b.cid), again[string(b.cid.Hash())], b.want)
+			}
+		}
+	}
+}
+
+// Entities are folders and files: what is inside of files is left out.
+func TestEntitiesAreAnnouncedWithoutChunks(t *testing.T) {
+	s := openStore(t, Options{DB: openDB(t, vfs.NewMem()), Provider: &queue{}, Strategy: Strategy{Pinned: true, Entities: true}})
+	root := rootOf(t, add(t, s, entries(file("d/big", strings.Repeat("0123456789", 60_000))), AddOptions{Pin: true})).CID
+	list, err := s.Announced(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for range list {
+		n++
+	}
+	if n != 2 { // the folder and the file
+		t.Errorf("%d announced below %s, want 2", n, root)
+	}
 }

@@ -43,6 +43,7 @@ import (
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/metrics"
+	"github.com/goipns/ipns/internal/provide"
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
@@ -113,8 +114,9 @@ type Node struct {
 	Name ipns.Name      // self
 	Keys *keystore.Keyring
 
-	Book    *names.Book
-	Content *content.Store
+	Book     *names.Book
+	Content  *content.Store
+	Provider *provide.Provider // announces content
 
 	Opener      routing.Opener
 	Router      routing.Router // nil: offline
@@ -131,6 +133,7 @@ type Node struct {
 	// nil offline
 	Host   corehost.Host
 	DHT    *dht.DHT
+	Finder roads.Finder   // announces and finds content and peers
 	Pubsub *pubsub.Router // also nil if pubsub is not enabled
 
 	api         *rpc.Mux // served by the API; nil: none

@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/metrics"
+	"github.com/goipns/ipns/internal/provide"
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
@@ -133,6 +137,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if !c.Offline {
 		n.Republisher.Joined = n.Network.Joined()
 		n.background(func() { n.ended("joining the networks", n.Network.Run(life)) })
+		n.background(func() { n.Provider.Run(life, n.Content.Announced) })
 	}
 	if n.Router != nil {
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })
@@ -302,7 +307,13 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 		Older:     n.older,
 		Opener:    &n.Opener,
 	})
+	if err != nil {
+		return err
+	}
 	n.Host, n.DHT = n.Network.Host, n.Network.DHT
+	f := roads.Finding{Host: n.Host, Key: n.Key}
+	f.All, f.WAN, f.LAN = n.Network.Content()
+	n.Finder, err = n.Roads.Finder(f)
 	return err
 }
 
@@ -320,12 +331,54 @@ func (n *Node) received(rec *ipns.Record) {
 	n.Book.Hear(rec)
 }
 
-func (n *Node) openContent(ctx context.Context) error {
-	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Router: n.Network.ContentRouter(), Log: n.Log}
-	var err error
+func (n *Node) openContent(ctx context.Context) (err error) {
+	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Log: n.Log}
+	n.Provider = &provide.Provider{}
+	if n.Host != nil {
+		if n.Provider, err = n.openProvider(); err != nil {
+			return err
+		}
+		n.onClose(n.Provider.Close)
+		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
+		if o.HTTP, err = httpRetrieval(&n.Settings.HTTPRetrieval); err != nil {
+			return err
+		}
+	}
 	if n.Content, err = content.Open(ctx, o); err != nil {
 		return err
 	}
 	n.onClose(n.Content.Close)
 	return nil
+}
+
+func (n *Node) openProvider() (*provide.Provider, error) {
+	store, err := content.Datastore(n.db, n.disk.Spare)
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(store.Close)
+	o := provide.Options{Router: n.Finder, Store: store, Log: n.Log}
+	if n.DHT != nil {
+		o.DHT = n.DHT.Dual
+	}
+	return provide.Open(&n.Settings, o)
+}
+
+// httpRetrieval says how blocks are fetched from gateways; nil: they are not.
+func httpRetrieval(c *repo.HTTPRetrieval) (*content.HTTP, error) {
+	if !repo.On(c.Enabled) {
+		return nil, nil
+	}
+	h := &content.HTTP{Allow: c.Allowlist, Deny: c.Denylist, Insecure: c.TLSInsecureSkipVerify, UserAgent: Agent}
+	if c.NumWorkers != nil {
+		h.Workers = *c.NumWorkers
+	}
+	if c.MaxBlockSize != "" {
+		size, err := humanize.ParseBytes(c.MaxBlockSize)
+		if err != nil {
+			return nil, fmt.Errorf("config HTTPRetrieval.MaxBlockSize: %w", err)
+		}
+		h.MaxBlock = int64(min(size, math.MaxInt64))
+	}
+	return h, nil
 }

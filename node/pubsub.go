@@ -30,7 +30,7 @@ func (n *Node) openPubsub(c Config) error {
 	n.Pubsub, err = pubsub.New(n.Host, pubsub.Config{
 		Held:    n.vouched,
 		Take:    n.takeFromPubsub,
-		Provide: func(ctx context.Context, c cid.Cid) error { return n.Network.ContentRouter().Provide(ctx, c, true) },
+		Provide: func(ctx context.Context, c cid.Cid) error { return n.Finder.Provide(ctx, c, true) },
 		Find:    n.findListeners,
 		File:    n.Repo.Pubsub(),
 		Opener:  &n.Opener,
@@ -85,7 +85,7 @@ func (n *Node) findListeners(ctx context.Context, c cid.Cid, most int) iter.Seq[
 	return func(yield func(peer.AddrInfo) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // and with it the search
-		for p := range n.Network.ContentRouter().FindProvidersAsync(ctx, c, most) {
+		for p := range n.Finder.FindProvidersAsync(ctx, c, most) {
 			if !yield(p) {
 				return
 			}

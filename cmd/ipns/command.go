@@ -134,7 +134,7 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 			continue
 		}
 		wanted++
-		if len(args) == 0 && o.Stdin && !o.Optional {
+		if len(args) == 0 && o.Stdin && (!o.Optional || isPiped(c.in) && !optionSet(req)) {
 			if args, err = c.readArguments(o.Many); err != nil {
 				return done, err
 			}
@@ -195,6 +195,24 @@ func (c *cli) arguments(cmd *cobra.Command, args []string, req any) (done func()
 		return done, e
 	}
 	return done, nil
+}
+
+// optionSet reports whether an option of a request is set: it then says what an optional
+// argument would.
+func optionSet(req any) bool {
+	return slices.ContainsFunc(request.Options(req), func(o *request.Option) bool {
+		return !o.Arg && o.String() != o.Default && o.String() != "false"
+	})
+}
+
+// isPiped reports whether the input is that of a pipe or a file, not a terminal or nothing.
+func isPiped(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return true
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
 // uploader is a request that takes files of any size.

@@ -73,8 +73,10 @@ var (
 	}
 )
 
-// Commands of nothing but refusals, which answer as Kubo does without pubsub.
-var refusedExamples = []string{"name pubsub subs", "name pubsub cancel"}
+// Commands of nothing but refusals on a node with the defaults, which answer as Kubo does.
+var refusedExamples = map[string]string{
+	"name pubsub subs": "not enabled", "name pubsub cancel": "not enabled", "routing reprovide": "not available with the sweep provider",
+}
 
 // beforeExample is what must have happened before the examples of a command.
 var beforeExample = map[string]string{
@@ -84,8 +86,9 @@ var beforeExample = map[string]string{
 	"key verify":     "exec ipns key sign --key=blog site/index.html\ncapture SIGNATURE stdout '\"Signature\":\"(\\S+)\"'\n",
 	"config replace": "exec sh -c 'ipns config show > config.json'\n",
 	// On a repo of its own, which no daemon uses.
-	"key rotate":  "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
-	"config edit": "env IPNS_PATH=$WORK/rotated\nenv EDITOR=true\n",
+	"key rotate":   "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
+	"config edit":  "env IPNS_PATH=$WORK/rotated\nenv EDITOR=true\n",
+	"bootstrap rm": "exec ipns config --json Bootstrap '[\"'$PEER'\"]'\n",
 }
 
 // exampleRepo makes a repo on the network of the script.
@@ -157,13 +160,13 @@ func exampleScript() string {
 	for _, at := range slices.Concat(firstExamples, words, lastExamples) {
 		b.WriteString(beforeExample[at])
 		not := ""
-		if slices.Contains(refusedExamples, at) {
+		if refusedExamples[at] != "" {
 			not = "! "
 		}
 		for _, line := range examplesOf(all[at]) {
 			fmt.Fprintf(&b, "%sexec sh -c '%s'\n", not, strings.ReplaceAll(line, "'", "''"))
 			if not != "" {
-				b.WriteString("stderr 'not enabled'\n")
+				fmt.Fprintf(&b, "stderr '%s'\n", refusedExamples[at])
 			}
 		}
 		if before := beforeExample[at]; strings.Contains(before, "env IPNS_PATH") {

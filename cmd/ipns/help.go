@@ -19,7 +19,8 @@ var chapters = []struct {
 	{"Keys", []string{"key"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
-	{"Node", []string{"id", "config", "swarm", "bootstrap", "routing", "repo", "export", "version", "shutdown"}},
+	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
+	{"Node", []string{"id", "config", "repo", "export", "version", "shutdown"}},
 }
 
 const rootHelp = `Give content a name that never changes, and keep both online.

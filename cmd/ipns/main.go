@@ -134,6 +134,7 @@ func (c *cli) root() *cobra.Command {
 		"version":          c.version,
 		"ls":               c.listing,
 		"get":              c.saving,
+		"provide/once":     c.provideOnce,
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd())

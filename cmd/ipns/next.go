@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -40,7 +40,7 @@ func setupStep(err error) string {
 		return "; run 'ipns init', or set IPNS_PATH"
 	case errors.Is(err, node.ErrDamaged):
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
-	case errors.Is(err, host.ErrTaken):
+	case errors.Is(err, transport.ErrTaken):
 		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
 	case errors.Is(err, serve.ErrOpen):
 		return ". Choose one: keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), " +

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -35,7 +35,7 @@ func TestNextStepFollowsTheReason(t *testing.T) {
 		{because(api.ReasonClock, api.ReasonRival), nil, "; set the clock, or --force"},
 		{because(api.ReasonRival), nil, ""},
 		{because(api.ReasonRival), []string{"--on-rival=stop"}, "; publish without --on-rival stop to replace it"},
-		{host.ErrTaken, nil, "; choose another with 'ipns config --json Addresses.Swarm [...]'"},
+		{transport.ErrTaken, nil, "; choose another with 'ipns config --json Addresses.Swarm [...]'"},
 		{&serve.ListenError{Key: "Addresses.Gateway", Addr: "/ip4/127.0.0.1/tcp/1", Err: syscall.EADDRINUSE}, nil, "; choose another with 'ipns config Addresses.Gateway /ip4/127.0.0.1/tcp/PORT'"},
 		{&serve.ListenError{Key: "Addresses.API", Addr: "/unix/s", Err: syscall.EADDRINUSE}, nil, "; choose another path with 'ipns config Addresses.API /unix/PATH'"},
 		{because(api.ReasonConflict), nil, " (--if-sequence with that number publishes over it)"},

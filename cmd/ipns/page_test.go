@@ -180,7 +180,7 @@ func TestEveryCommandIsRunByAScript(t *testing.T) {
 	}
 	words, _ := commands()
 	for _, at := range words {
-		if !run[at] && !slices.Contains(refusedExamples, at) {
+		if !run[at] && refusedExamples[at] == "" {
 			t.Errorf("no script in testdata/script runs 'ipns %s'", at)
 		}
 	}

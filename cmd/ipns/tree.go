@@ -30,8 +30,23 @@ func (c *cli) tree(root *cobra.Command, runners map[string]runner, byHand map[st
 				run = c.each
 			}
 			cmd = c.command(spec, run)
+			c.elsewhere(root, spec, run)
 		}
 		c.at(root, path.Dir(where)).AddCommand(cmd)
+	}
+}
+
+// elsewhere adds a command under those of its names that are below other commands.
+func (c *cli) elsewhere(root *cobra.Command, spec rpc.Spec, run runner) {
+	info := spec.Describe()
+	for _, alias := range info.Aliases {
+		if path.Dir(alias) == path.Dir(info.Path) {
+			continue
+		}
+		cmd := c.command(spec, run)
+		cmd.Use = strings.TrimSpace(path.Base(alias) + " " + info.Args)
+		cmd.Aliases, cmd.Hidden = nil, true
+		c.at(root, path.Dir(alias)).AddCommand(cmd)
 	}
 }
 
@@ -45,7 +60,9 @@ func describe(spec rpc.Spec) *cobra.Command {
 		Example: examples(info.Examples...),
 	}
 	for _, alias := range info.Aliases {
-		cmd.Aliases = append(cmd.Aliases, path.Base(alias))
+		if path.Dir(alias) == path.Dir(info.Path) {
+			cmd.Aliases = append(cmd.Aliases, path.Base(alias))
+		}
 	}
 	return cmd
 }
@@ -180,6 +197,22 @@ func (c *cli) republishStatus(ctx context.Context, n rpc.Caller, spec rpc.Spec, 
 		return nil
 	}
 	return c.printResult(last)
+}
+
+// provideOnce prints how many CIDs were queued.
+func (c *cli) provideOnce(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	if c.asJSON() {
+		return c.each(ctx, n, spec, req)
+	}
+	queued := 0
+	for _, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		queued++
+	}
+	display.Fprintf(c.out, "queued %d CID(s) for immediate provide\n", queued)
+	return nil
 }
 
 // shutdownCmd stops a running daemon. It never starts a node in this process.

@@ -16,16 +16,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipfs/go-cid"
+	"github.com/ipfs/boxo/peering"
 	"github.com/ipfs/go-datastore"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	corerouting "github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
 )
@@ -47,8 +48,9 @@ type Options struct {
 // Network is a node's connection to the networks.
 type Network struct {
 	// Nil offline.
-	Host host.Host
-	DHT  *dht.DHT
+	Host    *transport.Host
+	DHT     *dht.DHT
+	Peering *peering.PeeringService
 
 	repo    repo.Repo
 	log     *slog.Logger
@@ -72,10 +74,18 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) (err erro
 		return err
 	}
 	relays := &relaySource{}
-	if n.Host, err = newHost(o.Key, o.Agent, c, relays.peers); err != nil {
+	n.Host, err = transport.Open(c, transport.Options{
+		Key: o.Key, Agent: o.Agent, SwarmKey: n.repo.SwarmKey(), Overrides: n.repo.LimitOverrides(), Relays: relays.peers,
+	})
+	if err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.Host.Close)
+	n.Peering = peering.NewPeeringService(n.Host)
+	n.closers = append(n.closers, func() error { n.Peering.Stop(); return nil })
+	if err := n.peer(&c.Peering); err != nil {
+		return err
+	}
 	if n.reach, err = watchReachability(n.Host); err != nil {
 		return err
 	}
@@ -165,26 +175,13 @@ func (n *Network) Routers() (wan, lan routing.Router) {
 	return joining{routing.Parallel{n.DHT.WAN}, n}, joining{routing.Parallel{n.DHT.LAN}, n}
 }
 
-// ContentRouter announces and finds content; nil if offline.
-func (n *Network) ContentRouter() corerouting.ContentRouting {
-	switch {
-	case n.Host == nil:
-		return nil
-	case n.DHT == nil:
-		return noContent{}
+// Content announces and finds content and peers on the DHTs, after a wait for them: on
+// both, and on each. They are nil for a node that has none.
+func (n *Network) Content() (all, wan, lan corerouting.Routing) {
+	if n.DHT == nil {
+		return nil, nil, nil
 	}
-	return joiningContent{n.DHT.Dual, n}
-}
-
-// noContent is the content routing of a node without a DHT: it knows of nobody.
-type noContent struct{}
-
-func (noContent) Provide(context.Context, cid.Cid, bool) error { return corerouting.ErrNotSupported }
-
-func (noContent) FindProvidersAsync(context.Context, cid.Cid, int) <-chan peer.AddrInfo {
-	none := make(chan peer.AddrInfo)
-	close(none)
-	return none
+	return joiningContent{n.DHT.Dual, n}, joiningContent{n.DHT.Dual.WAN, n}, joiningContent{n.DHT.Dual.LAN, n}
 }
 
 // Joined receives a value each time a network was joined of which the node knew no server
@@ -194,6 +191,9 @@ func (n *Network) Joined() <-chan struct{} { return n.joined }
 // Reachability describes whether others can fetch from this node, which must not be
 // offline.
 func (n *Network) Reachability() string { return n.reach.words(n.Host) }
+
+// State is whether others can connect to this node, which must not be offline.
+func (n *Network) State() network.Reachability { return network.Reachability(n.reach.state.Load()) }
 
 // saveMapsEvery is how often the known servers are saved.
 const saveMapsEvery = 10 * time.Minute

@@ -67,13 +67,13 @@ func (j joining) Ask(ctx context.Context, region routing.Region, names iter.Seq[
 
 // joiningContent does the same for announcements of content.
 type joiningContent struct {
-	corerouting.ContentRouting
+	corerouting.Routing
 	n *Network
 }
 
 func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
 	j.n.waitForPeers(ctx)
-	return j.ContentRouting.Provide(ctx, c, announce)
+	return j.Routing.Provide(ctx, c, announce)
 }
 
 // waitForPeers waits, in the first seconds of a node and after bootstrap peers were

@@ -11,22 +11,18 @@ import (
 // whyNot says why a node has none of the keys of a section of Kubo's config. What is not
 // listed has nothing to do with names.
 var whyNot = map[string]string{
-	"AutoConf":         "the public servers are built in, and nothing is fetched from outside to find them",
-	"AutoNAT":          "this node tells others nothing about their reachability",
-	"AutoTLS":          "this node gets no certificates; a reverse proxy does",
-	"Datastore":        "this node keeps everything in a database of its own",
-	"Discovery":        "this node finds others by the DHT, not by MDNS",
-	"HTTPRetrieval":    "blocks are fetched from peers, not by HTTP",
-	"Import":           "give it to 'ipns add' as an option",
-	"Migration":        "this node reads what its older versions wrote",
-	"Mounts":           "this node mounts nothing",
-	"Peering":          "connect with 'ipns swarm connect', or list the peer in Bootstrap",
-	"Pinning":          "its secret stays where it is",
-	"Plugins":          "this node has no plugins",
-	"Provide":          "pinned roots are announced, as this node paces it",
-	"Provider":         "pinned roots are announced, as this node paces it",
-	"Reprovider":       "pinned roots are announced, as this node paces it",
-	"Swarm.Transports": "this node chooses its transports",
+	"AutoConf":   "the public servers are built in, and nothing is fetched from outside to find them",
+	"AutoNAT":    "this node paces what it tells others of their reachability itself",
+	"AutoTLS":    "this node gets no certificates; a reverse proxy does",
+	"Datastore":  "this node keeps everything in a database of its own",
+	"Discovery":  "this node finds others by the DHT, not by MDNS",
+	"Import":     "give it to 'ipns add' as an option",
+	"Migration":  "this node reads what its older versions wrote",
+	"Mounts":     "this node mounts nothing",
+	"Pinning":    "its secret stays where it is",
+	"Plugins":    "this node has no plugins",
+	"Provider":   "Kubo has replaced it by Provide",
+	"Reprovider": "Kubo has replaced it by Provide",
 }
 
 // Adopt returns the config that asks of this node what a config of Kubo asks of Kubo, where

@@ -28,7 +28,14 @@ type Config struct {
 	API       API
 	HTTP      HTTP `json:",omitzero"`
 	Swarm     Swarm
-	Version   struct {
+	AutoNAT   AutoNAT  `json:",omitzero"`
+	AutoConf  AutoConf `json:",omitzero"`
+	Peering   Peering  `json:",omitzero"`
+	Provide   Provide  `json:",omitzero"`
+
+	HTTPRetrieval HTTPRetrieval `json:",omitzero"`
+	Internal      Internal      `json:",omitzero"`
+	Version       struct {
 		AgentSuffix string `json:",omitempty"` // follows the agent version that others see
 	} `json:",omitzero"`
 
@@ -145,25 +152,11 @@ type GatewayHost struct {
 	DeserializedResponses *bool // nil: as Gateway says
 }
 
-// Swarm configures the libp2p host.
-type Swarm struct {
-	AddrFilters       []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
-	DisableNatPortMap bool
-	RelayClient       struct {
-		Enabled *bool // nil: true
-		// StaticRelays are the relays to use, multiaddrs with /p2p/ at the end. None: those that the DHT knows, which carry
-		// no content. A relay of one's own, without limits, does.
-		StaticRelays []string
-	}
-	EnableHolePunching *bool // nil: true
-	ConnMgr            struct {
-		LowWater, HighWater int      // 0: 32 and 96
-		GracePeriod         Duration // 0: 20 s
-	}
-}
-
 // Duration is a [time.Duration] that JSON writes as Go does: "4h", or "" for 0.
 type Duration time.Duration
+
+// Time returns a duration that may be nil.
+func (d *Duration) Time() *time.Duration { return (*time.Duration)(d) }
 
 // UnmarshalJSON reads a duration text; "" and null are zero.
 func (d *Duration) UnmarshalJSON(b []byte) error {
@@ -272,6 +265,9 @@ func (c *Config) check() error {
 	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
+	}
+	if err := c.Provide.check(); err != nil {
+		return err
 	}
 	return c.Gateway.check()
 }

@@ -9,6 +9,9 @@
 //	servers-*         the known servers of each network: a cache
 //	wan-answered      when the public network last answered
 //	pubsub            the names that are listened to by pubsub, with their records
+//	swarm.key         the key of a private network, if the node is on one
+//	libp2p-resource-limit-overrides.json
+//	                  limits of resources, if the user sets some
 //	sites.json        which folder each key publishes; only the command up writes it
 //	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
@@ -106,6 +109,14 @@ func (r Repo) Answered() string { return r.path("wan-answered") }
 // sequence number of this node's messages. It may be missing; without it, peers ignore
 // what a node publishes whose clock was set back.
 func (r Repo) Pubsub() string { return r.path("pubsub") }
+
+// SwarmKey is the file with the key of a private network. Without it the node is on the
+// public one.
+func (r Repo) SwarmKey() string { return r.path("swarm.key") }
+
+// LimitOverrides is the file that sets single limits of the resources for connections.
+// It may be missing.
+func (r Repo) LimitOverrides() string { return r.path("libp2p-resource-limit-overrides.json") }
 
 // Exists reports whether the folder holds a repo.
 func (r Repo) Exists() bool {

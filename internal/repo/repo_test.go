@@ -171,7 +171,11 @@ func TestSetRefuses(t *testing.T) {
 		// Kubo's keys that would change what happens.
 		{"Import.CidVersion", 1, "config key Import.CidVersion cannot be 1"},
 		{"Import", map[string]any{"HashFunction": "blake3"}, `config key Import.HashFunction cannot be "blake3"`},
-		{"Provide.Enabled", false, "config key Provide.Enabled cannot be false"},
+		{"Bitswap.ServerEnabled", false, "config key Bitswap.ServerEnabled cannot be false"},
+		{"Provide.Strategy", "pinned+roots+entities", "incompatible with roots"},
+		{"Provide.Strategy", "everything", `unknown provide strategy token: "everything"`},
+		{"Provide.DHT.Interval", "72h", "validity"},
+		{"Provide.DHT.MaxWorkers", 0, "must be positive"},
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Typ": "x"}}, `"Routing.Routers.a.Typ"`},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "does not match the node's private key"},
@@ -346,7 +350,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 	}{
 		{"Datastore.StorageMax", "10GB", true},
 		{"datastore.storagemax", "20GB", true}, // each time it is set
-		{"Peering.Peers", []any{map[string]any{"ID": "x"}}, true},
+		{"Peering.Peers", []any{map[string]any{"ID": "x"}}, false},
 		{"Discovery.MDNS.Enabled", true, true},
 		{"Discovery.MDNS.Enabled", false, false},
 		{"Experimental", map[string]any{"FilestoreEnabled": true}, true},
@@ -373,7 +377,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 		}
 	}
 	unused, err := r.Unused()
-	if err != nil || len(unused) != 4 || !strings.Contains(unused[0], "Datastore.Spec is kept, but changes nothing") {
+	if err != nil || len(unused) != 3 || !strings.Contains(unused[0], "Datastore.Spec is kept, but changes nothing") {
 		t.Errorf("at the start: %q, %v", unused, err)
 	}
 	if text := read(t, r, configFile); strings.Contains(text, "storagemax") || !strings.Contains(text, "20GB") {

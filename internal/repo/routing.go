@@ -29,6 +29,8 @@ type Routing struct {
 	// gives to "get-ipns", "put-ipns", "provide", "find-providers" and "find-peers".
 	Routers map[string]CustomRouter `json:",omitempty"`
 	Methods map[string]Method       `json:",omitempty"`
+	// IgnoreProviders are peers that are never taken for providers of content.
+	IgnoreProviders []string `json:",omitempty"`
 	// LoopbackAddressesOnLanDHT keeps loopback addresses on the LAN DHT, for
 	// several nodes on one machine.
 	LoopbackAddressesOnLanDHT bool
@@ -101,6 +103,52 @@ func (c *Config) HTTPRouters() (routers, publishers []string) {
 		auto = nil
 	}
 	return expand(c.Routing.DelegatedRouters, auto), expand(c.Ipns.DelegatedPublishers, auto)
+}
+
+// A HTTPFinder is an HTTP router for content and peers.
+type HTTPFinder struct {
+	URL              string // without the path of the API
+	Providers, Peers bool   // what it is asked for
+}
+
+// Finders returns the HTTP routers that are asked for content and peers: those of
+// Routing.DelegatedRouters. On a node without a DHT "auto" stands for one that has the
+// public one.
+func (c *Config) Finders() (list []HTTPFinder) {
+	routers := c.Routing.DelegatedRouters
+	if routers == nil {
+		routers = []string{Auto}
+	}
+	for _, text := range routers {
+		if text == Auto {
+			if c.HasDHT() || c.Routing.Type == "none" {
+				continue
+			}
+			text = publicFinder
+		}
+		base := strings.TrimRight(text, "/")
+		base, of := cutLast(base, "/routing/v1")
+		f := HTTPFinder{URL: base, Providers: of == "" || of == "/providers", Peers: of == "" || of == "/peers"}
+		if base == "https://cid.contact" {
+			f.Peers = false // it has none
+		}
+		if f.Providers || f.Peers {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// publicFinder is what "auto" stands for in Finders. It is part of the program.
+const publicFinder = "https://delegated-ipfs.dev"
+
+// cutLast cuts a text before the last sep, and returns what follows that.
+func cutLast(text, sep string) (before, after string) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, ""
+	}
+	return text[:i], text[i+len(sep):]
 }
 
 // HasDHT reports whether the node is on the DHTs.

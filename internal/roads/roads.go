@@ -56,6 +56,7 @@ type Roads struct {
 	agent  string
 	http   []*httpRouter
 	made   []*delegated.Client
+	idle   []func() // close what HTTP clients keep open
 }
 
 // Open makes the HTTP routers that the config has. It dials nobody, and an offline node
@@ -74,7 +75,10 @@ func (n *Roads) Close() error {
 	for _, client := range n.made {
 		errs = append(errs, client.Close())
 	}
-	n.made = nil
+	for _, closeIdle := range n.idle {
+		closeIdle()
+	}
+	n.made, n.idle = nil, nil
 	return errors.Join(errs...)
 }
 

@@ -104,14 +104,21 @@ func (n *verbs) dial(ctx context.Context, p peer.ID) error {
 	if n.Host == nil {
 		return api.ErrOffline
 	}
-	if n.DHT == nil {
-		return n.Host.Connect(ctx, n.Host.Peerstore().PeerInfo(p)) // where it was last
+	if known := n.Host.Peerstore().PeerInfo(p); len(known.Addrs) > 0 && n.Host.Connect(ctx, known) == nil {
+		return nil // where it was last
 	}
-	info, err := n.DHT.Dual.FindPeer(ctx, p)
+	info, err := n.Finder.FindPeer(ctx, p)
 	if err != nil {
 		return err
 	}
 	return n.Host.Connect(ctx, info)
+}
+
+// identity is what a connected peer has said of itself.
+func identity(h host.Host, p peer.ID) api.Identity {
+	id := api.Identity{ID: p.String()}
+	fillFromPeerstore(&id, h, p)
+	return id
 }
 
 func fillFromPeerstore(id *api.Identity, h host.Host, p peer.ID) {

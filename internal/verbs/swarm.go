@@ -2,14 +2,17 @@ package verbs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/rpc"
@@ -17,25 +20,26 @@ import (
 
 func (n *verbs) handleSwarm(m *rpc.Mux) {
 	rpc.Handle(m, api.SwarmConnect, rpc.One(n.swarmConnect))
+	rpc.Handle(m, api.SwarmDisconnect, rpc.One(n.swarmDisconnect))
 	rpc.Handle(m, api.SwarmPeers, rpc.One(n.swarmPeers))
 	rpc.Handle(m, api.SwarmAddrs, rpc.One(n.swarmAddrs))
 	rpc.Handle(m, api.SwarmAddrsLocal, rpc.One(n.swarmAddrsLocal))
 	rpc.Handle(m, api.SwarmAddrsListen, rpc.One(n.swarmAddrsListen))
+	rpc.Handle(m, api.SwarmAddrsAutoNAT, rpc.One(n.swarmAutoNAT))
+	rpc.Handle(m, api.SwarmFilters, rpc.One(n.swarmFilters))
+	rpc.Handle(m, api.SwarmFiltersAdd, rpc.One(n.swarmFiltersAdd))
+	rpc.Handle(m, api.SwarmFiltersRm, rpc.One(n.swarmFiltersRm))
+	rpc.Handle(m, api.SwarmResources, rpc.One(n.swarmResources))
+	rpc.Handle(m, api.SwarmPeeringAdd, n.peeringAdd)
+	rpc.Handle(m, api.SwarmPeeringLs, rpc.One(n.peeringLs))
+	rpc.Handle(m, api.SwarmPeeringRm, n.peeringRm)
 }
 
 // swarmConnect implements the command.
 func (n *verbs) swarmConnect(ctx context.Context, req api.SwarmConnectRequest) (api.Strings, error) {
-	var peers []peer.AddrInfo
-	for _, text := range req.Addresses {
-		m, err := ma.NewMultiaddr(text)
-		if err != nil {
-			return api.Strings{}, err
-		}
-		info, err := peer.AddrInfoFromP2pAddr(m)
-		if err != nil {
-			return api.Strings{}, fmt.Errorf("address %q: %w", text, err)
-		}
-		peers = append(peers, *info)
+	peers, err := n.parsePeers(ctx, req.Addresses)
+	if err != nil {
+		return api.Strings{}, err
 	}
 	if n.Host == nil {
 		return api.Strings{}, api.ErrOffline
@@ -43,6 +47,7 @@ func (n *verbs) swarmConnect(ctx context.Context, req api.SwarmConnectRequest) (
 	var out api.Strings
 	for _, p := range peers {
 		line := "connect " + p.ID.String()
+		n.forgetBackoff(p.ID)
 		if err := n.Host.Connect(network.WithForceDirectDial(ctx, "asked for"), p); err != nil {
 			return out, fmt.Errorf("%s failure: %w", line, err)
 		}
@@ -50,6 +55,99 @@ func (n *verbs) swarmConnect(ctx context.Context, req api.SwarmConnectRequest) (
 		out.Strings = append(out.Strings, line+" success")
 	}
 	return out, nil
+}
+
+// forgetBackoff makes the next dial of a peer a real one, though others failed just now.
+func (n *verbs) forgetBackoff(p peer.ID) {
+	if s, ok := n.Host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(p)
+	}
+}
+
+// errNotConnected is Kubo's text.
+var errNotConnected = errors.New("not connected")
+
+// swarmDisconnect implements the command.
+func (n *verbs) swarmDisconnect(ctx context.Context, req api.SwarmConnectRequest) (api.Strings, error) {
+	peers, err := n.parsePeers(ctx, req.Addresses)
+	if err != nil {
+		return api.Strings{}, err
+	}
+	if n.Host == nil {
+		return api.Strings{}, api.ErrOffline
+	}
+	var out api.Strings
+	for _, p := range peers {
+		addrs := p.Addrs
+		if len(addrs) == 0 {
+			addrs = []ma.Multiaddr{nil} // all connections
+		}
+		for _, a := range addrs {
+			line := "disconnect " + p.ID.String()
+			if err := n.disconnect(p.ID, a); err != nil {
+				line += " failure: " + err.Error()
+			} else {
+				line += " success"
+			}
+			out.Strings = append(out.Strings, line)
+		}
+	}
+	return out, nil
+}
+
+// disconnect closes the connections to a peer at an address; nil: all.
+func (n *verbs) disconnect(p peer.ID, a ma.Multiaddr) error {
+	net := n.Host.Network()
+	if net.Connectedness(p) != network.Connected {
+		return errNotConnected
+	}
+	if a == nil {
+		return net.ClosePeer(p)
+	}
+	for _, c := range net.ConnsToPeer(p) {
+		if c.RemoteMultiaddr().Equal(a) {
+			return c.Close()
+		}
+	}
+	return errNotConnected
+}
+
+// resolveTimeout bounds how long the addresses of one command are resolved.
+const resolveTimeout = 10 * time.Second
+
+// parsePeers reads the addresses of peers. One that does not end with a peer id is a name
+// that the DNS has such addresses for.
+func (n *verbs) parsePeers(ctx context.Context, texts []string) ([]peer.AddrInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	var addrs []ma.Multiaddr
+	for _, text := range texts {
+		m, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return nil, err
+		}
+		if _, last := ma.SplitLast(m); last != nil && last.Protocol().Code == ma.P_P2P {
+			addrs = append(addrs, m)
+			continue
+		}
+		if n.Host == nil {
+			return nil, api.ErrOffline
+		}
+		found, err := n.Network.Host.DNS.Resolve(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		has := len(addrs)
+		for _, a := range found {
+			if _, last := ma.SplitLast(a); last != nil && last.Protocol().Code == ma.P_P2P {
+				addrs = append(addrs, a)
+			}
+		}
+		if len(addrs) == has {
+			return nil, fmt.Errorf("found no ipfs peers at %s", m)
+		}
+	}
+	return peer.AddrInfosFromP2pAddrs(addrs...)
 }
 
 // swarmPeers implements the command.
@@ -74,6 +172,9 @@ func (n *verbs) swarmPeers(_ context.Context, req api.SwarmPeersRequest) (api.Pe
 				p.Streams = append(p.Streams, api.PeerStream{Protocol: string(s.Protocol())})
 			}
 			slices.SortFunc(p.Streams, func(a, b api.PeerStream) int { return strings.Compare(a.Protocol, b.Protocol) })
+		}
+		if req.Verbose || req.Identify {
+			p.Identify = identity(n.Host, c.RemotePeer())
 		}
 		out.Peers = append(out.Peers, p)
 	}

@@ -33,5 +33,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleConfig(m)
 	v.handleBootstrap(m)
 	v.handleRepo(m)
+	v.handleStats(m)
+	v.handleProvide(m)
 	return m
 }

@@ -1,9 +1,11 @@
-package host
+package transport
 
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -14,12 +16,15 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// ranges are address ranges that are neither dialled nor accepted.
-type ranges struct{ nets []*net.IPNet }
+// Ranges are address ranges that are neither dialled nor accepted.
+type Ranges struct {
+	mu   sync.RWMutex
+	nets []*net.IPNet // guarded by mu
+}
 
-// parseRanges parses ranges written as multiaddrs: /ip4/10.0.0.0/ipcidr/8.
-func parseRanges(texts []string) (*ranges, error) {
-	r := &ranges{}
+// ParseRanges parses ranges written as multiaddrs: /ip4/10.0.0.0/ipcidr/8.
+func ParseRanges(texts []string) (*Ranges, error) {
+	r := &Ranges{}
 	for _, t := range texts {
 		n, err := parseRange(t)
 		if err != nil {
@@ -39,36 +44,79 @@ func parseRange(text string) (*net.IPNet, error) {
 	return n, err
 }
 
-func (r *ranges) has(a ma.Multiaddr) bool {
+func (r *Ranges) has(a ma.Multiaddr) bool {
 	ip, err := manet.ToIP(a)
 	if err != nil {
 		return false
 	}
-	for _, n := range r.nets {
-		if n.Contains(ip) {
-			return true
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.ContainsFunc(r.nets, func(n *net.IPNet) bool { return n.Contains(ip) })
+}
+
+// Add adds ranges that are not there yet.
+func (r *Ranges) Add(more *Ranges) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range more.nets {
+		if !slices.ContainsFunc(r.nets, same(n)) {
+			r.nets = append(r.nets, n)
 		}
 	}
-	return false
+}
+
+// Remove removes ranges.
+func (r *Ranges) Remove(gone *Ranges) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range gone.nets {
+		r.nets = slices.DeleteFunc(r.nets, same(n))
+	}
+}
+
+// Clear removes all ranges.
+func (r *Ranges) Clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.nets = nil
+}
+
+func same(n *net.IPNet) func(*net.IPNet) bool {
+	return func(m *net.IPNet) bool { return n.String() == m.String() }
+}
+
+// Texts writes the ranges as multiaddrs.
+func (r *Ranges) Texts() (list []string) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, n := range r.nets {
+		kind := "ip6"
+		if n.IP.To4() != nil {
+			kind = "ip4"
+		}
+		ones, _ := n.Mask.Size()
+		list = append(list, fmt.Sprintf("/%s/%s/ipcidr/%d", kind, n.IP, ones))
+	}
+	return list
 }
 
 // The methods of a connection gater.
 
-func (r *ranges) InterceptPeerDial(peer.ID) bool                   { return true }
-func (r *ranges) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool { return !r.has(a) }
-func (r *ranges) InterceptAccept(c network.ConnMultiaddrs) bool    { return !r.has(c.RemoteMultiaddr()) }
+func (r *Ranges) InterceptPeerDial(peer.ID) bool                   { return true }
+func (r *Ranges) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool { return !r.has(a) }
+func (r *Ranges) InterceptAccept(c network.ConnMultiaddrs) bool    { return !r.has(c.RemoteMultiaddr()) }
 
-func (r *ranges) InterceptSecured(d network.Direction, _ peer.ID, c network.ConnMultiaddrs) bool {
+func (r *Ranges) InterceptSecured(d network.Direction, _ peer.ID, c network.ConnMultiaddrs) bool {
 	return d == network.DirOutbound || !r.has(c.RemoteMultiaddr())
 }
 
-func (r *ranges) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+func (r *Ranges) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
 // announcer decides which addresses are announced.
 type announcer struct {
 	instead, also []ma.Multiaddr
 	never         map[string]bool
-	neverIn       ranges
+	neverIn       Ranges
 }
 
 func newAnnouncer(a repo.Addresses) (*announcer, error) {

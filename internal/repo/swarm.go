@@ -1,0 +1,102 @@
+package repo
+
+// Swarm configures the libp2p host.
+type Swarm struct {
+	AddrFilters             []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
+	DisableNatPortMap       bool
+	DisableBandwidthMetrics bool `json:",omitempty"`
+	RelayClient             struct {
+		Enabled *bool // nil: true
+		// StaticRelays are the relays to use, multiaddrs with /p2p/ at the end. None: those that the DHT knows, which carry
+		// no content. A relay of one's own, without limits, does.
+		StaticRelays []string
+	}
+	// RelayService lets others be reached through this node, if others can reach it.
+	RelayService       RelayService `json:",omitzero"`
+	EnableHolePunching *bool        // nil: true
+	ConnMgr            struct {
+		Type                *string  `json:",omitempty"` // nil, "basic"; "none": connections are never closed
+		LowWater, HighWater int      // 0: 32 and 96
+		GracePeriod         Duration // 0: 20 s
+	}
+	ResourceMgr ResourceMgr `json:",omitzero"`
+	Transports  Transports  `json:",omitzero"`
+}
+
+// RelayService bounds what a relay does for others; nil: libp2p's defaults.
+type RelayService struct {
+	Enabled                 *bool     `json:",omitempty"` // nil: false
+	ConnectionDurationLimit *Duration `json:",omitempty"`
+	ConnectionDataLimit     *int64    `json:",omitempty"`
+	ReservationTTL          *Duration `json:",omitempty"`
+	MaxReservations         *int      `json:",omitempty"`
+	MaxCircuits             *int      `json:",omitempty"`
+	BufferSize              *int      `json:",omitempty"`
+	MaxReservationsPerIP    *int      `json:",omitempty"`
+	MaxReservationsPerASN   *int      `json:",omitempty"`
+}
+
+// ResourceMgr limits what connections may use. The file
+// libp2p-resource-limit-overrides.json of the repo sets single limits.
+type ResourceMgr struct {
+	Enabled            *bool `json:",omitempty"` // nil: true
+	MaxMemory          any   `json:",omitempty"` // a number of bytes, or a text such as "4GiB"; nil: half of the memory
+	MaxFileDescriptors *int  `json:",omitempty"` // nil: half of what the process may have
+	// Allowlist are multiaddrs that may connect whatever the limits are, with an ipcidr
+	// and a peer id if wanted.
+	Allowlist []string `json:",omitempty"`
+}
+
+// Transports turns the ways to connect on and off. nil: true, but on a private network
+// false for those that cannot be private.
+type Transports struct {
+	Network struct {
+		QUIC, TCP, Websocket, Relay, WebTransport, WebRTCDirect *bool `json:",omitempty"`
+	}
+	// Security has for each kind a priority, or false: not at all. Noise comes first
+	// unless TLS has the lower number.
+	Security struct {
+		TLS, Noise any `json:",omitempty"`
+	}
+	Multiplexers struct {
+		Yamux any `json:",omitempty"`
+	}
+}
+
+// AutoNAT is what this node does for others that want to know whether they can be
+// reached.
+type AutoNAT struct {
+	// ServiceMode is "enabled", "disabled" or "legacy-v1"; "": "enabled".
+	ServiceMode string `json:",omitempty"`
+}
+
+// AutoConf says whether "auto" may stand in the config. Its values are part of the
+// program, nothing is fetched.
+type AutoConf struct {
+	Enabled *bool `json:",omitempty"` // nil: true
+}
+
+// Peering are the peers to which a connection is kept.
+type Peering struct{ Peers []PeeringPeer }
+
+// PeeringPeer is one of them.
+type PeeringPeer struct {
+	ID    string
+	Addrs []string
+}
+
+// HTTPRetrieval is fetching blocks from HTTP gateways that the routing names.
+type HTTPRetrieval struct {
+	Enabled               *bool    `json:",omitempty"` // nil: true
+	Allowlist, Denylist   []string `json:",omitempty"` // host names; no Allowlist: all
+	NumWorkers            *int     `json:",omitempty"` // requests at once; nil: 16
+	MaxBlockSize          string   `json:",omitempty"` // "": 2 MiB
+	TLSInsecureSkipVerify bool     `json:",omitempty"` // for tests
+}
+
+// Internal has what tests of networks need.
+type Internal struct {
+	// Libp2pForceReachability is "public" or "private", whatever others find. "": they
+	// are asked.
+	Libp2pForceReachability string `json:",omitempty"`
+}
