@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/display"
 
 	"github.com/goipns/ipns/rpc"
@@ -36,10 +37,11 @@ var (
 		Text: KeyListRequest.Text,
 	}
 	// KeyImport: import a key from a file.
-	KeyImport = rpc.Command[KeyImportRequest, Key]{
+	KeyImport = rpc.Command[KeyImportRequest, KeyImported]{
 		Info: rpc.Info{
 			Path: "key/import", Args: "<name> <file>",
 			Short:    "Import a key from a file",
+			Long:     "Import a key from a file of Kubo, w3name, js-libp2p, Filebase or openssl.\nWhich format it has is recognized, and said on standard error.",
 			Examples: []string{`ipns key import restored blog.key`},
 		},
 		Text: KeyImportRequest.Text,
@@ -133,13 +135,36 @@ func keysText(keys []Key, long bool) string {
 type KeyImportRequest struct {
 	Name         string    `arg:"name"`
 	Key          io.Reader `file:"key"`
-	Format       string    `opt:"format,f" default:"libp2p-protobuf-cleartext" help:"libp2p-protobuf-cleartext or pem-pkcs8-cleartext"`
+	Format       string    `opt:"format,f" help:"libp2p-protobuf-cleartext or pem-pkcs8-cleartext, and nothing else (default: recognized)"`
 	AllowAnyType bool      `opt:"allow-any-key-type" help:"accept ECDSA keys too"`
 	IPNSBase     string    `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 }
 
+// KeyImported is an imported key.
+type KeyImported struct {
+	Key
+	// Format is the format that was recognized; empty if the request named it.
+	Format string `json:",omitempty"`
+}
+
+// keyFormats says who writes keys of a format.
+var keyFormats = map[string]string{
+	ipns.KeyFormatProtobuf: "as Kubo, w3name and js-libp2p write it",
+	ipns.KeyFormatPEM:      "PKCS #8, as openssl and Kubo write it",
+	ipns.KeyFormatBase64:   "as Filebase, js-libp2p and Kubo's config have it",
+	ipns.KeyFormatRaw:      "seed and public key",
+}
+
+// Recognized says which format was recognized; "" if none was.
+func (k KeyImported) Recognized() string {
+	if k.Format == "" {
+		return ""
+	}
+	return display.Sprintf("recognized %s: %s", k.Format, keyFormats[k.Format])
+}
+
 // Text is the IPNS name.
-func (KeyImportRequest) Text(k Key) string { return display.Sprintf("%s\n", k.Id) }
+func (KeyImportRequest) Text(k KeyImported) string { return display.Sprintf("%s\n", k.Id) }
 
 // KeyRenameRequest gives a key another label.
 type KeyRenameRequest struct {

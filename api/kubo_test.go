@@ -58,7 +58,7 @@ var kubosOptions = map[string]string{
 	"key/gen":    "type=ed25519 size= ipns-base=base36",
 	"key/list":   "l= ipns-base=base36",
 	"key/ls":     "l= ipns-base=base36",
-	"key/import": "format=libp2p-protobuf-cleartext allow-any-key-type=false ipns-base=base36",
+	"key/import": "format= allow-any-key-type=false ipns-base=base36",
 	"key/rename": "force= ipns-base=base36",
 	"key/rm":     "l= ipns-base=base36",
 	"key/sign":   "key= ipns-base=base36",

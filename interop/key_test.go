@@ -1,8 +1,11 @@
 package interop
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -61,5 +64,57 @@ func TestKeyMoves(t *testing.T) {
 	publish(us, root, "--key", "moving").wantReceipt(t, 2, 2, 2)
 	for _, k := range kubos {
 		resolves(k, name, "/ipfs/"+root)
+	}
+}
+
+// TestKeysOfAllFormsAreRecognized imports a key that Kubo made in every form in which programs
+// for IPNS have one, without saying which it is. What is exported are Kubo's bytes again.
+func TestKeysOfAllFormsAreRecognized(t *testing.T) {
+	us, them := newNode(t, ours, "ipns"), newNode(t, kubo, "ipfs")
+	for _, kind := range []string{"ed25519", "rsa", "secp256k1"} {
+		name := them.line("key", "gen", "--type", kind, kind)
+		dir := t.TempDir()
+		binary, pem := filepath.Join(dir, "binary"), filepath.Join(dir, "pem")
+		them.run("key", "export", "--output", binary, kind)
+		them.run("key", "export", "--format=pem-pkcs8-cleartext", "--output", pem, kind)
+		key, err := os.ReadFile(binary)
+		mustDo(t, err)
+		text, err := os.ReadFile(pem)
+		mustDo(t, err)
+		wrapped := ""
+		for part := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(key)), 76) {
+			wrapped += string(part) + "\n"
+		}
+		forms := map[string]struct{ file, format string }{
+			"binary":           {string(key), "libp2p-protobuf-cleartext"},
+			"binary with LF":   {string(key) + "\n", "libp2p-protobuf-cleartext"},
+			"PEM":              {string(text), "pem-pkcs8-cleartext"},
+			"PEM with CRLF":    {strings.ReplaceAll(string(text), "\n", "\r\n"), "pem-pkcs8-cleartext"},
+			"base64":           {base64.StdEncoding.EncodeToString(key), "libp2p-protobuf-base64"},
+			"base64 in lines":  {wrapped, "libp2p-protobuf-base64"},
+			"base64 unpadded":  {base64.RawStdEncoding.EncodeToString(key), "libp2p-protobuf-base64"},
+			"base64 for URLs":  {base64.RawURLEncoding.EncodeToString(key) + "\n", "libp2p-protobuf-base64"},
+			"base64 multibase": {"m" + base64.RawStdEncoding.EncodeToString(key), "libp2p-protobuf-base64"},
+		}
+		if kind == "ed25519" { // what JavaScript calls its raw key
+			forms["raw"] = struct{ file, format string }{string(key[4:]), "ed25519-raw"}
+		}
+		for form, f := range forms {
+			label := kind + " " + form
+			file := filepath.Join(dir, form)
+			mustDo(t, os.WriteFile(file, []byte(f.file), 0o600))
+			r := us.try(nil, "key", "import", label, file)
+			if strings.TrimSpace(r.stdout) != name || !strings.HasPrefix(r.stderr, "recognized "+f.format+": ") {
+				t.Errorf("%s: %d %q %q, want %s of %s", label, r.code, r.stdout, r.stderr, name, f.format)
+				continue
+			}
+			for format, want := range map[string]string{"libp2p-protobuf-cleartext": string(key), "pem-pkcs8-cleartext": string(text)} {
+				out := filepath.Join(dir, "out "+form+format)
+				us.run("key", "export", "--format", format, "--output", out, label)
+				if got, err := os.ReadFile(out); err != nil || string(got) != want {
+					t.Errorf("%s: exported as %s it has other bytes than Kubo's: %v", label, format, err)
+				}
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/node"
+	"github.com/goipns/ipns/rpc"
 )
 
 // keyExportCmd reads the key from the repo itself: a private key never goes through the
@@ -127,4 +130,20 @@ that of the key --oldkey. No daemon may run on the repo.`,
 		return nil
 	}
 	return cmd
+}
+
+// imported prints the name of an imported key, and which format its file had.
+func (c *cli) imported(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	for res, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		if err := c.printResult(res); err != nil {
+			return err
+		}
+		if what := res.Value.(api.KeyImported).Recognized(); what != "" {
+			display.Fprintln(c.errOut, what)
+		}
+	}
+	return nil
 }

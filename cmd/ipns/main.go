@@ -128,6 +128,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.exportCmd())
 	c.tree(root, map[string]runner{
+		"key/import":       c.imported,
 		"name/publish":     c.publishing,
 		"name/rollback":    c.publishing,
 		"republish/status": c.republishStatus,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/multiformats/go-multibase"
 
 	"github.com/goipns/ipns"
@@ -99,34 +100,40 @@ func (n *verbs) keyList(_ context.Context, req api.KeyListRequest) (api.Keys, er
 }
 
 // keyImport implements the command.
-func (n *verbs) keyImport(_ context.Context, req api.KeyImportRequest) (api.Key, error) {
+func (n *verbs) keyImport(_ context.Context, req api.KeyImportRequest) (api.KeyImported, error) {
 	if req.Name == keystore.Self {
-		return api.Key{}, errors.New("cannot import key with name 'self'")
+		return api.KeyImported{}, errors.New("cannot import key with name 'self'")
 	}
 	encode, err := nameEncoder(req.IPNSBase)
 	if err != nil {
-		return api.Key{}, err
+		return api.KeyImported{}, err
 	}
 	b, err := io.ReadAll(req.Key)
 	if err != nil {
-		return api.Key{}, err
+		return api.KeyImported{}, err
 	}
-	priv, err := ipns.ImportKey(b, req.Format)
+	var priv crypto.PrivKey
+	recognized := ""
+	if req.Format == "" {
+		priv, recognized, err = ipns.RecognizeKey(b)
+	} else {
+		priv, err = ipns.ImportKey(b, req.Format)
+	}
 	if err != nil {
-		return api.Key{}, err
+		return api.KeyImported{}, err
 	}
 	switch ipns.KeyType(priv.Type()) {
 	case ipns.RSA, ipns.Ed25519, ipns.Secp256k1:
 	default:
 		if !req.AllowAnyType {
-			return api.Key{}, fmt.Errorf("key type %T is not allowed to be imported, only RSA, Ed25519, or Secp256k1; use flag --allow-any-key-type if you are sure of what you're doing", priv)
+			return api.KeyImported{}, fmt.Errorf("key type %T is not allowed to be imported, only RSA, Ed25519, or Secp256k1; use flag --allow-any-key-type if you are sure of what you're doing", priv)
 		}
 	}
 	key, err := n.Keys.Import(req.Name, priv)
 	if err != nil {
-		return api.Key{}, takenKey(req.Name, err)
+		return api.KeyImported{}, takenKey(req.Name, err)
 	}
-	return api.Key{Name: key.Label, Id: encode(key.Name)}, nil
+	return api.KeyImported{Key: api.Key{Name: key.Label, Id: encode(key.Name)}, Format: recognized}, nil
 }
 
 // keyRename implements the command.
