@@ -41,7 +41,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/dnslink internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -62,6 +62,8 @@ internal/metrics    -> names publisher republisher routing/pubsub
 internal/kubo       -> ipns keystore internal/durable internal/repo
 internal/kubo/...   -> ipns keystore
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo
+internal/ens         ->
+internal/dnslink     -> ipns resolver
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *

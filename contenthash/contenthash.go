@@ -11,6 +11,7 @@
 package contenthash
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -142,7 +143,36 @@ func Decode(b []byte) (Content, error) {
 	case len(b) == 0:
 		return Content{}, errors.New("contenthash: empty")
 	}
-	return Content{}, ErrNotSupported
+	return Content{}, otherProtocol(b)
+}
+
+// protocols are those that contenthashes of ENS names are found to have, beside IPNS and
+// IPFS, by their codes in the table of multicodecs.
+var protocols = map[uint64]string{
+	0x35:     "DNS (dns)",
+	0xe1:     "a path (path-ns)",
+	0xe2:     "IPLD (ipld-ns)",
+	0xe4:     "Swarm (swarm-ns)",
+	0xe6:     "ZeroNet (zeronet)",
+	0xe8:     "DNSLink (dnslink)",
+	0x01bc:   "a Tor onion service of version 2 (onion)",
+	0x01bd:   "a Tor onion service (onion3)",
+	0xb19910: "Skynet (skynet-ns)",
+	0xb29910: "Arweave (arweave-ns)",
+	0xb39910: "Subspace (subspace-ns)",
+	0xb49910: "Kumandra (kumandra-ns)",
+}
+
+// otherProtocol names the protocol of a contenthash that is not of ours.
+func otherProtocol(b []byte) error {
+	code, n := binary.Uvarint(b)
+	if n <= 0 {
+		return fmt.Errorf("%w: it begins with no protocol code", ErrNotSupported)
+	}
+	if name, ok := protocols[code]; ok {
+		return fmt.Errorf("%w but of %s", ErrNotSupported, name)
+	}
+	return fmt.Errorf("%w: it has the unknown protocol code %#x", ErrNotSupported, code)
 }
 
 func decodeIPNS(b []byte) (Content, error) {

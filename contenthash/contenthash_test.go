@@ -210,8 +210,23 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %s decoded as %+v", why, s, c)
 		}
 	}
-	if _, err := Decode([]byte{0xe4, 0x01, 0x01}); !errors.Is(err, ErrNotSupported) {
-		t.Errorf("swarm: %v", err)
+	for hexed, protocol := range map[string]string{
+		"e40101fa011b20d1de9994b4d039f6548d191eb26786769f580809256b4685ef316805265ea162": "Swarm",
+		"90b2c605deadbeef":     "Skynet",
+		"90b2ca05deadbeef":     "Arweave",
+		"bc03deadbeef":         "onion service of version 2",
+		"bd03deadbeef":         "onion service",
+		"e2010155":             "IPLD",
+		"7f":                   "unknown protocol code 0x7f",
+		"ffffffffffffffffffff": "no protocol code",
+	} {
+		b, err := hex.DecodeString(hexed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(b); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), protocol) {
+			t.Errorf("%s: %v; want %s", hexed, err, protocol)
+		}
 	}
 	for _, s := range []string{"0x0", "0xzz", "x", strings.Repeat("00", 300)} {
 		if b, err := ParseHex(s); err == nil {

@@ -110,7 +110,7 @@ func (r *Resolver) runLinkLookup(domain string, a *linkLookup) {
 	case err != nil:
 		a.link.err = err
 	default:
-		a.link.value, a.link.err = parseLinks(txt)
+		a.link.value, a.link.err = ParseLinks(txt)
 	}
 	a.link.modified = now
 	switch {
@@ -135,9 +135,9 @@ func (r *Resolver) runLinkLookup(domain string, a *linkLookup) {
 	close(a.done)
 }
 
-// parseLinks finds the one content path among TXT records. It ignores those that are
+// ParseLinks finds the one content path among TXT records. It ignores those that are
 // not DNSLinks.
-func parseLinks(txt []string) (string, error) {
+func ParseLinks(txt []string) (string, error) {
 	if len(txt) > MaxTXT {
 		return "", fmt.Errorf("could not resolve name: more than %d TXT records", MaxTXT)
 	}

@@ -39,12 +39,12 @@ func TestParseLinks(t *testing.T) { // D-4 to D-9, D-12
 		{[]string{"dnslink="}, "", ErrNotFound},
 		{nil, "", ErrNotFound},
 	} {
-		got, err := parseLinks(tc.txt)
+		got, err := ParseLinks(tc.txt)
 		if got != tc.want || !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) {
 			t.Errorf("%q: %q, %v; want %q, %v", tc.txt, got, err, tc.want, tc.err)
 		}
 	}
-	if _, err := parseLinks(many); err == nil || errors.Is(err, ErrNotFound) {
+	if _, err := ParseLinks(many); err == nil || errors.Is(err, ErrNotFound) {
 		t.Errorf("%d records: %v", len(many), err)
 	}
 }

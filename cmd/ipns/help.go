@@ -15,7 +15,7 @@ var chapters = []struct {
 	words []string
 }{
 	{"Start here", []string{"up", "init", "daemon", "testnet"}},
-	{"Names", []string{"name", "republish", "contenthash"}},
+	{"Names", []string{"name", "republish", "contenthash", "ens", "dnslink"}},
 	{"Keys", []string{"key"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},

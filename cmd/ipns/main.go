@@ -126,7 +126,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.exportCmd())
+	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd())
 	c.tree(root, map[string]runner{
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,

@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 //	ended LOG               wait for its end
 //	await LOG TEXT          wait until TEXT is in LOG
 //	kubo DIR [new]          make a Kubo repo in DIR, with content or new; see newKuboRepo
+//	ethereum VAR CHAIN NAME HEX  set VAR to an Ethereum node, where NAME has a contenthash
+//	dns VAR HOST TEXT       set VAR to a DNS server at which HOST has the TXT record TEXT
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
@@ -53,6 +55,8 @@ func scripts(dir string) testscript.Params {
 			"await":     func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) },
 			"kubo":      kuboRepo,
 			"capture":   capture,
+			"ethereum":  ethereum,
+			"dns":       dnsServer,
 		},
 	}
 }
