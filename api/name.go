@@ -132,12 +132,11 @@ type NameGetRequest struct {
 
 // NamePutRequest puts a signed record on the network.
 type NamePutRequest struct {
-	_ struct{} `kubo:"force,f=false"`
-
 	Name           string    `arg:"name"`
 	Record         io.Reader `file:"record,stdin"`
 	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
 	AllowDelegated bool      `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
+	Force          bool      `opt:"force,f" help:"succeed though a newer record is known, which stays"`
 	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
 }
 

@@ -114,7 +114,7 @@ func (p *Publisher) make(ctx context.Context, e recordstore.Entry, signer ipns.S
 	if err != nil {
 		return Result{}, err
 	}
-	f.Sequence, f.HighSequence = seq, req.Force
+	f.Sequence, f.HighSequence = seq, req.Force || req.HighSequence && req.Sequence != nil
 	fresh := e.Record == nil || e.Record.Sequence() != seq
 	if r, ok := signer.(RemoteSigner); ok && r.Remote() && fresh {
 		if err := p.pass(stepReserve); err != nil {

@@ -118,6 +118,8 @@ type Request struct {
 	// Force publishes even if the last sequence is unknown, the new one is above
 	// 2^63-1, or the clock is wrong according to others.
 	Force bool
+	// HighSequence allows a Sequence above 2^63-1, which other implementations refuse.
+	HighSequence bool
 	// OnRival says what to do if another holder of the key publishes too.
 	OnRival OnRival
 	// Wait says when Publish returns.

@@ -294,3 +294,23 @@ func TestPublishEndsNotFound(t *testing.T) {
 		}
 	})
 }
+
+// That nobody has a record is remembered for strangers, and asked again for a user.
+func TestAUserAsksAgainForWhatWasNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		rec := n.record(1, pathA)
+		ask := func(o Options) error {
+			_, err := f.Lookup(t.Context(), rec.Name(), o)
+			return err
+		}
+		if err := ask(Options{}); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+		hold(rec, f.net.Servers...)
+		if err := ask(Options{}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("not remembered: %v", err)
+		}
+		f.leads(rec.Name(), Options{Again: true}, pathA)
+	})
+}

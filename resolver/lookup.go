@@ -52,7 +52,7 @@ func (r *Resolver) join(name ipns.Name, opt Options) (joined, error) {
 	known, ok := r.cache.get(name)
 	if ok && !opt.NoCache {
 		fresh := r.fresh(&known, now)
-		if fresh && known.rec == nil {
+		if fresh && known.rec == nil && !opt.Again {
 			r.stats.Cached++
 			return joined{}, known.err
 		}

@@ -136,6 +136,9 @@ type Options struct {
 	// NoCache asks the network even if the cache has an answer. It joins a search for
 	// the name that is already running.
 	NoCache bool
+	// Again asks the network even if a search for the name has just failed: for a user, who
+	// may know better. Without it there is a pause, which strangers cannot shorten.
+	Again bool
 	// Offline asks neither the network nor DNS.
 	Offline bool
 	// Confidence says when an answer is good enough.

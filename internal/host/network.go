@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -111,6 +112,7 @@ func (n *Network) openDHT(ctx context.Context, c *repo.Config, o Options) (err e
 		Bootstrap:     n.boot.list,
 		Signs:         n.boot.signs,
 		LoopbackOnLAN: c.Routing.LoopbackAddressesOnLanDHT,
+		LoopbackOnWAN: os.Getenv("TEST_DHT_STUB") != "", // as Kubo's own tests ask for
 		Opener:        o.Opener,
 		Visits:        c.Ipns.SweepVisits,
 		Received:      o.Received,

@@ -224,10 +224,12 @@ func (r *Routing) CheckCustom() error {
 			return fmt.Errorf("method name %q is missing from Routing.Methods config param", name)
 		}
 	}
-	for name, m := range r.Methods {
+	for name := range r.Methods {
 		if !slices.Contains(methodNames, name) {
 			return fmt.Errorf("method name %q is not a supported method on Routing.Methods config param", name)
 		}
+	}
+	for name, m := range r.Methods {
 		if err := r.checkRouter(m.RouterName, nil); err != nil {
 			return fmt.Errorf("config Routing.Methods.%s: %w", name, err)
 		}

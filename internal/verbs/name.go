@@ -56,7 +56,7 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 		return api.Published{}, err
 	case len(raw) == 0:
 		return api.Published{}, errors.New("record is empty")
-	case len(raw) > ipns.MaxRecordSize:
+	case len(raw) > ipns.MaxRecordSize && !req.Force: // forced, it is no record either
 		return api.Published{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
 	}
 	switch {
@@ -68,7 +68,24 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {
+		if errors.Is(err, ipns.ErrMalformed) {
+			err = fmt.Errorf("invalid IPNS record: %w", err)
+		}
 		return api.Published{}, fmt.Errorf("record validation failed: %w", err)
+	}
+	have, err := n.newer(ctx, rec)
+	switch {
+	case err != nil:
+		return api.Published{}, err
+	case have != nil && req.Force && have.Sequence() == rec.Sequence():
+		// The Book keeps both.
+	case have != nil && req.Force:
+		// A record that is known is never replaced by an older one: that is all there is to do.
+		p := api.Published{Name: name.String(), Value: have.Value(), Outcome: api.Outcome{Sequence: have.Sequence(), Stored: true}}
+		p.Warnings = []string{fmt.Sprintf("sequence %d of %s stays: a record that is known is not replaced by one with sequence %d", have.Sequence(), name, rec.Sequence())}
+		return p, nil
+	case have != nil:
+		return api.Published{}, olderError(have.Sequence(), rec)
 	}
 	res, err := n.Publisher.Put(ctx, rec, asked)
 	if errors.Is(err, publisher.ErrOlder) {
@@ -88,7 +105,29 @@ func (n *verbs) olderError(ctx context.Context, rec *ipns.Record) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("existing IPNS record has sequence %d >= new record sequence %d; a record that is known is never replaced by an older one", e.Mark.Sequence, rec.Sequence())
+	return olderError(e.Mark.Sequence, rec)
+}
+
+func olderError(known uint64, rec *ipns.Record) error {
+	return fmt.Errorf("existing IPNS record has sequence %d >= new record sequence %d; a record that is known is never replaced by an older one", known, rec.Sequence())
+}
+
+// newer returns the record that is known of a name if it is above rec, or has the same
+// sequence and says something else; nil: rec may be put.
+func (n *verbs) newer(ctx context.Context, rec *ipns.Record) (*ipns.Record, error) {
+	e, err := n.Book.Get(ctx, rec.Name())
+	switch {
+	case errors.Is(err, recordstore.ErrNotFound), err == nil && e.Record == nil:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	above := e.Record.Sequence() > rec.Sequence()
+	differs := e.Record.Sequence() == rec.Sequence() && e.Record.Value() != rec.Value()
+	if above || differs {
+		return e.Record, nil
+	}
+	return nil, nil
 }
 
 // nameInspect implements the command.

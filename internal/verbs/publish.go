@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (nowhere) Search(context.Context, ipns.Name) iter.Seq2[routing.Answer, erro
 // publishFields parses lifetime, TTL, sequence and what to wait for.
 func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error) {
 	out := publisher.Request{
-		Lifetime: req.Lifetime, TTL: req.TTL, Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force,
+		Lifetime: req.Lifetime, TTL: req.TTL, Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force, HighSequence: true,
 	}
 	if !req.V1Compat {
 		out.Form = ipns.V2Only
@@ -188,6 +189,9 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	for _, r := range res.Rivals {
 		out.Rivals = append(out.Rivals, api.Rival{Value: r.Value(), Sequence: r.Sequence()})
 		out.Warnings = append(out.Warnings, fmt.Sprintf("another holder of this key had published %s with sequence %d; sequence %d replaces it: find out who has the key, or publish under a new one", r.Value(), r.Sequence(), res.Record.Sequence()))
+	}
+	if seq := res.Record.Sequence(); seq > math.MaxInt64 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("sequence %d is above %d: other implementations refuse it, and no lower one replaces it", seq, int64(math.MaxInt64)))
 	}
 	if res.Receipt.Took("") == 0 && res.Complete || n.Host == nil && asked.Via == nil {
 		out.Warnings = append(out.Warnings, nobodyAsked)

@@ -81,7 +81,7 @@ func (n *verbs) resolveOptions(ctx context.Context, req api.ResolveRequest) (pat
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/ipns/") {
 		return "", o, fmt.Errorf("%q is not an IPNS name", path)
 	}
-	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Timeout: req.Timeout, Offline: n.offline(ctx)}
+	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Again: true, Timeout: req.Timeout, Offline: n.offline(ctx)}
 	if req.Timeout == 0 {
 		o.Timeout = -1
 	}
@@ -100,7 +100,7 @@ func (n *verbs) offline(ctx context.Context) bool { return n.Host == nil || rpc.
 
 // resolve resolves a path that begins with /ipns/.
 func (n *verbs) resolve(ctx context.Context, path string) (string, error) {
-	res, err := n.Resolver.Resolve(ctx, path, resolver.Options{Offline: n.offline(ctx)})
+	res, err := n.Resolver.Resolve(ctx, path, resolver.Options{Again: true, Offline: n.offline(ctx)})
 	return res.Path, err
 }
 
@@ -126,7 +126,7 @@ func (n *verbs) nameGet(ctx context.Context, req api.NameGetRequest) (rpc.Stream
 
 // record returns the newest record of a name.
 func (n *verbs) record(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
-	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{Offline: n.offline(ctx)})
+	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{Again: true, Offline: n.offline(ctx)})
 	if errors.Is(err, resolver.ErrNotFound) {
 		return nil, errors.New("routing: not found")
 	}

@@ -58,6 +58,10 @@ type Config struct {
 	// machine.
 	LoopbackOnLAN bool
 
+	// LoopbackOnWAN takes the machines of any network for servers of the public one,
+	// for tests of programs against servers on one machine.
+	LoopbackOnWAN bool
+
 	// Opener verifies records in answers and those that peers put here. Nil: a new one.
 	Opener *routing.Opener
 
@@ -136,6 +140,13 @@ func New(h host.Host, c Config) (*DHT, error) {
 	if c.Bootstrap != nil {
 		wan = append(wan, kaddht.BootstrapPeersFunc(c.Bootstrap))
 	}
+	wanFilter := publicAddrs
+	if c.LoopbackOnWAN {
+		wan, wanFilter = append(wan, kaddht.AddressFilter(nil),
+			kaddht.QueryFilter(func(any, peer.AddrInfo) bool { return true }),
+			kaddht.RoutingTableFilter(func(any, peer.ID) bool { return true }),
+			kaddht.RoutingTablePeerDiversityFilter(nil)), nil
+	}
 	lan, lanFilter := []kaddht.Option{kaddht.Validator(Validator(c.Opener))}, lanAddrs
 	if c.LoopbackOnLAN {
 		lan, lanFilter = append(lan, kaddht.AddressFilter(nil)), nil
@@ -150,7 +161,7 @@ func New(h host.Host, c Config) (*DHT, error) {
 	}
 	joined := &DHT{
 		Dual:  d,
-		WAN:   c.router(d.WAN, WAN, ProtocolWAN, publicAddrs, own),
+		WAN:   c.router(d.WAN, WAN, ProtocolWAN, wanFilter, own),
 		LAN:   c.router(d.LAN, LAN, ProtocolLAN, lanFilter, own),
 		signs: c.Signs,
 	}
