@@ -45,7 +45,7 @@ type routingAPI struct {
 
 func (a routingAPI) handler(c *repo.Config) http.Handler {
 	h := &delegated.Handler{Find: a.findRecord, Opener: a.opener}
-	if a.relay != nil && c.Gateway.RoutingPuts == repo.RelayPuts {
+	if a.relay != nil && c.Gateway.Relays() {
 		h.Take = a.relay.Take
 	}
 	if a.network.DHT != nil {

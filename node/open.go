@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
@@ -107,6 +104,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	n.onClose(n.Roads.Close)
 	if c.Offline {
+		n.Provider = &provide.Provider{}
 		n.onClose(n.Network.Close)
 	} else {
 		if err := n.openNetwork(ctx, c); err != nil {
@@ -313,7 +311,15 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 	n.Host, n.DHT = n.Network.Host, n.Network.DHT
 	f := roads.Finding{Host: n.Host, Key: n.Key}
 	f.All, f.WAN, f.LAN = n.Network.Content()
-	n.Finder, err = n.Roads.Finder(f)
+	if n.Finder, err = n.Roads.Finder(f); err != nil {
+		return err
+	}
+	o := provide.Options{Router: n.Finder, Store: datastore, Log: n.Log}
+	if n.DHT != nil {
+		o.DHT = n.DHT.Dual
+	}
+	n.Provider, err = provide.Open(&n.Settings, o)
+	n.onClose(n.Provider.Close)
 	return err
 }
 
@@ -333,15 +339,10 @@ func (n *Node) received(rec *ipns.Record) {
 
 func (n *Node) openContent(ctx context.Context) (err error) {
 	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Log: n.Log}
-	n.Provider = &provide.Provider{}
 	if n.Host != nil {
-		if n.Provider, err = n.openProvider(); err != nil {
-			return err
-		}
-		n.onClose(n.Provider.Close)
 		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
-		if o.HTTP, err = httpRetrieval(&n.Settings.HTTPRetrieval); err != nil {
-			return err
+		if c := &n.Settings.HTTPRetrieval; repo.On(c.Enabled) {
+			o.HTTP = &content.HTTP{Allow: c.Allowlist, Deny: c.Denylist, Workers: c.NumWorkers, MaxBlock: c.MaxBlock(), Insecure: c.TLSInsecureSkipVerify, UserAgent: Agent}
 		}
 	}
 	if n.Content, err = content.Open(ctx, o); err != nil {
@@ -349,36 +350,4 @@ func (n *Node) openContent(ctx context.Context) (err error) {
 	}
 	n.onClose(n.Content.Close)
 	return nil
-}
-
-func (n *Node) openProvider() (*provide.Provider, error) {
-	store, err := content.Datastore(n.db, n.disk.Spare)
-	if err != nil {
-		return nil, err
-	}
-	n.onClose(store.Close)
-	o := provide.Options{Router: n.Finder, Store: store, Log: n.Log}
-	if n.DHT != nil {
-		o.DHT = n.DHT.Dual
-	}
-	return provide.Open(&n.Settings, o)
-}
-
-// httpRetrieval says how blocks are fetched from gateways; nil: they are not.
-func httpRetrieval(c *repo.HTTPRetrieval) (*content.HTTP, error) {
-	if !repo.On(c.Enabled) {
-		return nil, nil
-	}
-	h := &content.HTTP{Allow: c.Allowlist, Deny: c.Denylist, Insecure: c.TLSInsecureSkipVerify, UserAgent: Agent}
-	if c.NumWorkers != nil {
-		h.Workers = *c.NumWorkers
-	}
-	if c.MaxBlockSize != "" {
-		size, err := humanize.ParseBytes(c.MaxBlockSize)
-		if err != nil {
-			return nil, fmt.Errorf("config HTTPRetrieval.MaxBlockSize: %w", err)
-		}
-		h.MaxBlock = int64(min(size, math.MaxInt64))
-	}
-	return h, nil
 }

@@ -18,6 +18,10 @@ func (n *Node) Serve() (*serve.Servers, error) {
 }
 
 func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
+	rangeLimit, err := c.Gateway.RangeLimit()
+	if err != nil {
+		return nil, err
+	}
 	return gateway.New(gateway.Options{
 		Content:   n.Content,
 		Names:     n.Resolver,
@@ -26,6 +30,11 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 		NoDNSLink: c.Gateway.NoDNSLink,
 		Headers:   c.Gateway.HTTPHeaders,
 		Hosts:     gatewayHosts(c.Gateway.PublicGateways),
+
+		PlainErrors:   c.Gateway.DisableHTMLErrors,
+		ConvertCodecs: c.Gateway.AllowCodecConversion,
+		MaxRangeFile:  rangeLimit,
+		Diagnose:      c.Gateway.DiagnosticServiceURL,
 
 		TrustlessOnly:         !repo.On(c.Gateway.DeserializedResponses),
 		RetrievalTimeout:      (*time.Duration)(c.Gateway.RetrievalTimeout),

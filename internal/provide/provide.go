@@ -71,7 +71,7 @@ type Provider struct {
 }
 
 // Open opens what announces, as the config says. The caller must Close it, before the
-// DHT.
+// DHT; after an error, that does nothing.
 func Open(c *repo.Config, o Options) (*Provider, error) {
 	d := &c.Provide.DHT
 	p := &Provider{log: o.Log, interval: repo.DefaultProvideInterval}
@@ -90,7 +90,7 @@ func Open(c *repo.Config, o Options) (*Provider, error) {
 			boxo.ProvideWorkerCount(or(d.MaxWorkers, workers)))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open what announces content: %w", err)
+		return &Provider{}, fmt.Errorf("open what announces content: %w", err)
 	}
 	return p, nil
 }
@@ -130,7 +130,7 @@ func or[T any](value *T, otherwise T) T {
 	return *value
 }
 
-// Run announces the keys again and again, until ctx ends.
+// Run announces the keys again and again, until ctx has ended and Close was called.
 func (p *Provider) Run(ctx context.Context, keys Keys) {
 	if p.legacy != nil {
 		p.legacy.SetKeyProvider(keys)
@@ -140,7 +140,7 @@ func (p *Provider) Run(ctx context.Context, keys Keys) {
 		return
 	}
 	for {
-		if err := p.schedule(ctx, keys); err != nil && ctx.Err() == nil {
+		if err := p.schedule(ctx, keys); err != nil && ctx.Err() == nil && !errors.Is(err, keystore.ErrClosed) {
 			p.log.Warn("cannot schedule what is announced", "err", err, "again_in", p.interval)
 		}
 		select {
@@ -151,15 +151,31 @@ func (p *Provider) Run(ctx context.Context, keys Keys) {
 	}
 }
 
-// schedule takes over which keys are announced.
+// schedule takes over which keys are announced. Close ends it, too.
 func (p *Provider) schedule(ctx context.Context, keys Keys) error {
-	ctx, cancel := context.WithCancel(ctx)
+	listing, cancel := context.WithCancel(ctx)
 	defer cancel()
-	list, err := keys(ctx)
+	list, err := keys(listing)
 	if err != nil {
 		return err
 	}
-	if err := p.keys.ResetCids(ctx, list); err != nil {
+	// The keystore must not be told that ctx has ended: if it is while it answers, its
+	// Close waits forever. Nor may it take a list that was cut short for a whole one. So
+	// the list then has no end, and Close ends the wait for it.
+	whole := make(chan cid.Cid)
+	go func() { // ends with listing
+		for c := range list {
+			select {
+			case whole <- c:
+			case <-listing.Done():
+				return
+			}
+		}
+		if listing.Err() == nil {
+			close(whole)
+		}
+	}()
+	if err := p.keys.ResetCids(context.WithoutCancel(ctx), whole); err != nil {
 		return err
 	}
 	// Offline it cannot; it does itself once it is online.
