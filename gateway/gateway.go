@@ -68,6 +68,14 @@ type Options struct {
 	MaxRequestDuration time.Duration
 	// MaxConcurrentRequests limits the requests served at once; more get 429. nil: 1024; 0: no limit.
 	MaxConcurrentRequests *int
+	// PlainErrors answers errors as text, to browsers too.
+	PlainErrors bool
+	// ConvertCodecs answers data in another codec than the one it is stored in.
+	ConvertCodecs bool
+	// MaxRangeFile is the size of files, in bytes, above which no ranges are served. 0: any.
+	MaxRangeFile int64
+	// Diagnose is the URL of a page that pages of errors link to. nil, "": none.
+	Diagnose *string
 	// Headers are added to every response.
 	Headers map[string][]string
 	// Metrics registers the gateway's metrics. nil: there are none.
@@ -125,7 +133,13 @@ func config(o Options) boxo.Config {
 		MaxConcurrentRequests: or(o.MaxConcurrentRequests, maxRequests),
 		MaxRequestDuration:    cmp.Or(o.MaxRequestDuration, maxDuration),
 		DeprecatedXIpfsPath:   true,
-		MetricsRegistry:       o.Metrics,
+
+		DisableHTMLErrors:       o.PlainErrors,
+		AllowCodecConversion:    o.ConvertCodecs,
+		MaxRangeRequestFileSize: o.MaxRangeFile,
+		DiagnosticServiceURL:    or(o.Diagnose, ""),
+
+		MetricsRegistry: o.Metrics,
 	}
 	if cfg.MetricsRegistry == nil {
 		cfg.MetricsRegistry = prometheus.NewRegistry()

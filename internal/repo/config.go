@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -126,13 +127,20 @@ type Gateway struct {
 	// ExposeRoutingAPI serves records and the places of content and peers to others
 	// under /routing/v1. nil: true.
 	ExposeRoutingAPI *bool `json:",omitempty"`
-	// RoutingPuts says what becomes of the records that others PUT there. "" or "off":
-	// they are refused; "relay": they are put on the DHT, and not kept. Not a key of
-	// Kubo's.
+	// RoutingPuts says what becomes of the records that others PUT there. "off": they are
+	// refused; "relay": they are put on the DHT, and not kept. "": "relay" if
+	// ExposeRoutingAPI is set to true, for that is what it means with Kubo; else "off".
+	// Not a key of Kubo's.
 	RoutingPuts string `json:",omitempty"`
 	// PublicGateways are the host names of the gateway, in addition to localhost; null
 	// removes one.
-	PublicGateways map[string]*GatewayHost
+	PublicGateways       map[string]*GatewayHost
+	DisableHTMLErrors    bool `json:",omitempty"` // errors are text, for browsers too
+	AllowCodecConversion bool `json:",omitempty"` // data is served in other codecs than its own
+	// MaxRangeRequestFileSize is the size of files, such as "5GiB", above which no ranges are
+	// served. nil, 0: any.
+	MaxRangeRequestFileSize any     `json:",omitempty"`
+	DiagnosticServiceURL    *string `json:",omitempty"` // linked on pages of errors
 	// RetrievalTimeout bounds the time to the first byte, and between two writes.
 	// nil: 30 s; 0: no bound.
 	RetrievalTimeout *Duration `json:",omitempty"`
@@ -266,7 +274,7 @@ func (c *Config) check() error {
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
-	if err := c.Provide.check(); err != nil {
+	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check()); err != nil {
 		return err
 	}
 	return c.Gateway.check()
@@ -275,7 +283,24 @@ func (c *Config) check() error {
 // RelayPuts is the value of Gateway.RoutingPuts for those that are put on the DHT.
 const RelayPuts = "relay"
 
+// Relays reports whether records that others PUT are put on the DHT.
+func (g *Gateway) Relays() bool {
+	return g.RoutingPuts == RelayPuts || g.RoutingPuts == "" && g.ExposeRoutingAPI != nil && *g.ExposeRoutingAPI
+}
+
+// RangeLimit is MaxRangeRequestFileSize in bytes; 0: none.
+func (g *Gateway) RangeLimit() (int64, error) {
+	n, err := Size(g.MaxRangeRequestFileSize, 0)
+	if err != nil {
+		err = fmt.Errorf("config setting Gateway.MaxRangeRequestFileSize: %w", err)
+	}
+	return int64(min(n, math.MaxInt64)), err
+}
+
 func (g *Gateway) check() error {
+	if _, err := g.RangeLimit(); err != nil {
+		return err
+	}
 	if p := g.RoutingPuts; p != "" && p != "off" && p != RelayPuts {
 		return fmt.Errorf("config setting Gateway.RoutingPuts is %q: use off or relay", p)
 	}

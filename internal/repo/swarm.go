@@ -1,5 +1,12 @@
 package repo
 
+import (
+	"fmt"
+	"math"
+
+	"github.com/dustin/go-humanize"
+)
+
 // Swarm configures the libp2p host.
 type Swarm struct {
 	AddrFilters             []string // /ip4/…/ipcidr/… ranges never dialled nor accepted
@@ -89,9 +96,28 @@ type PeeringPeer struct {
 type HTTPRetrieval struct {
 	Enabled               *bool    `json:",omitempty"` // nil: true
 	Allowlist, Denylist   []string `json:",omitempty"` // host names; no Allowlist: all
-	NumWorkers            *int     `json:",omitempty"` // requests at once; nil: 16
+	NumWorkers            int      `json:",omitempty"` // requests at once; 0: 16
 	MaxBlockSize          string   `json:",omitempty"` // "": 2 MiB
 	TLSInsecureSkipVerify bool     `json:",omitempty"` // for tests
+}
+
+// MaxBlock is MaxBlockSize in bytes; 0: the default. The config was checked.
+func (h *HTTPRetrieval) MaxBlock() int64 {
+	n, err := Size(h.MaxBlockSize, 0)
+	if err != nil {
+		panic(err) // see check
+	}
+	return int64(min(n, math.MaxInt64))
+}
+
+func (h *HTTPRetrieval) check() error {
+	if _, err := Size(h.MaxBlockSize, 0); err != nil {
+		return fmt.Errorf("config setting HTTPRetrieval.MaxBlockSize: %w", err)
+	}
+	if h.NumWorkers < 0 {
+		return fmt.Errorf("config setting HTTPRetrieval.NumWorkers is negative: %d", h.NumWorkers)
+	}
+	return nil
 }
 
 // Internal has what tests of networks need.
@@ -99,4 +125,21 @@ type Internal struct {
 	// Libp2pForceReachability is "public" or "private", whatever others find. "": they
 	// are asked.
 	Libp2pForceReachability string `json:",omitempty"`
+}
+
+// Size reads a size as the config may have it: a number of bytes, or a text with a unit.
+// Without one it returns otherwise.
+func Size(v any, otherwise uint64) (uint64, error) {
+	switch v := v.(type) {
+	case nil:
+		return otherwise, nil
+	case float64:
+		return uint64(max(v, 0)), nil
+	case string:
+		if v == "" || v == "default" {
+			return otherwise, nil
+		}
+		return humanize.ParseBytes(v)
+	}
+	return 0, fmt.Errorf("%v is no size", v)
 }

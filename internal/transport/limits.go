@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 
-	"github.com/dustin/go-humanize"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
@@ -88,7 +87,7 @@ func enabled(c *repo.ResourceMgr) bool {
 
 // compute returns the limits that follow from config and machine.
 func compute(c *repo.ResourceMgr, highWater int) (rcmgr.ConcreteLimitConfig, error) {
-	maxMemory, err := bytesOf(c.MaxMemory, memory.TotalMemory()/2)
+	maxMemory, err := repo.Size(c.MaxMemory, memory.TotalMemory()/2)
 	if err != nil {
 		return rcmgr.ConcreteLimitConfig{}, fmt.Errorf("config Swarm.ResourceMgr.MaxMemory: %w", err)
 	}
@@ -126,22 +125,6 @@ func scope(memory uint64, fd, inbound int) rcmgr.ResourceLimits {
 		Conns: rcmgr.Unlimited, ConnsInbound: rcmgr.LimitVal(inbound), ConnsOutbound: rcmgr.Unlimited,
 		Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited, StreamsOutbound: rcmgr.Unlimited,
 	}
-}
-
-// bytesOf reads a size as the config may have it: a number, or a text with a unit.
-func bytesOf(v any, otherwise uint64) (uint64, error) {
-	switch v := v.(type) {
-	case nil:
-		return otherwise, nil
-	case float64:
-		return uint64(max(v, 0)), nil
-	case string:
-		if v == "" || v == "default" {
-			return otherwise, nil
-		}
-		return humanize.ParseBytes(v)
-	}
-	return 0, fmt.Errorf("%v is no size", v)
 }
 
 func readOverrides(file string) (rcmgr.PartialLimitConfig, error) {
