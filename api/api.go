@@ -17,7 +17,7 @@ import (
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
-	nodeCommands, configCommands, repoCommands, swarmCommands, bootstrapCommands,
+	nodeCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
 )
 
@@ -33,6 +33,8 @@ var Groups = map[string]string{
 	"dag":         "Read and store data in blocks, and CAR files",
 	"cid":         "Convert CIDs and take them apart",
 	"multibase":   "Encode and decode bytes as text",
+	"log":         "Show or set how much is logged",
+	"diag":        "Look into the daemon and the machine",
 	"repo":        "Check and repair what is stored",
 	"routing":     "Get and put raw values, find peers and content, announce content",
 	"swarm":       "Connect to peers and list them",

@@ -46,7 +46,7 @@ func fill(v reflect.Value, s string) {
 			return
 		}
 		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
+			if f := v.Field(i); f.CanSet() && (f.Kind() != reflect.Slice || f.Type().Elem() != v.Type()) { // a tree ends
 				fill(v.Field(i), s)
 			}
 		}

@@ -40,6 +40,8 @@ type Info struct {
 	Examples []string
 	// Local says that the command needs no node.
 	Local bool
+	// Daemon says that the command is about a running daemon, not about a repo.
+	Daemon bool
 	// Chunked says that the reply is always a stream of values.
 	Chunked bool
 	// Instant says that the response comes from memory: it is returned even when the API
@@ -167,4 +169,5 @@ type Stream struct {
 	io.ReadCloser
 	Type string // media type
 	Size int64  // length in bytes, -1 if unknown
+	Live bool   // comes bit by bit, and each is to be seen at once
 }

@@ -35,7 +35,12 @@ type Mux struct {
 	// nothing.
 	Offline bool
 
+	// Instead says what to use instead of a command that is not here; empty: nothing. nil:
+	// it is never known.
+	Instead func(path string) string
+
 	handlers map[string]*handler
+	requests requests
 }
 
 // A handler runs one command, without its types.
@@ -110,9 +115,14 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, Prefix)
 	h := m.handlers[path]
 	if !ok || h == nil {
-		http.Error(w, "404 page not found", http.StatusNotFound)
+		text := "404 page not found"
+		if ok && m.Instead != nil && m.Instead(path) != "" {
+			text += ": " + m.Instead(path)
+		}
+		http.Error(w, text, http.StatusNotFound)
 		return
 	}
+	defer m.requests.begin(path, r.URL.Query())()
 	if s := r.URL.Query().Get("timeout"); s != "" {
 		d, err := time.ParseDuration(s)
 		if err != nil {
@@ -244,9 +254,28 @@ func copyStream(w http.ResponseWriter, s Stream) {
 	if s.Size >= 0 {
 		head.Set("X-Content-Length", strconv.FormatInt(s.Size, 10))
 	}
-	if _, err := io.Copy(w, s); err != nil {
+	var to io.Writer = w
+	if s.Live {
+		to = flushed{w, http.NewResponseController(w)}
+		_, _ = to.Write(nil) // the header
+	}
+	if _, err := io.Copy(to, s); err != nil {
 		head.Set(streamError, err.Error())
 	}
+}
+
+// flushed sends what is written to it at once.
+type flushed struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
 }
 
 // fullDuplex lets a command read its upload while it writes results. The

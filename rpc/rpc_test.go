@@ -196,7 +196,7 @@ func TestBytes(t *testing.T) {
 		if req.Paths[0] == "cut" {
 			r = io.MultiReader(r, errReader{cut})
 		}
-		return rpc.Stream{io.NopCloser(r), "text/plain", 5}, nil
+		return rpc.Stream{io.NopCloser(r), "text/plain", 5, false}, nil
 	}))
 	for path, want := range map[string]error{"whole": nil, "cut": cut} {
 		s, err := rpc.Do(t.Context(), c, api.Cat, api.CatRequest{Paths: []string{path}})

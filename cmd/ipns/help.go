@@ -20,7 +20,7 @@ var chapters = []struct {
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
 	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
-	{"Node", []string{"id", "config", "repo", "export", "version", "shutdown"}},
+	{"Node", []string{"id", "config", "repo", "export", "log", "diag", "version", "commands", "shutdown"}},
 }
 
 const rootHelp = `Give content a name that never changes, and keep both online.
@@ -34,10 +34,29 @@ Exit codes:
   1         it did not, or the command line is wrong; standard error says why
   130, 143  a second ctrl-c or SIGTERM ended the process at once`
 
-// instead says of groups in which Kubo has more commands what to use here.
-var instead = map[string]string{
-	"files ": "there is no mutable file system (MFS) here; use 'ipns add' and 'ipns name publish' for content that changes",
-}
+// usageTemplate is cobra's, with lines that fit a terminal.
+const usageTemplate = `Usage:{{if and .Runnable (not .HasAvailableSubCommands)}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}{{if .HasParent}}{{if ne .Use .Name}}
+  {{.UseLine}}{{end}}{{end}}
+  {{.CommandPath}} [options] <command> ...{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
+
+Commands:{{range $cmds}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{else}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Options:
+{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Options of all commands:
+{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+Use "{{.CommandPath}} <command> --help" for more about a command.{{end}}
+`
 
 // Help lists commands in the order of their tables.
 func init() { cobra.EnableCommandSorting = false }
@@ -56,23 +75,24 @@ func arrange(root *cobra.Command) {
 	}
 }
 
-// nearestCommand returns the subcommand that a mistyped word most likely means, with its
-// parent commands, or "".
-func nearestCommand(cmd *cobra.Command, typed string) string {
+// nearestCommand returns the subcommands that a mistyped word may mean, with their parent
+// commands.
+func nearestCommand(cmd *cobra.Command, typed string) []string {
 	var words []string
 	for _, sub := range cmd.Commands() {
 		if !sub.Hidden {
 			words = append(append(words, sub.Name()), sub.Aliases...)
 		}
 	}
-	if word := spelling.Nearest(typed, words); word != "" {
-		return cmd.CommandPath() + " " + word
+	var found []string
+	for _, word := range spelling.Near(typed, words) {
+		found = append(found, cmd.CommandPath()+" "+word)
 	}
-	return ""
+	return found
 }
 
-// nearestOption returns the option that a mistyped one most likely means, or "".
-func nearestOption(cmd *cobra.Command, typed string) string {
+// nearestOption returns the option that a mistyped one most likely means, if any.
+func nearestOption(cmd *cobra.Command, typed string) []string {
 	var words []string
 	for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.InheritedFlags()} {
 		flags.VisitAll(func(f *pflag.Flag) {
@@ -82,7 +102,7 @@ func nearestOption(cmd *cobra.Command, typed string) string {
 		})
 	}
 	if word := spelling.Nearest(typed, words); word != "" {
-		return "--" + word
+		return []string{"--" + word}
 	}
-	return ""
+	return nil
 }

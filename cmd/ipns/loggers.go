@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -10,7 +12,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/rpc"
 )
 
 // escapeLibraryLogs makes the loggers of libraries write to w, escaped, since what they
@@ -44,11 +48,38 @@ func libraryCore(c golog.Config, out io.Writer) zapcore.Core {
 // debugLibraries makes the loggers of libraries say everything.
 func debugLibraries() { golog.SetDebugLogging() }
 
+// core is the name under which the log of the node itself has a level, beside libraries.
+const core = "core"
+
 // logger is the log of the node in this process.
 func (c *cli) logger() *slog.Logger {
-	level := slog.LevelWarn
-	if c.debug {
-		level = slog.LevelDebug
+	golog.Logger(core) // so that it has a level
+	return slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: coreLevel{}}))
+}
+
+// coreLevel is the level of the node's own log. At error, the default of libraries, it also
+// says warnings.
+type coreLevel struct{}
+
+// Level implements [slog.Leveler].
+func (coreLevel) Level() slog.Level {
+	switch level, _ := golog.SubsystemLevelName(core); level {
+	case "debug":
+		return slog.LevelDebug
+	case "info":
+		return slog.LevelInfo
+	case "dpanic", "panic", "fatal":
+		return slog.LevelError + 1
 	}
-	return slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: level}))
+	return slog.LevelWarn
+}
+
+// tail follows a log. What it says may come from other peers, and is escaped.
+func (c *cli) tail(ctx context.Context, n rpc.Caller, _ rpc.Spec, req any) error {
+	s, err := rpc.Do(ctx, n, api.LogTail, *req.(*api.LogTailRequest))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(c.out, s)
+	return errors.Join(err, s.Close())
 }

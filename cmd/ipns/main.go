@@ -57,8 +57,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+nextStep(cmd, err)+"\n") // there is nowhere else to say it
 	var use *usageError
 	if errors.As(err, &use) {
-		if use.meant != "" {
-			display.Fprintf(c.errOut, "\nDid you mean '%s'?\n", use.meant)
+		switch len(use.meant) {
+		case 0:
+		case 1:
+			display.Fprintf(c.errOut, "\nDid you mean this?\n\n\t%s\n", use.meant[0])
+		default:
+			display.Fprintf(c.errOut, "\nDid you mean any of these?\n\n")
+			for _, m := range use.meant {
+				display.Fprintf(c.errOut, "\t%s\n", m)
+			}
 		}
 		display.Fprintf(c.errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
 	}
@@ -104,7 +111,8 @@ func (c *cli) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.checkGlobal(cmd) },
 	}
 	root.SetVersionTemplate(c.name + " version {{.Version}}\n")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // there is commands completion
+	root.SetUsageTemplate(usageTemplate)
 	f := root.PersistentFlags()
 	f.StringVar(&c.enc, "enc", "", "print as text or json")
 	f.StringVar(&c.enc, "encoding", "", "")
@@ -133,10 +141,13 @@ func (c *cli) root() *cobra.Command {
 		"name/rollback":    c.publishing,
 		"republish/status": c.republishStatus,
 		"version":          c.version,
+		"commands":         c.listCommands(root),
+		"log/tail":         c.tail,
 		"ls":               c.listing,
 		"get":              c.saving,
 		"provide/once":     c.provideOnce,
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})
+	c.at(root, "commands").AddCommand(c.completionCmd())
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd())
 	c.at(root, "config").AddCommand(c.configEditCmd(), configProfileCmd())
@@ -187,15 +198,18 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	e := usage(cmd, "%s", text)
 	e.meant = nearestCommand(cmd, args[0])
-	if e.meant == "" && instead[commandPath(cmd)] != "" {
-		e.text = fmt.Sprintf("unknown command 'ipns %s%s': %s", commandPath(cmd), args[0], instead[commandPath(cmd)])
+	if use := insteadOf(cmd, args[0]); use != "" {
+		e.text, e.meant = fmt.Sprintf("unknown command 'ipns %s%s': %s", commandPath(cmd), args[0], use), nil
 	}
 	return e
 }
 
 // usageError is an invalid command line. path is the command, with a space after it, or
-// empty; meant is the likely intended word.
-type usageError struct{ text, path, meant string }
+// empty; meant are the words that may have been intended.
+type usageError struct {
+	text, path string
+	meant      []string
+}
 
 func (e *usageError) Error() string { return e.text }
 

@@ -103,8 +103,11 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 			c.salvage = r.Repair
 		}
 		with := c.withNode
-		if spec.Describe().Local {
+		switch info := spec.Describe(); {
+		case info.Local:
 			with = c.withoutNode
+		case info.Daemon:
+			with = c.withDaemon
 		}
 		return with(ctx, func(n rpc.Caller) error { return run(ctx, n, spec, req) })
 	}
@@ -222,16 +225,21 @@ func (c *cli) shutdownCmd() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := c.context(cmd)
 		defer cancel()
-		addr, err := c.daemonAPI(ctx)
-		if err != nil {
-			return err
-		}
-		return c.withClient(addr, func(n rpc.Caller) error {
+		return c.withDaemon(ctx, func(n rpc.Caller) error {
 			_, err := rpc.Do(ctx, n, api.Shutdown, api.ShutdownRequest{})
 			return err
 		})
 	}
 	return cmd
+}
+
+// withDaemon calls f with the running daemon.
+func (c *cli) withDaemon(ctx context.Context, f func(rpc.Caller) error) error {
+	addr, err := c.daemonAPI(ctx)
+	if err != nil {
+		return err
+	}
+	return c.withClient(addr, f)
 }
 
 // daemonAPI returns the address of the running daemon's API.

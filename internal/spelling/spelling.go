@@ -21,6 +21,52 @@ func Nearest(typed string, words []string) string {
 	return best
 }
 
+// maxNear bounds how many words Near returns.
+const maxNear = 5
+
+// Near returns the word that Nearest finds. If that finds none, as of words of two letters,
+// it returns those in which up to three letters are missing, or one is missing and one wrong,
+// the nearest first.
+func Near(typed string, words []string) []string {
+	if word := Nearest(typed, words); word != "" {
+		return []string{word}
+	}
+	if len(typed) < 2 || len(typed) > 3 { // of longer words Nearest forgives enough
+		return nil
+	}
+	var found []string
+	for cost := 1; cost <= 3; cost++ {
+		for _, w := range words {
+			if len(found) < maxNear && costBetween(strings.ToLower(typed), strings.ToLower(w)) == cost {
+				found = append(found, w)
+			}
+		}
+	}
+	return found
+}
+
+// costBetween weighs what must be done to turn typed into word: a missing byte costs 1, a
+// wrong one 2, one too many 3.
+func costBetween(typed, word string) int {
+	row := make([]int, len(word)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(typed) {
+		before := row[0]
+		row[0] += 3
+		for j := range len(word) {
+			wrong := before
+			if typed[i] != word[j] {
+				wrong += 2
+			}
+			before = row[j+1]
+			row[j+1] = min(wrong, row[j]+1, row[j+1]+3)
+		}
+	}
+	return row[len(word)]
+}
+
 // errorsBetween counts how many bytes must be inserted, deleted, changed or swapped with
 // their neighbor to turn a into b.
 func errorsBetween(a, b string) int {

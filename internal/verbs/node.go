@@ -23,6 +23,7 @@ import (
 func (n *verbs) handleNode(m *rpc.Mux) {
 	rpc.Handle(m, api.Version, rpc.One(n.version))
 	rpc.Handle(m, api.ID, rpc.One(n.id))
+	rpc.Handle(m, api.Commands, rpc.One(n.commands))
 	rpc.Handle(m, api.Shutdown, rpc.One(n.shutdown))
 }
 

@@ -4,6 +4,7 @@
 package verbs
 
 import (
+	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -14,7 +15,7 @@ type verbs struct{ *node.Node }
 // Mux returns all commands for a node. Those that need no node also work with a nil one.
 func Mux(n *node.Node) *rpc.Mux {
 	v := &verbs{n}
-	m := &rpc.Mux{Offline: n != nil && n.Host == nil}
+	m := &rpc.Mux{Offline: n != nil && n.Host == nil, Instead: api.Instead}
 	v.handleNames(m)
 	v.handlePubsub(m)
 	v.handleRepublish(m)
@@ -31,6 +32,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleSwarm(m)
 	v.handleNode(m)
 	v.handleConfig(m)
+	v.handleDiag(m)
 	v.handleBootstrap(m)
 	v.handleRepo(m)
 	v.handleStats(m)
