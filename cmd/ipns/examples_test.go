@@ -66,7 +66,7 @@ func TestEveryCommandHasOneToThreeExamples(t *testing.T) {
 // Which examples run before the others, and which after them; the rest run in
 // the order of the commands.
 var (
-	firstExamples = []string{"key gen", "add", "name publish", "key export", "name get"}
+	firstExamples = []string{"key gen", "add", "name publish", "doctor", "key export", "name get"}
 	lastExamples  = []string{
 		"pin rm", "key rename", "key rm", "config", "bootstrap add", "bootstrap add default",
 		"bootstrap rm", "bootstrap rm all", "shutdown", "export",

@@ -20,7 +20,7 @@ var chapters = []struct {
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
 	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
-	{"Node", []string{"id", "config", "repo", "export", "log", "diag", "version", "commands", "shutdown"}},
+	{"Node", []string{"id", "config", "repo", "doctor", "export", "log", "diag", "version", "commands", "shutdown"}},
 }
 
 const rootHelp = `Give content a name that never changes, and keep both online.
@@ -32,6 +32,7 @@ else to standard error.
 Exit codes:
   0         what you asked for happened
   1         it did not, or the command line is wrong; standard error says why
+  2         only 'ipns doctor': it could not examine the repo
   130, 143  a second ctrl-c or SIGTERM ended the process at once`
 
 // usageTemplate is cobra's, with lines that fit a terminal.

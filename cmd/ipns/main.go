@@ -54,6 +54,12 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	code := 1
+	if exit := new(exitError); errors.As(err, &exit) {
+		if code = exit.code; exit.err == nil {
+			return code
+		}
+	}
 	_, _ = io.WriteString(c.errOut, "Error: "+display.Error(err)+nextStep(cmd, err)+"\n") // there is nowhere else to say it
 	var use *usageError
 	if errors.As(err, &use) {
@@ -69,7 +75,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		}
 		display.Fprintf(c.errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
 	}
-	return 1
+	return code
 }
 
 // cli is one run of the program: its input and output and the global flags.
@@ -134,7 +140,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd())
+	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.doctorCmd())
 	c.tree(root, map[string]runner{
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,
