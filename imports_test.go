@@ -65,6 +65,7 @@ internal/kubo/...   -> ipns keystore
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo
 internal/ens         ->
 internal/dnslink     -> ipns resolver
+internal/garbage     -> ipns names recordstore content
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *

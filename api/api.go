@@ -35,7 +35,7 @@ var Groups = map[string]string{
 	"multibase":   "Encode and decode bytes as text",
 	"log":         "Show or set how much is logged",
 	"diag":        "Look into the daemon and the machine",
-	"repo":        "Check and repair what is stored",
+	"repo":        "Measure, clean, check and repair what is stored",
 	"routing":     "Get and put raw values, find peers and content, announce content",
 	"swarm":       "Connect to peers and list them",
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -9,11 +10,11 @@ import (
 )
 
 // pinCommands are the commands of this file.
-var pinCommands = []rpc.Spec{PinAdd, PinRm, PinLs}
+var pinCommands = []rpc.Spec{PinAdd, PinRm, PinLs, PinUpdate, PinVerify}
 
 var (
 	// PinAdd: pin content, fetching what is missing.
-	PinAdd = rpc.Command[PinAddRequest, Pins]{
+	PinAdd = rpc.Command[PinAddRequest, Pinned]{
 		Info: rpc.Info{
 			Path: "pin/add", Args: "<path>...",
 			Short:    "Pin content, fetching what is missing",
@@ -39,23 +40,57 @@ var (
 		},
 		Text: PinListRequest.Text,
 	}
+	// PinUpdate: move a pin to other content.
+	PinUpdate = rpc.Command[PinUpdateRequest, Pins]{
+		Info: rpc.Info{
+			Path: "pin/update", Args: "<from-path> <to-path>",
+			Short:    "Move a pin to other content",
+			Long:     "Move a recursive pin, with its name, to a tree that has much in common with the\none that it is on: only what differs is fetched.",
+			Examples: []string{`ipns pin update --unpin=false $CID $(echo changed | ipns add -Q --pin=false)`},
+		},
+		Text: PinUpdateRequest.Text,
+	}
+	// PinVerify: check that pinned content is here.
+	PinVerify = rpc.Command[PinVerifyRequest, VerifiedPin]{
+		Info: rpc.Info{
+			Path:     "pin/verify",
+			Short:    "Check that pinned content is here",
+			Examples: []string{`ipns pin verify`, `ipns pin verify --verbose`},
+			Chunked:  true,
+		},
+		Text: PinVerifyRequest.Text,
+	}
 )
+
+// FastProvide is embedded in requests after which roots are announced, which this node does at once in any case.
+type FastProvide struct {
+	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false"`
+
+	FastProvideRoot *bool `opt:"fast-provide-root" help:"accepted for compatibility"`
+}
 
 // PinAddRequest keeps content.
 type PinAddRequest struct {
-	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false cid-base upgrade-cidv0-in-output=false offline=false local,L=false"`
-
+	CIDBase
+	FastProvide
 	Paths     []string `arg:"ipfs-path,stdin"`
 	Recursive bool     `opt:"recursive,r" default:"true" help:"pin everything below the root too"`
 	Name      string   `opt:"name,n" help:"name of the pin"`
-	Progress  bool     `opt:"progress" help:"accepted for compatibility"`
+	Progress  bool     `opt:"progress" chunked:"true" help:"report how far it is"`
 }
 
-// Pins are the roots that were pinned or unpinned.
+// Pinned are the roots that were pinned, or how far it is.
+type Pinned struct {
+	Pins     []string `json:",omitempty"`
+	Progress int      `json:",omitempty"` // blocks seen
+	Bytes    uint64   `json:",omitempty"` // of these
+}
+
+// Pins are the roots that were unpinned, or of which one has the pin of the other.
 type Pins struct{ Pins []string }
 
 // Text is one line a root.
-func (req PinAddRequest) Text(p Pins) string {
+func (req PinAddRequest) Text(p Pinned) string {
 	if !req.Recursive {
 		return lines("pinned ", p.Pins, " directly")
 	}
@@ -64,8 +99,7 @@ func (req PinAddRequest) Text(p Pins) string {
 
 // PinRemoveRequest stops keeping content.
 type PinRemoveRequest struct {
-	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
-
+	CIDBase
 	Paths     []string `arg:"ipfs-path,stdin"`
 	Recursive bool     `opt:"recursive,r" default:"true" help:"the pin is recursive"`
 }
@@ -73,10 +107,26 @@ type PinRemoveRequest struct {
 // Text is one line a root.
 func (PinRemoveRequest) Text(p Pins) string { return lines("unpinned ", p.Pins, "") }
 
+// PinUpdateRequest moves a pin.
+type PinUpdateRequest struct {
+	CIDBase
+	FastProvide
+	From  string `arg:"from-path"`
+	To    string `arg:"to-path"`
+	Unpin bool   `opt:"unpin" default:"true" help:"remove the old pin"`
+}
+
+// Text is one line.
+func (PinUpdateRequest) Text(p Pins) string {
+	if len(p.Pins) < 2 {
+		return ""
+	}
+	return display.Sprintf("updated %s to %s\n", p.Pins[0], p.Pins[1])
+}
+
 // PinListRequest asks what is kept.
 type PinListRequest struct {
-	_ struct{} `kubo:"cid-base upgrade-cidv0-in-output=false"`
-
+	CIDBase
 	Paths  []string `arg:"ipfs-path,optional"`
 	Type   string   `opt:"type,t" default:"all" help:"direct, indirect, recursive or all"`
 	Quiet  bool     `opt:"quiet,q" help:"print CIDs only"`
@@ -117,4 +167,49 @@ func (req PinListRequest) line(cid, kind, name string) string {
 		return display.Sprintf("%s %s\n", cid, kind)
 	}
 	return display.Sprintf("%s %s %s\n", cid, kind, name)
+}
+
+// PinVerifyRequest checks recursive pins.
+type PinVerifyRequest struct {
+	CIDBase
+	Verbose bool `opt:"verbose" help:"print pins that are whole too"`
+	Quiet   bool `opt:"quiet,q" help:"print only the CIDs of broken pins"`
+}
+
+// Check returns an error if the options contradict each other.
+func (req PinVerifyRequest) Check() error {
+	if req.Verbose && req.Quiet {
+		return errors.New("the --verbose and --quiet options can not be used at the same time")
+	}
+	return nil
+}
+
+// VerifiedPin is a pin and what is wrong with it.
+type VerifiedPin struct {
+	Cid      string    `json:",omitempty"`
+	Err      string    `json:",omitempty"`
+	Ok       bool      `json:",omitempty"`
+	BadNodes []BadNode `json:",omitempty"`
+}
+
+// BadNode is a block that should be here.
+type BadNode struct{ Cid, Err string }
+
+// Text is one line a pin, and one for each of its bad blocks.
+func (req PinVerifyRequest) Text(p VerifiedPin) string {
+	switch {
+	case req.Quiet && p.Ok:
+		return ""
+	case req.Quiet:
+		return display.Sprintf("%s\n", p.Cid)
+	case p.Err != "":
+		return display.Sprintf("error: %s\n", p.Err)
+	case p.Ok:
+		return display.Sprintf("%s ok\n", p.Cid)
+	}
+	text := display.Sprintf("%s broken\n", p.Cid)
+	for _, b := range p.BadNodes {
+		text += display.Sprintf("  %s: %s\n", b.Cid, b.Err)
+	}
+	return text
 }

@@ -73,6 +73,12 @@ type Added struct {
 // file), the links of a directory being finished and those above it, and the names of finished trees.
 func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {
+		ctx, release, err := s.holdAdd(ctx, o)
+		if err != nil {
+			yield(Added{}, fmt.Errorf("add: %w", err))
+			return
+		}
+		defer release()
 		a, err := s.newImport(ctx, o, yield)
 		if err == nil {
 			err = a.run(entries)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ipfs/boxo/blockstore"
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/boxo/verifcid"
 	blocks "github.com/ipfs/go-block-format"
@@ -47,6 +48,20 @@ func (s *Store) PutBlock(ctx context.Context, data []byte, prefix cid.Prefix) (c
 		return cid.Undef, fmt.Errorf("store block %s: %w", c, err)
 	}
 	return c, s.Sync(ctx)
+}
+
+// CheckBlock reads a block that is here, and returns an error if it is not what its CID says.
+func (s *Store) CheckBlock(ctx context.Context, c cid.Cid) error {
+	_, err := (&blockstore.ValidatingBlockstore{Blockstore: s.stored}).Get(ctx, c)
+	return err
+}
+
+// DropBlock deletes a block, whatever needs it.
+func (s *Store) DropBlock(ctx context.Context, c cid.Cid) error {
+	if err := s.stored.DeleteBlock(ctx, c); err != nil {
+		return fmt.Errorf("delete block %s: %w", c, err)
+	}
+	return s.Sync(ctx)
 }
 
 // RemoveBlock deletes a block that nothing pins. A block that is not here is an error.

@@ -97,6 +97,11 @@ func (in *Imported) addRoot(c cid.Cid) {
 
 // PinImported pins a tree whose blocks must all be here already, and makes it durable.
 func (s *Store) PinImported(ctx context.Context, c cid.Cid) error {
+	ctx, release, err := s.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if _, err := s.local.Get(ctx, c); err != nil {
 		return err
 	}

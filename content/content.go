@@ -74,6 +74,8 @@ type Store struct {
 	here     blockservice.BlockService // like blocks, but never asks other nodes
 	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
+	db       *pebble.DB
+	gate     *gate
 
 	stop     context.CancelFunc // ends the exchange
 	ds       datastore.Batching
@@ -87,7 +89,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{ds: ds, log: o.Log, provider: o.Provider, strategy: o.Strategy}
+	s := &Store{ds: ds, db: o.DB, gate: &gate{}, log: o.Log, provider: o.Provider, strategy: o.Strategy}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -143,7 +145,7 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 func (s *Store) Offline() *Store {
 	return &Store{
 		log: s.log, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
-		pins: s.pins, ds: s.ds, provider: s.provider, strategy: s.strategy,
+		pins: s.pins, ds: s.ds, db: s.db, gate: s.gate, provider: s.provider, strategy: s.strategy,
 	}
 }
 

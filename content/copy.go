@@ -27,8 +27,12 @@ func (s *Store) CopyPin(ctx context.Context, p Pin, get func(cid.Cid) (blocks.Bl
 	if err := CheckPinName(p.Name); err != nil {
 		return err
 	}
+	ctx, release, err := s.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	c := copying{Store: s, get: get, to: to, seen: cid.NewSet(), decoder: ipldlegacy.NewDecoder()}
-	var err error
 	switch p.Type {
 	case Recursive:
 		// What has its pin is here with all that is below it.

@@ -110,6 +110,18 @@ func (s *linkSorter) sorted() iter.Seq2[treeLink, error] {
 	}
 }
 
+// all yields all links, in any order. Nothing may be added meanwhile.
+func (s *linkSorter) all() iter.Seq2[treeLink, error] {
+	return func(yield func(treeLink, error) bool) {
+		for _, l := range s.held {
+			if !yield(l, nil) {
+				return
+			}
+		}
+		s.file.read(0, s.file.size)(yield)
+	}
+}
+
 // reset removes all links.
 func (s *linkSorter) reset() error {
 	s.forget()

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/ipfs/boxo/ipld/merkledag"
+	"github.com/ipfs/boxo/ipld/merkledag/dagutils"
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/go-cid"
 )
@@ -35,7 +36,7 @@ type Pin struct {
 // CheckPinName returns an error if a pin cannot have the name.
 func CheckPinName(name string) error {
 	if len(name) > maxPinName {
-		return fmt.Errorf("pin: name of %d bytes is longer than %d", len(name), maxPinName)
+		return fmt.Errorf("pin name is %d bytes (max %d bytes)", len(name), maxPinName)
 	}
 	return nil
 }
@@ -50,6 +51,11 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 	if err != nil {
 		return err
 	}
+	ctx, release, err := s.Hold(ctx)
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	defer release()
 	switch t {
 	case Recursive:
 		// The pinner would drop an existing pin before it fetches, and lose it if that fails.
@@ -85,6 +91,39 @@ func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
 		return nil
 	}
 	return s.pins.PinWithMode(ctx, c, pin.Recursive, name)
+}
+
+// Track returns a context for a [Store.Pin], and what tells how many blocks that has seen so far, and how many bytes.
+func Track(ctx context.Context) (context.Context, func() (blocks int, bytes uint64)) {
+	var t merkledag.ProgressTracker
+	return t.DeriveContext(ctx), func() (int, uint64) {
+		now := t.ProgressStat()
+		return now.Nodes, now.Bytes
+	}
+}
+
+// UpdatePin moves the recursive pin of one tree, with its name, to another, after fetching what the other has and the
+// first has not. With keep both are pinned then.
+func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) error {
+	ctx, release, err := s.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// The pinner looks for differences again, where it finds only what is here.
+	if had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, false, from); err == nil && len(had) == 1 && had[0].Pinned() && from != to {
+		if err := dagutils.DiffEnumerate(ctx, s.dag, from, to); err != nil {
+			return err
+		}
+	}
+	if err := s.pins.Update(ctx, from, to, !keep); err != nil {
+		return err
+	}
+	if err := s.Sync(ctx); err != nil {
+		return err
+	}
+	s.pinned(ctx, to, Recursive)
+	return nil
 }
 
 // Unpin removes the pin of c, but not the blocks. If t is [Direct], a recursive pin is left alone and is an error.

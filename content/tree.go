@@ -21,6 +21,9 @@ func (a *importer) run(entries iter.Seq2[Entry, error]) error {
 			err = a.ctx.Err()
 		}
 		if err == nil {
+			err = a.makeWay()
+		}
+		if err == nil {
 			err = a.add(e)
 		}
 		if err != nil {

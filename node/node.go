@@ -41,6 +41,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
@@ -80,6 +81,9 @@ type Config struct {
 	Pubsub *bool
 	// Routing overrides the config's Routing.Type; "": the config applies.
 	Routing string
+	// GC deletes content that nothing needs whenever there is more than the config's
+	// Datastore.StorageMax allows.
+	GC bool
 	// Router puts and searches names, even on an offline node; nil: the DHTs that the
 	// node has joined.
 	Router routing.Router
@@ -124,6 +128,7 @@ type Node struct {
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
 
+	Garbage  *garbage.Collector
 	Repair   *repair.Repairer
 	Salvaged *store.Salvaged // what Config.Salvage did; nil: nothing
 	Metrics  *metrics.Metrics

@@ -14,6 +14,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
@@ -120,12 +121,22 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
+	n.Garbage = &garbage.Collector{Content: n.Content, Book: n.Book, Log: n.Log}
+	if c.GC {
+		n.Garbage.Period = n.Settings.Datastore.Period()
+		if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
+			return err
+		}
+	}
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	if n.Pubsub != nil {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}
 	n.background(func() { _ = n.Book.Run(life) })
+	if c.GC {
+		n.background(func() { n.ended("collecting garbage", n.Garbage.Run(life)) })
+	}
 	if router := n.Network.Router(); router != nil {
 		n.relay = relay.New(life, n.background, n.Book, n.Resolver, router)
 	}

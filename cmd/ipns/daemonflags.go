@@ -27,7 +27,6 @@ type daemonOptions struct {
 // daemon says of them, and the value that asks for what happens anyway.
 var kubosDaemonOptions = []struct{ name, taken, why string }{
 	{"migrate", "", "there is only one version of the repo"},
-	{"enable-gc", "false", "there is no garbage collection, unpinned blocks stay"},
 	{"mount", "false", "nothing is mounted; programs read over the gateway"},
 	{"mount-ipfs", "", "nothing is mounted; programs read over the gateway"},
 	{"mount-ipns", "", "nothing is mounted; programs read over the gateway"},
@@ -80,6 +79,7 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.BoolVar(&o.usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
 	f.StringVar(&n.AgentSuffix, "agent-version-suffix", "", "follows the agent version that others see, unless the config has Version.AgentSuffix")
 	f.BoolVar(&o.routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
+	f.BoolVar(&n.GC, "enable-gc", false, "delete content that nothing needs when there is more than Datastore.StorageMax of the config allows")
 	for _, k := range kubosDaemonOptions {
 		f.String(k.name, k.taken, "accepted for compatibility")
 		flag := f.Lookup(k.name)

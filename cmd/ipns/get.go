@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/goipns/ipns/api"
@@ -25,6 +26,23 @@ func (c *cli) listing(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any)
 		var text string
 		text, after = req.(*api.ListRequest).Table(res.Value.(api.Listing), after)
 		if err := c.print(res.Value, display.Clean(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pinning prints what was pinned, and how far it is beside that.
+func (c *cli) pinning(ctx context.Context, n rpc.Caller, spec rpc.Spec, req any) error {
+	for res, err := range spec.Run(ctx, n, req) {
+		if err != nil {
+			return err
+		}
+		if p := res.Value.(api.Pinned); p.Pins == nil {
+			display.Fprintf(c.errOut, "Fetched/Processed %d nodes (%s)\n", p.Progress, humanize.Bytes(p.Bytes))
+			continue
+		}
+		if err := c.printResult(res); err != nil {
 			return err
 		}
 	}

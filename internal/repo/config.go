@@ -29,10 +29,12 @@ type Config struct {
 	API       API
 	HTTP      HTTP `json:",omitzero"`
 	Swarm     Swarm
-	AutoNAT   AutoNAT  `json:",omitzero"`
-	AutoConf  AutoConf `json:",omitzero"`
-	Peering   Peering  `json:",omitzero"`
-	Provide   Provide  `json:",omitzero"`
+	Datastore Datastore `json:",omitzero"`
+	Pinning   Pinning   `json:",omitzero"`
+	AutoNAT   AutoNAT   `json:",omitzero"`
+	AutoConf  AutoConf  `json:",omitzero"`
+	Peering   Peering   `json:",omitzero"`
+	Provide   Provide   `json:",omitzero"`
 
 	HTTPRetrieval HTTPRetrieval `json:",omitzero"`
 	Internal      Internal      `json:",omitzero"`
@@ -264,6 +266,9 @@ func (c *Config) check() error {
 		if a == nil || a.AuthSecret == "" {
 			return fmt.Errorf("config setting API.Authorizations.%s has no AuthSecret", name)
 		}
+	}
+	if err := c.Datastore.check(); err != nil {
+		return err
 	}
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")

@@ -114,7 +114,7 @@ func TestSetKeepsTheRest(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, r, configFile)), &tree); err != nil {
 		t.Fatal(err)
 	}
-	tree["Datastore"] = map[string]any{"BloomFilterSize": json.Number("12345678901234567890"), "StorageMax": "<&>"}
+	tree["Datastore"] = map[string]any{"BloomFilterSize": json.Number("12345678901234567890"), "Path": "<&>"}
 	b, err := marshal(tree)
 	if err != nil {
 		t.Fatal(err)
@@ -348,8 +348,8 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 		value any
 		warns bool
 	}{
-		{"Datastore.StorageMax", "10GB", true},
-		{"datastore.storagemax", "20GB", true}, // each time it is set
+		{"Datastore.StorageMax", "10GB", false},
+		{"datastore.storagemax", "20GB", false}, // each time it is set
 		{"Peering.Peers", []any{map[string]any{"ID": "x"}}, false},
 		{"Discovery.MDNS.Enabled", true, true},
 		{"Discovery.MDNS.Enabled", false, false},

@@ -67,6 +67,12 @@ func (n *verbs) blockPut(ctx context.Context, req api.BlockPutRequest) iter.Seq2
 			yield(api.Block{}, err)
 			return
 		}
+		ctx, release, err := n.Content.Hold(ctx)
+		if err != nil {
+			yield(api.Block{}, err)
+			return
+		}
+		defer release()
 		for r, err := range req.Each() {
 			var c cid.Cid
 			var data []byte

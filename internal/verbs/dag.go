@@ -56,6 +56,12 @@ func (n *verbs) dagPut(ctx context.Context, req api.DagPutRequest) iter.Seq2[api
 			return
 		}
 		prefix := cid.Prefix{Version: 1, Codec: to, MhType: hash, MhLength: -1}
+		ctx, release, err := n.Content.Hold(ctx)
+		if err != nil {
+			yield(api.DagNode{}, err)
+			return
+		}
+		defer release()
 		for r, err := range req.Each() {
 			var node api.DagNode
 			if err == nil {
@@ -170,7 +176,13 @@ func (n *verbs) dagImport(ctx context.Context, req api.DagImportRequest) iter.Se
 			}
 			pin = *req.PinRoots
 		}
-		_, err := req.Encoder()
+		ctx, release, err := n.Content.Hold(ctx)
+		if err != nil {
+			yield(api.DagImported{}, err)
+			return
+		}
+		defer release()
+		_, err = req.Encoder()
 		var in content.Imported
 		if err == nil {
 			err = n.importFiles(ctx, req, &in)

@@ -7,6 +7,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/ipfs/go-cidutil/cidenc"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
@@ -14,30 +17,88 @@ import (
 )
 
 func (n *verbs) handlePins(m *rpc.Mux) {
-	rpc.Handle(m, api.PinAdd, rpc.One(n.pinAdd))
+	rpc.Handle(m, api.PinAdd, n.pinAdd)
 	rpc.Handle(m, api.PinRm, rpc.One(n.pinRemove))
 	rpc.Handle(m, api.PinLs, n.pinList)
+	rpc.Handle(m, api.PinUpdate, rpc.One(n.pinUpdate))
+	rpc.Handle(m, api.PinVerify, n.pinVerify)
 }
 
+// pinProgress is the time between two reports of progress.
+const pinProgress = 500 * time.Millisecond
+
 // pinAdd implements the command.
-func (n *verbs) pinAdd(ctx context.Context, req api.PinAddRequest) (api.Pins, error) {
+func (n *verbs) pinAdd(ctx context.Context, req api.PinAddRequest) iter.Seq2[api.Pinned, error] {
+	return func(yield func(api.Pinned, error) bool) {
+		if !req.Progress {
+			yield(n.pinAll(ctx, req))
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		tracked, seen := content.Track(ctx)
+		var pins api.Pinned
+		var err error
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			pins, err = n.pinAll(tracked, req)
+		}()
+		defer func() {
+			cancel()
+			<-done
+		}()
+		progress := func() bool {
+			blocks, bytes := seen()
+			return yield(api.Pinned{Progress: blocks, Bytes: bytes}, nil)
+		}
+		tick := time.NewTicker(pinProgress)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if !progress() {
+					return
+				}
+				continue
+			case <-done:
+			}
+			if blocks, _ := seen(); err == nil && blocks > 0 && !progress() {
+				return
+			}
+			yield(pins, err)
+			return
+		}
+	}
+}
+
+// pinAll pins all paths of a request.
+func (n *verbs) pinAll(ctx context.Context, req api.PinAddRequest) (pins api.Pinned, err error) {
+	// A codec reads what strangers made, and a goroutine has no server that catches its panic.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("pin: reading a block failed: %v", p)
+		}
+	}()
 	kind := content.Recursive
 	if !req.Recursive {
 		kind = content.Direct
 	}
-	var pins api.Pins
 	if err := content.CheckPinName(req.Name); err != nil {
 		return pins, err // before anything is fetched
 	}
+	enc, err := req.Encoder()
+	if err != nil {
+		return pins, err
+	}
 	for _, text := range req.Paths {
-		c, err := n.root(ctx, text)
+		c, err := n.blockAt(ctx, text)
 		if err != nil {
 			return pins, err
 		}
-		if err := n.Content.Pin(ctx, c, kind, req.Name); err != nil {
+		if err := n.content(ctx).Pin(ctx, c, kind, req.Name); err != nil {
 			return pins, err
 		}
-		pins.Pins = append(pins.Pins, c.String())
+		pins.Pins = append(pins.Pins, enc.Encode(c))
 	}
 	return pins, nil
 }
@@ -49,21 +110,71 @@ func (n *verbs) pinRemove(ctx context.Context, req api.PinRemoveRequest) (api.Pi
 		kind = content.Direct
 	}
 	var pins api.Pins
+	enc, err := req.Encoder()
+	if err != nil {
+		return pins, err
+	}
 	for _, text := range req.Paths {
-		c, err := n.root(ctx, text)
+		c, err := n.blockAt(ctx, text)
 		if err != nil {
 			return pins, err
 		}
-		err = n.Content.Unpin(ctx, c, kind)
-		if errors.Is(err, content.ErrNotPinned) {
-			return pins, content.ErrNotPinned
+		if err := n.Content.Unpin(ctx, c, kind); err != nil {
+			return pins, cause(ctx, err)
 		}
-		if err != nil {
-			return pins, err
-		}
-		pins.Pins = append(pins.Pins, c.String())
+		pins.Pins = append(pins.Pins, enc.Encode(c))
 	}
 	return pins, nil
+}
+
+// pinUpdate implements the command.
+func (n *verbs) pinUpdate(ctx context.Context, req api.PinUpdateRequest) (api.Pins, error) {
+	enc, err := req.Encoder()
+	if err != nil {
+		return api.Pins{}, err
+	}
+	from, err := n.blockAt(ctx, req.From)
+	if err != nil {
+		return api.Pins{}, err
+	}
+	to, err := n.blockAt(ctx, req.To)
+	if err != nil {
+		return api.Pins{}, err
+	}
+	if err := n.content(ctx).UpdatePin(ctx, from, to, !req.Unpin); err != nil {
+		return api.Pins{}, err
+	}
+	return api.Pins{Pins: []string{enc.Encode(from), enc.Encode(to)}}, nil
+}
+
+// pinVerify implements the command.
+func (n *verbs) pinVerify(ctx context.Context, req api.PinVerifyRequest) iter.Seq2[api.VerifiedPin, error] {
+	return func(yield func(api.VerifiedPin, error) bool) {
+		enc, err := req.Encoder()
+		if err := errors.Join(req.Check(), err); err != nil {
+			yield(api.VerifiedPin{}, err)
+			return
+		}
+		for p, err := range n.Content.CheckPins(ctx) {
+			if err != nil {
+				yield(api.VerifiedPin{}, err)
+				return
+			}
+			out := api.VerifiedPin{Cid: enc.Encode(p.CID), Ok: len(p.Bad) == 0}
+			if out.Ok && !req.Verbose {
+				continue
+			}
+			for _, b := range p.Bad {
+				if req.Quiet {
+					break
+				}
+				out.BadNodes = append(out.BadNodes, api.BadNode{Cid: enc.Encode(b.CID), Err: b.Err.Error()})
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
 }
 
 // pinList implements the command.
@@ -78,8 +189,13 @@ func (n *verbs) pinList(ctx context.Context, req api.PinListRequest) iter.Seq2[a
 			yield(api.PinListing{}, err)
 			return
 		}
+		enc, err := req.Encoder()
+		if err != nil {
+			yield(api.PinListing{}, err)
+			return
+		}
 		all := api.PinListing{Keys: map[string]api.PinType{}}
-		for p, err := range n.pins(ctx, req) {
+		for p, err := range n.pins(ctx, req, enc) {
 			if err != nil {
 				yield(api.PinListing{}, err)
 				return
@@ -103,19 +219,19 @@ func (n *verbs) pinList(ctx context.Context, req api.PinListRequest) iter.Seq2[a
 }
 
 // pins yields all requested pins, or those of the given paths.
-func (n *verbs) pins(ctx context.Context, req api.PinListRequest) iter.Seq2[api.PinListing, error] {
+func (n *verbs) pins(ctx context.Context, req api.PinListRequest, enc cidenc.Encoder) iter.Seq2[api.PinListing, error] {
 	return func(yield func(api.PinListing, error) bool) {
 		kind := content.PinType(req.Type)
 		if len(req.Paths) == 0 {
 			for p, err := range n.Content.Pins(ctx, kind) {
-				if !yield(pinLine(p), err) || err != nil {
+				if !yield(pinLine(p, enc), err) || err != nil {
 					return
 				}
 			}
 			return
 		}
 		for _, text := range req.Paths {
-			c, err := n.root(ctx, text)
+			c, err := n.blockAt(ctx, text)
 			var p content.Pin
 			if err == nil {
 				p, err = n.Content.PinOf(ctx, c, kind)
@@ -123,9 +239,9 @@ func (n *verbs) pins(ctx context.Context, req api.PinListRequest) iter.Seq2[api.
 			if errors.Is(err, content.ErrNotPinned) {
 				err = fmt.Errorf("path '%s' is not pinned", text)
 			}
-			line := pinLine(p)
+			line := pinLine(p, enc)
 			if p.Type == content.Indirect && p.Via.Defined() {
-				line.Type = "indirect through " + p.Via.String()
+				line.Type = "indirect through " + enc.Encode(p.Via)
 			}
 			if !yield(line, err) || err != nil {
 				return
@@ -134,9 +250,9 @@ func (n *verbs) pins(ctx context.Context, req api.PinListRequest) iter.Seq2[api.
 	}
 }
 
-func pinLine(p content.Pin) api.PinListing {
+func pinLine(p content.Pin, enc cidenc.Encoder) api.PinListing {
 	if !p.CID.Defined() {
 		return api.PinListing{}
 	}
-	return api.PinListing{Cid: p.CID.String(), Type: string(p.Type), Name: p.Name}
+	return api.PinListing{Cid: enc.Encode(p.CID), Type: string(p.Type), Name: p.Name}
 }

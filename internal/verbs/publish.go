@@ -33,14 +33,22 @@ var (
 // namePublish implements the command.
 func (n *verbs) namePublish(ctx context.Context, req api.PublishRequest) iter.Seq2[api.Published, error] {
 	return func(yield func(api.Published, error) bool) {
+		// What a name leads to is no garbage, which is known once the record is stored.
+		ctx, release, err := n.Content.Hold(ctx)
+		if err != nil {
+			yield(api.Published{}, err)
+			return
+		}
+		defer release()
 		signer, printed, asked, err := n.preparePublish(ctx, req)
 		if err != nil {
 			yield(api.Published{}, err)
 			return
 		}
 		more := true
-		if req.Progress {
-			asked.OnProgress = func(res publisher.Result) {
+		asked.OnProgress = func(res publisher.Result) {
+			release()
+			if req.Progress {
 				more = more && yield(published(printed, res), nil)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/resolver"
@@ -89,6 +90,16 @@ func (n *verbs) blocksHere(ctx context.Context, base api.CIDBase) iter.Seq2[api.
 	}
 }
 
+// noName returns why a text is no name, if that is the error.
+func noName(err error) error {
+	var all interface{ Unwrap() []error }
+	if !errors.Is(err, ipns.ErrName) || !errors.As(err, &all) {
+		return err
+	}
+	causes := all.Unwrap()
+	return causes[len(causes)-1]
+}
+
 // resolvePath implements the command.
 func (n *verbs) resolvePath(ctx context.Context, req api.PathRequest) (api.Resolved, error) {
 	p, err := parseContentPath(req.Name)
@@ -118,7 +129,7 @@ func (n *verbs) resolvePath(ctx context.Context, req api.PathRequest) (api.Resol
 			res, err = n.Resolver.Resolve(ctx, p, o)
 		}
 		if err != nil {
-			return api.Resolved{}, away(err)
+			return api.Resolved{}, away(noName(err))
 		}
 		p = res.Path
 	}

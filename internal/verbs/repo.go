@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -14,11 +15,22 @@ import (
 
 func (n *verbs) handleRepo(m *rpc.Mux) {
 	rpc.Handle(m, api.RepoVerify, n.repoVerify)
+	rpc.Handle(m, api.RepoGC, n.repoGC)
+	rpc.Handle(m, api.RepoStat, rpc.One(n.repoStat))
+	rpc.Handle(m, api.StatsRepo, rpc.One(n.repoStat))
+	rpc.Handle(m, api.RepoVersion, rpc.One(n.repoVersion))
+	rpc.Handle(m, api.RepoLs, func(ctx context.Context, req api.RefsLocalRequest) iter.Seq2[api.Ref, error] {
+		return n.blocksHere(ctx, req.CIDBase)
+	})
 }
 
 // repoVerify implements the command. It ends with an error if damage remains.
 func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.Seq2[api.Finding, error] {
 	return func(yield func(api.Finding, error) bool) {
+		if err := n.checkVerify(req); err != nil {
+			yield(api.Finding{}, err)
+			return
+		}
 		more := true
 		if s := n.Salvaged; s != nil {
 			if more = yield(salvaged(s), nil); !more {
@@ -33,20 +45,33 @@ func (n *verbs) repoVerify(ctx context.Context, req api.RepoVerifyRequest) iter.
 			}
 		}
 		left, err := n.Repair.Verify(ctx, req.Repair, func(f repair.Finding) bool {
-			more = yield(api.Finding(f), nil)
+			more = yield(api.Finding{Msg: f.Msg, Name: f.Name, Repaired: f.Repaired}, nil)
 			return more
 		})
 		left += aside
+		if !more {
+			return
+		}
+		blocks := blockCheck{verbs: n, req: req}
+		if err == nil {
+			err = blocks.run(ctx, func(f api.Finding) bool {
+				more = yield(f, nil)
+				return more
+			})
+		}
+		verdict, corrupt := blocks.verdict()
 		switch {
 		case !more:
 		case err != nil:
 			yield(api.Finding{}, err)
 		case left > 0 && !req.Repair:
-			yield(api.Finding{}, rpc.Because(api.ReasonDamaged, fmt.Errorf("%d damaged", left)))
+			yield(api.Finding{}, errors.Join(rpc.Because(api.ReasonDamaged, fmt.Errorf("%d damaged", left)), corrupt))
 		case left > 0:
-			yield(api.Finding{}, fmt.Errorf("%d damaged and not repaired: restore the repo from a backup", left))
+			yield(api.Finding{}, errors.Join(fmt.Errorf("%d damaged and not repaired: restore the repo from a backup", left), corrupt))
+		case corrupt != nil:
+			yield(api.Finding{}, corrupt)
 		default:
-			yield(api.Finding{Msg: "verify complete, all names are whole."}, nil)
+			_ = yield(api.Finding{Msg: "verify complete, all names are whole."}, nil) && yield(api.Finding{Msg: verdict}, nil)
 		}
 	}
 }

@@ -1,0 +1,229 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/ipfs/boxo/verifcid"
+	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/multiformats/go-multihash"
+)
+
+// Garbage is a block that was deleted, or why something could not be.
+type Garbage struct {
+	CID cid.Cid // as a raw block
+	Err error
+}
+
+// Texts of Kubo's, at the end of a collection with errors.
+var (
+	ErrGCAborted    = errors.New("garbage collection aborted: could not retrieve some links")
+	ErrGCIncomplete = errors.New("garbage collection incomplete: could not delete some blocks")
+)
+
+// errStop ends a collection whose consumer has had enough.
+var errStop = errors.New("stopped")
+
+// Collect deletes all blocks but those that are pinned, those that an add in progress has stored, and the trees of keep,
+// as far as they are here. It yields each block that it deletes, and each error. If the tree of a pin cannot be read to
+// its end, it deletes nothing. Nothing is added or pinned while it runs; a consumer that stops ends it.
+//
+// It holds 16 bytes for each block that stays.
+func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error]) iter.Seq[Garbage] {
+	return func(yield func(Garbage) bool) {
+		err := s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
+			m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: yield}
+			if err := m.all(s, append(parked, keep)); err != nil {
+				return err
+			}
+			if m.failed {
+				return ErrGCAborted
+			}
+			return s.sweep(ctx, m.marks, yield)
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(Garbage{Err: err})
+		}
+	}
+}
+
+// parksKey is in the context of an add that lets a collection run between two of its files: it holds for itself alone.
+type parksKey struct{}
+
+// holdAdd is Hold for an add, which stores nothing if it only computes CIDs.
+func (s *Store) holdAdd(ctx context.Context, o AddOptions) (context.Context, func(), error) {
+	if o.OnlyHash {
+		return ctx, func() {}, nil
+	}
+	alone := ctx.Value(holdKey{s.gate}) == nil
+	ctx, release, err := s.Hold(ctx)
+	if err == nil && alone {
+		ctx = context.WithValue(ctx, parksKey{}, true)
+	}
+	return ctx, release, err
+}
+
+// makeWay lets a collection run that waits, between two files of an add.
+func (a *importer) makeWay() error {
+	if a.ctx.Value(parksKey{}) == nil || !a.store.gate.wanted() {
+		return nil
+	}
+	if err := a.dag.flush(a.ctx); err != nil {
+		return err
+	}
+	a.store.gate.park(a.needed)
+	return a.ctx.Err()
+}
+
+// needed yields the roots of what the add has stored and still needs.
+func (a *importer) needed(yield func(cid.Cid, error) bool) {
+	for _, links := range []iter.Seq2[treeLink, error]{a.links.all(), a.earlier.read(0, a.earlier.size)} {
+		for l, err := range links {
+			if err == nil && l.isDir() {
+				continue
+			}
+			if !yield(l.cid, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// marks are the blocks that stay, by the last bytes of their hashes. Two blocks with the same mark both stay.
+type marks map[[markBytes]byte]struct{}
+
+const markBytes = 16
+
+func markOf(h multihash.Multihash) (m [markBytes]byte) {
+	copy(m[:], h[max(0, len(h)-markBytes):])
+	return m
+}
+
+// visit marks a block, and reports whether it was not marked before.
+func (m marks) visit(c cid.Cid) bool {
+	key := markOf(c.Hash())
+	_, before := m[key]
+	m[key] = struct{}{}
+	return !before
+}
+
+// marking finds the blocks that stay.
+type marking struct {
+	ctx    context.Context
+	dag    ipld.NodeGetter
+	marks  marks
+	yield  func(Garbage) bool
+	failed bool // something that stays could not be read
+}
+
+func (m *marking) all(s *Store, keep []iter.Seq2[cid.Cid, error]) error {
+	// What must be whole comes first: a tree that was marked with gaps is not walked again.
+	for p := range s.pins.RecursiveKeys(m.ctx, false) {
+		if p.Err != nil {
+			return fmt.Errorf("list pins: %w", p.Err)
+		}
+		if err := m.tree(p.Pin.Key, true); err != nil {
+			return err
+		}
+	}
+	for _, roots := range keep {
+		for c, err := range roots {
+			if err == nil {
+				err = m.tree(c, false)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for p := range s.pins.DirectKeys(m.ctx, false) {
+		if p.Err != nil {
+			return fmt.Errorf("list pins: %w", p.Err)
+		}
+		m.marks.visit(p.Pin.Key)
+	}
+	return m.ctx.Err()
+}
+
+// tree marks a tree; whole says that none of its blocks may be missing.
+func (m *marking) tree(root cid.Cid, whole bool) error {
+	todo := []cid.Cid{root}
+	for len(todo) > 0 {
+		if err := m.ctx.Err(); err != nil {
+			return err
+		}
+		c := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !m.marks.visit(c) {
+			continue
+		}
+		links, err := m.links(c)
+		if err != nil && (whole || !ipld.IsNotFound(err)) {
+			m.failed = true
+			if !m.yield(Garbage{Err: fmt.Errorf("could not retrieve links for %s: %w", c, err)}) {
+				return errStop
+			}
+		}
+		for _, l := range links {
+			todo = append(todo, l.Cid)
+		}
+	}
+	return nil
+}
+
+func (m *marking) links(c cid.Cid) ([]*ipld.Link, error) {
+	if err := verifcid.ValidateCid(verifcid.DefaultAllowlist, c); err != nil {
+		return nil, err
+	}
+	return ipld.GetLinks(m.ctx, m.dag, c)
+}
+
+// sweep deletes what is not marked.
+func (s *Store) sweep(ctx context.Context, stay marks, yield func(Garbage) bool) (err error) {
+	removed, incomplete := 0, false
+	defer func() {
+		if removed > 0 {
+			err = errors.Join(err, s.Sync(context.WithoutCancel(ctx)), s.compact(ctx))
+		}
+	}()
+	for c, err := range s.Blocks(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, ok := stay[markOf(c.Hash())]; ok {
+			continue
+		}
+		if err := s.stored.DeleteBlock(ctx, c); err != nil {
+			incomplete = true
+			if !yield(Garbage{Err: fmt.Errorf("could not remove %s: %w", c, err)}) {
+				return errStop
+			}
+			continue
+		}
+		removed++
+		if !yield(Garbage{CID: c}) {
+			return errStop
+		}
+	}
+	if incomplete {
+		return ErrGCIncomplete
+	}
+	return nil
+}
+
+// blockKeys are the keys of the blocks in the database.
+var blockKeys = [2][]byte{[]byte("/blocks/"), []byte("/blocks0")}
+
+// compact frees the space of deleted blocks.
+func (s *Store) compact(ctx context.Context) error {
+	if err := s.db.Compact(ctx, blockKeys[0], blockKeys[1], true); err != nil {
+		return fmt.Errorf("free the space of deleted blocks: %w", err)
+	}
+	return nil
+}
+
+// Size returns how much of the disk the database takes, in bytes.
+func (s *Store) Size() uint64 { return s.db.Metrics().DiskSpaceUsage() }

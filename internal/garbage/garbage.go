@@ -1,0 +1,132 @@
+// Package garbage deletes blocks that nothing needs, when it is asked to or, above a limit, by itself.
+//
+// Invariant: no block is deleted that is pinned, that an add in progress has stored, or that belongs to the tree of a
+// value of an own name: its record, one signed in advance, one that waits to be signed again, or one that was replaced
+// less than [Recent] ago. If the entry of an own name cannot be read, nothing is deleted.
+package garbage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// Recent is how long after it was replaced a value of a name is kept: for as long as others may still be given it.
+const Recent = 48 * time.Hour
+
+// Collector collects the garbage of a node.
+type Collector struct {
+	Content *content.Store
+	Book    *names.Book
+	Log     *slog.Logger
+	// Period is the time between two looks at the size of the store; 0: [Collector.Run] does nothing.
+	Period time.Duration
+	// Above is the size, in bytes, above which a look collects garbage.
+	Above uint64
+}
+
+// Collect deletes what nothing needs. It yields each deleted block, and each error.
+func (c *Collector) Collect(ctx context.Context) iter.Seq[content.Garbage] {
+	return c.Content.Collect(ctx, c.named(ctx))
+}
+
+// Run collects garbage whenever the store is too large, until ctx ends.
+func (c *Collector) Run(ctx context.Context) error {
+	for c.Period > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(c.Period):
+		}
+		before := c.Content.Size()
+		if before <= c.Above {
+			continue
+		}
+		removed, err := 0, error(nil)
+		for g := range c.Collect(ctx) {
+			if g.Err != nil {
+				err = g.Err // the last one sums up
+			} else {
+				removed++
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			c.Log.Warn("garbage not collected", "removed", removed, "err", err, "again_in", c.Period)
+		case c.Content.Size() > c.Above:
+			c.Log.Warn("what is kept is larger than Datastore.StorageMax allows: unpin something", "bytes", c.Content.Size(), "of", c.Above, "removed", removed)
+		default:
+			c.Log.Info("garbage collected", "removed", removed, "bytes_before", before, "bytes", c.Content.Size())
+		}
+	}
+	return nil
+}
+
+// named yields the roots of what own names lead to, or led to until recently.
+func (c *Collector) named(ctx context.Context) iter.Seq2[cid.Cid, error] {
+	return func(yield func(cid.Cid, error) bool) {
+		for e, err := range c.Book.Scan(ctx, recordstore.Region{}) {
+			var recs []*ipns.Record
+			if err == nil && e.Origin == recordstore.Own {
+				recs, err = c.recent(ctx, e)
+			}
+			if err != nil {
+				yield(cid.Undef, fmt.Errorf("find out what own names lead to: %w", err))
+				return
+			}
+			for _, rec := range recs {
+				if root, ok := rootOf(rec); ok && !yield(root, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// recent returns the records of an entry, and those that were replaced not long ago.
+func (c *Collector) recent(ctx context.Context, e recordstore.Entry) ([]*ipns.Record, error) {
+	if e.Damaged {
+		return nil, fmt.Errorf("the entry of %s is damaged: %w", e.Name, errDamaged)
+	}
+	recs := append([]*ipns.Record{e.Record, e.Rival, e.Pending}, e.Staged...)
+	recs = append(recs, e.Rivals...)
+	var replaced time.Time // when the version at hand was; zero: it is the newest
+	for past, err := range c.Book.History(ctx, e.Name) {
+		if err != nil {
+			return nil, err
+		}
+		if !replaced.IsZero() && time.Since(replaced) > Recent {
+			break
+		}
+		recs = append(recs, past.Record)
+		replaced = past.At
+	}
+	return recs, nil
+}
+
+var errDamaged = errors.New("'ipns repo verify --repair' repairs it")
+
+// rootOf returns the block at which the value of a record begins, if it has one.
+func rootOf(rec *ipns.Record) (cid.Cid, bool) {
+	if rec == nil {
+		return cid.Undef, false
+	}
+	parts := strings.SplitN(rec.Value(), "/", 4)
+	if len(parts) < 3 || parts[1] != "ipfs" && parts[1] != "ipld" {
+		return cid.Undef, false
+	}
+	c, err := cid.Decode(parts[2])
+	return c, err == nil
+}

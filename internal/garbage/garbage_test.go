@@ -1,0 +1,129 @@
+package garbage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/go-cid"
+
+	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
+)
+
+// lines passes on what is logged.
+type lines struct{ got chan string }
+
+func (l *lines) Write(b []byte) (int, error) {
+	select {
+	case l.got <- string(b):
+	default:
+	}
+	return len(b), nil
+}
+
+func open(t *testing.T) *content.Store {
+	t.Helper()
+	db, err := pebble.Open("db", &pebble.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := content.Open(t.Context(), content.Options{DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func add(t *testing.T, s *content.Store, body string) cid.Cid {
+	t.Helper()
+	for a, err := range s.Add(t.Context(), content.FromReader("x", strings.NewReader(body)), content.AddOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.CID
+	}
+	t.Fatal("nothing was added")
+	return cid.Undef
+}
+
+func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
+	s := open(t)
+	now := time.Now()
+	b := &names.Book{Store: recordstore.NewMemory(), Now: func() time.Time { return now }}
+	own, hosted := recordstoretest.NewKey(t), recordstoretest.NewKey(t)
+	publish := func(k recordstoretest.Key, seq uint64, c cid.Cid, origin recordstore.Origin) {
+		t.Helper()
+		rec := k.Record(t, seq, "/ipfs/"+c.String()+"/index.html", time.Now().Add(30*24*time.Hour))
+		if _, err := b.Take(t.Context(), rec, names.Entrance{Origin: origin}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second, third, others := add(t, s, "first"), add(t, s, "second"), add(t, s, "third"), add(t, s, "others")
+	now = time.Now().Add(-100 * time.Hour)
+	publish(own, 1, first, recordstore.Own)
+	now = time.Now().Add(-Recent - time.Hour)
+	publish(own, 2, second, recordstore.Own) // first was replaced long ago
+	publish(hosted, 1, others, recordstore.Hosted)
+	now = time.Now().Add(-time.Hour)
+	publish(own, 3, third, recordstore.Own) // second was replaced just now, though it is old
+
+	c := &Collector{Content: s, Book: b, Log: slog.New(slog.DiscardHandler)}
+	for g := range c.Collect(t.Context()) {
+		if g.Err != nil {
+			t.Fatal(g.Err)
+		}
+	}
+	for what, want := range map[cid.Cid]bool{first: false, second: true, third: true, others: false} {
+		_, all, err := s.Local(t.Context(), what)
+		if err != nil || all != want {
+			t.Errorf("%s is here: %t, want %t; %v", what, all, want, err)
+		}
+	}
+}
+
+func TestStoreIsCleanedOnlyWhenItIsTooLarge(t *testing.T) {
+	for _, above := range []uint64{0, 1 << 40} {
+		s := open(t)
+		garbage := add(t, s, fmt.Sprint("garbage", above))
+		log := &lines{got: make(chan string, 10)}
+		c := &Collector{
+			Content: s, Book: &names.Book{Store: recordstore.NewMemory()}, Period: time.Millisecond, Above: above,
+			Log: slog.New(slog.NewTextHandler(log, nil)),
+		}
+		ended := make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		go func() {
+			defer close(ended)
+			_ = c.Run(ctx)
+		}()
+		if above == 0 {
+			if line := <-log.got; !strings.Contains(line, "removed=1") {
+				t.Error(line)
+			}
+		} else {
+			time.Sleep(20 * time.Millisecond)
+		}
+		stop()
+		<-ended
+		_, all, err := s.Local(t.Context(), garbage)
+		if err != nil || all != (above > 0) {
+			t.Errorf("above %d: garbage is here: %t, %v", above, all, err)
+		}
+	}
+}
