@@ -127,8 +127,19 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &ue) {
 		err = ue.Err // without the URL, which contains all options
 	}
-	return fmt.Errorf("call the API at %s: %w", c.at, err)
+	return &UnreachableError{c.at, err}
 }
+
+// UnreachableError says that there was no answer from an API.
+type UnreachableError struct {
+	At  string // where it should be
+	Err error
+}
+
+func (e *UnreachableError) Error() string { return fmt.Sprintf("call the API at %s: %v", e.At, e.Err) }
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // maxErrorReply bounds how much is read of a failed command's reply, in bytes.
 const maxErrorReply = 64 << 10
