@@ -88,11 +88,15 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(g.Authorizations) > 0 && !authorized(g.Authorizations, r) {
-		http.Error(w, "403 - Forbidden: this needs a secret of API.Authorizations in the config whose AllowedPaths cover it; give it by --api-auth or the header Authorization", http.StatusForbidden)
+		http.Error(w, denied, http.StatusForbidden)
 		return
 	}
 	g.Next.ServeHTTP(w, r)
 }
+
+// denied is what those who know no secret are told, in Kubo's words.
+const denied = "Kubo RPC Access Denied: Please provide a valid authorization token as defined in the API.Authorizations configuration." +
+	" Give it by --api-auth or the header Authorization; its AllowedPaths must cover the command."
 
 func (g *Guard) preflight(w http.ResponseWriter) {
 	head := w.Header()
@@ -128,6 +132,9 @@ func (g *Guard) refuse(r *http.Request) string {
 	origin, referer := r.Header.Get("Origin"), r.Header.Get("Referer")
 	site := r.Header.Values("Sec-Fetch-Site")
 	own := !slices.ContainsFunc(site, func(s string) bool { return s != "none" && s != "same-origin" })
+	if opensWebUI(r) {
+		return ""
+	}
 	switch {
 	case origin != "" && !g.knownOrigin(origin, to):
 		return fmt.Sprintf("the origin %q is not allowed; to let it in, add it to %s in the config", shorten(origin), originSetting)
@@ -142,6 +149,19 @@ func (g *Guard) refuse(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// opensWebUI reports whether a browser opens the page of the API in a window of its own,
+// from a link on any site: that site learns nothing of it.
+func opensWebUI(r *http.Request) bool {
+	return r.Method == http.MethodGet && (r.URL.Path == "/webui" || r.URL.Path == "/webui/") && r.URL.RawQuery == "" &&
+		r.Header.Get("Origin") == "" && only(r, "Sec-Fetch-Mode", "navigate") && only(r, "Sec-Fetch-Dest", "document")
+}
+
+// only reports whether a header is there once, with a value.
+func only(r *http.Request, key, value string) bool {
+	values := r.Header.Values(key)
+	return len(values) == 1 && values[0] == value
 }
 
 // maxEcho bounds how much of a request a refusal repeats, in bytes.
@@ -215,9 +235,16 @@ func (a authority) isLocal() bool {
 	return a.host == "localhost" || a.host == "127.0.0.1" || a.host == "::1"
 }
 
+// companions are the origins of the browser extension IPFS Companion, whose users run a node:
+// its release and its beta.
+var companions = []string{
+	"chrome-extension://nibjojkomfdiaoajekhjakgkdhaomnch",
+	"chrome-extension://hjoieblefckbooibpepigmacodalfndh",
+}
+
 // knownOrigin reports whether pages of an origin may ask the API at to.
 func (g *Guard) knownOrigin(origin string, to authority) bool {
-	if slices.Contains(g.Origins, "*") || slices.Contains(g.Origins, origin) {
+	if slices.Contains(g.Origins, "*") || slices.Contains(g.Origins, origin) || slices.Contains(companions, origin) {
 		return true
 	}
 	scheme, from, ok := parseOrigin(origin)

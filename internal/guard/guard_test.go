@@ -68,6 +68,50 @@ func TestGuardRefusesPagesThatNobodyLetIn(t *testing.T) {
 	}
 }
 
+func TestGuardLetsAWindowOpenTheWebUI(t *testing.T) {
+	const api = "http://127.0.0.1:5001"
+	window := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Referer", "https://site.example/", "User-Agent", "Mozilla/5.0"}
+	frame := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}
+	image := []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}
+	for _, c := range []struct {
+		method, url string
+		header      []string
+		want        int
+	}{
+		{http.MethodGet, api + "/webui", window, 200},
+		{http.MethodGet, api + "/webui/", window, 200},
+		{http.MethodPost, api + "/webui", window, 403},
+		{http.MethodGet, api + "/api/v0/id", window, 403},
+		{http.MethodGet, api + "/debug/pprof/profile", window, 403},
+		{http.MethodGet, api + "/webui/../api/v0/id", window, 403},
+		{http.MethodGet, api + "/webui?x=1", window, 403},
+		{http.MethodGet, api + "/webui", frame, 403},
+		{http.MethodGet, api + "/webui", image, 403},
+		{http.MethodGet, api + "/webui", append([]string{"Origin", "https://site.example"}, window...), 403},
+		{http.MethodGet, api + "/webui", append([]string{"Host", "evil.example:5001"}, window...), 403},
+		{http.MethodGet, api + "/webui", append([]string{"Sec-Fetch-Dest", "iframe"}, window...), 403},
+	} {
+		if w := ask(&Guard{}, c.method, c.url, c.header...); w.Code != c.want {
+			t.Errorf("%s %s with %q: %d, want %d", c.method, c.url, c.header, w.Code, c.want)
+		}
+	}
+}
+
+func TestGuardLetsInTheCompanionAndNoOtherExtension(t *testing.T) {
+	for origin, want := range map[string]int{
+		"chrome-extension://nibjojkomfdiaoajekhjakgkdhaomnch":  200,
+		"chrome-extension://hjoieblefckbooibpepigmacodalfndh":  200,
+		"chrome-extension://nibjojkomfdiaoajekhjakgkdhaomnch/": 403,
+		"chrome-extension://invalidextensionid":                403,
+		"moz-extension://nibjojkomfdiaoajekhjakgkdhaomnch":     403,
+	} {
+		w := ask(&Guard{Origins: []string{"https://app.example"}}, http.MethodPost, "http://127.0.0.1:5001/api/v0/id", "Origin", origin, "User-Agent", "Mozilla")
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", origin, w.Code, want)
+		}
+	}
+}
+
 func TestGuardComparesHostsParsed(t *testing.T) {
 	for host, want := range map[string]int{
 		"127.0.0.1":           200,

@@ -101,6 +101,9 @@ func (r Repo) Set(key string, value any) (warnings []string, err error) {
 	if key, err = spelled(key); err != nil {
 		return nil, err
 	}
+	if err := secret(key); err != nil { // in whatever case it was written
+		return nil, err
+	}
 	tree, err := r.tree()
 	if err != nil {
 		return nil, err
