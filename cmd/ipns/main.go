@@ -301,5 +301,13 @@ func (c *cli) withClient(addr string, f func(rpc.Caller) error) error {
 			return fmt.Errorf("--api-auth: %w", err)
 		}
 	}
-	return f(client)
+	err = f(client)
+	var gone *rpc.UnreachableError
+	if c.name == kubosName && errors.As(err, &gone) { // scripts look for Kubo's words
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return errors.New("cannot connect to the api. Is the daemon running? To run as a standalone CLI command remove the api file in `$IPFS_PATH/api`")
+		}
+		return gone.Err
+	}
+	return err
 }

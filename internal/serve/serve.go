@@ -133,8 +133,22 @@ func (s *Servers) handlers(c *repo.Config) (api, gateway http.Handler, err error
 	}
 	if s.Gateway != nil {
 		gateway, err = s.o.Gateway(c)
+		gateway = connects{gateway}
 	}
 	return api, gateway, err
+}
+
+// connects answers CONNECT, by which a client that uses the gateway as a proxy opens what it
+// takes for a tunnel: what it then asks, it asks on the same connection. No connection to
+// elsewhere is made.
+type connects struct{ http.Handler }
+
+func (c connects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	c.Handler.ServeHTTP(w, r)
 }
 
 // Reload reads the config again and takes from it who may use the API, what the
@@ -162,11 +176,27 @@ func (s *Servers) Reload() error {
 	return nil
 }
 
+// text is where this machine reaches an address that is listened on; empty if there is none.
 func text(m ma.Multiaddr) string {
 	if m == nil {
 		return ""
 	}
-	return m.String()
+	return reachable(m).String()
+}
+
+// reachable is an address by which this machine reaches one that is listened on: loopback
+// for all addresses of the machine.
+func reachable(m ma.Multiaddr) ma.Multiaddr {
+	ip, err := manet.ToIP(m)
+	if err != nil || !ip.IsUnspecified() {
+		return m
+	}
+	loopback := ma.StringCast("/ip4/127.0.0.1")
+	if ip.To4() == nil {
+		loopback = ma.StringCast("/ip6/::1")
+	}
+	_, rest := ma.SplitFirst(m)
+	return ma.Join(loopback, rest.Multiaddr())
 }
 
 // GatewayURL is where the gateway is, empty if there is none.
@@ -174,7 +204,7 @@ func (s *Servers) GatewayURL() string {
 	if s.Gateway == nil {
 		return ""
 	}
-	network, hostport, err := manet.DialArgs(s.Gateway)
+	network, hostport, err := manet.DialArgs(reachable(s.Gateway))
 	if err != nil || network == "unix" {
 		return "" // a Unix socket has no URL
 	}
