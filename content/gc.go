@@ -2,6 +2,7 @@ package content
 
 import (
 	"context"
+	hash "crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -31,7 +32,7 @@ var errStop = errors.New("stopped")
 // as far as they are here. It yields each block that it deletes, and each error. If the tree of a pin cannot be read to
 // its end, it deletes nothing. Nothing is added or pinned while it runs; a consumer that stops ends it.
 //
-// It holds 16 bytes for each block that stays.
+// It holds 16 bytes for each block that stays, and 16 more if that has links.
 func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error]) iter.Seq[Garbage] {
 	return func(yield func(Garbage) bool) {
 		err := s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
@@ -92,22 +93,35 @@ func (a *importer) needed(yield func(cid.Cid, error) bool) {
 	}
 }
 
-// marks are the blocks that stay, by the last bytes of their hashes. Two blocks with the same mark both stay.
+// marks are CIDs, by the first bytes of their hashes: a raw one stands for the block that stays, whatever its codec; one
+// of another codec was walked. What a CID carries is not a mark by itself: who makes an identity CID chooses its bytes.
 type marks map[[markBytes]byte]struct{}
 
 const markBytes = 16
 
-func markOf(h multihash.Multihash) (m [markBytes]byte) {
-	copy(m[:], h[max(0, len(h)-markBytes):])
-	return m
+func markOf(codec uint64, h multihash.Multihash) [markBytes]byte {
+	sum := hash.Sum256(cid.NewCidV1(codec, h).Bytes())
+	return [markBytes]byte(sum[:markBytes])
 }
 
-// visit marks a block, and reports whether it was not marked before.
+// visit marks a block, and reports whether it was not walked before. A raw block that is marked may be one of another
+// codec, too, whose links are then not known.
 func (m marks) visit(c cid.Cid) bool {
-	key := markOf(c.Hash())
-	_, before := m[key]
-	m[key] = struct{}{}
-	return !before
+	walked := m.walked(c)
+	m[markOf(cid.Raw, c.Hash())] = struct{}{}
+	m[markOf(c.Type(), c.Hash())] = struct{}{}
+	return !walked
+}
+
+func (m marks) walked(c cid.Cid) bool {
+	_, ok := m[markOf(c.Type(), c.Hash())]
+	return ok
+}
+
+// stays reports whether a block is marked.
+func (m marks) stays(c cid.Cid) bool {
+	_, ok := m[markOf(cid.Raw, c.Hash())]
+	return ok
 }
 
 // marking finds the blocks that stay.
@@ -193,7 +207,7 @@ func (s *Store) sweep(ctx context.Context, stay marks, yield func(Garbage) bool)
 		if err != nil {
 			return err
 		}
-		if _, ok := stay[markOf(c.Hash())]; ok {
+		if stay.stays(c) {
 			continue
 		}
 		if err := s.stored.DeleteBlock(ctx, c); err != nil {

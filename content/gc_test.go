@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
 )
 
 // collect collects garbage, and returns how many blocks it deleted and the errors.
@@ -65,6 +66,28 @@ func TestCollectionDeletesOnlyWhatNothingNeeds(t *testing.T) {
 	}
 	if removed, errs := collect(t, s, kept); removed != 0 || len(errs) > 0 {
 		t.Errorf("again: %d, %v", removed, errs)
+	}
+}
+
+// A block that was met as a raw one, or whose hash ends like another's, was not walked.
+func TestCollectionTakesNoBlockForAnother(t *testing.T) {
+	s := offlineStore(t)
+	root := rootOf(t, add(t, s, entries(file("d/a", "a"), file("d/b", "b")), AddOptions{})).CID
+	digest := root.Hash()[len(root.Hash())-16:]
+	same, err := multihash.Encode(append([]byte("..."), digest...), multihash.IDENTITY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []cid.Cid{cid.NewCidV1(cid.Raw, root.Hash()), cid.NewCidV1(cid.Raw, same)} {
+		if removed, errs := collect(t, s, c, root); removed != 0 || len(errs) > 0 || !here(t, s, root) {
+			t.Errorf("with %s before it: %d blocks deleted, %v", c, removed, errs)
+		}
+	}
+	if err := s.Pin(t.Context(), cid.NewCidV1(cid.Raw, root.Hash()), Recursive, ""); err != nil {
+		t.Fatal(err)
+	}
+	if removed, errs := collect(t, s); removed != 2 || len(errs) > 0 {
+		t.Errorf("a raw pin: %d blocks deleted, %v; want the 2 leaves", removed, errs)
 	}
 }
 

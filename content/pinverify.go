@@ -56,7 +56,7 @@ type pinChecks struct {
 
 // tree returns the bad blocks of a tree. The only error is that of the context.
 func (c *pinChecks) tree(root cid.Cid, depth int) ([]BadBlock, error) {
-	if _, ok := c.whole[markOf(root.Hash())]; ok {
+	if c.whole.walked(root) {
 		return nil, nil
 	}
 	if bad, ok := c.bad[root]; ok {
