@@ -83,15 +83,13 @@ type IDRequest struct {
 	Base   string `opt:"peerid-base" default:"b58mh" help:"encoding of the peer id: b58mh, or a multibase for a CID"`
 }
 
-// Identity describes a peer. For the node itself, Reachability says whether others can
-// connect to it.
+// Identity describes a peer.
 type Identity struct {
 	ID           string
 	PublicKey    string
 	Addresses    []string
 	AgentVersion string
 	Protocols    []string
-	Reachability string `json:",omitempty"`
 }
 
 // Text is indented JSON, or as Format says.

@@ -74,6 +74,7 @@ type AutoNAT struct {
 	Reachable    []string `json:"reachable,omitempty"`
 	Unreachable  []string `json:"unreachable,omitempty"`
 	Unknown      []string `json:"unknown,omitempty"`
+	Meaning      string   `json:"meaning,omitempty"` // for people
 }
 
 // Text is a list of each kind.
@@ -90,6 +91,9 @@ func (SwarmAutoNATRequest) Text(a AutoNAT) string {
 	}
 	if len(a.Reachable)+len(a.Unreachable)+len(a.Unknown) == 0 {
 		b.WriteString("  (no address reachability data available)\n")
+	}
+	if a.Meaning != "" {
+		display.Fprintf(&b, "\n%s\n", a.Meaning)
 	}
 	return b.String()
 }

@@ -106,7 +106,7 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 			display.Fprintf(out, "Swarm listening on %s\n", line)
 		}
 		display.Fprintf(out, "Run '%s id' to inspect announced and discovered multiaddrs of this node.\n", c.name)
-		display.Fprintf(out, "Reachability: %s\n", id.Reachability)
+		display.Fprintf(out, "Reachability: %s\n", d.node.Network.Reachability())
 	}
 	if d.servers.API != nil {
 		display.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)

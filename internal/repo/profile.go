@@ -24,7 +24,6 @@ func NewConfig(id Identity) Config {
 		},
 		Bootstrap: []string{"auto"},
 		Routing:   Routing{Type: "auto"},
-		Swarm:     Swarm{AddrFilters: []string{}},
 	}
 }
 

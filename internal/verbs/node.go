@@ -76,7 +76,6 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 			id.Protocols = append(id.Protocols, string(p))
 		}
 		slices.Sort(id.Protocols)
-		id.Reachability = n.Network.Reachability()
 	}
 	return id, nil
 }

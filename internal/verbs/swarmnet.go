@@ -21,7 +21,7 @@ func (n *verbs) swarmAutoNAT(context.Context, api.SwarmAutoNATRequest) (api.Auto
 	if n.Host == nil {
 		return api.AutoNAT{}, api.ErrNotOnline
 	}
-	out := api.AutoNAT{Reachability: n.Network.State().String()}
+	out := api.AutoNAT{Reachability: n.Network.State().String(), Meaning: n.Network.Reachability()}
 	if h, ok := n.Network.Host.Host.(interface {
 		ConfirmedAddrs() (reachable, unreachable, unknown []ma.Multiaddr)
 	}); ok {
