@@ -48,13 +48,23 @@ func (n *verbs) swarmConnect(ctx context.Context, req api.SwarmConnectRequest) (
 	for _, p := range peers {
 		line := "connect " + p.ID.String()
 		n.forgetBackoff(p.ID)
-		if err := n.Host.Connect(network.WithForceDirectDial(ctx, "asked for"), p); err != nil {
+		dial := network.WithForceDirectDial(ctx, "asked for")
+		if slices.ContainsFunc(p.Addrs, isRelayed) {
+			dial = ctx
+		}
+		if err := n.Host.Connect(dial, p); err != nil {
 			return out, fmt.Errorf("%s failure: %w", line, err)
 		}
 		n.Network.Settle(ctx, p.ID)
 		out.Strings = append(out.Strings, line+" success")
 	}
 	return out, nil
+}
+
+// isRelayed reports whether an address is that of a relay in between.
+func isRelayed(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil
 }
 
 // forgetBackoff makes the next dial of a peer a real one, though others failed just now.
