@@ -54,12 +54,12 @@ type BitswapStatRequest struct {
 
 // BitswapStats are the sums since the start.
 type BitswapStats struct {
-	Wantlist                            []cid.Cid
-	Peers                               []string
-	BlocksReceived, DataReceived        uint64
-	DupBlksReceived, DupDataReceived    uint64
-	MessagesReceived                    uint64
-	BlocksSent, DataSent, ProvideBufLen uint64
+	Wantlist                         []cid.Cid
+	Peers                            []string
+	BlocksReceived, DataReceived     uint64
+	DupBlksReceived, DupDataReceived uint64
+	MessagesReceived                 uint64
+	BlocksSent, DataSent             uint64
 }
 
 // Text is one sum a line.

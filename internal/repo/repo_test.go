@@ -401,3 +401,19 @@ func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 		}
 	}
 }
+
+// As with Kubo, tests of whole networks need not wait for minutes.
+func TestDebugLiftsTheFloorOfThePeriod(t *testing.T) {
+	c := NewConfig(Identity{})
+	c.Ipns.RepublishPeriod = Duration(40 * time.Second)
+	if c.check() == nil {
+		t.Error("40 s is taken")
+	}
+	t.Setenv("DEBUG", "true")
+	if err := c.check(); err != nil {
+		t.Error(err)
+	}
+	if c.Ipns.RepublishPeriod = Duration(-time.Second); c.check() == nil {
+		t.Error("-1 s is taken")
+	}
+}

@@ -38,7 +38,7 @@ func ParseRanges(texts []string) (*Ranges, error) {
 func parseRange(text string) (*net.IPNet, error) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 5 || parts[0] != "" || parts[3] != "ipcidr" {
-		return nil, fmt.Errorf("%q is not an address range such as /ip4/10.0.0.0/ipcidr/8", text)
+		return nil, fmt.Errorf("invalid multiaddr-filter format: %q is not an address range such as /ip4/10.0.0.0/ipcidr/8", text)
 	}
 	_, n, err := net.ParseCIDR(parts[2] + "/" + parts[4])
 	return n, err

@@ -184,6 +184,9 @@ func event(e *routing.QueryEvent) api.QueryEvent {
 	if e.ID != "" {
 		out.ID = e.ID.String()
 	}
+	if e.Responses != nil {
+		out.Responses = []api.PeerAddrs{}
+	}
 	for _, p := range e.Responses {
 		out.Responses = append(out.Responses, peerAddrs(*p))
 	}
@@ -198,11 +201,21 @@ func peerAddrs(p peer.AddrInfo) api.PeerAddrs {
 	return out
 }
 
-// parseCID reads a CID, with or without /ipfs/ before it.
+// parseCID reads a CID, or the path or URI of one.
 func parseCID(text string) (cid.Cid, error) {
-	c, err := cid.Decode(strings.TrimPrefix(text, "/ipfs/"))
-	if err != nil {
-		return cid.Undef, fmt.Errorf("invalid CID %q: %w", text, err)
+	rest := strings.TrimPrefix(text, "/ipfs/")
+	if after, ok := strings.CutPrefix(text, "ipfs:"); ok {
+		rest = strings.TrimPrefix(after, "//")
+	}
+	root, below, deep := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	c, err := cid.Decode(root)
+	switch {
+	case err != nil && rest == text:
+		return cid.Undef, fmt.Errorf("invalid path %q: path does not have enough components", text)
+	case err != nil:
+		return cid.Undef, fmt.Errorf("invalid path %q: %w", text, err)
+	case deep && below != "":
+		return cid.Undef, fmt.Errorf("%q points below a root CID, expected a single CID", text)
 	}
 	return c, nil
 }

@@ -139,7 +139,7 @@ func (n *verbs) bitswapStat(context.Context, api.BitswapStatRequest) (api.Bitswa
 		return api.BitswapStats{}, online(err, errBitswapOffline)
 	}
 	out := api.BitswapStats{
-		Wantlist: s.Wantlist, Peers: slices.Sorted(slices.Values(s.Peers)),
+		Wantlist: s.Wantlist, Peers: append([]string{}, slices.Sorted(slices.Values(s.Peers))...),
 		BlocksReceived: s.BlocksReceived, DataReceived: s.DataReceived,
 		DupBlksReceived: s.DupBlksReceived, DupDataReceived: s.DupDataReceived, MessagesReceived: s.MessagesReceived,
 		BlocksSent: s.BlocksSent, DataSent: s.DataSent,

@@ -74,8 +74,11 @@ func (n *verbs) forgetBackoff(p peer.ID) {
 	}
 }
 
-// errNotConnected is Kubo's text.
-var errNotConnected = errors.New("not connected")
+// Texts of Kubo's.
+var (
+	errNotConnected = errors.New("not connected")
+	errNoConn       = errors.New("conn not found")
+)
 
 // swarmDisconnect implements the command.
 func (n *verbs) swarmDisconnect(ctx context.Context, req api.SwarmConnectRequest) (api.Strings, error) {
@@ -119,7 +122,7 @@ func (n *verbs) disconnect(p peer.ID, a ma.Multiaddr) error {
 			return c.Close()
 		}
 	}
-	return errNotConnected
+	return errNoConn
 }
 
 // resolveTimeout bounds how long the addresses of one command are resolved.
