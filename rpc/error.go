@@ -25,6 +25,14 @@ func (e *Error) Error() string { return e.Message }
 // Refuse marks an error as the fault of the request: over HTTP it is 400.
 func Refuse(err error) error { return &request.Error{Err: err} }
 
+// IsRefused reports whether an error is the fault of the request, here or at the other end
+// of a [Client].
+func IsRefused(err error) bool {
+	var here *request.Error
+	var there *Error
+	return errors.As(err, &here) || errors.As(err, &there) && there.Client
+}
+
 // Because adds a reason to an error, which callers see. An error that wraps another with
 // a reason has both.
 func Because(reason string, err error) error { return &reasoned{err, reason} }
@@ -74,8 +82,7 @@ func fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Trailer", streamError)
 	reply := errorReply{Message: err.Error(), Type: "error", Reason: ReasonOf(err)}
 	status := http.StatusInternalServerError
-	var there *Error
-	if bad != nil || errors.As(err, &there) && there.Client {
+	if IsRefused(err) {
 		reply.Code = 1
 		status = http.StatusBadRequest
 	}

@@ -39,6 +39,8 @@ func TestEnvelope(t *testing.T) {
 		{"get", "GET", gen, "", "", 405, "405 - Method Not Allowed\n"},
 		{"preflight", "OPTIONS", gen, "Origin", own, 204, ""},
 		{"no command", "POST", "/api/v0/nope", "", "", 404, "404 page not found\n"},
+		{"argument in the path", "POST", "/api/v0/key/gen/x", "", "", 200, `{"Name":"x","Id":"k51"}` + "\n"},
+		{"argument in the path, and one more", "POST", "/api/v0/key/gen/x?arg=y", "", "", 400, "expected 1 argument(s), got 2\n"},
 		{"no prefix", "POST", "/key/gen?arg=x", "", "", 404, "404 page not found\n"},
 		{"local only", "POST", "/api/v0/key/export?arg=x", "", "", 404, "404 page not found\n"},
 		{"no argument", "POST", "/api/v0/key/gen", "", "", 400, "argument \"name\" is required\n"},

@@ -88,7 +88,7 @@ func Handle[Req, Resp any](m *Mux, c Command[Req, Resp], f func(context.Context,
 // Describe returns the description of the command at path. uploads says that it reads
 // files while the client sends them, ok that it exists.
 func (m *Mux) Describe(path string) (info Info, uploads, ok bool) {
-	h := m.handlers[path]
+	h, _ := m.find(path)
 	if h == nil {
 		return Info{}, false, false
 	}
@@ -105,6 +105,21 @@ func (m *Mux) call(ctx context.Context, path string, req any, _ reflect.Type) it
 	return h.run(ctx, req)
 }
 
+// find returns the handler of a path, and the elements that follow its command: they are
+// arguments, as with Kubo. It is nil if there is none, or it takes no arguments.
+func (m *Mux) find(path string) (h *handler, args []string) {
+	for end := path; ; {
+		if h = m.handlers[end]; h != nil && (len(args) == 0 || h.info.Args != "") {
+			return h, args
+		}
+		i := strings.LastIndexByte(end, '/')
+		if i < 0 || h != nil {
+			return nil, nil
+		}
+		end, args = end[:i], append([]string{end[i+1:]}, args...)
+	}
+}
+
 // ServeHTTP runs a command. Only POST is allowed.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -113,7 +128,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, Prefix)
-	h := m.handlers[path]
+	h, args := m.find(path)
 	if !ok || h == nil {
 		text := "404 page not found"
 		if ok && m.Instead != nil && m.Instead(path) != "" {
@@ -121,6 +136,12 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		http.Error(w, text, http.StatusNotFound)
 		return
+	}
+	if len(args) > 0 {
+		path = h.info.Path
+		q := r.URL.Query()
+		q["arg"] = append(args, q["arg"]...)
+		r.URL.RawQuery = q.Encode()
 	}
 	defer m.requests.begin(path, r.URL.Query())()
 	if s := r.URL.Query().Get("timeout"); s != "" {

@@ -74,6 +74,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 			}
 		}
 		display.Fprintf(c.errOut, "\nUse 'ipns %s--help' for information about this command.\n", use.path)
+	} else if rpc.IsRefused(err) {
+		display.Fprintf(c.errOut, "Use 'ipns %s--help' for information about this command\n", commandPath(cmd))
 	}
 	return code
 }

@@ -13,7 +13,7 @@ func withDebug(api http.Handler, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	if metrics != nil {
-		mux.Handle("GET /debug/metrics/prometheus", metrics)
+		mux.Handle("/debug/metrics/prometheus", metrics)
 	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
