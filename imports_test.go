@@ -41,7 +41,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore node resolver rpc internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -59,7 +59,7 @@ internal/guard      -> rpc
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/serve      -> rpc internal/door internal/guard internal/repo
 internal/metrics    -> names publisher republisher routing/pubsub
-internal/doctor     -> ipns check contenthash internal/display
+internal/doctor     -> ipns check contenthash internal/display internal/dnslink
 internal/kubo       -> ipns keystore internal/durable internal/repo
 internal/kubo/...   -> ipns keystore
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo

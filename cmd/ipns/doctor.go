@@ -13,12 +13,12 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/dnslink"
 	"github.com/goipns/ipns/internal/doctor"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/kubo"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/node"
-	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -111,7 +111,11 @@ func (e *examination) examine(ctx context.Context, args []string) error {
 		return nil
 	}
 	for _, d := range e.domains {
-		e.facts.Domains = append(e.facts.Domains, doctor.LookUp(ctx, d, new(resolver.DoH).LookupTXT))
+		report, err := dnslink.Check(ctx, d, ipns.Name{}, []dnslink.Source{dnslink.System()})
+		if err != nil {
+			return err
+		}
+		e.facts.Domains = append(e.facts.Domains, report)
 	}
 	return e.ask(ctx)
 }

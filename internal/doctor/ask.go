@@ -2,10 +2,7 @@ package doctor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -32,30 +29,4 @@ func ClockOff(ctx context.Context, url string) *time.Duration {
 	}
 	off := time.Since(at)
 	return &off
-}
-
-// LookUp returns what the DNSLink of a domain says; lookup returns its TXT records.
-func LookUp(ctx context.Context, domain string, lookup func(context.Context, string) ([]string, time.Duration, error)) Domain {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	d := Domain{Domain: domain}
-	txt, _, err := lookup(ctx, "_dnslink."+domain)
-	if err != nil {
-		d.Err = fmt.Errorf("its DNSLink cannot be looked up: %w", err)
-		return d
-	}
-	for _, entry := range txt {
-		value, ok := strings.CutPrefix(strings.TrimSpace(entry), "dnslink=")
-		if !ok || value == d.Value {
-			continue
-		}
-		if d.Value != "" {
-			d.Err = errors.New("it has several DNSLinks, of which programs take different ones")
-		}
-		d.Value = value
-	}
-	if d.Value == "" {
-		d.Err = errors.New("it has no DNSLink")
-	}
-	return d
 }

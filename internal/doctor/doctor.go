@@ -11,6 +11,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/dnslink"
 )
 
 // Finding is one thing that is wrong, or worth knowing.
@@ -41,7 +42,7 @@ type Facts struct {
 	// Reachability is Public, Private or Unknown; "" without a daemon.
 	Reachability string
 
-	Domains      []Domain
+	Domains      []dnslink.Report // what their DNSLinks say
 	Contenthashs []string
 }
 
@@ -67,13 +68,6 @@ type Record struct {
 	Sequence uint64
 	Value    string
 	EOL      time.Time
-}
-
-// Domain is a domain with what its DNSLink says.
-type Domain struct {
-	Domain string
-	Value  string // such as /ipns/k51…
-	Err    error
 }
 
 // Check finds one kind of trouble.

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/check"
 	"github.com/goipns/ipns/contenthash"
+	"github.com/goipns/ipns/internal/dnslink"
 )
 
 var now = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -43,7 +43,7 @@ func well(name ipns.Name) Facts {
 		}},
 		Machine:      Machine{Newest: now, Free: 1 << 40, Descriptors: 1 << 20},
 		Reachability: "Public",
-		Domains:      []Domain{{Domain: "example.com", Value: name.Path() + "/docs"}, {Domain: "example.org", Value: "/ipns/" + name.PeerID().String()}},
+		Domains:      []dnslink.Report{{Domain: "example.com", Value: name.Path() + "/docs"}, {Domain: "example.org", Value: "/ipns/" + name.PeerID().String()}},
 		Contenthashs: []string{contenthash.Hex(contenthash.Encode(name))},
 	}
 }
@@ -79,7 +79,7 @@ func TestEachTroubleIsFoundAndSaysWhatMendsIt(t *testing.T) {
 		"a port that is taken": {func(f *Facts) { f.Busy = []string{"/ip4/0.0.0.0/tcp/4001"} }, "ports", false, "another program"},
 		"few descriptors":      {func(f *Facts) { f.Descriptors = 1024 }, "descriptors", false, "1024"},
 		"a NAT":                {func(f *Facts) { f.Reachability = "Private" }, "nat", false, "cannot connect"},
-		"no DNSLink":           {func(f *Facts) { f.Domains[0].Err = errors.New("it has no DNSLink") }, "dnslink", false, "no DNSLink"},
+		"no DNSLink":           {func(f *Facts) { f.Domains[0].Value, f.Domains[0].Findings = "", []string{"it has no DNSLink"} }, "dnslink", false, "no DNSLink"},
 		"a fixed DNSLink":      {func(f *Facts) { f.Domains[0].Value = "/ipfs/bafkqaaa" }, "dnslink", true, "/ipfs/bafkqaaa"},
 		"a foreign DNSLink":    {func(f *Facts) { f.Domains[0].Value = other.Path() }, "dnslink", false, other.String()},
 		"no contenthash":       {func(f *Facts) { f.Contenthashs[0] = "0x12" }, "ens", false, "no contenthash"},
@@ -164,31 +164,6 @@ func TestLookSeesModesAndPorts(t *testing.T) {
 	}
 	if _, err := Look(filepath.Join(dir, "nowhere"), nil); err == nil {
 		t.Error("a folder that is not there was seen")
-	}
-}
-
-func TestADomainIsLookedUp(t *testing.T) {
-	for what, test := range map[string]struct {
-		txt   []string
-		err   error
-		value string
-		text  string
-	}{
-		"one":     {[]string{"v=spf1", "dnslink=/ipns/a"}, nil, "/ipns/a", ""},
-		"twice":   {[]string{"dnslink=/ipns/a", "dnslink=/ipns/a"}, nil, "/ipns/a", ""},
-		"several": {[]string{"dnslink=/ipns/a", "dnslink=/ipns/b"}, nil, "/ipns/b", "several"},
-		"none":    {[]string{"v=spf1"}, nil, "", "no DNSLink"},
-		"failed":  {nil, errors.New("timeout"), "", "timeout"},
-	} {
-		d := LookUp(t.Context(), "example.com", func(_ context.Context, domain string) ([]string, time.Duration, error) {
-			if domain != "_dnslink.example.com" {
-				t.Errorf("asked for %s", domain)
-			}
-			return test.txt, 0, test.err
-		})
-		if d.Value != test.value || (d.Err == nil) != (test.text == "") || d.Err != nil && !strings.Contains(d.Err.Error(), test.text) {
-			t.Errorf("%s: %+v", what, d)
-		}
 	}
 }
 
