@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,11 +73,47 @@ func (c *cli) exportKey(name, output, format string) error {
 	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return os.WriteFile(output, b, 0o600) // nothing can be lost on a pipe or a terminal
 	}
+	if c.name == kubosName {
+		if err := c.keepOld(output, b); err != nil {
+			return err
+		}
+	}
 	err = keystore.WriteNew(output, b)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w; name another file with --output, or move that one away", err)
 	}
 	return err
+}
+
+// maxOld bounds how many old files keepOld tries to keep.
+const maxOld = 100
+
+// keepOld makes room for a file, as Kubo writes over what is there. That may be the only copy
+// of another key, and is kept under another name.
+func (c *cli) keepOld(path string, content []byte) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil // writing it says what is wrong
+	}
+	if err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return os.Remove(path)
+	}
+	for i := 1; i <= maxOld; i++ {
+		kept := fmt.Sprintf("%s.%d", path, i)
+		err := os.Link(path, kept)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		display.Fprintf(c.errOut, "note: what was in %s is now in %s\n", path, kept)
+		return os.Remove(path)
+	}
+	return fmt.Errorf("%s and %d older versions of it are there: move them away", path, maxOld)
 }
 
 // keyRotateCmd gives the node another key. It works on the repo itself, while no daemon runs.
