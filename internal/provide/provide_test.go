@@ -136,3 +136,33 @@ func TestCloseEndsWhatIsBeingScheduled(t *testing.T) {
 		<-ended
 	}
 }
+
+// full is a store to which nothing can be written.
+type full struct{ datastore.Batching }
+
+var errFull = errors.New("no space")
+
+func (full) Put(context.Context, datastore.Key, []byte) error { return errFull }
+
+// A node on a full disk opens, and may read: so what announces must not stand in the way.
+func TestAFullDiskDoesNotKeepANodeFromOpening(t *testing.T) {
+	h, err := libp2p.New(libp2p.NoListenAddrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	d, err := dual.New(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	o := options(nil)
+	o.DHT, o.Store = d, full{o.Store}
+	p, err := Open(&repo.Config{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); !errors.Is(err, errFull) {
+		t.Errorf("closed with %v", err)
+	}
+}

@@ -1,5 +1,6 @@
 // Package roads makes of the config of a node the Router by which it puts and searches
-// names: its DHTs, HTTP routers, pubsub, and how they combine.
+// names: its DHTs, HTTP routers, pubsub, and how they combine; and the Finder by which it
+// finds content and peers.
 //
 // Invariant: an HTTP router is dialled only for what the config wants of it: to ask, to
 // put to, or both.
