@@ -66,6 +66,7 @@ internal/move       -> ipns content keystore names node recordstore internal/kub
 internal/ens         ->
 internal/dnslink     -> ipns resolver
 internal/garbage     -> ipns names recordstore content
+internal/pinservice  ->
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *

@@ -16,7 +16,7 @@ import (
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
-	contentCommands, filesCommands, refsCommands, pinCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
+	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
 )
@@ -29,15 +29,19 @@ var Groups = map[string]string{
 	"key":         "Make and manage the keys of names",
 	"files":       "Describe files and folders",
 	"pin":         "Pin content, so that it stays",
-	"block":       "Read and store single blocks",
-	"dag":         "Read and store data in blocks, and CAR files",
-	"cid":         "Convert CIDs and take them apart",
-	"multibase":   "Encode and decode bytes as text",
-	"log":         "Show or set how much is logged",
-	"diag":        "Look into the daemon and the machine",
-	"repo":        "Measure, clean, check and repair what is stored",
-	"routing":     "Get and put raw values, find peers and content, announce content",
-	"swarm":       "Connect to peers and list them",
+	"pin/remote":  "Have content pinned by services",
+
+	"pin/remote/service": "Add, list and remove pinning services",
+
+	"block":     "Read and store single blocks",
+	"dag":       "Read and store data in blocks, and CAR files",
+	"cid":       "Convert CIDs and take them apart",
+	"multibase": "Encode and decode bytes as text",
+	"log":       "Show or set how much is logged",
+	"diag":      "Look into the daemon and the machine",
+	"repo":      "Measure, clean, check and repair what is stored",
+	"routing":   "Get and put raw values, find peers and content, announce content",
+	"swarm":     "Connect to peers and list them",
 
 	"dht":           "Ask the DHT itself",
 	"provide":       "Show and control how content is announced",

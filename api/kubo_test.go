@@ -96,7 +96,15 @@ var kubosOptions = map[string]string{
 	"pin/rm":     "recursive=true",
 	"pin/update": "unpin=true fast-provide-root= fast-provide-dag= fast-provide-wait=",
 	"pin/verify": "verbose= quiet=",
-	"pin/ls":     "type=all quiet= name= stream= names=",
+
+	"pin/remote/add":         "service= name= background=false",
+	"pin/remote/ls":          "service= name= cid= status=",
+	"pin/remote/rm":          "service= name= cid= status= force=false",
+	"pin/remote/service/add": "",
+	"pin/remote/service/ls":  "stat=false",
+	"pin/remote/service/rm":  "",
+
+	"pin/ls": "type=all quiet= name= stream= names=",
 
 	"block/get":  "",
 	"block/put":  "cid-codec=raw mhtype= mhlen=-1 pin=false allow-big-block=false format=",

@@ -76,6 +76,7 @@ var (
 // Commands of nothing but refusals on a node with the defaults, which answer as Kubo does.
 var refusedExamples = map[string]string{
 	"name pubsub subs": "not enabled", "name pubsub cancel": "not enabled", "routing reprovide": "not available with the sweep provider",
+	"pin remote add": "service not known", "pin remote ls": "service not known", "pin remote rm": "service not known",
 }
 
 // beforeExample is what must have happened before the examples of a command.

@@ -4,6 +4,7 @@
 //	                     may read it from its input. A slice takes all that are left
 //	opt:"long,alias"     an option, with default:"…" and help:"…" beside it, and
 //	                     chunked:"true" if setting it makes the reply a stream
+//	                     a slice of strings takes several, or one with commas
 //	file:"name,stdin"    a small uploaded file, an io.Reader
 //	kubo:"name,alias=v"  an option of Kubo's that is refused: see [Absent]
 //

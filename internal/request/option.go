@@ -110,6 +110,10 @@ func (o *Option) Set(s string) error {
 			return bad()
 		}
 		f.SetUint(n)
+	case f.Kind() == reflect.Slice && !o.Arg:
+		for part := range strings.SplitSeq(s, ",") {
+			f.Set(reflect.Append(f, reflect.ValueOf(part)))
+		}
 	case f.Kind() == reflect.Slice:
 		f.Set(reflect.Append(f, reflect.ValueOf(s)))
 	}
@@ -147,6 +151,9 @@ func (o *Option) Type() string {
 	}
 	if t == durationType {
 		return "duration"
+	}
+	if t.Kind() == reflect.Slice {
+		return "list"
 	}
 	return t.Kind().String()
 }

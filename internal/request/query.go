@@ -35,6 +35,10 @@ func Encode(req any) url.Values {
 			if s := o.String(); s != "" || !o.Optional {
 				q.Add("arg", s)
 			}
+		case o.field.Kind() == reflect.Slice:
+			for _, s := range o.field.Interface().([]string) {
+				q.Add(o.Name, s)
+			}
 		default:
 			isSet := o.field.Kind() == reflect.Pointer && !o.field.IsNil()
 			if isSet || o.String() != defaults[i].String() {
@@ -59,6 +63,14 @@ func Decode(q url.Values, req any) error {
 			for _, name := range append([]string{o.Name}, o.Aliases...) {
 				values := q[name]
 				if len(values) == 0 {
+					continue
+				}
+				if o.field.Kind() == reflect.Slice {
+					for _, v := range values {
+						if err := o.Set(v); err != nil {
+							return err
+						}
+					}
 					continue
 				}
 				// A value that stands twice says the same as once.

@@ -25,6 +25,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleLists(m)
 	v.handleRefs(m)
 	v.handlePins(m)
+	v.handleRemotePins(m)
 	v.handleBlocks(m)
 	v.handleDAG(m)
 	v.handleCIDs(m)
