@@ -7,51 +7,22 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"strings"
+	"time"
 
 	chunk "github.com/ipfs/boxo/chunker"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
-	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
+	"github.com/ipfs/boxo/ipld/unixfs/importer/trickle"
 	uio "github.com/ipfs/boxo/ipld/unixfs/io"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
 const (
-	defaultChunker = "size-262144" // the CID depends on it
-	progressStep   = 256 << 10     // bytes between two reports
-	maxDepth       = 1024          // nested directories; the gateway cannot read deeper trees either
+	progressStep = 256 << 10 // bytes between two reports
+	maxDepth     = 1024      // nested directories; the gateway cannot read deeper trees either
 )
-
-// Leaves says how the leaves of a file's tree are encoded.
-type Leaves int
-
-const (
-	LeavesByVersion Leaves = iota // raw with CID version 1, wrapped with 0
-	LeavesRaw                     // the bytes alone
-	LeavesWrapped                 // in a UnixFS node
-)
-
-// AddOptions are the options of [Store.Add]. The zero value does what `ipfs add --pin=false` does.
-type AddOptions struct {
-	CIDVersion int // 0 or 1
-	Leaves     Leaves
-	// Chunker says how files are split: "size-BYTES", "rabin-MIN-AVG-MAX" or "buzhash", with no leaf above 2 MiB. "":
-	// size-262144.
-	Chunker string
-	// Pin pins each root recursively, under PinName if it is not empty.
-	Pin     bool
-	PinName string
-	// OnlyHash computes the CIDs and stores nothing; Pin is then ignored.
-	OnlyHash bool
-	// Wrap puts everything added into one directory, which becomes the only root and has an empty name.
-	Wrap bool
-	// Progress is called with the number of bytes read so far of the file called name, every 256 KiB and at its end, by
-	// the goroutine that ranges over the result.
-	Progress func(name string, bytes int64)
-}
 
 // Added is one entry of a tree that was added.
 type Added struct {
@@ -59,6 +30,9 @@ type Added struct {
 	CID  cid.Cid
 	Size uint64 // bytes of this block and all below it, as links count them
 	Root bool   // the last event of a tree: it is now stored, pinned and on disk, as requested
+	// What the root of the tree was given with. Zero for what is not known, and with Wrap.
+	Mode    fs.FileMode
+	ModTime time.Time
 }
 
 // Add imports trees, and yields each entry when its CID is known: files and links in the order in which they came;
@@ -100,11 +74,12 @@ type importer struct {
 	store   *Store
 	opts    AddOptions
 	raw     bool
-	builder cid.Prefix
+	builder cid.Builder
 	dag     *blockBuffer
 	yield   func(Added, error) bool
 
 	root  string     // of the current tree; "" with Wrap, and if there is none
+	given Entry      // root as it was given
 	links linkSorter // of the current tree
 
 	// Needed to yield a tree again: the links of finished trees, and which of these were continued.
@@ -120,22 +95,12 @@ type openDir struct {
 }
 
 func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, error) bool) (*importer, error) {
-	if err := CheckPinName(o.PinName); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	builder, err := merkledag.PrefixForCidVersion(o.CIDVersion)
-	if err != nil {
-		return nil, fmt.Errorf("CID version %d: must be 0 or 1", o.CIDVersion)
-	}
-	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: builder, finished: make(map[string]bool)}
-	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.CIDVersion == 1
-	if a.opts.Chunker == "" {
-		a.opts.Chunker = defaultChunker
-	}
-	if _, err := chunk.FromString(strings.NewReader(""), a.opts.Chunker); err != nil {
-		return nil, fmt.Errorf("chunker %q: %w", o.Chunker, err)
-	}
-	a.dag = &blockBuffer{}
+	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: o.builder(), finished: make(map[string]bool)}
+	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.version() == 1
+	a.dag = &blockBuffer{maxNodes: o.BatchBlocks, maxBytes: o.BatchBytes}
 	if !o.OnlyHash {
 		a.dag.to = s.dag
 	}
@@ -166,6 +131,7 @@ func (a *importer) finishRoot(root Added) error {
 }
 
 func (a *importer) emit(added Added) error {
+	added.Mode, added.ModTime = a.given.Mode, a.given.ModTime
 	if !a.yield(added, nil) {
 		return errStopped
 	}
@@ -182,17 +148,15 @@ func event(name string, node ipld.Node) (Added, error) {
 
 // leaf builds a file or a link.
 func (a *importer) leaf(e Entry) (ipld.Node, error) {
+	mode, modTime := a.opts.stat(e)
 	if e.Mode.Type() == fs.ModeSymlink {
-		return a.symlink(e.Target)
+		return a.symlink(e.Target, modTime)
 	}
-	params := helpers.DagBuilderParams{
-		Dagserv:    a.dag,
-		RawLeaves:  a.raw,
-		Maxlinks:   helpers.DefaultLinksPerBlock,
-		CidBuilder: a.builder,
-	}
+	params := a.opts.file()
+	params.Dagserv, params.RawLeaves, params.CidBuilder = a.dag, a.raw, a.builder
+	params.FileMode, params.FileModTime = mode, modTime
 	r := &progressReader{ctx: a.ctx, r: e.Content, name: e.Path, report: a.opts.Progress}
-	leaves, err := chunk.FromString(r, a.opts.Chunker)
+	leaves, err := chunk.FromString(r, a.opts.chunker())
 	if err != nil {
 		return nil, err
 	}
@@ -200,16 +164,30 @@ func (a *importer) leaf(e Entry) (ipld.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.opts.Trickle {
+		return trickle.Layout(db)
+	}
 	return balanced.Layout(db)
 }
 
-func (a *importer) symlink(target string) (ipld.Node, error) {
+// symlink builds a link, of which UnixFS keeps no mode.
+func (a *importer) symlink(target string, modTime time.Time) (ipld.Node, error) {
 	if len(target) > maxTarget {
 		return nil, fmt.Errorf("the target of the link has more than %d bytes", maxTarget)
 	}
 	data, err := unixfs.SymlinkData(target)
 	if err != nil {
 		return nil, err
+	}
+	if !modTime.IsZero() {
+		link, err := unixfs.FSNodeFromBytes(data)
+		if err != nil {
+			return nil, err
+		}
+		link.SetModTime(modTime)
+		if data, err = link.GetBytes(); err != nil {
+			return nil, err
+		}
 	}
 	node := merkledag.NodeWithData(data)
 	if err := node.SetCidBuilder(a.builder); err != nil {

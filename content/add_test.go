@@ -357,8 +357,8 @@ func TestRefusedTrees(t *testing.T) {
 		want string
 	}{
 		{"missing folder", FromPath(filepath.Join(t.TempDir(), "nosuch"), false), AddOptions{}, "nosuch: no such file"},
-		{"version", entries(file("f", "")), AddOptions{CIDVersion: 2}, "CID version 2"},
-		{"chunker", entries(file("f", "")), AddOptions{Chunker: "size-9999999"}, `chunker "size-9999999"`},
+		{"version", entries(file("f", "")), AddOptions{CIDVersion: 2}, "unknown CID version: 2"},
+		{"chunker", entries(file("f", "")), AddOptions{Chunker: "size-9999999"}, "maximum chunk size of 2096896"},
 		{"twice", entries(file("d/f", "1"), file("d/f", "2")), AddOptions{}, "d/f occurs twice"},
 		{"twice, apart", entries(file("d/f", "1"), file("d/e/g", "2"), file("d/f", "1")), AddOptions{}, "d/f occurs twice"},
 		{"twice, wrapped", entries(file("f", "1"), file("d/g", "2"), file("f", "3")), AddOptions{Wrap: true}, "f occurs twice"},

@@ -1,13 +1,15 @@
 package content
 
 import (
+	"cmp"
 	"context"
 
+	"github.com/ipfs/boxo/verifcid"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
 
-// A blockBuffer is written out when it holds more than this.
+// A blockBuffer is written out when it holds more than this, unless it has other bounds.
 const (
 	bufferBytes = 2 << 20
 	bufferNodes = 1024
@@ -16,20 +18,24 @@ const (
 // blockBuffer collects new blocks and writes many at a time, in the goroutine that adds: when an import returns, all
 // writes have ended.
 type blockBuffer struct {
-	to    ipld.DAGService // nil: blocks are discarded
-	nodes []ipld.Node
-	bytes int
+	to                 ipld.DAGService // nil: blocks are discarded
+	maxNodes, maxBytes int             // 0: bufferNodes, bufferBytes
+	nodes              []ipld.Node
+	bytes              int
 }
 
 var _ ipld.DAGService = (*blockBuffer)(nil)
 
 func (b *blockBuffer) Add(ctx context.Context, n ipld.Node) error {
-	if _, written := n.(linkedNode); written || b.to == nil {
+	if _, written := n.(linkedNode); written {
 		return nil
+	}
+	if b.to == nil {
+		return verifcid.ValidateCid(verifcid.DefaultAllowlist, n.Cid()) // as if it were written
 	}
 	b.nodes = append(b.nodes, n)
 	b.bytes += len(n.RawData())
-	if b.bytes > bufferBytes || len(b.nodes) > bufferNodes {
+	if b.bytes > cmp.Or(b.maxBytes, bufferBytes) || len(b.nodes) > cmp.Or(b.maxNodes, bufferNodes) {
 		return b.flush(ctx)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"time"
 
 	"github.com/goipns/ipns/internal/folder"
 )
@@ -19,8 +20,11 @@ type Entry struct {
 	// Path is the entry's place in the tree, with slashes; its first element is the name of the root. Empty: a file
 	// without a name, which is called by its CID.
 	Path string
-	// Mode is the type of the entry: 0, fs.ModeDir or fs.ModeSymlink. Other bits are ignored.
+	// Mode is the type of the entry, 0, fs.ModeDir or fs.ModeSymlink, and its permissions, which are ignored unless
+	// [AddOptions] ask for them.
 	Mode fs.FileMode
+	// ModTime is when the entry was changed; also ignored unless asked for.
+	ModTime time.Time
 	// Content is the content of a file. It is read before the next entry is requested.
 	Content io.Reader
 	// Target is the target of a symbolic link.

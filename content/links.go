@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 )
@@ -19,11 +21,14 @@ import (
 // linksInMemory is how many links of a tree an import holds in memory before it moves them to a linkFile.
 const linksInMemory = 1 << 16
 
-// treeLink is the link at a path of a tree. Without a CID it is a directory that is not built yet.
+// treeLink is the link at a path of a tree. Without a CID it is a directory that is not built yet, with what is to be
+// kept of its mode and time.
 type treeLink struct {
-	path string
-	cid  cid.Cid
-	size uint64
+	path    string
+	cid     cid.Cid
+	size    uint64
+	mode    fs.FileMode
+	modTime time.Time
 }
 
 func (l treeLink) isDir() bool { return !l.cid.Defined() }
@@ -206,6 +211,11 @@ func (lf *linkFile) write(l treeLink) error {
 	lf.tail = binary.AppendUvarint(lf.tail, uint64(len(c)))
 	lf.tail = append(lf.tail, c...)
 	lf.tail = binary.AppendUvarint(lf.tail, l.size)
+	if l.isDir() {
+		lf.tail = binary.AppendUvarint(lf.tail, uint64(l.mode))
+		lf.tail = binary.AppendVarint(lf.tail, l.modTime.Unix())
+		lf.tail = binary.AppendUvarint(lf.tail, uint64(l.modTime.Nanosecond()))
+	}
 	lf.size += int64(len(lf.tail) - before)
 	if len(lf.tail) < spillAt {
 		return nil
@@ -279,7 +289,22 @@ func readLink(r *bufio.Reader) (l treeLink, err error) {
 	if err == nil {
 		l.size, err = binary.ReadUvarint(r)
 	}
+	if err == nil && l.isDir() {
+		err = readStat(r, &l)
+	}
 	return l, err
+}
+
+// readStat reads what the link of a directory has besides.
+func readStat(r *bufio.Reader, l *treeLink) error {
+	mode, err1 := binary.ReadUvarint(r)
+	seconds, err2 := binary.ReadVarint(r)
+	nanos, err3 := binary.ReadUvarint(r)
+	l.mode = fs.FileMode(mode)
+	if l.modTime = time.Unix(seconds, int64(nanos)); l.modTime.Equal(time.Time{}) {
+		l.modTime = time.Time{}
+	}
+	return errors.Join(err1, err2, err3)
 }
 
 // reset removes all links and frees their space.

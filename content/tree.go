@@ -7,7 +7,6 @@ import (
 	"path"
 	"strings"
 
-	uio "github.com/ipfs/boxo/ipld/unixfs/io"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
@@ -60,9 +59,15 @@ func (a *importer) add(e Entry) error {
 		if !alone {
 			a.root = root
 		}
+		a.given = Entry{}
+	}
+	if !a.opts.Wrap && !below {
+		a.given = Entry{Mode: e.Mode, ModTime: e.ModTime}
 	}
 	if isDir {
-		return a.links.add(treeLink{path: e.Path})
+		l := treeLink{path: e.Path}
+		l.mode, l.modTime = a.opts.stat(e)
+		return a.links.add(l)
 	}
 	node, err := a.leaf(e)
 	if err != nil {
@@ -79,7 +84,7 @@ func (a *importer) add(e Entry) error {
 	if alone {
 		return a.finishRoot(added)
 	}
-	if err := a.links.add(treeLink{name, added.CID, added.Size}); err != nil {
+	if err := a.links.add(treeLink{path: name, cid: added.CID, size: added.Size}); err != nil {
 		return err
 	}
 	return a.emit(added)
@@ -148,9 +153,12 @@ func (a *importer) yieldAgain() error {
 // build builds the directories of one or more trees from their sorted links.
 func (a *importer) build(links iter.Seq2[treeLink, error]) error {
 	if a.opts.Wrap {
-		if err := a.openDir(""); err != nil {
+		if err := a.openDir(treeLink{mode: a.opts.Mode, modTime: a.opts.ModTime}); err != nil {
 			return err
 		}
+	}
+	if a.opts.DropEmpty {
+		links = a.filled(links)
 	}
 	last := "" // path of the last link that is not a directory
 	for l, err := range links {
@@ -199,7 +207,11 @@ func (a *importer) place(l treeLink, last string) error {
 		if dir == last {
 			return fmt.Errorf("%s occurs twice: as a directory, and as something else", dir)
 		}
-		if err := a.openDir(dir); err != nil {
+		open := treeLink{path: dir}
+		if l.isDir() && dir == l.path {
+			open = l
+		}
+		if err := a.openDir(open); err != nil {
 			return err
 		}
 		at += end + 1
@@ -210,18 +222,42 @@ func (a *importer) place(l treeLink, last string) error {
 	return a.link(l.path, linkedNode{cid: l.cid, size: l.size})
 }
 
-// holds reports whether l is d or inside it.
-func (d *openDir) holds(l treeLink) bool {
-	rest, ok := strings.CutPrefix(l.path, d.path)
-	return ok && (d.path == "" || rest == "" && l.isDir() || strings.HasPrefix(rest, "/"))
+// filled yields links without the directories that nothing was given for, but for roots. A directory that then becomes
+// empty stays, as in Kubo.
+func (a *importer) filled(links iter.Seq2[treeLink, error]) iter.Seq2[treeLink, error] {
+	return func(yield func(treeLink, error) bool) {
+		var held treeLink // a directory of which the next link decides
+		for l, err := range links {
+			if held.path != "" && inside(l.path, held.path) && !yield(held, nil) {
+				return
+			}
+			held = treeLink{}
+			if err == nil && l.isDir() && (a.opts.Wrap || strings.Contains(l.path, "/")) {
+				held = l
+			} else if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
-func (a *importer) openDir(name string) error {
-	dir, err := uio.NewDirectory(a.dag, uio.WithCidBuilder(a.builder))
+// inside reports whether a path is in the directory dir or is dir itself.
+func inside(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// holds reports whether l is d or inside it.
+func (d *openDir) holds(l treeLink) bool {
+	return d.path == "" || inside(l.path, d.path) && (len(l.path) > len(d.path) || l.isDir())
+}
+
+func (a *importer) openDir(l treeLink) error {
+	dir, err := a.opts.directory(a.dag, a.builder, l)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", l.path, err)
 	}
-	a.open = append(a.open, &openDir{path: name, dir: dir})
+	a.open = append(a.open, &openDir{path: l.path, dir: dir})
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -31,8 +32,10 @@ const wellKnown = ".well-known"
 type Entry struct {
 	// Path, with slashes, begins with the name of the walked file or folder.
 	Path string
-	// Mode is 0, fs.ModeDir or fs.ModeSymlink.
+	// Mode is the type, 0, fs.ModeDir or fs.ModeSymlink, and the permissions.
 	Mode fs.FileMode
+	// ModTime is when the entry was changed.
+	ModTime time.Time
 	// Content is the content of a file. Read it before the next entry; it ends with an error if the file changes
 	// meanwhile.
 	Content io.Reader
@@ -58,6 +61,8 @@ type Options struct {
 	Links     Links
 	// LeftOut is called for each path that is left out, with the reason. nil: not called.
 	LeftOut func(path, why string)
+	// Ignore reports whether something in a folder is left out, by its name alone. nil: nothing is.
+	Ignore func(name string) bool
 	// Check may reject a path of the file system, in which all links are resolved. nil: every path is accepted.
 	Check func(path string) error
 }
@@ -65,6 +70,7 @@ type Options struct {
 // Why something was left out.
 const (
 	Hidden  = "its name begins with a dot"
+	Ignored = "a rule says to ignore it"
 	Broken  = "a symbolic link to nothing"
 	Looping = "a symbolic link to a folder that it is in"
 )
@@ -115,31 +121,31 @@ func (w *walker) walk(name string) error {
 		}
 	}
 	w.root = real
-	return w.visit(name, real, as, info.Mode())
+	return w.visit(name, real, as, info)
 }
 
 // visit yields the entry at the path at, and everything in it. real is the same path with all links resolved but the
 // last element.
-func (w *walker) visit(at, real, as string, mode fs.FileMode) error {
+func (w *walker) visit(at, real, as string, info fs.FileInfo) error {
 	if w.Check != nil {
 		if err := w.Check(real); err != nil {
 			return err
 		}
 	}
-	switch mode.Type() {
+	switch info.Mode().Type() {
 	case fs.ModeDir:
-		return w.readDir(at, real, as)
+		return w.readDir(at, real, as, info)
 	case fs.ModeSymlink:
-		return w.link(at, real, as)
+		return w.link(at, real, as, info)
 	case 0:
 		f, err := open(at)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return w.emit(Entry{Path: as, Content: f})
+		return w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Content: f})
 	}
-	return fmt.Errorf("%s is neither a file nor a folder nor a symbolic link", at)
+	return fmt.Errorf("unrecognized file type for %s: %s", at, info.Mode())
 }
 
 func (w *walker) emit(e Entry) error {
@@ -149,11 +155,11 @@ func (w *walker) emit(e Entry) error {
 	return nil
 }
 
-func (w *walker) readDir(at, real, as string) error {
+func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 	if len(w.within) == maxDepth {
 		return fmt.Errorf("%.100s…: more than %d folders inside one another", at, maxDepth)
 	}
-	if err := w.emit(Entry{Path: as, Mode: fs.ModeDir}); err != nil {
+	if err := w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime()}); err != nil {
 		return err
 	}
 	list, err := os.ReadDir(at)
@@ -168,7 +174,15 @@ func (w *walker) readDir(at, real, as string) error {
 			w.leaveOut(path.Join(as, name), Hidden)
 			continue
 		}
-		if err := w.visit(filepath.Join(at, name), filepath.Join(real, name), path.Join(as, name), d.Type()); err != nil {
+		if w.Ignore != nil && w.Ignore(name) {
+			w.leaveOut(path.Join(as, name), Ignored)
+			continue
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if err := w.visit(filepath.Join(at, name), filepath.Join(real, name), path.Join(as, name), info); err != nil {
 			return err
 		}
 	}
@@ -182,13 +196,13 @@ func (w *walker) leaveOut(path, why string) {
 }
 
 // link keeps or follows a symbolic link.
-func (w *walker) link(at, real, as string) error {
+func (w *walker) link(at, real, as string, info fs.FileInfo) error {
 	target, err := os.Readlink(at)
 	if err != nil {
 		return err
 	}
 	if w.Links == KeepLinks {
-		return w.emit(Entry{Path: as, Mode: fs.ModeSymlink, Target: target})
+		return w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Target: target})
 	}
 	if w.followed++; w.followed > maxFollowed {
 		return fmt.Errorf("%s: more than %d symbolic links were followed", at, maxFollowed)
@@ -204,8 +218,7 @@ func (w *walker) link(at, real, as string) error {
 	if w.Links == FollowWithin && !inside(to, w.root) {
 		return fmt.Errorf("%s is a symbolic link out of the folder, to %s: copy what is there into the folder, or remove the link", at, to)
 	}
-	info, err := os.Lstat(to)
-	if err != nil {
+	if info, err = os.Lstat(to); err != nil {
 		return err
 	}
 	if info.IsDir() && slices.Contains(w.within, to) {
@@ -215,7 +228,7 @@ func (w *walker) link(at, real, as string) error {
 		}
 		return fmt.Errorf("the symbolic link %s leads to a folder that it is in", at)
 	}
-	return w.visit(at, to, as, info.Mode())
+	return w.visit(at, to, as, info)
 }
 
 // leadsNowhere reports whether a link, or one that it leads to, is broken or part of a loop.
