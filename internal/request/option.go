@@ -99,13 +99,13 @@ func (o *Option) Set(s string) error {
 		}
 		f.SetBool(b || s == "")
 	case f.CanInt():
-		n, err := strconv.ParseInt(s, 10, 64)
+		n, err := strconv.ParseInt(s, 0, 64)
 		if err != nil {
 			return bad()
 		}
 		f.SetInt(n)
 	case f.CanUint():
-		n, err := strconv.ParseUint(s, 10, 64)
+		n, err := strconv.ParseUint(s, 0, 64)
 		if err != nil {
 			return bad()
 		}
