@@ -43,6 +43,8 @@ var Groups = map[string]string{
 	"routing":   "Get and put raw values, find peers and content, announce content",
 	"swarm":     "Connect to peers and list them",
 
+	"config/profile": "Change many values of the config at once",
+
 	"dht":           "Ask the DHT itself",
 	"provide":       "Show and control how content is announced",
 	"bitswap":       "Show how blocks are exchanged with other nodes",

@@ -10,7 +10,7 @@ import (
 )
 
 // configCommands are the commands of this file.
-var configCommands = []rpc.Spec{Config, ConfigShow, ConfigReplace}
+var configCommands = []rpc.Spec{Config, ConfigShow, ConfigReplace, ConfigProfileApply}
 
 var (
 	// Config: show a config value, or set it.

@@ -62,15 +62,8 @@ var (
 	}
 )
 
-// FastProvide is embedded in requests after which roots are announced, which this node does at once in any case.
-type FastProvide struct {
-	FastProvideRoot *bool `opt:"fast-provide-root" help:"accepted for compatibility"`
-}
-
 // PinAddRequest keeps content.
 type PinAddRequest struct {
-	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false"`
-
 	CIDBase
 	FastProvide
 	Paths     []string `arg:"ipfs-path,stdin"`
@@ -109,8 +102,6 @@ func (PinRemoveRequest) Text(p Pins) string { return lines("unpinned ", p.Pins, 
 
 // PinUpdateRequest moves a pin.
 type PinUpdateRequest struct {
-	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false"`
-
 	CIDBase
 	FastProvide
 	From  string `arg:"from-path"`

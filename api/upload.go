@@ -1,13 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"mime"
 	"mime/multipart"
 	"net/url"
 	"path"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/goipns/ipns/rpc"
 )
@@ -106,6 +111,7 @@ func fileOf(part *multipart.Part) (File, error) {
 		return File{}, rpc.Refuse(fmt.Errorf("read the upload: %w", err))
 	}
 	f := File{Path: filePath(params["filename"]), Body: part}
+	readStat(params["name"], &f)
 	switch kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind {
 	case folderType, formType:
 		f.Kind = Folder
@@ -113,6 +119,46 @@ func fileOf(part *multipart.Part) (File, error) {
 		f.Kind = Symlink
 	}
 	return f, nil
+}
+
+// readStat reads mode and time, which stand in the name of a part as in a URL. Those that cannot be read are not known,
+// as with Kubo.
+func readStat(name string, f *File) {
+	_, query, _ := strings.Cut(name, "?")
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return
+	}
+	if mode, err := strconv.ParseUint(q.Get("mode"), 8, 32); err == nil {
+		f.Mode = fs.FileMode(mode)
+	}
+	if !q.Has("mtime") && !q.Has("mtime-nsecs") {
+		return
+	}
+	seconds, err := strconv.ParseInt(cmp.Or(q.Get("mtime"), "0"), 10, 64)
+	if err != nil {
+		return
+	}
+	nanos, _ := strconv.ParseInt(q.Get("mtime-nsecs"), 10, 64) // 0 if it cannot be read
+	f.ModTime = time.Unix(seconds, nanos)
+}
+
+// writeStat returns the name of a part with the mode and the time of its file.
+func writeStat(f File) string {
+	q := url.Values{}
+	if f.Mode != 0 {
+		q.Set("mode", "0"+strconv.FormatUint(uint64(f.Mode), 8))
+	}
+	if !f.ModTime.IsZero() {
+		q.Set("mtime", strconv.FormatInt(f.ModTime.Unix(), 10))
+		if n := f.ModTime.Nanosecond(); n > 0 {
+			q.Set("mtime-nsecs", strconv.Itoa(n))
+		}
+	}
+	if len(q) == 0 {
+		return "file"
+	}
+	return "file?" + q.Encode()
 }
 
 // filePath parses the file name of a part as Kubo does. Kubo's clients escape it, curl and browsers do not: an invalid
@@ -137,7 +183,7 @@ func writeFiles(w *multipart.Writer, files iter.Seq2[File, error]) error {
 		case Symlink:
 			kind = symlinkType
 		}
-		if err := rpc.WritePart(w, "file", f.Path, kind, f.Body); err != nil {
+		if err := rpc.WritePart(w, writeStat(f), f.Path, kind, f.Body); err != nil {
 			return err
 		}
 	}

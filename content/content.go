@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,7 +78,11 @@ type Store struct {
 	db       *pebble.DB
 	gate     *gate
 
-	stop     context.CancelFunc // ends the exchange
+	life      context.Context    // of the exchange, and of what is announced
+	stop      context.CancelFunc // ends life
+	providing sync.WaitGroup     // by ProvideSoon
+	soon      chan struct{}      // one for each of these
+
 	ds       datastore.Batching
 	provider Provider // nil: nothing is announced
 	strategy Strategy
@@ -94,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
+	s.life, s.stop, s.soon = life, stop, make(chan struct{}, soonAtOnce)
 
 	// The block service checks whether a block exists before writing it, so the block store need not. Identity CIDs,
 	// which contain their block, are always there.
@@ -144,7 +149,7 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 // Offline returns the Store as it is without other nodes: what is not here is not found. It is a view, not to be closed.
 func (s *Store) Offline() *Store {
 	return &Store{
-		log: s.log, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
+		log: s.log, life: s.life, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
 		pins: s.pins, ds: s.ds, db: s.db, gate: s.gate, provider: s.provider, strategy: s.strategy,
 	}
 }
@@ -160,10 +165,11 @@ func (s *Store) Sync(ctx context.Context) error {
 // closeTimeout bounds how long Close waits for a disk that does not respond.
 const closeTimeout = 5 * time.Second
 
-// Close stops exchange and pinner, in this order, and makes everything durable. The caller closes host,
+// Close stops announcements, exchange and pinner, in this order, and makes everything durable. The caller closes host,
 // router and database after it.
 func (s *Store) Close() error {
 	s.stop()
+	s.providing.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(ctx), s.ds.Close())

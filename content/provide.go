@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/boxo/dag/walker"
 	"github.com/ipfs/boxo/pinning/pinner/dspinner"
@@ -37,6 +38,32 @@ func (s *Store) Provide(ctx context.Context, c cid.Cid) error {
 		return fmt.Errorf("announce %s: %w", c, err)
 	}
 	return nil
+}
+
+// Limits of announcements that nobody waits for.
+const (
+	soonAtOnce  = 32
+	soonTimeout = 10 * time.Second
+)
+
+// ProvideSoon is [Store.Provide] in the background, for a short time only; done is told how it went. While soonAtOnce of
+// these are in flight it does nothing: what is to be announced is in the queue anyway.
+func (s *Store) ProvideSoon(c cid.Cid, done func(error)) {
+	if s.router == nil {
+		done(s.Provide(s.life, c))
+		return
+	}
+	select {
+	case s.soon <- struct{}{}:
+	default:
+		return
+	}
+	s.providing.Go(func() {
+		defer func() { <-s.soon }()
+		ctx, cancel := context.WithTimeout(s.life, soonTimeout)
+		defer cancel()
+		done(s.Provide(ctx, c))
+	})
 }
 
 // announceBatch is how many CIDs are queued at once.

@@ -13,17 +13,6 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// configProfileCmd stands for the subcommand of Kubo's that is not here. Without it, its
-// word would be taken as a key.
-func configProfileCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "profile", Hidden: true, DisableFlagParsing: true,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("'config profile' is not supported: set keys one by one with 'ipns config KEY VALUE'")
-		},
-	}
-}
-
 // configShowCmd also shows a config file elsewhere.
 func (c *cli) configShowCmd() *cobra.Command {
 	cmd := c.command(api.ConfigShow, c.each)

@@ -18,7 +18,7 @@ import (
 func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
 	return func(yield func(api.File, error) bool) {
 		for e, err := range folder.Walk(path, o) {
-			f := api.File{Path: e.Path, Body: e.Content}
+			f := api.File{Path: e.Path, Mode: e.Mode, ModTime: e.ModTime, Body: e.Content}
 			switch e.Mode.Type() {
 			case fs.ModeDir:
 				f.Kind = api.Folder

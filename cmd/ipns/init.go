@@ -60,7 +60,7 @@ that stands in it.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.profiles, "profile", "p", "", "start from a config for: server (a machine in a data center) or test (several nodes on one machine)")
+	f.StringVarP(&o.profiles, "profile", "p", "", "start from the values of these profiles, with commas between them: server (a machine in a data center), test (several nodes on one machine) and others, see config profile apply")
 	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519, rsa or secp256k1")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
 	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")
@@ -144,6 +144,9 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 	for _, p := range strings.FieldsFunc(o.profiles, func(r rune) bool { return r == ',' }) {
 		if err := config.Apply(p); err != nil {
 			return err
+		}
+		if known, _ := repo.FindProfile(p); known.Nothing {
+			display.Fprintf(c.errOut, "note: profile %s changes nothing: this node has one kind of datastore\n", p)
 		}
 	}
 	return c.makeRepo(ctx, r, config, o, out)

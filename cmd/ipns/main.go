@@ -159,7 +159,7 @@ func (c *cli) root() *cobra.Command {
 	c.at(root, "commands").AddCommand(c.completionCmd())
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd())
-	c.at(root, "config").AddCommand(c.configEditCmd(), configProfileCmd())
+	c.at(root, "config").AddCommand(c.configEditCmd())
 	arrange(root)
 	c.rename(root)
 	return root
@@ -248,6 +248,10 @@ func flagError(cmd *cobra.Command, err error) error {
 		e := usage(cmd, "unknown option %q", name)
 		e.meant = nearestOption(cmd, name)
 		return e
+	}
+	var empty *pflag.ValueRequiredError
+	if errors.As(err, &empty) {
+		return usage(cmd, "missing argument for option %q", empty.GetSpecifiedName())
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {

@@ -36,6 +36,7 @@ type Config struct {
 	AutoConf  AutoConf  `json:",omitzero"`
 	Peering   Peering   `json:",omitzero"`
 	Provide   Provide   `json:",omitzero"`
+	Import    Import
 
 	HTTPRetrieval HTTPRetrieval `json:",omitzero"`
 	Internal      Internal      `json:",omitzero"`
@@ -282,7 +283,7 @@ func (c *Config) check() error {
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
-	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check()); err != nil {
+	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check(), c.Import.check()); err != nil {
 		return err
 	}
 	return c.Gateway.check()

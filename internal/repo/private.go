@@ -39,6 +39,7 @@ func (r Repo) Private() func(path string) bool {
 			return false
 		}
 		first, _, _ := strings.Cut(rest[1:], string(filepath.Separator))
-		return slices.Contains([]string{configFile, editedFile, keystoreDir, databaseDir}, first) || strings.HasPrefix(first, durable.TempPrefix)
+		return slices.Contains([]string{configFile, editedFile, keystoreDir, databaseDir}, first) ||
+			strings.HasPrefix(first, durable.TempPrefix) || strings.HasPrefix(first, configFile+"-pre-")
 	}
 }

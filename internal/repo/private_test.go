@@ -19,7 +19,7 @@ func TestWhatIsPrivateInARepo(t *testing.T) {
 		t.Errorf("%s is really %s, want %s", r, got, want)
 	}
 	for path, private := range map[string]bool{
-		"repo": true, "repo/config": true, "repo/keystore": true, "repo/keystore/key_x": true, "repo/db/1.sst": true, "repo/.tmp-1": true,
+		"repo": true, "repo/config": true, "repo/config-pre-server-1": true, "repo/keystore": true, "repo/keystore/key_x": true, "repo/db/1.sst": true, "repo/.tmp-1": true,
 		".": false, "repository": false, "repo/site": false, "repo/site/config": false, "config": false, "repo/configs": false,
 	} {
 		if got := r.Private()(filepath.Join(dir, path)); got != private {

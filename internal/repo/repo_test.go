@@ -169,13 +169,12 @@ func TestSetRefuses(t *testing.T) {
 		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"Pathes": nil}}, `"Gateway.PublicGateways.example.com.Pathes"`},
 		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" occurs twice`},
 		// Kubo's keys that would change what happens.
-		{"Import.CidVersion", 1, "config key Import.CidVersion cannot be 1"},
-		{"Import", map[string]any{"HashFunction": "blake3"}, `config key Import.HashFunction cannot be "blake3"`},
 		{"Bitswap.ServerEnabled", false, "config key Bitswap.ServerEnabled cannot be false"},
 		{"Provide.Strategy", "pinned+roots+entities", "incompatible with roots"},
 		{"Provide.Strategy", "everything", `unknown provide strategy token: "everything"`},
 		{"Provide.DHT.Interval", "72h", "validity"},
 		{"Provide.DHT.MaxWorkers", 0, "must be positive"},
+		{"Gateway", map[string]any{"RootRedirect": "/ipns/x"}, `config key Gateway.RootRedirect cannot be "/ipns/x"`},
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Typ": "x"}}, `"Routing.Routers.a.Typ"`},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "does not match the node's private key"},
@@ -389,7 +388,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{"Adresses", `{"API": "x"}`, `unknown config key "Adresses"; did you mean "Addresses"? (in `},
-		{"Import", `{"CidVersion": 1}`, "config key Import.CidVersion cannot be 1"},
+		{"Bitswap", `{"ServerEnabled": false}`, "config key Bitswap.ServerEnabled cannot be false"},
 	} {
 		r := create(t)
 		text := strings.Replace(read(t, r, configFile), "{", "{\n"+strconv.Quote(c.key)+": "+c.value+",", 1)

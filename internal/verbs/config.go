@@ -17,6 +17,7 @@ func (n *verbs) handleConfig(m *rpc.Mux) {
 	rpc.Handle(m, api.Config, rpc.One(n.config))
 	rpc.Handle(m, api.ConfigShow, rpc.One(n.configShow))
 	rpc.Handle(m, api.ConfigReplace, rpc.One(n.configReplace))
+	rpc.Handle(m, api.ConfigProfileApply, rpc.One(n.configProfileApply))
 }
 
 // config implements the command. A change takes effect at the next start.
@@ -56,4 +57,10 @@ func (n *verbs) configReplace(_ context.Context, req api.ConfigReplaceRequest) (
 	}
 	warnings, err := n.Repo.Replace(b)
 	return api.ConfigReplaced{Warnings: warnings}, err
+}
+
+// configProfileApply implements the command.
+func (n *verbs) configProfileApply(_ context.Context, req api.ProfileRequest) (api.ConfigChange, error) {
+	c, err := n.Repo.ApplyProfile(req.Profile, req.DryRun)
+	return api.ConfigChange{OldCfg: c.Before, NewCfg: c.After, Warnings: c.Warnings}, err
 }

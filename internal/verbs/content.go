@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/ipfs/go-cid"
@@ -31,93 +28,6 @@ func (n *verbs) content(ctx context.Context) *content.Store {
 		return n.Content.Offline()
 	}
 	return n.Content
-}
-
-// add implements the command.
-func (n *verbs) add(ctx context.Context, req api.AddRequest) iter.Seq2[api.Added, error] {
-	return func(yield func(api.Added, error) bool) {
-		enc, err := req.Encoder()
-		var o content.AddOptions
-		if err == nil {
-			o, err = addOptions(req)
-		}
-		if err != nil {
-			yield(api.Added{}, err)
-			return
-		}
-		more := true
-		if req.Progress {
-			o.Progress = func(name string, bytes int64) {
-				more = more && yield(api.Added{Name: name, Bytes: bytes}, nil)
-			}
-		}
-		any := false
-		for a, err := range n.Content.Add(ctx, entries(req.Files), o) {
-			if err != nil {
-				yield(api.Added{}, err)
-				return
-			}
-			any = true
-			event := api.Added{Name: a.Name, Hash: enc.Encode(a.CID), Size: strconv.FormatUint(a.Size, 10)}
-			if !more || !yield(event, nil) {
-				return
-			}
-		}
-		if !any {
-			yield(api.Added{}, errors.New("expected a file argument"))
-		}
-	}
-}
-
-func addOptions(req api.AddRequest) (content.AddOptions, error) {
-	o := content.AddOptions{Pin: req.Pin, PinName: req.PinName, OnlyHash: req.OnlyHash, Wrap: req.Wrap, Chunker: req.Chunker}
-	if req.PinName != "" && !req.Pin {
-		return o, errors.New("pin-name option requires pin to be set")
-	}
-	if req.CIDVersion != nil {
-		if o.CIDVersion = *req.CIDVersion; o.CIDVersion != 0 && o.CIDVersion != 1 {
-			return o, fmt.Errorf("unknown CID version: %d", o.CIDVersion)
-		}
-	}
-	switch {
-	case req.RawLeaves == nil:
-	case *req.RawLeaves:
-		o.Leaves = content.LeavesRaw
-	default:
-		o.Leaves = content.LeavesWrapped
-	}
-	return o, nil
-}
-
-// maxTarget bounds the target of a symbolic link, in bytes.
-const maxTarget = 4096
-
-// entries yields the files of a request and refuses those that hold secrets.
-func entries(files iter.Seq2[api.File, error]) iter.Seq2[content.Entry, error] {
-	return func(yield func(content.Entry, error) bool) {
-		var guard secretGuard
-		for f, err := range files {
-			e := content.Entry{Path: f.Path, Content: f.Body}
-			switch f.Kind {
-			case api.Folder:
-				e.Mode = fs.ModeDir
-			case api.Symlink:
-				e.Mode = fs.ModeSymlink
-				if err == nil {
-					var target []byte
-					target, err = io.ReadAll(io.LimitReader(f.Body, maxTarget+1))
-					e.Target = string(target)
-				}
-			default:
-				if err == nil && f.Body != nil {
-					e.Content, err = guard.check(f.Path, f.Body)
-				}
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
 }
 
 // immutable resolves the names in a path argument: the result begins with /ipfs/.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/ipfs/go-cidutil/cidenc"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/rpc"
@@ -90,6 +92,7 @@ func (n *verbs) pinAll(ctx context.Context, req api.PinAddRequest) (pins api.Pin
 	if err != nil {
 		return pins, err
 	}
+	var roots []cid.Cid
 	for _, text := range req.Paths {
 		c, err := n.blockAt(ctx, text)
 		if err != nil {
@@ -98,9 +101,10 @@ func (n *verbs) pinAll(ctx context.Context, req api.PinAddRequest) (pins api.Pin
 		if err := n.content(ctx).Pin(ctx, c, kind, req.Name); err != nil {
 			return pins, err
 		}
+		roots = append(roots, c)
 		pins.Pins = append(pins.Pins, enc.Encode(c))
 	}
-	return pins, nil
+	return pins, n.announcePinned(ctx, req.FastProvide, roots...)
 }
 
 // pinRemove implements the command.
@@ -144,7 +148,7 @@ func (n *verbs) pinUpdate(ctx context.Context, req api.PinUpdateRequest) (api.Pi
 	if err := n.content(ctx).UpdatePin(ctx, from, to, !req.Unpin); err != nil {
 		return api.Pins{}, err
 	}
-	return api.Pins{Pins: []string{enc.Encode(from), enc.Encode(to)}}, nil
+	return api.Pins{Pins: []string{enc.Encode(from), enc.Encode(to)}}, n.announcePinned(ctx, req.FastProvide, to)
 }
 
 // pinVerify implements the command.
