@@ -35,11 +35,8 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata/cli
 // what a command prints does not depend on that. At last Kubo's commands are
 // typed against the daemon of ipns, which tests the RPC API by its own client.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/cli/*.txt")
-	mustDo(t, err)
-	for _, file := range files {
+	for file, script := range transcripts(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			script := readTranscript(t, file)
 			if *update {
 				script.record(t)
 				script.write(t, file)
@@ -49,6 +46,18 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// transcripts returns those of testdata/cli by the names of their files.
+func transcripts(t *testing.T) map[string]*transcript {
+	t.Helper()
+	files, err := filepath.Glob("testdata/cli/*.txt")
+	mustDo(t, err)
+	scripts := make(map[string]*transcript, len(files))
+	for _, file := range files {
+		scripts[file] = readTranscript(t, file)
+	}
+	return scripts
 }
 
 // typingModes are the ways to have the commands of a transcript answered.

@@ -101,6 +101,24 @@ const calls = {
     return pins
   },
 
+  // Any method of kubo-rpc-client, such as pin.update. Of its arguments and of what it
+  // answers, {"/": …} is a CID and {"bytes": …} are bytes.
+  async method ({ api, method, args }) {
+    const client = await rpc(api)
+    const path = method.split('.')
+    const name = path.pop()
+    const owner = path.reduce((o, part) => o[part], client)
+    let result = owner[name](...await Promise.all(args.map(taken)))
+    if (result?.[Symbol.asyncIterator] != null) {
+      const parts = []
+      for await (const part of result) {
+        parts.push(part)
+      }
+      result = parts.every((p) => p instanceof Uint8Array) && parts.length > 0 ? Buffer.concat(parts) : parts
+    }
+    return given(await result)
+  },
+
   // @helia/verified-fetch: content below a name, each block verified.
   async verifiedFetch ({ server, resource, accept }) {
     const { helia } = await node(server)
@@ -118,6 +136,36 @@ const calls = {
 const day = 24 * 3600 * 1000
 const base64 = (b) => Buffer.from(b).toString('base64')
 const bytes = (text) => new Uint8Array(Buffer.from(text, 'base64'))
+
+// taken and given carry values over JSON.
+async function taken (v) {
+  if (v?.['/'] != null) {
+    return cid(v['/'])
+  }
+  if (v?.bytes != null) {
+    return bytes(v.bytes)
+  }
+  return v
+}
+
+function given (v) {
+  if (v instanceof Uint8Array) {
+    return { bytes: base64(v) }
+  }
+  if (typeof v === 'bigint') {
+    return Number(v)
+  }
+  if (v == null || typeof v !== 'object') {
+    return v ?? null
+  }
+  if (v.multihash != null || v.getComponents != null || v.publicKey != null) {
+    return v.toString() // a CID, an address or a peer
+  }
+  if (Array.isArray(v)) {
+    return v.map(given)
+  }
+  return Object.fromEntries(Object.entries(v).map(([k, w]) => [k, given(w)]))
+}
 
 async function base36 () {
   return (await import('multiformats/bases/base36')).base36
