@@ -52,6 +52,8 @@ type Options struct {
 	Names   Resolver       // required
 	// Routing serves paths below /routing/v1/. nil: they get 404.
 	Routing http.Handler
+	// RootRedirect is where requests for / are sent, such as /ipns/example.com. "": they get 404.
+	RootRedirect string
 	// NoFetch serves only local blocks. Names are still resolved.
 	NoFetch bool
 	// NoDNSLink disables the lookup of domains in Host headers. Paths such as /ipns/example.com still work.
@@ -93,7 +95,7 @@ type Host struct {
 	TrustlessOnly *bool // nil: as Options says
 }
 
-// New returns a gateway. Paths other than /ipns/, /ipfs/ and, with Options.Routing, /routing/v1/ get 404.
+// New returns a gateway. Paths other than /ipns/, /ipfs/ and those of the options get 404.
 func New(o Options) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -108,6 +110,9 @@ func New(o Options) (http.Handler, error) {
 	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(pages(inner)))
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
+	if o.RootRedirect != "" {
+		mux.Handle("/{$}", boxo.NewHeaders(o.Headers).Wrap(http.RedirectHandler(o.RootRedirect, http.StatusFound)))
+	}
 	if o.Routing != nil {
 		mux.Handle(routingPath, boxo.NewHeaders(o.Headers).Wrap(o.Routing))
 	}

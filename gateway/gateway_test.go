@@ -331,6 +331,17 @@ func TestOnlyIfCached(t *testing.T) {
 	check(t, w.get(at+"/ipfs/bafybeib3ffl2teiqdncv3mkz4r23b5ctrwkzrrhctdbne6iboayxuxk5ui"), 404)
 }
 
+func TestRootRedirect(t *testing.T) {
+	check(t, newWorld(t, Options{}).get(at+"/"), 404)
+	w := newWorld(t, Options{RootRedirect: "/ipns/example.com"})
+	resp := w.get(at + "/")
+	check(t, resp, 302)
+	if to := resp.Header.Get("Location"); to != "/ipns/example.com" {
+		t.Errorf("sent to %q", to)
+	}
+	check(t, w.get(at+"/other"), 404)
+}
+
 func TestTrustlessOnly(t *testing.T) {
 	w := newWorld(t, Options{TrustlessOnly: true})
 	check(t, w.get(at+"/ipns/"+w.name.String()+"/index.html"), 406)

@@ -31,6 +31,8 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 		Headers:   c.Gateway.HTTPHeaders,
 		Hosts:     gatewayHosts(c.Gateway.PublicGateways),
 
+		RootRedirect: c.Gateway.RootRedirect,
+
 		PlainErrors:   c.Gateway.DisableHTMLErrors,
 		ConvertCodecs: c.Gateway.AllowCodecConversion,
 		MaxRangeFile:  rangeLimit,

@@ -56,7 +56,7 @@ func TestAdoptTakesWhatMeansTheSameAndNamesTheRest(t *testing.T) {
 	}
 	slices.Sort(keys)
 	want := []string{
-		"Addresses.API", "Discovery.MDNS.Enabled", "Gateway.RootRedirect", "Ipns.RecordLifetime",
+		"Addresses.API", "Discovery.MDNS.Enabled", "Ipns.RecordLifetime",
 		"Nonsense",
 	}
 	if !slices.Equal(keys, want) {

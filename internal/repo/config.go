@@ -125,6 +125,9 @@ type Gateway struct {
 	NoDNSLink   bool
 	NoFetch     bool // serve only local blocks
 	HTTPHeaders map[string][]string
+	// RootRedirect is where requests for / are sent, such as /ipns/example.com. "": they
+	// get 404.
+	RootRedirect string `json:",omitempty"`
 	// DeserializedResponses serves files and folders; false: only what a client can
 	// verify. nil: true.
 	DeserializedResponses *bool

@@ -18,7 +18,6 @@ var foreignKeys = map[string]foreignKey{
 	"Bitswap.Libp2pEnabled":                {refuse: true, taken: []string{`true`}},
 	"Bitswap.ServerEnabled":                {refuse: true, taken: []string{`true`}},
 	"DNS.MaxCacheTTL":                      {refuse: true},
-	"Gateway.RootRedirect":                 {refuse: true},
 	"Internal.UnixFSShardingSizeThreshold": {refuse: true, taken: []string{`"256KiB"`}},
 
 	"AutoConf.RefreshInterval":                             {},
