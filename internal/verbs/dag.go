@@ -92,6 +92,14 @@ func (n *verbs) putNode(ctx context.Context, r io.Reader, from uint64, prefix ci
 	return n.Content.PutBlock(ctx, data, prefix)
 }
 
+// remaining is the rest of a path, with a slash in front if there is any.
+func remaining(segments []string) string {
+	if len(segments) == 0 {
+		return ""
+	}
+	return "/" + strings.Join(segments, "/")
+}
+
 // dagResolve implements the command.
 func (n *verbs) dagResolve(ctx context.Context, req api.DagResolveRequest) (api.DagPath, error) {
 	if _, err := req.Encoder(); err != nil {
@@ -105,7 +113,7 @@ func (n *verbs) dagResolve(ctx context.Context, req api.DagResolveRequest) (api.
 	if err != nil {
 		return api.DagPath{}, cause(ctx, err)
 	}
-	return api.DagPath{Cid: c, RemPath: strings.Join(rest, "/")}, nil
+	return api.DagPath{Cid: c, RemPath: remaining(rest)}, nil
 }
 
 // dagStat implements the command.
