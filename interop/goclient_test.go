@@ -87,6 +87,13 @@ func goSteps(*testing.T) []clientStep {
 			p, rest, err := api.ResolvePath(ctx, at("/ipfs/"+dCID+"/one"))
 			return fmt.Sprint(p, rest), err
 		}),
+		step("Block.Put(node)", func(ctx context.Context, _ *called, api *rpc.HttpApi) (any, error) {
+			s, err := api.Block().Put(ctx, bytes.NewReader(nodeBytes), options.Block.CidCodec("dag-cbor"))
+			if err != nil {
+				return nil, err
+			}
+			return s.Path().String(), nil
+		}),
 		step("ResolvePath(rest)", func(ctx context.Context, _ *called, api *rpc.HttpApi) (any, error) {
 			p, rest, err := api.ResolvePath(ctx, at("/ipld/"+nodeCID+"/a/b"))
 			return fmt.Sprint(p, rest), err
@@ -123,6 +130,9 @@ func goSteps(*testing.T) []clientStep {
 		}),
 		step("Block.Rm(pinned)", func(ctx context.Context, _ *called, api *rpc.HttpApi) (any, error) {
 			return nil, api.Block().Rm(ctx, at("/ipfs/"+otherCID))
+		}),
+		step("Block.Rm(node)", func(ctx context.Context, _ *called, api *rpc.HttpApi) (any, error) {
+			return nil, api.Block().Rm(ctx, node)
 		}),
 		step("Block.Rm(none)", func(ctx context.Context, _ *called, api *rpc.HttpApi) (any, error) {
 			return nil, api.Block().Rm(ctx, node)
@@ -303,6 +313,9 @@ func text(v fmt.Stringer, err error) (any, error) {
 	}
 	return v.String(), nil
 }
+
+// nodeBytes is the node of nodeCID as DAG-CBOR.
+var nodeBytes = []byte{0xa1, 0x61, 'a', 0xa1, 0x61, 'b', 0x82, 0x01, 0x63, 't', 'w', 'o'}
 
 // keyShape is what can be compared of a new key.
 func keyShape(k iface.Key) any {

@@ -174,7 +174,7 @@ func TestSetRefuses(t *testing.T) {
 		{"Provide.Strategy", "everything", `unknown provide strategy token: "everything"`},
 		{"Provide.DHT.Interval", "72h", "validity"},
 		{"Provide.DHT.MaxWorkers", 0, "must be positive"},
-		{"Gateway", map[string]any{"RootRedirect": "/ipns/x"}, `config key Gateway.RootRedirect cannot be "/ipns/x"`},
+		{"Bitswap", map[string]any{"ServerEnabled": false}, "config key Bitswap.ServerEnabled cannot be false"},
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Typ": "x"}}, `"Routing.Routers.a.Typ"`},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "does not match the node's private key"},
