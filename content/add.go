@@ -78,9 +78,11 @@ type importer struct {
 	dag     *blockBuffer
 	yield   func(Added, error) bool
 
-	root  string     // of the current tree; "" with Wrap, and if there is none
-	given Entry      // root as it was given
-	links linkSorter // of the current tree
+	begun  bool       // there was an entry
+	around treeLink   // the directory around all, with Wrap
+	root   string     // of the current tree; "" with Wrap, and if there is none
+	given  Entry      // root as it was given
+	links  linkSorter // of the current tree
 
 	// Needed to yield a tree again: the links of finished trees, and which of these were continued.
 	earlier  linkFile
@@ -99,6 +101,7 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 		return nil, err
 	}
 	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: o.builder(), finished: make(map[string]bool)}
+	a.around.mode, a.around.modTime = o.Mode, o.ModTime
 	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.version() == 1
 	a.dag = &blockBuffer{maxNodes: o.BatchBlocks, maxBytes: o.BatchBytes}
 	if !o.OnlyHash {

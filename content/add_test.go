@@ -315,6 +315,10 @@ func TestWrapAndUnnamed(t *testing.T) {
 	if got := names(wrapped); !slices.Equal(got, []string{"a", "d/b", "d", ""}) {
 		t.Errorf("wrapped events %q", got)
 	}
+	around := add(t, s, entries(dir(""), file("a", "hello\n"), file("d/b", "x")), AddOptions{CIDVersion: 1})
+	if got, want := rootOf(t, around), rootOf(t, wrapped); got.CID != want.CID || len(around) != len(wrapped) {
+		t.Errorf("a folder without a name around all is %v, want %v", got, want)
+	}
 	root := rootOf(t, wrapped).CID.String()
 	if cat(t, s, root+"/a") != "hello\n" || cat(t, s, root+"/d/b") != "x" {
 		t.Error("wrapped files do not read back")

@@ -45,8 +45,13 @@ func (a *importer) add(e Entry) error {
 	}
 	isDir := e.Mode.IsDir()
 	if e.Path == "" && isDir {
-		return nil // the directory around all entries, which exists if Wrap is set
+		if !a.begun { // the directory around all entries
+			a.opts.Wrap = true
+			a.around.mode, a.around.modTime = a.opts.stat(e)
+		}
+		return nil
 	}
+	a.begun = true
 	root, _, below := strings.Cut(e.Path, "/")
 	if strings.Count(e.Path, "/") >= maxDepth {
 		return fmt.Errorf("%.100s…: more than %d directories deep", e.Path, maxDepth)
@@ -153,7 +158,7 @@ func (a *importer) yieldAgain() error {
 // build builds the directories of one or more trees from their sorted links.
 func (a *importer) build(links iter.Seq2[treeLink, error]) error {
 	if a.opts.Wrap {
-		if err := a.openDir(treeLink{mode: a.opts.Mode, modTime: a.opts.ModTime}); err != nil {
+		if err := a.openDir(a.around); err != nil {
 			return err
 		}
 	}
