@@ -92,7 +92,7 @@ var rpcRequests = []rpcRequest{
 	{path: "/pin/rm?arg=" + helloCID},
 
 	// Keys.
-	{path: "/key/import?arg=site", part: "key", file: "{ed25519.key}"},
+	{path: "/key/import?arg=site", part: "key", file: "{ed25519.key}", ownWords: "keys come from programs that write each of them"},
 	{path: "/key/import?arg=site", part: "key", file: "{ed25519.key}"},
 	{path: "/key/import?arg=other"},
 	{path: "/key/gen?arg=self"},

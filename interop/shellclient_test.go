@@ -23,6 +23,7 @@ func shellSteps(t *testing.T) []clientStep {
 		}}
 	}
 	own := func(s clientStep) clientStep { s.shape = true; return s }
+	otherwise := func(why string, s clientStep) clientStep { s.differs = why; return s }
 	folder := writeTree(t, map[string]string{"one": "one", "two": "two"})
 	return []clientStep{
 		step("Add", func(_ context.Context, _ *called, s *shell.Shell) (any, error) {
@@ -107,13 +108,13 @@ func shellSteps(t *testing.T) []clientStep {
 			return s.PublishWithDetails("/ipfs/"+helloCID, "self", time.Hour, 10*time.Second, true)
 		}),
 		step("Resolve", func(_ context.Context, d *called, s *shell.Shell) (any, error) { return s.Resolve(d.given("{self}")) }),
-		step("FindPeer", func(_ context.Context, d *called, s *shell.Shell) (any, error) {
+		otherwise("an error says what to do next", step("FindPeer", func(_ context.Context, d *called, s *shell.Shell) (any, error) {
 			p, err := s.FindPeer(d.neighbour.peerID())
 			if err != nil {
 				return nil, err
 			}
 			return p.Addrs != nil, nil
-		}),
+		})),
 		own(step("ID", func(_ context.Context, _ *called, s *shell.Shell) (any, error) { return s.ID() })),
 		own(step("SwarmPeers", func(ctx context.Context, _ *called, s *shell.Shell) (any, error) { return s.SwarmPeers(ctx) })),
 		own(step("StatsBW", func(ctx context.Context, _ *called, s *shell.Shell) (any, error) { return s.StatsBW(ctx) })),
