@@ -17,7 +17,7 @@ import (
 var All = slices.Concat(
 	nameCommands, pubsubCommands, republishCommands, keyCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
-	nodeCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
+	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
 )
 

@@ -17,6 +17,7 @@ import (
 // with their defaults, for the commands that are here too.
 var kubosOptions = map[string]string{
 	"version":        "number= commit= repo= all=",
+	"version/deps":   "",
 	"id":             "format= peerid-base=b58mh",
 	"config":         "bool= json= expand-auto=",
 	"config/show":    "expand-auto=",

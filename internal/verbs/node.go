@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -22,9 +24,30 @@ import (
 
 func (n *verbs) handleNode(m *rpc.Mux) {
 	rpc.Handle(m, api.Version, rpc.One(n.version))
+	rpc.Handle(m, api.VersionDeps, n.versionDeps)
 	rpc.Handle(m, api.ID, rpc.One(n.id))
 	rpc.Handle(m, api.Commands, rpc.One(n.commands))
 	rpc.Handle(m, api.Shutdown, rpc.One(n.shutdown))
+}
+
+// versionDeps implements the command. The first is this module itself.
+func (n *verbs) versionDeps(context.Context, api.VersionDepsRequest) iter.Seq2[api.Dependency, error] {
+	return func(yield func(api.Dependency, error) bool) {
+		info, ok := debug.ReadBuildInfo()
+		if !ok {
+			yield(api.Dependency{}, errors.New("no embedded dependency information"))
+			return
+		}
+		for _, m := range append([]*debug.Module{&info.Main}, info.Deps...) {
+			d := api.Dependency{Path: m.Path, Version: m.Version, Sum: m.Sum}
+			if r := m.Replace; r != nil {
+				d.ReplacedBy = r.Path + "@" + r.Version
+			}
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
 }
 
 // version implements the command.
