@@ -24,6 +24,8 @@ func NewConfig(id Identity) Config {
 			API:            "/ip4/127.0.0.1/tcp/5001",
 			Gateway:        "/ip4/127.0.0.1/tcp/8080",
 		},
+		API:       API{HTTPHeaders: map[string][]string{}},
+		Gateway:   Gateway{HTTPHeaders: map[string][]string{}},
 		Bootstrap: []string{"auto"},
 		Routing:   Routing{Type: "auto"},
 	}
