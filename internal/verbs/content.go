@@ -65,6 +65,9 @@ func parseContentPath(text string) (string, error) {
 	}
 	p, err := ipns.ParsePath(text)
 	if err != nil {
+		if err := wrongCodec(text); err != nil {
+			return "", err
+		}
 		_, reason, ok := strings.Cut(err.Error(), ": ")
 		if ok && errors.Is(err, ipns.ErrValue) {
 			return "", errors.New(reason)
@@ -72,6 +75,20 @@ func parseContentPath(text string) (string, error) {
 		return "", err
 	}
 	return p, nil
+}
+
+// wrongCodec returns an error if the root of an /ipns/ path is a name but for the codec.
+func wrongCodec(path string) error {
+	root, _, _ := strings.Cut(strings.TrimPrefix(path, "/ipns/"), "/")
+	c, err := cid.Decode(root)
+	if err != nil {
+		return nil
+	}
+	name, err := ipns.NameFromBinary(c.Hash())
+	if err != nil {
+		return nil
+	}
+	return fmt.Errorf("peer ID represented as CIDv1 require libp2p-key multicodec: retry with /ipns/%s", name.CID())
 }
 
 // root resolves a path argument to a CID.

@@ -41,6 +41,8 @@ func TestParsePath(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
+		"/ipns/bafyaajaiaejcbol4lfuaphedvqdywqli2eadgszz3qev4ecumirah733cwquelth": "peer ID represented as CIDv1 require libp2p-key multicodec: " +
+			"retry with /ipns/bafzaajaiaejcbol4lfuaphedvqdywqli2eadgszz3qev4ecumirah733cwquelth",
 		"nope":              `invalid path "nope": path does not have enough components`,
 		"/http/example.com": `invalid path "/http/example.com": unknown namespace: "http"`,
 		"/ipfs/nope":        `invalid path "/ipfs/nope": invalid cid: selected encoding not supported`,
