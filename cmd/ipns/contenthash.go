@@ -37,7 +37,7 @@ func (c *cli) contenthashCmd() *cobra.Command {
 	}
 	decode := &cobra.Command{
 		Use: "decode <hex>", Short: "Print what a contenthash points to", Args: cobra.ExactArgs(1),
-		Example: examples("ipns contenthash decode 0xe3010170122029f2d17be6139079dc48696d1f582a8530eb9805b561eda517e22a892c7e3f1f"),
+		Example: examples("ipns contenthash decode 0xe301015500046e616d65"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			b, err := contenthash.ParseHex(args[0])
 			if err != nil {

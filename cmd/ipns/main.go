@@ -121,6 +121,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetVersionTemplate(c.name + " version {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true // there is commands completion
 	root.SetUsageTemplate(usageTemplate)
+	wrapHelp(root)
 	f := root.PersistentFlags()
 	f.StringVar(&c.enc, "enc", "", "print as text or json")
 	f.StringVar(&c.enc, "encoding", "", "")
