@@ -89,6 +89,7 @@ var beforeExample = map[string]string{
 	// On a repo of its own, which no daemon uses.
 	"key rotate":    "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
 	"config edit":   "env IPNS_PATH=$WORK/rotated\nenv EDITOR=true\n",
+	"bootstrap add": "exec ipns config --json AutoConf.Enabled true\n", // off in the profile test
 	"bootstrap rm":  "exec ipns config --json Bootstrap '[\"'$PEER'\"]'\n",
 	"ens check":     "ethereum ETH 1 example.eth e3010170122029f2d17be6139079dc48696d1f582a8530eb9805b561eda517e22a892c7e3f1f\n",
 	"dnslink check": "dns DNS _dnslink.example.com dnslink=/ipns/$NAME\n",
