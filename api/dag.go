@@ -174,10 +174,9 @@ func (DagStatRequest) Text(s DagStats) string {
 
 // DagImportRequest stores the blocks of CAR files.
 type DagImportRequest struct {
-	_ struct{} `kubo:"fast-provide-dag=false fast-provide-wait=false"`
-
 	Files
 	CIDBase
+	FastProvide
 	PinRoots  *bool `opt:"pin-roots" help:"pin the roots that the headers name (default true)"`
 	LocalOnly bool  `opt:"local-only" help:"the files hold a part of a tree: pin nothing"`
 	Silent    bool  `opt:"silent" help:"print nothing"`

@@ -35,13 +35,13 @@ func announcing(req api.FastProvide, c repo.Import) announceHow {
 	}
 }
 
-// announcePinned announces roots that were pinned.
-func (n *verbs) announcePinned(ctx context.Context, req api.FastProvide, roots ...cid.Cid) error {
+// announceAdded announces roots that were added as a request, or else the config, says.
+func (n *verbs) announceAdded(ctx context.Context, req api.FastProvide, pinned bool, roots ...cid.Cid) error {
 	config, err := n.Repo.Config()
 	if err != nil {
 		return err
 	}
-	return n.announce(ctx, announcing(req, config.Import), true, roots...)
+	return n.announce(ctx, announcing(req, config.Import), pinned, roots...)
 }
 
 // announce announces new roots.

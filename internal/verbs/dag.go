@@ -212,7 +212,13 @@ func (n *verbs) dagImport(ctx context.Context, req api.DagImportRequest) iter.Se
 			}
 		}
 		if req.Stats {
-			yield(api.DagImported{Stats: &api.DagImportStats{BlockCount: in.Blocks, BlockBytesCount: in.Bytes}}, nil)
+			stats := &api.DagImportStats{BlockCount: in.Blocks, BlockBytesCount: in.Bytes}
+			if !yield(api.DagImported{Stats: stats}, nil) {
+				return
+			}
+		}
+		if err := n.announceAdded(ctx, req.FastProvide, pin, in.Roots...); err != nil {
+			yield(api.DagImported{}, err)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (n *verbs) pinAll(ctx context.Context, req api.PinAddRequest) (pins api.Pin
 		roots = append(roots, c)
 		pins.Pins = append(pins.Pins, enc.Encode(c))
 	}
-	return pins, n.announcePinned(ctx, req.FastProvide, roots...)
+	return pins, n.announceAdded(ctx, req.FastProvide, true, roots...)
 }
 
 // pinRemove implements the command.
@@ -148,7 +148,7 @@ func (n *verbs) pinUpdate(ctx context.Context, req api.PinUpdateRequest) (api.Pi
 	if err := n.content(ctx).UpdatePin(ctx, from, to, !req.Unpin); err != nil {
 		return api.Pins{}, err
 	}
-	return api.Pins{Pins: []string{enc.Encode(from), enc.Encode(to)}}, n.announcePinned(ctx, req.FastProvide, to)
+	return api.Pins{Pins: []string{enc.Encode(from), enc.Encode(to)}}, n.announceAdded(ctx, req.FastProvide, true, to)
 }
 
 // pinVerify implements the command.
