@@ -55,6 +55,8 @@ type Options struct {
 	// Router finds who has a block and announces that we have it.
 	// nil: only connected nodes are asked, and nothing is announced. Without Host it is not used.
 	Router routing.ContentRouting
+	// NoServer gives no blocks to other nodes. NoBitswap fetches none from them either, but over HTTP, which is then required.
+	NoServer, NoBitswap bool
 	// HTTP fetches blocks from HTTP gateways too, which the Router has found. nil: it does not.
 	HTTP *HTTP
 	// Provider announces what the Strategy says: what is new at once. nil: nothing is announced except by [Store.Provide].
@@ -132,7 +134,8 @@ func newBitswap(ctx context.Context, o Options, bs blockstore.Blockstore) exchan
 	if o.Router != nil {
 		finder = o.Router
 	}
-	return bitswap.New(ctx, o.HTTP.network(o.Host), finder, bs,
+	return bitswap.New(ctx, o.HTTP.network(o.Host, o.NoBitswap), finder, bs,
+		bitswap.WithServerEnabled(!o.NoServer && !o.NoBitswap),
 		bitswap.TaskWorkerCount(sendWorkers),
 		bitswap.EngineTaskWorkerCount(sendWorkers),
 		bitswap.EngineBlockstoreWorkerCount(readWorkers),

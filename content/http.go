@@ -22,8 +22,8 @@ const (
 	httpMaxBlock = 2 << 20
 )
 
-// network connects bitswap with other nodes and, unless h is nil, with gateways.
-func (h *HTTP) network(with host.Host) network.BitSwapNetwork {
+// network connects bitswap with other nodes, unless it is to use gateways alone, and, unless h is nil, with gateways.
+func (h *HTTP) network(with host.Host, alone bool) network.BitSwapNetwork {
 	if h == nil {
 		return bsnet.NewFromIpfsHost(with)
 	}
@@ -35,7 +35,11 @@ func (h *HTTP) network(with host.Host) network.BitSwapNetwork {
 	if maxBlock == 0 {
 		maxBlock = httpMaxBlock
 	}
-	return network.New(with.Peerstore(), bsnet.NewFromIpfsHost(with, bsnet.WithConnectEventManager(events)), httpnet.New(with,
+	var nodes network.BitSwapNetwork
+	if !alone {
+		nodes = bsnet.NewFromIpfsHost(with, bsnet.WithConnectEventManager(events))
+	}
+	return network.New(with.Peerstore(), nodes, httpnet.New(with,
 		httpnet.WithHTTPWorkers(workers),
 		httpnet.WithAllowlist(h.Allow),
 		httpnet.WithDenylist(h.Deny),

@@ -352,6 +352,7 @@ func (n *Node) openContent(ctx context.Context) (err error) {
 	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Log: n.Log}
 	if n.Host != nil {
 		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
+		o.NoServer, o.NoBitswap = !repo.On(n.Settings.Bitswap.ServerEnabled), !repo.On(n.Settings.Bitswap.Libp2pEnabled)
 		if c := &n.Settings.HTTPRetrieval; repo.On(c.Enabled) {
 			o.HTTP = &content.HTTP{Allow: c.Allowlist, Deny: c.Denylist, Workers: c.NumWorkers, MaxBlock: c.MaxBlock(), Insecure: c.TLSInsecureSkipVerify, UserAgent: Agent}
 		}

@@ -39,6 +39,7 @@ type Config struct {
 	Import    Import
 
 	HTTPRetrieval HTTPRetrieval `json:",omitzero"`
+	Bitswap       Bitswap       `json:",omitzero"`
 	Internal      Internal      `json:",omitzero"`
 	Version       struct {
 		AgentSuffix string `json:",omitempty"` // follows the agent version that others see
@@ -286,7 +287,7 @@ func (c *Config) check() error {
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
-	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check(), c.Import.check()); err != nil {
+	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check(), c.Bitswap.check(&c.HTTPRetrieval), c.Import.check()); err != nil {
 		return err
 	}
 	return c.Gateway.check()

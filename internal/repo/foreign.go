@@ -15,8 +15,6 @@ type foreignKey struct {
 // foreignKeys are the keys of Kubo 0.43 that are not in [Config]. A part "*" is
 // any name.
 var foreignKeys = map[string]foreignKey{
-	"Bitswap.Libp2pEnabled":                {refuse: true, taken: []string{`true`}},
-	"Bitswap.ServerEnabled":                {refuse: true, taken: []string{`true`}},
 	"DNS.MaxCacheTTL":                      {refuse: true},
 	"Internal.UnixFSShardingSizeThreshold": {refuse: true, taken: []string{`"256KiB"`}},
 

@@ -169,12 +169,12 @@ func TestSetRefuses(t *testing.T) {
 		{"Gateway.PublicGateways", map[string]any{"example.com": map[string]any{"Pathes": nil}}, `"Gateway.PublicGateways.example.com.Pathes"`},
 		{"Gateway", map[string]any{"NoFetch": true, "nofetch": false}, `"Gateway.NoFetch" occurs twice`},
 		// Kubo's keys that would change what happens.
-		{"Bitswap.ServerEnabled", false, "config key Bitswap.ServerEnabled cannot be false"},
+		{"DNS.MaxCacheTTL", "1h", `config key DNS.MaxCacheTTL cannot be "1h"`},
+		{"Bitswap", map[string]any{"Libp2pEnabled": false, "ServerEnabled": true}, "Bitswap.ServerEnabled requires Bitswap.Libp2pEnabled"},
 		{"Provide.Strategy", "pinned+roots+entities", "incompatible with roots"},
 		{"Provide.Strategy", "everything", `unknown provide strategy token: "everything"`},
 		{"Provide.DHT.Interval", "72h", "validity"},
 		{"Provide.DHT.MaxWorkers", 0, "must be positive"},
-		{"Bitswap", map[string]any{"ServerEnabled": false}, "config key Bitswap.ServerEnabled cannot be false"},
 		{"Routing.Routers", map[string]any{"a": map[string]any{"Typ": "x"}}, `"Routing.Routers.a.Typ"`},
 		{"Identity.PrivKey", "x", "cannot show or change private key through API"},
 		{"identity.peerid", "x", "does not match the node's private key"},
@@ -388,7 +388,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{"Adresses", `{"API": "x"}`, `unknown config key "Adresses"; did you mean "Addresses"? (in `},
-		{"Bitswap", `{"ServerEnabled": false}`, "config key Bitswap.ServerEnabled cannot be false"},
+		{"Internal", `{"UnixFSShardingSizeThreshold": "1MiB"}`, "config key Internal.UnixFSShardingSizeThreshold cannot be"},
 	} {
 		r := create(t)
 		text := strings.Replace(read(t, r, configFile), "{", "{\n"+strconv.Quote(c.key)+": "+c.value+",", 1)

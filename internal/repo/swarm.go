@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -90,6 +91,24 @@ type Peering struct{ Peers []PeeringPeer }
 type PeeringPeer struct {
 	ID    string
 	Addrs []string
+}
+
+// Bitswap is the exchange of blocks with other nodes.
+type Bitswap struct {
+	Libp2pEnabled *bool `json:",omitempty"` // false: blocks come over HTTP alone, and are given to nobody; nil: true
+	ServerEnabled *bool `json:",omitempty"` // false: blocks are given to nobody; nil: true
+}
+
+func (b *Bitswap) check(h *HTTPRetrieval) error {
+	switch {
+	case On(b.Libp2pEnabled):
+		return nil
+	case !On(h.Enabled):
+		return errors.New("invalid configuration: Bitswap.Libp2pEnabled and HTTPRetrieval.Enabled are both disabled, unable to initialize Bitswap")
+	case b.ServerEnabled != nil && *b.ServerEnabled:
+		return errors.New("invalid configuration: Bitswap.ServerEnabled requires Bitswap.Libp2pEnabled to be enabled")
+	}
+	return nil
 }
 
 // HTTPRetrieval is fetching blocks from HTTP gateways that the routing names.
