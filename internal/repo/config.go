@@ -220,6 +220,9 @@ func (r Repo) parse(b []byte) (Config, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Config{}, fmt.Errorf("the config %s cannot be read: %w; correct the file, its keys are untouched", r.path(configFile), err)
 	}
+	if i := c.Internal.UnixFSShardingSizeThreshold; i != nil && c.Import.UnixFSHAMTDirectorySizeThreshold == nil {
+		c.Import.UnixFSHAMTDirectorySizeThreshold = i
+	}
 	return c, c.check()
 }
 

@@ -15,8 +15,7 @@ type foreignKey struct {
 // foreignKeys are the keys of Kubo 0.43 that are not in [Config]. A part "*" is
 // any name.
 var foreignKeys = map[string]foreignKey{
-	"DNS.MaxCacheTTL":                      {refuse: true},
-	"Internal.UnixFSShardingSizeThreshold": {refuse: true, taken: []string{`"256KiB"`}},
+	"DNS.MaxCacheTTL": {refuse: true},
 
 	"AutoConf.RefreshInterval":                             {},
 	"AutoConf.TLSInsecureSkipVerify":                       {},

@@ -55,3 +55,13 @@ func TestSizesStayAsTheyWereWritten(t *testing.T) {
 		t.Error(string(b), err)
 	}
 }
+
+// What Kubo renamed counts where the new name is not set.
+func TestTheOldNameOfTheThresholdCounts(t *testing.T) {
+	for imported, want := range map[string]Bytes{"{}": "1B", `{"UnixFSHAMTDirectorySizeThreshold": "2B"}`: "2B"} {
+		c, err := create(t).parse([]byte(`{"Internal": {"UnixFSShardingSizeThreshold": "1B"}, "Import": ` + imported + "}"))
+		if err != nil || *c.Import.UnixFSHAMTDirectorySizeThreshold != want {
+			t.Errorf("%s: %+v, %v", imported, c.Import, err)
+		}
+	}
+}

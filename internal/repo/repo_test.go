@@ -388,7 +388,7 @@ func TestSetWarnsOfWhatChangesNothing(t *testing.T) {
 func TestConfigRefusesUnknownKeysInTheFile(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
 		{"Adresses", `{"API": "x"}`, `unknown config key "Adresses"; did you mean "Addresses"? (in `},
-		{"Internal", `{"UnixFSShardingSizeThreshold": "1MiB"}`, "config key Internal.UnixFSShardingSizeThreshold cannot be"},
+		{"Peering", `{"Nope": 1}`, `"Peering.Nope"`},
 	} {
 		r := create(t)
 		text := strings.Replace(read(t, r, configFile), "{", "{\n"+strconv.Quote(c.key)+": "+c.value+",", 1)

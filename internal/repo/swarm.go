@@ -139,8 +139,10 @@ func (h *HTTPRetrieval) check() error {
 	return nil
 }
 
-// Internal has what tests of networks need.
+// Internal has what tests of networks need, and what was renamed.
 type Internal struct {
+	// UnixFSShardingSizeThreshold is Import.UnixFSHAMTDirectorySizeThreshold, where that is not set.
+	UnixFSShardingSizeThreshold *Bytes `json:",omitempty"`
 	// Libp2pForceReachability is "public" or "private", whatever others find. "": they
 	// are asked.
 	Libp2pForceReachability string `json:",omitempty"`
