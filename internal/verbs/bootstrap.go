@@ -55,8 +55,10 @@ func (n *verbs) bootstrapAdd(_ context.Context, req api.BootstrapAddRequest) (ap
 	if _, err := host.ParseBootstrap(add); err != nil {
 		return api.BootstrapPeers{}, err
 	}
-	list, err := n.Network.AddBootstrap(add)
-	return api.BootstrapPeers{Peers: list}, err
+	if _, err := n.Network.AddBootstrap(add); err != nil {
+		return api.BootstrapPeers{}, err
+	}
+	return api.BootstrapPeers{Peers: add}, nil // those that were there too, as Kubo
 }
 
 func (n *verbs) bootstrapAddDefault(ctx context.Context, req api.BootstrapAddRequest) (api.BootstrapPeers, error) {
