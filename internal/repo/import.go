@@ -67,7 +67,7 @@ func (i *Import) check() error {
 		"UnixFSFileMaxLinks": i.UnixFSFileMaxLinks, "BatchMaxNodes": i.BatchMaxNodes, "BatchMaxSize": i.BatchMaxSize,
 	} {
 		if n != nil && *n <= 0 {
-			return fmt.Errorf("Import.%s must be positive, got %d", key, *n)
+			return fmt.Errorf("%s must be positive, got %d", "Import."+key, *n)
 		}
 	}
 	if c := i.UnixFSChunker; c != nil && !isChunker(*c) {
