@@ -28,7 +28,7 @@ lint:
 # virtual time (https://go.dev/issue/78156).
 race:
 	go test -race -short -cpu 1 -timeout 20m ./names/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
-		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./internal/guard/... ./internal/serve/... ./internal/relay/... ./content/... ./gateway/... ./keystore/...
+		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./internal/guard/... ./internal/serve/... ./internal/relay/... ./internal/provide/... ./internal/roads/... ./internal/garbage/... ./internal/transport/... ./content/... ./gateway/... ./keystore/...
 
 # Every fuzz target.
 fuzz:
