@@ -210,9 +210,9 @@ func (n *Node) openNames(router routing.Router) error {
 		Book:      n.Book,
 		Router:    n.Router,
 		Opener:    &n.Opener,
-		LookupTXT: newDNS(n.Settings.DNS).LookupTXT,
+		LookupTXT: (&resolver.DoH{Servers: n.Settings.DNS.Servers()}).LookupTXT,
 
-		MaxCacheTTL: maxCacheTTL(&n.Settings),
+		MaxCacheTTL: n.Settings.Ipns.CacheBound(),
 		Static:      static,
 		CacheSize:   cmp.Or(n.Settings.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
 	}
@@ -233,33 +233,6 @@ func (n *Node) logRival(c names.Change) {
 
 // longLife is the lifetime above which a publish warns.
 const longLife = 30 * 24 * time.Hour
-
-// maxCacheTTL is the config's bound in the form of resolver and gateway: 0 for
-// none, negative to keep nothing.
-func maxCacheTTL(c *repo.Config) time.Duration {
-	switch ttl := c.Ipns.MaxCacheTTL; {
-	case ttl == nil:
-		return 0
-	case *ttl == 0:
-		return -1
-	default:
-		return time.Duration(*ttl)
-	}
-}
-
-// ensDNS is a public service that resolves domains below eth. from ENS.
-const ensDNS = "https://dns.eth.limo/dns-query"
-
-// newDNS returns the DNS that the config describes.
-func newDNS(c repo.DNS) *resolver.DoH {
-	servers := map[string]string{"eth.": ensDNS}
-	for domain, url := range c.Resolvers {
-		if url != "auto" {
-			servers[domain] = url
-		}
-	}
-	return &resolver.DoH{Servers: servers}
-}
 
 // background runs f, which ends with the node.
 func (n *Node) background(f func()) { n.running.Go(f) }

@@ -94,7 +94,7 @@ func (s *RoutingServer) open(ctx, life context.Context, r repo.Repo, settings *r
 	}
 	s.names = &resolver.Resolver{
 		Book: book, Router: s.network.Router(), Opener: opener,
-		MaxCacheTTL: maxCacheTTL(settings), CacheSize: cmp.Or(settings.Ipns.ResolveCacheSize, routingCache),
+		MaxCacheTTL: settings.Ipns.CacheBound(), CacheSize: cmp.Or(settings.Ipns.ResolveCacheSize, routingCache),
 	}
 	s.api = routingAPI{s.network, s.names, opener, relay.New(life, s.running.Go, book, s.names, s.network.Router())}
 	s.running.Go(func() { _ = book.Run(life) })
