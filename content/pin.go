@@ -83,6 +83,9 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 // pinStored recursively pins a tree whose blocks are all stored. The pinner replaces a pin in two steps, so an
 // unchanged pin is left alone.
 func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
+	if err := s.keepAgain(ctx, c); err != nil {
+		return err
+	}
 	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 //
 // Invariant: no block is deleted that is pinned, that an add in progress has stored, or that belongs to the tree of a
 // value of an own name: its record, one signed in advance, one that waits to be signed again, or one that was replaced
-// less than [Recent] ago. If the entry of an own name cannot be read, nothing is deleted.
+// less than [Recent] ago and not let go by hand. If the entry of an own name cannot be read, nothing is deleted.
 package garbage
 
 import (
@@ -38,7 +38,16 @@ type Collector struct {
 
 // Collect deletes what nothing needs. It yields each deleted block, and each error.
 func (c *Collector) Collect(ctx context.Context) iter.Seq[content.Garbage] {
-	return c.Content.Collect(ctx, c.named(ctx))
+	return func(yield func(content.Garbage) bool) {
+		for g := range c.Content.Collect(ctx, c.named(ctx)) {
+			if !yield(g) {
+				return
+			}
+		}
+		if err := c.Content.ForgetLetGo(ctx, Recent); err != nil {
+			yield(content.Garbage{Err: err})
+		}
+	}
 }
 
 // Run collects garbage whenever the store is too large, until ctx ends.
@@ -110,10 +119,25 @@ func (c *Collector) recent(ctx context.Context, e recordstore.Entry) ([]*ipns.Re
 		if !replaced.IsZero() && time.Since(replaced) > Recent {
 			break
 		}
-		recs = append(recs, past.Record)
+		gone, err := c.letGo(ctx, past.Record)
+		if err != nil {
+			return nil, err
+		}
+		if replaced.IsZero() || !gone {
+			recs = append(recs, past.Record)
+		}
 		replaced = past.At
 	}
 	return recs, nil
+}
+
+// letGo reports whether what a record leads to was unpinned by hand.
+func (c *Collector) letGo(ctx context.Context, rec *ipns.Record) (bool, error) {
+	root, ok := rootOf(rec)
+	if !ok {
+		return false, nil
+	}
+	return c.Content.WasLetGo(ctx, root)
 }
 
 var errDamaged = errors.New("'ipns repo verify --repair' repairs it")

@@ -83,13 +83,31 @@ func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
 	now = time.Now().Add(-time.Hour)
 	publish(own, 3, third, recordstore.Own) // second was replaced just now, though it is old
 
+	// Somebody wants the space back: of what was replaced, but not of what the name leads to.
+	now = time.Now()
+	gone, fourth, fifth := add(t, s, "gone"), add(t, s, "fourth"), add(t, s, "fifth")
+	publish(own, 4, gone, recordstore.Own)
+	publish(own, 5, fourth, recordstore.Own)
+	publish(own, 6, fifth, recordstore.Own)
+	for _, c := range []cid.Cid{gone, fourth, fifth} {
+		if err := s.LetGo(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Pin(t.Context(), fourth, content.Recursive, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Unpin(t.Context(), fourth, content.Recursive); err != nil {
+		t.Fatal(err)
+	}
+
 	c := &Collector{Content: s, Book: b, Log: slog.New(slog.DiscardHandler)}
 	for g := range c.Collect(t.Context()) {
 		if g.Err != nil {
 			t.Fatal(g.Err)
 		}
 	}
-	for what, want := range map[cid.Cid]bool{first: false, second: true, third: true, others: false} {
+	for what, want := range map[cid.Cid]bool{first: false, second: true, third: true, others: false, gone: false, fourth: true, fifth: true} {
 		_, all, err := s.Local(t.Context(), what)
 		if err != nil || all != want {
 			t.Errorf("%s is here: %t, want %t; %v", what, all, want, err)

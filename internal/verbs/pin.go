@@ -123,7 +123,11 @@ func (n *verbs) pinRemove(ctx context.Context, req api.PinRemoveRequest) (api.Pi
 		if err != nil {
 			return pins, err
 		}
-		if err := n.Content.Unpin(ctx, c, kind); err != nil {
+		err = n.Content.Unpin(ctx, c, kind)
+		if err == nil {
+			err = n.Content.LetGo(ctx, c)
+		}
+		if err != nil {
 			return pins, cause(ctx, err)
 		}
 		pins.Pins = append(pins.Pins, enc.Encode(c))
