@@ -123,7 +123,12 @@ func (s Service) List(ctx context.Context, q Query) iter.Seq2[Pin, error] {
 			if len(p.Results) == 0 || p.Count <= len(p.Results) {
 				return
 			}
-			before = p.Results[len(p.Results)-1].Created
+			last := p.Results[len(p.Results)-1].Created
+			if !before.IsZero() && !last.Before(before) {
+				yield(Pin{}, fmt.Errorf("pinning service %s: the next page of pins is not older than the one before", s.Endpoint))
+				return
+			}
+			before = last
 		}
 		yield(Pin{}, fmt.Errorf("%s has more than %d pages of pins", s.Endpoint, maxPages))
 	}

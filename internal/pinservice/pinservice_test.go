@@ -83,3 +83,20 @@ func TestEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// A service that gives the same page again and again is not asked for ever.
+func TestListEndsWhereTheServiceDoesNotGoOn(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_ = json.NewEncoder(w).Encode(page{Count: 1000, Results: []Pin{{RequestID: "0", Created: time.Unix(1, 0)}}})
+	}))
+	defer s.Close()
+	var last error
+	for _, err := range (Service{s.URL, "key"}).List(t.Context(), Query{}) {
+		last = err
+	}
+	if last == nil || !strings.Contains(last.Error(), "is not older") || asked != 2 {
+		t.Errorf("asked %d times: %v", asked, last)
+	}
+}
