@@ -3,6 +3,7 @@ package rpc
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,7 +22,13 @@ type Served struct {
 const (
 	maxServed = 1000
 	keepTime  = time.Hour // unless another was set
+
+	maxServedText    = 256 // bytes of an option or argument
+	maxServedOptions = 64
 )
+
+// clipped is a text as it is remembered.
+func clipped(s string) string { return strings.Clone(s[:min(len(s), maxServedText)]) }
 
 // requests remembers what is served and was served.
 type requests struct {
@@ -36,10 +43,10 @@ func (r *requests) begin(path string, q url.Values) (end func()) {
 	s := &Served{StartTime: time.Now(), Active: true, Command: path, Options: map[string]any{}}
 	for name := range q {
 		if name == "arg" {
-			s.Args = q[name][:1]
-			continue
+			s.Args = []string{clipped(q.Get(name))}
+		} else if len(s.Options) < maxServedOptions {
+			s.Options[clipped(name)] = clipped(q.Get(name))
 		}
-		s.Options[name] = q.Get(name)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
