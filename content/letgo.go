@@ -34,7 +34,7 @@ func (s *Store) WasLetGo(ctx context.Context, c cid.Cid) (bool, error) {
 // keepAgain takes LetGo back.
 func (s *Store) keepAgain(ctx context.Context, c cid.Cid) error {
 	if err := s.ds.Delete(ctx, letGoKey(c)); err != nil && !errors.Is(err, datastore.ErrNotFound) {
-		return err
+		return fmt.Errorf("keep %s again: %w", c, err)
 	}
 	return nil
 }

@@ -113,6 +113,9 @@ func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) erro
 		return err
 	}
 	defer release()
+	if err := s.keepAgain(ctx, to); err != nil {
+		return err
+	}
 	// The pinner looks for differences again, where it finds only what is here.
 	if had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, false, from); err == nil && len(had) == 1 && had[0].Pinned() && from != to {
 		if err := dagutils.DiffEnumerate(ctx, s.dag, from, to); err != nil {

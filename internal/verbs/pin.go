@@ -123,12 +123,11 @@ func (n *verbs) pinRemove(ctx context.Context, req api.PinRemoveRequest) (api.Pi
 		if err != nil {
 			return pins, err
 		}
-		err = n.Content.Unpin(ctx, c, kind)
-		if err == nil {
-			err = n.Content.LetGo(ctx, c)
-		}
-		if err != nil {
+		if err := n.Content.Unpin(ctx, c, kind); err != nil {
 			return pins, cause(ctx, err)
+		}
+		if err := n.Content.LetGo(ctx, c); err != nil { // it is unpinned all the same
+			n.Log.Warn("what was unpinned stays for as long as a replaced value of a name does", "cid", c, "err", err)
 		}
 		pins.Pins = append(pins.Pins, enc.Encode(c))
 	}
