@@ -19,6 +19,7 @@ import (
 const (
 	requestTimeout = 20 * time.Second
 	maxAnswer      = 1 << 20 // bytes
+	maxMessage     = 300     // bytes of an error of the node that are passed on
 )
 
 // Client asks an Ethereum node over JSON-RPC. It has no state and may be shared.
@@ -120,6 +121,7 @@ func (c *Client) request(ctx context.Context, into any, method string, params ..
 
 // refused is the error that a node answers: that of a contract, if there is data with it.
 func (c *Client) refused(message string, data json.RawMessage) error {
+	message = message[:min(len(message), maxMessage)]
 	var text string
 	if json.Unmarshal(data, &text) == nil {
 		if b, err := hex.DecodeString(strings.TrimPrefix(text, "0x")); err == nil && len(b) > 0 {

@@ -218,9 +218,10 @@ func TestErrorsOfTheNodeShowNoKey(t *testing.T) {
 		"a refusal":     chain{raw: `{"error":{"message":"rate limit"}}`}.client(t),
 		"another error": chain{raw: `{"error":{"message":"x","data":7}}`}.client(t),
 	}
+	clients["a long one"] = chain{raw: `{"error":{"message":"` + strings.Repeat("x", 1<<19) + `"}}`}.client(t)
 	for name, c := range clients {
 		_, err := c.Lookup(t.Context(), "foo.eth")
-		if err == nil || strings.Contains(err.Error(), "secret-key") {
+		if err == nil || strings.Contains(err.Error(), "secret-key") || len(err.Error()) > 500 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
