@@ -293,7 +293,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 		return err
 	}
 	n.Host, n.DHT = n.Network.Host, n.Network.DHT
-	f := roads.Finding{Host: n.Host, Key: n.Key}
+	f := roads.FinderOptions{Host: n.Host, Key: n.Key}
 	f.All, f.WAN, f.LAN = n.Network.Content()
 	if n.Finder, err = n.Roads.Finder(f); err != nil {
 		return err

@@ -36,8 +36,8 @@ type Finder interface {
 	corerouting.PeerRouting
 }
 
-// Finding is what a Finder is made of. The DHTs are nil for a node that has none.
-type Finding struct {
+// FinderOptions are what a Finder is made of. The DHTs are nil for a node that has none.
+type FinderOptions struct {
 	Host          host.Host
 	Key           crypto.PrivKey
 	All, WAN, LAN corerouting.Routing
@@ -48,7 +48,7 @@ type nobodyKnows = helpers.Null
 
 // Finder returns what announces and finds content and peers on all roads that the config
 // has for it.
-func (n *Roads) Finder(f Finding) (Finder, error) {
+func (n *Roads) Finder(f FinderOptions) (Finder, error) {
 	found, err := n.finder(f)
 	if err != nil {
 		return nil, fmt.Errorf("config Routing: %w", err)
@@ -67,7 +67,7 @@ func (n *Roads) Finder(f Finding) (Finder, error) {
 	return ignored, nil
 }
 
-func (n *Roads) finder(f Finding) (Finder, error) {
+func (n *Roads) finder(f FinderOptions) (Finder, error) {
 	switch n.config.Routing.Type {
 	case "none":
 		return nobodyKnows{}, nil
@@ -107,7 +107,7 @@ type findOnly struct{ corerouting.ContentRouting }
 func (findOnly) Provide(context.Context, cid.Cid, bool) error { return corerouting.ErrNotSupported }
 
 // httpFinder returns the client of an HTTP router.
-func (n *Roads) httpFinder(url string, f Finding) (corerouting.Routing, error) {
+func (n *Roads) httpFinder(url string, f FinderOptions) (corerouting.Routing, error) {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.MaxIdleConnsPerHost = findConns
 	n.idle = append(n.idle, base.CloseIdleConnections)
@@ -169,7 +169,7 @@ func (n *Roads) told(h host.Host) func() []ma.Multiaddr {
 }
 
 // customFinder is what Routers and Methods say.
-func (n *Roads) customFinder(f Finding) (Finder, error) {
+func (n *Roads) customFinder(f FinderOptions) (Finder, error) {
 	if err := n.config.Routing.CheckCustom(); err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (s split) FindPeer(ctx context.Context, p peer.ID) (peer.AddrInfo, error) {
 
 // namedFinder returns the router with a name, which is made once. It was checked that none
 // contains itself.
-func (n *Roads) namedFinder(name string, f Finding, made map[string]corerouting.Routing) (r corerouting.Routing, err error) {
+func (n *Roads) namedFinder(name string, f FinderOptions, made map[string]corerouting.Routing) (r corerouting.Routing, err error) {
 	if made[name] != nil {
 		return made[name], nil
 	}
