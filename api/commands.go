@@ -77,6 +77,7 @@ func Instead(path string) string {
 }
 
 var instead = map[string]string{
+	"dht":            "'ipns routing' asks the DHT, and the other roads with it",
 	"diag/datastore": "the database has a format of its own; 'ipns repo verify' checks it",
 	"files":          "there is no mutable file system (MFS) here; use 'ipns add' and 'ipns name publish' for content that changes",
 	"filestore":      "the repo keeps a copy of all content; use 'ipns add' without --nocopy",
