@@ -21,15 +21,6 @@ import (
 	"github.com/goipns/ipns/internal/kubo/kubotest"
 )
 
-func newKey(t *testing.T, kind ipns.KeyType) crypto.PrivKey {
-	t.Helper()
-	key, err := ipns.GenerateKey(kind, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 // record signs a record with a sequence, which has expired if it is old.
 func record(t *testing.T, key crypto.PrivKey, sequence uint64, old bool) *ipns.Record {
 	t.Helper()
@@ -49,7 +40,7 @@ func makeRepo(t *testing.T, r kubotest.Repo) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "kubo")
 	if r.Self == nil {
-		r.Self = newKey(t, ipns.Ed25519)
+		r.Self = kubotest.Key(t, ipns.Ed25519)
 	}
 	if err := kubotest.Make(dir, r); err != nil {
 		t.Fatal(err)
@@ -98,7 +89,7 @@ func digest(t *testing.T, dir string) string {
 }
 
 func TestReadingARepoChangesNothingInIt(t *testing.T) {
-	key := newKey(t, ipns.Secp256k1)
+	key := kubotest.Key(t, ipns.Secp256k1)
 	leaf := kubotest.Raw("leaf")
 	root := kubotest.Tree(leaf)
 	for _, pebble := range []bool{false, true} {
@@ -156,7 +147,7 @@ func TestTheNewestRecordCountsWhereverItIs(t *testing.T) {
 		return b
 	}
 	for _, kind := range []ipns.KeyType{ipns.Ed25519, ipns.RSA} {
-		priv := newKey(t, kind)
+		priv := kubotest.Key(t, kind)
 		name, err := ipns.NameOf(priv.GetPublic())
 		if err != nil {
 			t.Fatal(err)

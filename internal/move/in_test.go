@@ -19,15 +19,6 @@ import (
 	"github.com/goipns/ipns/node"
 )
 
-func newKey(t *testing.T, kind ipns.KeyType) crypto.PrivKey {
-	t.Helper()
-	key, err := ipns.GenerateKey(kind, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 func record(t *testing.T, key crypto.PrivKey, sequence uint64) *ipns.Record {
 	t.Helper()
 	fields := ipns.Fields{Value: "/ipfs/bafkqaaa", Sequence: sequence, EOL: time.Now().Add(time.Hour), TTL: time.Minute}
@@ -82,7 +73,7 @@ func inNode(t *testing.T, r repo.Repo, f func(*node.Node)) {
 }
 
 func TestAMovedNameHasItsSequenceButWaitsForTheNetwork(t *testing.T) {
-	self, blog, unused := newKey(t, ipns.Ed25519), newKey(t, ipns.RSA), newKey(t, ipns.Secp256k1)
+	self, blog, unused := kubotest.Key(t, ipns.Ed25519), kubotest.Key(t, ipns.RSA), kubotest.Key(t, ipns.Secp256k1)
 	from := openKubo(t, kubotest.Repo{
 		Self:    self,
 		Keys:    map[string]crypto.PrivKey{"blog": blog, "unused": unused},
@@ -122,16 +113,16 @@ func TestAMovedNameHasItsSequenceButWaitsForTheNetwork(t *testing.T) {
 }
 
 func TestAMoveNeverGoesBackNorReplacesAKey(t *testing.T) {
-	self, blog := newKey(t, ipns.Ed25519), newKey(t, ipns.Ed25519)
+	self, blog := kubotest.Key(t, ipns.Ed25519), kubotest.Key(t, ipns.Ed25519)
 	to := newRepo(t)
 	newer := kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": blog}, Records: []*ipns.Record{record(t, blog, 9)}}
 	older := kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": blog}, Records: []*ipns.Record{record(t, blog, 8)}}
 	mustIn(t, openKubo(t, newer), to)
 	mustIn(t, openKubo(t, older), to)
-	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": newKey(t, ipns.Ed25519)}}), to); err == nil {
+	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": kubotest.Key(t, ipns.Ed25519)}}), to); err == nil {
 		t.Error("another key of that label was taken")
 	}
-	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: newKey(t, ipns.Ed25519)}), to); !errors.Is(err, ErrOther) {
+	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: kubotest.Key(t, ipns.Ed25519)}), to); !errors.Is(err, ErrOther) {
 		t.Errorf("the repo of another node: %v", err)
 	}
 	from := openKubo(t, newer)
@@ -168,7 +159,7 @@ func TestPinsMoveWithTheirBlocksAndGoOnWhereTheyStopped(t *testing.T) {
 	broken := kubotest.Tree(kubotest.Raw("not there either"))
 	all = append(all, shared, direct, broken)
 	pins = append(pins, kubotest.Pin{CID: direct.Cid(), Direct: true}, kubotest.Pin{CID: broken.Cid()})
-	from := openKubo(t, kubotest.Repo{Self: newKey(t, ipns.Ed25519), Blocks: all, Pins: pins})
+	from := openKubo(t, kubotest.Repo{Self: kubotest.Key(t, ipns.Ed25519), Blocks: all, Pins: pins})
 	to := newRepo(t)
 	report := mustIn(t, from, to)
 

@@ -97,20 +97,26 @@ func TestNothingIsAnnouncedIfTheConfigSaysSo(t *testing.T) {
 	}
 }
 
-// Close ends a sweep whose list of keys is still being made.
-func TestCloseEndsWhatIsBeingScheduled(t *testing.T) {
+// newDHT returns a DHT of a host that nobody reaches.
+func newDHT(t *testing.T) *dual.DHT {
+	t.Helper()
 	h, err := libp2p.New(libp2p.NoListenAddrs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.Close()
+	t.Cleanup(func() { h.Close() })
 	d, err := dual.New(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// Close ends a sweep whose list of keys is still being made.
+func TestCloseEndsWhatIsBeingScheduled(t *testing.T) {
 	o := options(nil)
-	o.DHT = d
+	o.DHT = newDHT(t)
 	for range 20 { // where it ends is chance
 		p, err := Open(&repo.Config{}, o)
 		if err != nil {
@@ -146,18 +152,8 @@ func (full) Put(context.Context, datastore.Key, []byte) error { return errFull }
 
 // A node on a full disk opens, and may read: so what announces must not stand in the way.
 func TestAFullDiskDoesNotKeepANodeFromOpening(t *testing.T) {
-	h, err := libp2p.New(libp2p.NoListenAddrs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	d, err := dual.New(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
 	o := options(nil)
-	o.DHT, o.Store = d, full{o.Store}
+	o.DHT, o.Store = newDHT(t), full{o.Store}
 	p, err := Open(&repo.Config{}, o)
 	if err != nil {
 		t.Fatal(err)

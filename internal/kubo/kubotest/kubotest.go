@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/fxamacker/cbor/v2"
@@ -21,6 +22,16 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/keystore"
 )
+
+// Key makes a key of the least size of its type.
+func Key(t testing.TB, kind ipns.KeyType) crypto.PrivKey {
+	t.Helper()
+	key, err := ipns.GenerateKey(kind, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
 
 // Repo is what a repo is to hold.
 type Repo struct {
