@@ -73,6 +73,8 @@ func TestLookTellsWhatWasHeld(t *testing.T) {
 	})
 }
 
+// For one key in about fifteen the map is not enough and a put takes a second round trip,
+// with a look or without: so the medians of several keys are compared.
 func TestLookCostsNoRoundTrip(t *testing.T) {
 	simulate(t, 500, simnet.Ideal, func(s *simulation) {
 		t := s.t
@@ -93,11 +95,18 @@ func TestLookCostsNoRoundTrip(t *testing.T) {
 			}
 			return time.Since(begin)
 		}
-		plain := took(routing.Look{})
-		looking := took(routing.Look{Before: true, Clock: true})
-		t.Logf("10 acks after %v, with a look after %v", plain, looking)
-		if looking > plain+50*time.Millisecond {
-			t.Errorf("10 acks after %v, with a look after %v: a round trip is 100ms", plain, looking)
+		const keys = 15
+		var plain, looking [keys]time.Duration
+		for i := range keys {
+			plain[i] = took(routing.Look{})
+			looking[i] = took(routing.Look{Before: true, Clock: true})
+		}
+		slices.Sort(plain[:])
+		slices.Sort(looking[:])
+		without, with := plain[keys/2], looking[keys/2]
+		t.Logf("10 acks after %v, with a look after %v", without, with)
+		if with > without+50*time.Millisecond {
+			t.Errorf("10 acks after %v, with a look after %v: a round trip is 100ms", without, with)
 		}
 	})
 }
