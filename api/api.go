@@ -65,6 +65,8 @@ const (
 	ReasonNotKnown     = "sequence-unknown" // a newer record may exist
 	ReasonTooLarge     = "sequence-large"   // other implementations refuse the sequence
 	ReasonNoKey        = "no-key"           // no key has that label or name
+	ReasonNotFound     = "not-found"        // enough servers were asked, and none has a record of the name
+	ReasonExpired      = "expired"          // the newest record of the name has expired
 	ReasonNotPublished = "not-published"    // nothing was published under the name here
 	ReasonNoContent    = "no-content"       // the path to publish leads nowhere
 	ReasonNeverHad     = "never-had"        // the name never had that value or sequence

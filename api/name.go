@@ -138,6 +138,7 @@ type NamePutRequest struct {
 	AllowDelegated bool      `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
 	Force          bool      `opt:"force,f" help:"succeed though a newer record is known, which stays"`
 	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
+	Wait           string    `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default 10 servers, or all that are reachable)"`
 }
 
 // Text is the name.

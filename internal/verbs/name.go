@@ -39,9 +39,13 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if req.AllowOffline && req.AllowDelegated {
 		return api.Published{}, errBothFlags
 	}
-	asked := publisher.PutRequest{Wait: n.Waits(publisher.WaitDefault)}
+	wait, err := publisher.ParseWait(req.Wait)
+	if err != nil {
+		return api.Published{}, err
+	}
+	asked := publisher.PutRequest{Wait: n.Waits(wait)}
 	if req.AllowDelegated {
-		asked.Wait = publisher.WaitDefault
+		asked.Wait = wait
 		if asked.Via = n.Roads.Publishers(); asked.Via == nil {
 			return api.Published{}, errNoDelegates
 		}
@@ -64,7 +68,7 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	case n.offline(ctx) && !req.AllowOffline:
 		return api.Published{}, api.ErrOffline
 	case rpc.IsOffline(ctx):
-		asked.Via, asked.Wait = nowhere{}, publisher.WaitDefault
+		asked.Via, asked.Wait = nowhere{}, publisher.WaitDefault // whom should it wait for
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {

@@ -27,7 +27,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 		if !req.Stream {
 			res, err := n.Resolver.Resolve(ctx, path, o)
 			n.Metrics.Resolved(begin, err)
-			yield(resolved(res, req.Verbose), away(err))
+			yield(resolved(res, req.Verbose), unresolved(err))
 			return
 		}
 		shown := ""
