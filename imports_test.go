@@ -41,7 +41,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -59,6 +59,7 @@ internal/guard      -> rpc
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/serve      -> rpc internal/door internal/guard internal/repo
 internal/metrics    -> names publisher republisher routing/pubsub
+internal/deploy     -> ipns api check rpc
 internal/doctor     -> ipns check contenthash internal/display internal/dnslink
 internal/kubo       -> ipns keystore internal/durable internal/repo
 internal/kubo/...   -> ipns keystore
@@ -77,7 +78,7 @@ examples/...        -> *
 // outsideTable says who may import what of others: the left side is an import
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
-github.com/ipfs/boxo                -> content gateway bench/... internal/host internal/provide internal/roads internal/simnet
+github.com/ipfs/boxo                -> check content gateway bench/... internal/host internal/provide internal/roads internal/simnet
 github.com/cockroachdb/pebble       -> recordstore/pebble content node internal/kubo internal/kubo/kubotest bench/...
 github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/provide internal/simnet internal/testnet internal/verbs bench/...
 github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...

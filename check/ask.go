@@ -1,6 +1,6 @@
-// Package check asks other nodes, not this one, who holds which record of a name: it
-// shows what everyone else sees. [Ask] asks them; [Judge] evaluates the answers without
-// asking anyone.
+// Package check asks other nodes, not this one, who holds which record of a name, and who
+// has content: it shows what everyone else sees. [Ask] asks them for a name; [Judge]
+// evaluates the answers without asking anyone. [Content] looks for content, and fetches it.
 package check
 
 import (
@@ -92,7 +92,7 @@ func Ask(ctx context.Context, req Request) ([]Source, error) {
 	opener := new(routing.Opener)
 	var asks []func() []Source
 	if len(req.Peers) > 0 {
-		d, leave, err := join(ctx, req, opener)
+		d, leave, err := join(ctx, req.Peers, req.UserAgent, opener)
 		if err != nil {
 			return nil, err
 		}
@@ -126,8 +126,8 @@ func Ask(ctx context.Context, req Request) ([]Source, error) {
 }
 
 // join starts a host and joins the DHTs with it. leave ends both.
-func join(ctx context.Context, req Request, opener *routing.Opener) (d *dht.DHT, leave func(), err error) {
-	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.UserAgent(req.UserAgent))
+func join(ctx context.Context, peers []peer.AddrInfo, agent string, opener *routing.Opener) (d *dht.DHT, leave func(), err error) {
+	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.UserAgent(agent))
 	if err != nil {
 		return nil, nil, fmt.Errorf("host for the check: %w", err)
 	}
@@ -135,7 +135,7 @@ func join(ctx context.Context, req Request, opener *routing.Opener) (d *dht.DHT,
 		return nil, nil, errors.Join(err, h.Close())
 	}
 	leave = func() { _, _ = d.Close(), h.Close() } // nothing of them is kept
-	if err := connect(ctx, d, req.Peers); err != nil {
+	if err := connect(ctx, d, peers); err != nil {
 		leave()
 		return nil, nil, err
 	}

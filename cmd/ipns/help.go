@@ -14,7 +14,7 @@ var chapters = []struct {
 	title string
 	words []string
 }{
-	{"Start here", []string{"up", "init", "daemon", "testnet"}},
+	{"Start here", []string{"up", "publish", "init", "daemon", "testnet"}},
 	{"Names", []string{"name", "republish", "contenthash", "ens", "dnslink"}},
 	{"Keys", []string{"key"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
@@ -33,6 +33,7 @@ Exit codes:
   0         what you asked for happened
   1         it did not, or the command line is wrong; standard error says why
   2         only 'ipns doctor': it could not examine the repo
+  2 to 10, 130  only 'ipns publish', whose help lists them
   130, 143  a second ctrl-c or SIGTERM ended the process at once`
 
 // usageTemplate is cobra's, with lines that fit a terminal.

@@ -143,7 +143,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.doctorCmd())
+	root.AddCommand(c.upCmd(), c.publishCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.doctorCmd())
 	c.tree(root, map[string]runner{
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,

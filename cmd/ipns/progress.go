@@ -60,6 +60,13 @@ func (p *progress) servers(took, of int) {
 	p.bar.Describe(fmt.Sprintf("announced to %d of %d servers", took, of))
 }
 
+// step says what is being done.
+func (p *progress) step(what string) {
+	if p.bar != nil {
+		p.bar.Describe(what)
+	}
+}
+
 // clear makes room for a line of output.
 func (p *progress) clear() {
 	if p.bar != nil {

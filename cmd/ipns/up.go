@@ -36,6 +36,7 @@ type upOptions struct {
 	testnet   bool
 	throwAway bool // the repo is deleted when the command ends
 	isDaemon  bool // the node is a separate daemon
+	onlyHash  bool // the folder is not stored, and its CID is all that is wanted
 }
 
 func (c *cli) upCmd() *cobra.Command {
@@ -283,7 +284,7 @@ func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOpti
 	})
 	var s source
 	version := 1
-	req := api.AddRequest{Pin: true, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
+	req := api.AddRequest{Pin: !o.onlyHash, OnlyHash: o.onlyHash, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
 	for a, err := range rpc.Call(ctx, n, api.Add, req) {
 		if err := s.cause(err); err != nil {
 			return "", err
