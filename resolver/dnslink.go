@@ -76,10 +76,17 @@ func (r *Resolver) lookupLink(ctx context.Context, domain string, opt Options) (
 	if known.err != nil {
 		return Hop{}, linkError(domain, known.err)
 	}
+	hop := known.hop(domain, now)
+	hop.Cached = cached
+	return hop, nil
+}
+
+// hop returns the Hop for a domain that has this link.
+func (l *link) hop(domain string, now time.Time) Hop {
 	return Hop{
-		Root: domain, Value: known.value, Source: linkSource, Cached: cached,
-		TTL: max(0, known.until.Sub(now)), ttlKnown: !known.until.IsZero(), modified: known.modified,
-	}, nil
+		Root: domain, Value: l.value, Source: linkSource,
+		TTL: max(0, l.until.Sub(now)), ttlKnown: !l.until.IsZero(), modified: l.modified,
+	}
 }
 
 func linkError(domain string, err error) error {

@@ -6,8 +6,11 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// bookSource is the Source of answers from the Book.
-const bookSource = "book"
+// The Source of answers from the Book, and of those in Resolver.Static.
+const (
+	bookSource   = "book"
+	staticSource = "static"
+)
 
 // result is what is known about a name at one moment: a record, or why there is
 // none. The cache stores results, and a search improves one.

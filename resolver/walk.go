@@ -88,7 +88,7 @@ func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Ho
 		key = name.String()
 	}
 	if value, ok := w.r.static[key]; ok {
-		return one(Hop{Root: key, Value: value, Source: "static"}, nil)
+		return one(Hop{Root: key, Value: value, Source: staticSource}, nil)
 	}
 	if domain != "" {
 		return one(w.r.lookupLink(ctx, domain, w.opt))
