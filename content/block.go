@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/ipfs/boxo/blockstore"
 	pin "github.com/ipfs/boxo/pinning/pinner"
@@ -84,4 +85,18 @@ func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
 		return fmt.Errorf("delete block %s: %w", c, err)
 	}
 	return s.Sync(ctx)
+}
+
+// Deletions is how many blocks were deleted since the Store was opened, for who keeps something made of them.
+func (s *Store) Deletions() uint64 { return s.deleted.Load() }
+
+// counting counts the blocks that are deleted.
+type counting struct {
+	blockstore.Blockstore
+	deleted *atomic.Uint64
+}
+
+func (c counting) DeleteBlock(ctx context.Context, at cid.Cid) error {
+	defer c.deleted.Add(1)
+	return c.Blockstore.DeleteBlock(ctx, at)
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,6 +78,7 @@ type Store struct {
 	here     blockservice.BlockService // like blocks, but never asks other nodes
 	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
+	deleted  *atomic.Uint64 // how many blocks were deleted
 	db       *pebble.DB
 	gate     *gate
 
@@ -109,7 +111,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Provider != nil && o.Strategy.All {
 		options = append(options, blockstore.Provider(o.Provider))
 	}
-	s.stored = blockstore.NewBlockstore(ds, options...)
+	s.deleted = new(atomic.Uint64)
+	s.stored = counting{blockstore.NewBlockstore(ds, options...), s.deleted}
 	bs := blockstore.NewIdStore(s.stored)
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
@@ -152,7 +155,7 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 // Offline returns the Store as it is without other nodes: what is not here is not found. It is a view, not to be closed.
 func (s *Store) Offline() *Store {
 	return &Store{
-		log: s.log, life: s.life, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
+		log: s.log, life: s.life, stored: s.stored, deleted: s.deleted, blocks: s.here, dag: s.local, here: s.here, local: s.local,
 		pins: s.pins, ds: s.ds, db: s.db, gate: s.gate, provider: s.provider, strategy: s.strategy,
 	}
 }
