@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"syscall"
@@ -43,6 +44,9 @@ const routingPath = "/routing/v1/"
 // Resolver resolves names: a *resolver.Resolver, or a wrapper around it.
 type Resolver interface {
 	Resolve(ctx context.Context, path string, o resolver.Options) (resolver.Resolution, error)
+	Stream(ctx context.Context, path string, o resolver.Options) iter.Seq2[resolver.Resolution, error]
+	Known(ctx context.Context, path string) (resolver.Resolution, bool)
+	Last(ctx context.Context, name ipns.Name) (*ipns.Record, recordstore.Mark, error)
 	Lookup(ctx context.Context, name ipns.Name, o resolver.Options) (resolver.Hop, error)
 }
 
@@ -97,6 +101,11 @@ type Host struct {
 
 // New returns a gateway. Paths other than /ipns/, /ipfs/ and those of the options get 404.
 func New(o Options) (http.Handler, error) {
+	return newGateway(o, o.Content.Deletions)
+}
+
+// newGateway is New, with what counts the changes after which answers may be wrong.
+func newGateway(o Options, changes func() uint64) (http.Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -105,9 +114,14 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	cfg := config(o)
-	inner := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: boxo.NewHandler(cfg, b)}
+	plain := cfg
+	plain.RetrievalTimeout = 0     // fetches has it
+	plain.DisableHTMLErrors = true // errorPages makes them
+	fetched := &fetches{next: boxo.NewHandler(plain, b), timeout: cfg.RetrievalTimeout}
+	records := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: fetched}
+	answered := newAnswers(cfg, o, changes, pages(records))
 	mux := http.NewServeMux()
-	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(pages(inner)))
+	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(answered))
 	mux.Handle("/ipfs/", served)
 	mux.Handle("/ipns/", served)
 	if o.RootRedirect != "" {
@@ -116,7 +130,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Routing != nil {
 		mux.Handle(routingPath, boxo.NewHeaders(o.Headers).Wrap(o.Routing))
 	}
-	return boxo.NewHostnameHandler(cfg, b, mux), nil
+	return visits(o.Names, boxo.NewHostnameHandler(plain, b, mux)), nil
 }
 
 // or is what p points to, or else a default.
@@ -197,15 +211,11 @@ var noModified = time.Unix(0, 0)
 
 // ResolveMutable is called for every path; those that begin with /ipfs/ are returned unchanged.
 func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.ImmutablePath, time.Duration, time.Time, error) {
-	return b.resolve(ctx, p, resolver.Options{})
-}
-
-func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) (path.ImmutablePath, time.Duration, time.Time, error) {
 	if !p.Mutable() {
 		im, err := path.NewImmutablePath(p)
 		return im, 0, time.Time{}, err
 	}
-	res, err := b.names.Resolve(ctx, p.String(), o)
+	res, err := visitOf(ctx).resolve(ctx, p.String())
 	if err != nil {
 		if _, noName := ipns.ParseName(p.Segments()[1]); noName != nil && errors.Is(err, resolver.ErrNotFound) {
 			err = boxo.NewErrorStatusCode(err, http.StatusNotFound) // neither a name nor a domain with a DNSLink
@@ -222,12 +232,18 @@ func (b *backend) resolve(ctx context.Context, p path.Path, o resolver.Options) 
 	if err != nil {
 		return path.ImmutablePath{}, 0, time.Time{}, err
 	}
-	ttl := wholeSeconds(res, b.now())
+	ttl, modified := cacheable(res, b.now())
+	return im, ttl, modified, nil
+}
+
+// cacheable returns how long an answer may be cached, and since when it is what it is.
+func cacheable(res resolver.Resolution, now time.Time) (ttl time.Duration, modified time.Time) {
+	ttl = wholeSeconds(res, now)
 	if ttl == 0 || res.LastModified.IsZero() {
 		// Without a TTL no modification time is set either: a cache would derive a TTL from it.
-		return im, ttl, noModified, nil
+		return ttl, noModified
 	}
-	return im, ttl, res.LastModified, nil
+	return ttl, res.LastModified
 }
 
 // wholeSeconds rounds the TTL of an answer up, so that a fresh one shows what its publisher wrote, but never beyond the
@@ -300,6 +316,15 @@ func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Pat
 // IsCached answers only-if-cached requests. boxo's own would use its own name system, and fetch blocks from other
 // nodes.
 func (b *backend) IsCached(ctx context.Context, p path.Path) bool {
-	im, _, _, err := b.resolve(ctx, p, resolver.Options{Offline: true})
+	if p.Mutable() {
+		res, err := b.names.Resolve(ctx, p.String(), resolver.Options{Offline: true})
+		if err != nil {
+			return false
+		}
+		if p, err = path.NewPath(res.Path); err != nil {
+			return false
+		}
+	}
+	im, err := path.NewImmutablePath(p)
 	return err == nil && b.local.IsCached(ctx, im)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,6 +51,20 @@ func (w *world) Resolve(ctx context.Context, p string, o resolver.Options) (reso
 		return resolver.Resolution{}, w.fail
 	}
 	return w.Resolver.Resolve(ctx, p, o)
+}
+
+func (w *world) Stream(ctx context.Context, p string, o resolver.Options) iter.Seq2[resolver.Resolution, error] {
+	if w.fail != nil {
+		return func(yield func(resolver.Resolution, error) bool) { yield(resolver.Resolution{}, w.fail) }
+	}
+	return w.Resolver.Stream(ctx, p, o)
+}
+
+func (w *world) Known(ctx context.Context, p string) (resolver.Resolution, bool) {
+	if w.fail != nil {
+		return resolver.Resolution{}, false
+	}
+	return w.Resolver.Known(ctx, p)
 }
 
 func (w *world) Lookup(ctx context.Context, n ipns.Name, o resolver.Options) (resolver.Hop, error) {

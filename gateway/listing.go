@@ -59,6 +59,9 @@ func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.
 	whole, stop := context.WithCancel(ctx)
 	context.AfterFunc(ctx, stop) // a file is read until then
 	md, resp, err := b.BlocksBackend.Get(whole, p, ranges...)
+	if v := visitOf(ctx); v != nil && err == nil {
+		v.open(md.LastSegment.RootCid(), md.ModTime)
+	}
 	l, ok := ctx.Value(listingKey{}).(*listing)
 	if err != nil || !ok {
 		return md, resp, storage(err)
