@@ -84,8 +84,10 @@ func newSites(t *testing.T) *sites {
 	below, _ := s.publish(t, recordstore.Hosted, "/ipfs/"+plain+"/deep")
 	s.Static = map[string]string{"site.example": "/ipns/" + own.String(), "under_score.example": "/ipfs/" + timed, "one": "/ipfs/" + plain}
 	s.hosts = []string{"127.0.0.1:8080", "localhost:8080", "gw.example", "verify.example", "site.example", "example.com"}
-	for _, root := range []string{"/ipfs/" + plain, "/ipfs/" + timed, "/ipns/" + own.String(), "/ipns/" + dated.String(), "/ipns/" + below.String(),
-		"/ipns/site.example", "/ipns/under_score.example", "/ipns/one", "/ipns/" + own.PeerID().String(), "/ipns/Site.example", "/ipns/site.example."} {
+	for _, root := range []string{
+		"/ipfs/" + plain, "/ipfs/" + timed, "/ipns/" + own.String(), "/ipns/" + dated.String(), "/ipns/" + below.String(),
+		"/ipns/site.example", "/ipns/under_score.example", "/ipns/one", "/ipns/" + own.PeerID().String(), "/ipns/Site.example", "/ipns/site.example.",
+	} {
 		for name := range siteFiles {
 			s.paths = append(s.paths, root+"/"+(&url.URL{Path: name}).EscapedPath())
 		}
@@ -126,8 +128,10 @@ func (s *sites) question(t *rapid.T) func() *http.Request {
 		name   string
 		values []string
 	}{
-		{"Accept", []string{"*/*", "text/html", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "image/png,*/*;q=0.5", "image/png",
-			"application/vnd.ipld.raw", "text/html, application/vnd.ipld.car", "application/json", "text/html;q=0.1,application/x-tar", "*/*;q=0.1", " text/html ; q=1", ""}},
+		{"Accept", []string{
+			"*/*", "text/html", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "image/png,*/*;q=0.5", "image/png",
+			"application/vnd.ipld.raw", "text/html, application/vnd.ipld.car", "application/json", "text/html;q=0.1,application/x-tar", "*/*;q=0.1", " text/html ; q=1", "",
+		}},
 		{"If-None-Match", []string{tag, "W/" + tag, `"x", ` + tag, "*", `"x"`, "x", `"DirIndex-` + tag[1:], `"x",,W/` + tag + `,`, tag + ` , bad`, `bad, ` + tag, ""}},
 		{"If-Modified-Since", []string{epoch.Format(http.TimeFormat), epoch.AddDate(0, 0, -3).Format(http.TimeFormat)}},
 		{"If-Match", []string{tag, "*", `"x"`}},
