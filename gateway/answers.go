@@ -35,6 +35,8 @@ type answers struct {
 	changes func() uint64 // differs when blocks were deleted or denied
 	next    http.Handler
 
+	troubles *troubles
+
 	mu     sync.Mutex                  // guards below
 	since  uint64                      // changes when the answers were right
 	kept   map[answerKey]*list.Element // of *answer
@@ -65,7 +67,7 @@ type answer struct {
 }
 
 func newAnswers(cfg boxo.Config, o Options, changes func() uint64, next http.Handler) *answers {
-	return &answers{cfg: cfg, names: o.Names, now: o.Now, changes: changes, next: next, kept: map[answerKey]*list.Element{}}
+	return &answers{cfg: cfg, names: o.Names, now: o.Now, changes: changes, next: next, troubles: &troubles{}, kept: map[answerKey]*list.Element{}}
 }
 
 func (s *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {

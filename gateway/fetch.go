@@ -174,5 +174,5 @@ func (v *visit) lack(state *retrieval.State) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	root, last := state.GetRootCID(), state.GetTerminalCID()
-	v.missing = cmp.Or(last, root)
+	v.lacks.missing = cmp.Or(last, root)
 }

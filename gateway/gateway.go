@@ -120,6 +120,7 @@ func newGateway(o Options, changes func() uint64) (http.Handler, error) {
 	fetched := &fetches{next: boxo.NewHandler(plain, b), timeout: cfg.RetrievalTimeout}
 	records := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: fetched}
 	answered := newAnswers(cfg, o, changes, pages(records))
+	answered.troubles = b.troubles
 	mux := http.NewServeMux()
 	served := boxo.NewHeaders(o.Headers).WithDeprecatedXIpfsPath().ApplyCors().Wrap(isolate(answered))
 	mux.Handle("/ipfs/", served)
@@ -130,7 +131,11 @@ func newGateway(o Options, changes func() uint64) (http.Handler, error) {
 	if o.Routing != nil {
 		mux.Handle(routingPath, boxo.NewHeaders(o.Headers).Wrap(o.Routing))
 	}
-	return visits(o.Names, boxo.NewHostnameHandler(plain, b, mux)), nil
+	var whole http.Handler = boxo.NewHostnameHandler(plain, b, mux)
+	if !o.PlainErrors {
+		whole = &errorPages{names: o.Names, diagnose: cfg.DiagnosticServiceURL, next: whole}
+	}
+	return visits(o.Names, whole), nil
 }
 
 // or is what p points to, or else a default.
@@ -184,9 +189,10 @@ type backend struct {
 	local *boxo.BlocksBackend // of what is here
 	dag   format.DAGService   // of what is served
 
-	folders *folders
-	names   Resolver
-	now     func() time.Time
+	folders  *folders
+	troubles *troubles
+	names    Resolver
+	now      func() time.Time
 }
 
 var _ boxo.IPFSBackend = (*backend)(nil)
@@ -201,7 +207,7 @@ func newBackend(o Options) (*backend, error) {
 	if !o.NoFetch {
 		served = o.Content.BlockService()
 	}
-	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, now: o.Now, folders: newFolders()}
+	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, now: o.Now, folders: newFolders(), troubles: &troubles{}}
 	b.BlocksBackend, err = boxo.NewBlocksBackend(served)
 	return b, err
 }
@@ -215,9 +221,17 @@ func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.Immutab
 		im, err := path.NewImmutablePath(p)
 		return im, 0, time.Time{}, err
 	}
-	res, err := visitOf(ctx).resolve(ctx, p.String())
+	v := visitOf(ctx)
+	res, err := v.resolve(ctx, p.String())
+	root := p.Segments()[1]
+	if err == nil {
+		b.troubles.over(root)
+	}
 	if err != nil {
-		if _, noName := ipns.ParseName(p.Segments()[1]); noName != nil && errors.Is(err, resolver.ErrNotFound) {
+		if ctx.Err() == nil { // otherwise it is the client who left, or the time-out
+			v.lost(p.String(), err, b.troubles.failed(root, b.now()))
+		}
+		if _, noName := ipns.ParseName(root); noName != nil && errors.Is(err, resolver.ErrNotFound) {
 			err = boxo.NewErrorStatusCode(err, http.StatusNotFound) // neither a name nor a domain with a DNSLink
 		} else {
 			err = statusOf(ctx, err)

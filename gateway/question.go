@@ -58,6 +58,7 @@ func (s *answers) question(r *http.Request) (q question, ok bool) {
 	if !known || res.Hops[0].Root != root {
 		return q, false
 	}
+	s.troubles.over(root)
 	q.mutable, q.key.path, q.root = true, res.Path, root
 	if res.Hops[0].Record == nil {
 		if _, err := ipns.ParseName(root); err != nil {

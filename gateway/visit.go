@@ -32,15 +32,15 @@ type visit struct {
 	watch sync.WaitGroup     // the following of a search
 	stop  context.CancelFunc // ends that; nil: there is none
 
-	mu      sync.Mutex // guards below
-	opened  []opened
-	path    string               // as asked, if it is mutable and was resolved
-	now     *resolver.Resolution // for which content is fetched; nil: not resolved
-	next    *resolver.Resolution // a better one that came since
-	err     error                // why there is none
-	begun   bool                 // the answer has begun: nothing is dropped any more
-	drop    context.CancelCauseFunc
-	missing cid.Cid // what was looked for in vain
+	mu     sync.Mutex // guards below
+	opened []opened
+	path   string               // as asked, if it is mutable and was resolved
+	now    *resolver.Resolution // for which content is fetched; nil: not resolved
+	next   *resolver.Resolution // a better one that came since
+	err    error                // why there is none
+	begun  bool                 // the answer has begun: nothing is dropped any more
+	drop   context.CancelCauseFunc
+	lacks  loss
 }
 
 // opened is a file or folder that was opened, and its own modification time; mostly zero.
@@ -239,4 +239,26 @@ func (v *visit) fetched() (string, []opened) {
 		return "", v.opened
 	}
 	return v.now.Path, v.opened
+}
+
+// lost notes that a path did not resolve, and since when that is so.
+func (v *visit) lost(p string, err error, since time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.err = err
+	v.lacks.asked, v.lacks.err, v.lacks.since = p, err, since
+}
+
+// loss is what a visit did not find.
+type loss struct {
+	asked   string // the path that did not resolve; "": all did
+	err     error
+	since   time.Time
+	missing cid.Cid
+}
+
+func (v *visit) loss() loss {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.lacks
 }

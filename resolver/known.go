@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
@@ -69,10 +70,16 @@ func (r *Resolver) knownLink(domain string) (Hop, bool) {
 	return hop, true
 }
 
-// Last returns what this node last knew of a name, for who wants to say why it does not resolve: the newest record,
-// which may have expired, and the mark of the name. rec is nil if only the mark is kept, or nothing.
+// Last returns what this node last knew of a name, for who wants to say why it does not resolve: the newest record that is
+// kept, which may have expired and is not verified again, and the mark of the name. rec is nil if there is only the mark,
+// or nothing.
 func (r *Resolver) Last(ctx context.Context, name ipns.Name) (rec *ipns.Record, mark recordstore.Mark, err error) {
-	r.start()
-	held, mark, err := r.recall(ctx, name)
-	return held.rec, mark, err
+	e, err := r.Book.Get(ctx, name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return nil, recordstore.Mark{}, fmt.Errorf("read what is known of %s: %w", name, err)
+	}
+	if mark, err = r.Book.Seen(ctx, name); err != nil {
+		return nil, recordstore.Mark{}, fmt.Errorf("read what is known of %s: %w", name, err)
+	}
+	return e.Record, mark, nil
 }
