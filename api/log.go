@@ -52,6 +52,9 @@ type RollbackRequest struct {
 	Progress     bool   `opt:"progress,p" chunked:"true" help:"report each server that answers"`
 }
 
+// Failed implements [rpc.Failer].
+func (*RollbackRequest) Failed(err error) any { return failed(err) }
+
 // Text is the line of a publish.
 func (req RollbackRequest) Text(p Published) string {
 	return PublishRequest{Quieter: req.Quieter}.Text(p)

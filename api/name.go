@@ -110,6 +110,9 @@ type PublishRequest struct {
 	Progress       bool           `opt:"progress,p" chunked:"true" help:"report each server that answers"`
 }
 
+// Failed implements [rpc.Failer].
+func (*PublishRequest) Failed(err error) any { return failed(err) }
+
 // Published is a published name. Name and Value are as in Kubo.
 type Published struct {
 	Name  string

@@ -33,6 +33,19 @@ func (req *AddRequest) ReadBody(r *multipart.Reader) error {
 // WriteBody implements [rpc.Body].
 func (req *AddRequest) WriteBody(w *multipart.Writer) error { return writeFiles(w, req.Files) }
 
+// failedLast is the last line of a reply that failed after its first, for clients that
+// cannot read trailers.
+type failedLast struct {
+	Message string
+	Code    int
+	Type    string
+	Reason  string `json:",omitempty"`
+}
+
+func failed(err error) any {
+	return failedLast{Message: err.Error(), Type: "error", Reason: rpc.ReasonOf(err)}
+}
+
 // failedAdd is the last line of an add that failed after its first line. Clients in
 // JavaScript cannot read trailers, nor can clients behind some proxies; kubo-rpc-client
 // throws on a Hash that is present and empty.

@@ -189,12 +189,12 @@ func (c *Client) call(ctx context.Context, path string, req any, respType reflec
 		dec := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
 		for {
 			v := reflect.New(respType)
-			failed, err := decodeValue(dec, req, v.Interface())
+			err := decodeValue(dec, req, v.Interface())
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			if failed != "" {
-				yield(nil, &Error{Message: failed})
+			if failed := (*Error)(nil); errors.As(err, &failed) {
+				yield(nil, failed)
 				return
 			}
 			if err != nil {
@@ -211,21 +211,21 @@ func (c *Client) call(ctx context.Context, path string, req any, respType reflec
 	}
 }
 
-// decodeValue decodes the next value of a reply. failed is the error in the last one, if
-// any: see [Failer].
-func decodeValue(dec *json.Decoder, req, v any) (failed string, err error) {
+// decodeValue decodes the next value of a reply. It returns an *Error if that is the error
+// which ended the command: see [Failer].
+func decodeValue(dec *json.Decoder, req, v any) error {
 	if _, ok := req.(Failer); !ok {
-		return "", dec.Decode(v)
+		return dec.Decode(v)
 	}
 	var raw json.RawMessage
 	if err := dec.Decode(&raw); err != nil {
-		return "", err
+		return err
 	}
 	var e errorReply
 	if json.Unmarshal(raw, &e) == nil && e.Type == "error" {
-		return cmp.Or(e.Message, "the command failed"), nil
+		return &Error{Message: cmp.Or(e.Message, "the command failed"), Reason: e.Reason}
 	}
-	return "", json.Unmarshal(raw, v)
+	return json.Unmarshal(raw, v)
 }
 
 // bytes runs a command that returns bytes. The any is a [Stream].
