@@ -36,6 +36,7 @@ routing/pubsub      -> ipns routing internal/durable
 publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
+watch               -> ipns names recordstore
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
@@ -57,7 +58,8 @@ internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
-internal/serve      -> rpc internal/door internal/guard internal/repo
+internal/page       ->
+internal/serve      -> rpc internal/door internal/guard internal/page internal/repo
 internal/metrics    -> names publisher republisher routing/pubsub
 internal/deploy     -> ipns api check rpc
 internal/doctor     -> ipns check contenthash internal/display internal/dnslink

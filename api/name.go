@@ -12,7 +12,7 @@ import (
 )
 
 // nameCommands are the commands of this file.
-var nameCommands = []rpc.Spec{NamePublish, NameResolve, NameStatus, NameLog, NameRollback, NameGet, NamePut, NameInspect}
+var nameCommands = []rpc.Spec{NamePublish, NameResolve, NameStatus, NameLog, NameRollback, NameWatch, NameGet, NamePut, NameInspect}
 
 var (
 	// NamePublish: point a name to content.
@@ -196,6 +196,9 @@ type Status struct {
 	Sequence uint64
 	EOL      time.Time
 	TTL      time.Duration // nanoseconds, as signed
+	// Lifetime is the time in nanoseconds for which the record was signed here; 0: it was
+	// signed elsewhere.
+	Lifetime time.Duration `json:",omitempty"`
 	// ValidFor is the time until EOL in seconds; negative after it.
 	ValidFor int64
 	Expired  bool

@@ -190,6 +190,9 @@ func (d *runningDaemon) tell(state string) {
 // close stops the servers and the node, and releases the repo.
 func (d *runningDaemon) close() error {
 	var errs []error
+	if d.node != nil {
+		d.node.Stop() // readers that stay leave
+	}
 	if d.routing != nil {
 		errs = append(errs, d.routing.Close())
 	} else if d.servers != nil {

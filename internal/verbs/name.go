@@ -323,6 +323,7 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 		Sequence: e.Record.Sequence(),
 		EOL:      e.Record.EOL(),
 		TTL:      e.Record.TTL(),
+		Lifetime: e.Span,
 		ValidFor: int64(e.Record.EOL().Sub(now).Seconds()),
 		Expired:  e.Record.Expired(now),
 		Origin:   e.Origin.String(),

@@ -17,6 +17,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v := &verbs{n}
 	m := &rpc.Mux{Offline: n != nil && n.Host == nil, Instead: api.Instead}
 	v.handleNames(m)
+	v.handleWatch(m)
 	v.handlePubsub(m)
 	v.handleRepublish(m)
 	v.handleRouting(m)
