@@ -33,9 +33,15 @@ type Guard struct {
 	Headers http.Header
 	// Authorizations give access to paths. None: everyone may use everything.
 	Authorizations []Authorization
+	// Page serves PagePath and what is below it, which everybody may read without a secret;
+	// nil: Next does.
+	Page http.Handler
 	// Next handles allowed requests.
 	Next http.Handler
 }
+
+// PagePath is where a browser finds the page of an API, as Kubo's.
+const PagePath = "/webui"
 
 const (
 	allowOriginKey  = "Access-Control-Allow-Origin"
@@ -85,6 +91,10 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodOptions {
 		g.preflight(w)
+		return
+	}
+	if g.Page != nil && (r.URL.Path == PagePath || strings.HasPrefix(r.URL.Path, PagePath+"/")) {
+		g.Page.ServeHTTP(w, r)
 		return
 	}
 	if len(g.Authorizations) > 0 && !authorized(g.Authorizations, r) {
@@ -154,7 +164,7 @@ func (g *Guard) refuse(r *http.Request) string {
 // opensWebUI reports whether a browser opens the page of the API in a window of its own,
 // from a link on any site: that site learns nothing of it.
 func opensWebUI(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == "/webui" || r.URL.Path == "/webui/") && r.URL.RawQuery == "" &&
+	return r.Method == http.MethodGet && (r.URL.Path == PagePath || r.URL.Path == PagePath+"/") && r.URL.RawQuery == "" &&
 		r.Header.Get("Origin") == "" && only(r, "Sec-Fetch-Mode", "navigate") && only(r, "Sec-Fetch-Dest", "document")
 }
 

@@ -296,3 +296,42 @@ func TestClientWorksOverUnixSocketAndProvesItsSecret(t *testing.T) {
 		t.Errorf("with it: %v, %v", k, err)
 	}
 }
+
+// The page is the same for everyone and needs no secret; all that it can do is behind one.
+func TestThePageNeedsNoSecretAndOpensNothing(t *testing.T) {
+	auth, err := NewAuthorization("bearer:s", []string{"/api/v0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Guard{
+		Authorizations: []Authorization{auth},
+		Page:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+	}
+	const own = "http://127.0.0.1:5001"
+	for _, c := range []struct {
+		method, path string
+		header       []string
+		want         int
+	}{
+		{"GET", "/webui", nil, 418},
+		{"GET", "/webui/", nil, 418},
+		{"GET", "/webui/main.js", []string{"Sec-Fetch-Site", "same-origin"}, 418},
+		{"POST", "/webui/x", []string{"Origin", own}, 418},
+		{"GET", "/webuix", nil, 403},
+		{"GET", "/webui/../api/v0/id", []string{"Origin", "https://evil.example"}, 403},
+		{"GET", "/webui/main.js", []string{"Origin", "https://evil.example"}, 403},
+		{"GET", "/webui/main.js", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"GET", "/webui/main.js", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"GET", "/webui/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 403},
+		{"GET", "/webui/", []string{"Host", "evil.example:5001"}, 403},
+		{"POST", "/api/v0/name/publish", []string{"Origin", own}, 403},
+		{"POST", "/api/v0/name/watch", []string{"Origin", own}, 403},
+		{"POST", "/api/v0/name/watch", []string{"Origin", own, "Authorization", "Bearer s"}, 200},
+		{"POST", "/api/v0/name/watch", []string{"Origin", "https://evil.example", "Authorization", "Bearer s"}, 403},
+		{"POST", "/api/v0/key/rm", []string{"Origin", "null", "Authorization", "Bearer s"}, 403},
+	} {
+		if w := ask(g, c.method, own+c.path, c.header...); w.Code != c.want {
+			t.Errorf("%s %s with %q: %d, want %d", c.method, c.path, c.header, w.Code, c.want)
+		}
+	}
+}

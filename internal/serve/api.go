@@ -11,6 +11,7 @@ import (
 
 	"github.com/goipns/ipns/internal/door"
 	"github.com/goipns/ipns/internal/guard"
+	"github.com/goipns/ipns/internal/page"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
@@ -69,7 +70,7 @@ func isLocal(m ma.Multiaddr) bool {
 
 // guarded is the API behind its guard.
 func (s *Servers) guarded(c *repo.Config) (http.Handler, error) {
-	g := &guard.Guard{Next: withDebug(s.o.API, s.o.Metrics)}
+	g := &guard.Guard{Page: page.Handler(guard.PagePath), Next: withDebug(s.o.API, s.o.Metrics)}
 	g.SetHeaders(c.API.HTTPHeaders)
 	for name, a := range c.API.Authorizations {
 		authorization, err := guard.NewAuthorization(a.AuthSecret, a.AllowedPaths)

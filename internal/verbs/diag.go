@@ -105,6 +105,10 @@ func (n *verbs) diagSys(context.Context, api.DiagSysRequest) (map[string]any, er
 	for _, a := range addrs {
 		interfaces = append(interfaces, a.String())
 	}
+	network := map[string]any{"interface_addresses": interfaces, "online": n.Host != nil}
+	if at, err := n.Repo.Gateway(); err == nil {
+		network["gateway"] = at
+	}
 	virt, swap, err := memory()
 	if err != nil {
 		return nil, err
@@ -119,7 +123,7 @@ func (n *verbs) diagSys(context.Context, api.DiagSysRequest) (map[string]any, er
 		"ipfs_commit":  "",
 		"ipfs_version": node.Release,
 		"memory":       map[string]any{"swap": swap, "virt": virt},
-		"net":          map[string]any{"interface_addresses": interfaces, "online": n.Host != nil},
+		"net":          network,
 		"runtime": map[string]any{
 			"arch": runtime.GOARCH, "compiler": runtime.Compiler, "gomaxprocs": runtime.GOMAXPROCS(0), "numcpu": runtime.NumCPU(),
 			"numgoroutines": runtime.NumGoroutine(), "os": runtime.GOOS, "version": runtime.Version(),
