@@ -224,6 +224,11 @@ func (w *watchers) notify(t *told, c Change) {
 	if d := c.Entry.Mark.Compare(t.mark); d < 0 || d == 0 && c.Entry.Version < t.version {
 		return
 	}
+	// The pump can read our swap before it is passed on here. Only a rival is worth telling
+	// twice: the pump does not know of it.
+	if v := c.Entry.Version; v > 0 && v == t.version && c.Entry.Mark == t.mark && c.Rival == nil {
+		return
+	}
 	t.mark, t.version = c.Entry.Mark, c.Entry.Version
 	for _, f := range w.list {
 		f(c)
