@@ -26,6 +26,7 @@ internal/wire       ->
 internal/keyspace   ->
 contenthash         -> ipns
 keystore            -> ipns internal/durable
+keystore/...        -> ipns keystore internal/durable
 recordstore         -> ipns routing internal/keyspace
 recordstore/...     -> ipns recordstore routing internal/keyspace
 names               -> ipns recordstore
@@ -42,7 +43,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore node rpc internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/move internal/repo internal/request internal/serve internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -63,6 +64,7 @@ internal/serve      -> rpc internal/door internal/guard internal/page internal/r
 internal/metrics    -> names publisher republisher routing/pubsub
 internal/deploy     -> ipns api check rpc
 internal/doctor     -> ipns check contenthash internal/display internal/dnslink
+internal/identity   -> ipns keystore keystore/age internal/repo
 internal/kubo       -> ipns keystore internal/durable internal/repo
 internal/kubo/...   -> ipns keystore
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo

@@ -64,6 +64,7 @@ const (
 	ReasonClock        = "clock"            // the clock differs from those of others
 	ReasonNotKnown     = "sequence-unknown" // a newer record may exist
 	ReasonTooLarge     = "sequence-large"   // other implementations refuse the sequence
+	ReasonLocked       = "locked"           // keys are encrypted, and the passphrase is not known
 	ReasonNoKey        = "no-key"           // no key has that label or name
 	ReasonNotFound     = "not-found"        // enough servers were asked, and none has a record of the name
 	ReasonExpired      = "expired"          // the newest record of the name has expired

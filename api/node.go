@@ -90,6 +90,9 @@ type Identity struct {
 	Addresses    []string
 	AgentVersion string
 	Protocols    []string
+	// KeysLocked says that the node's keys are encrypted and that it has no passphrase: ID
+	// is then that of this run, and no name is published or renewed.
+	KeysLocked bool `json:",omitempty"`
 }
 
 // Text is indented JSON, or as Format says.

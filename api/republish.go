@@ -38,6 +38,9 @@ type Republishing struct {
 	Hosted    int // names of others
 	Expired   int // of both kinds
 	Holders   int // servers that took a record last time, summed over all names
+	// KeysLocked says that keys are encrypted and that there is no passphrase: no record is
+	// renewed.
+	KeysLocked bool `json:",omitempty"`
 
 	// Regions is the number of sectors, RegionsDone of those in which no name is due.
 	Regions, RegionsDone int
@@ -81,6 +84,9 @@ const shownAtRisk = 20
 func (RepublishStatusRequest) Text(r Republishing) string {
 	return table(func(tw io.Writer) {
 		display.Fprintf(tw, "Names:\t%d own, %d hosted, %d expired\n", r.Own, r.Hosted, r.Expired)
+		if r.KeysLocked {
+			display.Fprintf(tw, "Keys:\tlocked, so that nothing is renewed: the daemon has no passphrase\n")
+		}
 		display.Fprintf(tw, "Regions:\t%d of %d done\n", r.RegionsDone, r.Regions)
 		display.Fprintf(tw, "Due:\t%d, late %d\n", r.Due, r.Late)
 		if r.NamesPerSecond > 0 {

@@ -25,10 +25,11 @@ func ExampleKeyring() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := keystore.NewKeyring(store, self)
+	name, err := ipns.NameOf(self.GetPublic())
 	if err != nil {
 		log.Fatal(err)
 	}
+	keys := keystore.NewKeyring(store, name, self)
 	blog, err := keys.Create(context.Background(), "blog", ipns.Ed25519, 0)
 	if err != nil {
 		log.Fatal(err)

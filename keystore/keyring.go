@@ -16,7 +16,8 @@ import (
 	"github.com/goipns/ipns"
 )
 
-// Self is the label of the node's own key, which is not in the [Store].
+// Self is the label of the node's own key. It is in the [Store] only where keys are
+// encrypted; else it is in the config.
 const Self = "self"
 
 // Key is a key of a [Keyring], without its private part.
@@ -39,7 +40,7 @@ type Keyring struct {
 	Begin func(context.Context, ipns.Name) error
 
 	store    *Store
-	self     crypto.PrivKey
+	self     crypto.PrivKey // nil: locked
 	selfName ipns.Name
 
 	mu     sync.Mutex // guards the fields below
@@ -57,13 +58,9 @@ type keyFile struct {
 	err     error
 }
 
-// NewKeyring returns the keys of s and self.
-func NewKeyring(s *Store, self crypto.PrivKey) (*Keyring, error) {
-	name, err := ipns.NameOf(self.GetPublic())
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", Self, err)
-	}
-	return &Keyring{store: s, self: self, selfName: name, stale: true}, nil
+// NewKeyring returns the keys of s and self, the key of name; nil: it is locked.
+func NewKeyring(s *Store, name ipns.Name, self crypto.PrivKey) *Keyring {
+	return &Keyring{store: s, self: self, selfName: name, stale: true}
 }
 
 // List returns all keys: self first, the others by label. A damaged key has its Err
@@ -126,9 +123,12 @@ func (k *Keyring) of(name ipns.Name) (Key, error) {
 	return Key{Label: label, Name: name}, nil
 }
 
-// Signer returns the signer of a name, or [ErrNotFound].
+// Signer returns the signer of a name, [ErrNotFound] or [ErrLocked].
 func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
 	if name == k.selfName {
+		if k.self == nil {
+			return nil, fmt.Errorf("key %s: %w", Self, ErrLocked)
+		}
 		return ipns.NewSigner(k.self), nil
 	}
 	key, err := k.Of(name)
@@ -270,6 +270,9 @@ func (k *Keyring) refresh() error {
 	files := make(map[string]keyFile, len(labels))
 	byName := make(map[ipns.Name]string, len(labels))
 	for _, label := range labels {
+		if label == Self {
+			continue
+		}
 		f, err := k.look(label)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
@@ -296,10 +299,12 @@ func (k *Keyring) look(label string) (keyFile, error) {
 		return known, nil
 	}
 	f := keyFile{size: info.Size(), changed: info.ModTime()}
-	priv, err := k.store.Get(label)
+	file, err := k.store.read(label)
 	if err == nil {
-		f.name, err = ipns.NameOf(priv.GetPublic())
+		f.name, err = k.store.nameOf(file)
 	}
-	f.err = err
+	if err != nil {
+		f.err = fmt.Errorf("read key %q from %s: %w", label, k.store.path(label), err)
+	}
 	return f, nil
 }

@@ -14,11 +14,12 @@ import (
 func openRing(t *testing.T) (*keystore.Keyring, *keystore.Store, string) {
 	t.Helper()
 	s, dir := open(t)
-	k, err := keystore.NewKeyring(s, generate(t))
+	self := generate(t)
+	name, err := ipns.NameOf(self.GetPublic())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return k, s, dir
+	return keystore.NewKeyring(s, name, self), s, dir
 }
 
 // signs fails unless the keyring signs for the name with the key that has the label.

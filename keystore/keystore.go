@@ -5,11 +5,12 @@
 //
 // Invariants: a key file is written as a whole and is on disk when the call returns; it
 // is replaced only if the caller asked for that; after a crash a key may exist under
-// two labels but never under none. Only the owner of the files can read them: they are
-// not encrypted.
+// two labels but never under none. Only the owner of the files can read them. With a
+// [Cipher] they are also encrypted, and the node's own key, "self", is one of them.
 package keystore
 
 import (
+	"bytes"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/durable"
 )
 
@@ -32,6 +34,8 @@ var (
 	ErrNotFound = errors.New("no key by the given name was found")
 	// ErrExist means that the label is taken.
 	ErrExist = errors.New("key by that name already exists, refusing to overwrite")
+	// ErrLocked means that the key is encrypted and that no passphrase was given.
+	ErrLocked = errors.New("the key is encrypted, and its passphrase is not known here")
 )
 
 // notFound is [ErrNotFound] with Kubo's text.
@@ -49,7 +53,29 @@ func noKeyNamed(name string) error {
 const maxKeyFile = 16 << 10
 
 // Store is a folder of keys. It is safe for concurrent use, even by several processes.
-type Store struct{ dir string }
+type Store struct {
+	// Cipher encrypts the files of keys; nil: they are written in clear, and those that
+	// are encrypted are [ErrLocked]. Set it before the first use. Files in clear are read
+	// in either case.
+	Cipher Cipher
+
+	dir string
+}
+
+// A Cipher encrypts the files of keys. Its methods are safe for concurrent use.
+type Cipher interface {
+	// Encrypt returns the file of the key of a name, in the age format.
+	Encrypt(name ipns.Name, key []byte) ([]byte, error)
+	// Decrypt returns the key in a file, or [ErrLocked].
+	Decrypt(file []byte) ([]byte, error)
+	// Name returns what a file claims to be the name of its key, even while it cannot be
+	// decrypted.
+	Name(file []byte) (ipns.Name, error)
+}
+
+// encrypted reports whether a key file is encrypted: what it begins with is the first
+// line of every file in the age format, and of no serialized key.
+func encrypted(file []byte) bool { return bytes.HasPrefix(file, []byte("age-encryption.org/")) }
 
 // Open returns the store in a folder, which it creates if missing.
 func Open(dir string) (*Store, error) {
@@ -87,25 +113,97 @@ func (s *Store) path(name string) string {
 	return filepath.Join(s.dir, filePrefix+fileNames.EncodeToString([]byte(name)))
 }
 
-// Get returns a key, or [ErrNotFound].
+// Get returns a key, [ErrNotFound] or [ErrLocked].
 func (s *Store) Get(name string) (crypto.PrivKey, error) {
-	f, err := os.Open(s.path(name))
+	file, err := s.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
+	if err == nil {
+		var key crypto.PrivKey
+		if key, err = s.parse(file); err == nil {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("read key %q from %s: %w", name, s.path(name), err)
+}
+
+// read returns the file of a key.
+func (s *Store) read(name string) ([]byte, error) {
+	f, err := os.Open(s.path(name))
 	if err != nil {
-		return nil, fmt.Errorf("read key %q: %w", name, err)
+		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("read key %q: %w", name, err)
+	return io.ReadAll(io.LimitReader(f, maxKeyFile))
+}
+
+// parse returns the key in a file.
+func (s *Store) parse(file []byte) (crypto.PrivKey, error) {
+	if !encrypted(file) {
+		return crypto.UnmarshalPrivateKey(file)
 	}
-	key, err := crypto.UnmarshalPrivateKey(b)
+	if s.Cipher == nil {
+		return nil, ErrLocked
+	}
+	plain, err := s.Cipher.Decrypt(file)
 	if err != nil {
-		return nil, fmt.Errorf("read key %q from %s: %w", name, f.Name(), err)
+		return nil, err
+	}
+	key, err := crypto.UnmarshalPrivateKey(plain)
+	if err != nil {
+		return nil, err
+	}
+	claimed, err := s.Cipher.Name(file)
+	if err != nil {
+		return nil, err
+	}
+	if of, err := ipns.NameOf(key.GetPublic()); err != nil || of != claimed {
+		return nil, fmt.Errorf("it is not the key of %s, as its header says", claimed)
 	}
 	return key, nil
+}
+
+// NameOf returns the name of a key, [ErrNotFound] or [ErrLocked]. While the key cannot be
+// decrypted, it is what the Cipher says that its file claims.
+func (s *Store) NameOf(name string) (ipns.Name, error) {
+	file, err := s.read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ipns.Name{}, ErrNotFound
+	}
+	var of ipns.Name
+	if err == nil {
+		of, err = s.nameOf(file)
+	}
+	if err != nil {
+		err = fmt.Errorf("read key %q from %s: %w", name, s.path(name), err)
+	}
+	return of, err
+}
+
+// nameOf is [Store.NameOf] for the file of a key.
+func (s *Store) nameOf(file []byte) (ipns.Name, error) {
+	key, err := s.parse(file)
+	switch {
+	case err == nil:
+		return ipns.NameOf(key.GetPublic())
+	case errors.Is(err, ErrLocked) && s.Cipher != nil:
+		return s.Cipher.Name(file)
+	}
+	return ipns.Name{}, err
+}
+
+// seal returns the file of a key.
+func (s *Store) seal(key crypto.PrivKey) ([]byte, error) {
+	b, err := crypto.MarshalPrivateKey(key)
+	if err != nil || s.Cipher == nil {
+		return b, err
+	}
+	name, err := ipns.NameOf(key.GetPublic())
+	if err != nil {
+		return nil, err
+	}
+	return s.Cipher.Encrypt(name, b)
 }
 
 // Put stores a new key. It returns [ErrExist] if the label is taken.
@@ -113,7 +211,7 @@ func (s *Store) Put(name string, key crypto.PrivKey) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	b, err := crypto.MarshalPrivateKey(key)
+	b, err := s.seal(key)
 	if err != nil {
 		return fmt.Errorf("store key %q: %w", name, err)
 	}
@@ -123,6 +221,54 @@ func (s *Store) Put(name string, key crypto.PrivKey) error {
 		return fmt.Errorf("store key %q: %w", name, err)
 	}
 	return nil
+}
+
+// Replace stores a key in place of the one that had the label, if any.
+func (s *Store) Replace(name string, key crypto.PrivKey) error {
+	b, err := s.seal(key)
+	if err == nil {
+		err = durable.Replace(s.path(name), b, 0o400)
+	}
+	if err != nil {
+		return fmt.Errorf("store key %q: %w", name, err)
+	}
+	return nil
+}
+
+// Convert rewrites the files of all keys that are not as the Cipher wants them: encrypted,
+// or in clear if clear is set. It returns how many it rewrote. Damaged files stay as they
+// are, each with an error that names it. A crash leaves some files in one form and some in
+// the other, all of them readable, and Convert can be called again.
+func (s *Store) Convert(clear bool) (n int, err error) {
+	labels, err := s.List()
+	if err != nil {
+		return 0, err
+	}
+	to := Store{dir: s.dir, Cipher: s.Cipher}
+	if clear {
+		to.Cipher = nil
+	}
+	for _, label := range labels {
+		one := func() error {
+			file, err := s.read(label)
+			if err != nil || encrypted(file) != clear {
+				return err
+			}
+			key, err := s.parse(file)
+			if err != nil {
+				return err
+			}
+			if file, err = to.seal(key); err != nil {
+				return err
+			}
+			n++
+			return durable.Replace(s.path(label), file, 0o400)
+		}
+		if cerr := one(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("convert key %q in %s: %w", label, s.path(label), cerr))
+		}
+	}
+	return n, err
 }
 
 // Clean removes unfinished key files that a crash left behind. Nothing else may write

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
@@ -65,14 +66,15 @@ func (n *Node) stopWithDatabase(life context.Context) {
 	}
 }
 
-// Init makes a repo with the given config, whose key was never used to publish. It fails
-// with [fs.ErrExist] if there is a repo already.
-func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
+// Init makes a repo with the given config, whose key was never used to publish. With a
+// passphrase, its keys are encrypted from the beginning. It fails with [fs.ErrExist] if there
+// is a repo already.
+func Init(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte) error {
 	name, err := ipns.ParseName(c.Identity.PeerID)
 	if err != nil {
 		return fmt.Errorf("make a repo: %w", err)
 	}
-	return InitFrom(ctx, r, c, func(b *names.Book) error { return b.Create(ctx, name) })
+	return InitFrom(ctx, r, c, passphrase, func(b *names.Book) error { return b.Create(ctx, name) })
 }
 
 // InitFrom is [Init] for a repo with keys that may have been used: fill enters what is known
@@ -80,7 +82,7 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config) error {
 //
 // The config is written last: a crash before that leaves only entries, and the next Init
 // makes the rest.
-func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, fill func(*names.Book) error) (err error) {
+func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte, fill func(*names.Book) error) (err error) {
 	if err := r.Make(); err != nil {
 		return err
 	}
@@ -97,6 +99,11 @@ func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, fill func(*names.
 	}
 	if err := withBook(ctx, r, fill); err != nil {
 		return fmt.Errorf("make a repo in %s: %w", string(r), err)
+	}
+	if len(passphrase) > 0 {
+		if c.Identity, err = identity.Make(r, c.Identity, passphrase); err != nil {
+			return fmt.Errorf("make a repo in %s: %w", string(r), err)
+		}
 	}
 	return r.Create(c)
 }

@@ -55,10 +55,10 @@ func TestInitFinishesWhatACrashLeft(t *testing.T) {
 			t.Errorf("crash %d: half a repo", i)
 		}
 		c, name := newConfig(t)
-		if err := Init(ctx, r, c); err != nil {
+		if err := Init(ctx, r, c, nil); err != nil {
 			t.Fatalf("init after crash %d: %v", i, err)
 		}
-		if err := Init(ctx, r, unused); !errors.Is(err, fs.ErrExist) {
+		if err := Init(ctx, r, unused, nil); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("init of a repo: %v", err)
 		}
 		n, err := New(ctx, r, Config{Offline: true})

@@ -43,6 +43,7 @@ import (
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
 	"github.com/goipns/ipns/internal/relay"
@@ -99,6 +100,9 @@ type Config struct {
 	// AgentSuffix follows the agent version that others see, unless the config has
 	// Version.AgentSuffix.
 	AgentSuffix string
+	// Passphrase decrypts the keys, and encrypts those that are in clear; empty: keys that
+	// are encrypted stay locked, so that their names are neither published nor renewed.
+	Passphrase []byte
 	// Log receives messages from background work; nil: none are logged.
 	Log *slog.Logger
 }
@@ -114,9 +118,11 @@ type Node struct {
 	Log      *slog.Logger
 	Agent    string // the agent version that others see
 
-	Key  crypto.PrivKey // of the name self
-	Name ipns.Name      // self
-	Keys *keystore.Keyring
+	Key      crypto.PrivKey // of the name self; nil: the keys are locked
+	Name     ipns.Name      // self
+	Keys     *keystore.Keyring
+	Identity *identity.Keys
+	HostKey  crypto.PrivKey // of the peer: Key, or while that is locked one for this run
 
 	Book     *names.Book
 	Content  *content.Store
@@ -168,7 +174,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	if !r.Exists() {
-		if err := create(ctx, r, c.Profile); err != nil {
+		if err := create(ctx, r, c.Profile, c.Passphrase); err != nil {
 			return nil, err
 		}
 	}
@@ -188,7 +194,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 }
 
 // create makes a repo with a new key.
-func create(ctx context.Context, r repo.Repo, profile string) error {
+func create(ctx context.Context, r repo.Repo, profile string, passphrase []byte) error {
 	config := repo.NewConfig(repo.Identity{})
 	if profile != "" {
 		if err := config.Apply(profile); err != nil {
@@ -202,7 +208,7 @@ func create(ctx context.Context, r repo.Repo, profile string) error {
 	if config.Identity, err = Identity(key); err != nil {
 		return fmt.Errorf("make a repo: %w", err)
 	}
-	return Init(ctx, r, config)
+	return Init(ctx, r, config, passphrase)
 }
 
 // Publish publishes a value under a key of the node, given by its label or name; "" is

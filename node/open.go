@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
 	"github.com/goipns/ipns/internal/relay"
@@ -93,7 +93,7 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 // open opens the parts, each after those that it needs. life ends when Close begins,
 // announcing when Close has waited for the announcements.
 func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
-	if err := n.openKeys(); err != nil {
+	if err := n.openKeys(c.Passphrase); err != nil {
 		return err
 	}
 	if err := n.openDatabase(ctx, life, c); err != nil {
@@ -240,34 +240,26 @@ func (n *Node) background(f func()) { n.running.Go(f) }
 // onClose adds a function for Close, which calls them in reverse order.
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
-func (n *Node) openKeys() error {
-	bad := func(err error) error {
-		return fmt.Errorf("the config of %s has no valid Identity: %w; restore the file from a backup", string(n.Repo), err)
-	}
-	b, err := base64.StdEncoding.DecodeString(n.Settings.Identity.PrivKey)
-	if err != nil {
-		return bad(err)
-	}
-	if n.Key, err = ipns.ParsePrivateKey(b); err != nil {
-		return bad(err)
-	}
-	if n.Name, err = ipns.NameOf(n.Key.GetPublic()); err != nil {
-		return bad(err)
-	}
-	if id := n.Name.PeerID().String(); id != n.Settings.Identity.PeerID {
-		return bad(fmt.Errorf("PrivKey is that of %s, not of PeerID %s", id, n.Settings.Identity.PeerID))
-	}
-	files, err := keystore.Open(n.Repo.Keystore())
+func (n *Node) openKeys(passphrase []byte) error {
+	keys, err := identity.Open(n.Repo, n.Settings.Identity, passphrase)
 	if err != nil {
 		return err
 	}
 	// No one else writes: the caller holds the lock.
-	if err := errors.Join(n.Repo.Clean(), files.Clean()); err != nil {
-		n.Log.Warn("leftovers of a crash stay", "err", err)
+	if err := errors.Join(n.Repo.Clean(), keys.Damaged); err != nil {
+		n.Log.Warn("leftovers of a crash, or damaged keys, stay", "err", err)
 	}
-	if n.Keys, err = keystore.NewKeyring(files, n.Key); err != nil {
-		return err
+	if keys.Encrypted > 0 {
+		n.Log.Info("keys were encrypted", "count", keys.Encrypted)
 	}
+	n.Identity, n.Name, n.Key = keys, keys.Name, keys.Self
+	if n.HostKey = n.Key; n.Key == nil {
+		n.Log.Warn("the keys are encrypted, and no passphrase was given: nothing is signed or renewed, and this run has a peer id of its own")
+		if n.HostKey, err = ipns.GenerateKey(ipns.Ed25519, 0); err != nil {
+			return err
+		}
+	}
+	n.Keys = keystore.NewKeyring(keys.Store, n.Name, n.Key)
 	n.Keys.Begin = func(ctx context.Context, name ipns.Name) error { return n.Book.Create(ctx, name) }
 	return nil
 }
@@ -280,7 +272,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 	n.onClose(datastore.Close)
 	n.onClose(n.Network.Close)
 	err = n.Network.Open(ctx, &n.Settings, host.Options{
-		Key:       n.Key,
+		Key:       n.HostKey,
 		Agent:     n.Agent,
 		Bootstrap: c.Bootstrap,
 		Store:     datastore,
@@ -293,7 +285,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 		return err
 	}
 	n.Host, n.DHT = n.Network.Host, n.Network.DHT
-	f := roads.FinderOptions{Host: n.Host, Key: n.Key}
+	f := roads.FinderOptions{Host: n.Host, Key: n.HostKey}
 	f.All, f.WAN, f.LAN = n.Network.Content()
 	if n.Finder, err = n.Roads.Finder(f); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 func newRepo(t *testing.T) repo.Repo {
 	t.Helper()
 	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
-	if err := create(t.Context(), r, "test"); err != nil {
+	if err := create(t.Context(), r, "test", nil); err != nil {
 		t.Fatal(err)
 	}
 	return r

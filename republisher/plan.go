@@ -160,9 +160,10 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 			v.askLater(r, w.Entry)
 			renew = false
 		}
-		var wrong error
+		wrong := r.unsignable(w.Entry.Name, v.at)
 		if renew {
-			if wrong = r.checkClock(); wrong != nil {
+			if off := r.checkClock(); off != nil {
+				wrong = off
 				v.wake(v.at.Add(wrongClock))
 				renew = false
 			}

@@ -27,6 +27,7 @@ const (
 type postponed struct {
 	again time.Time     // when it is tried next
 	delay time.Duration // the delay before again
+	why   error
 }
 
 // wrongClock is how long a renewal waits that a wrong clock prevents.
@@ -83,6 +84,16 @@ func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.T
 	defer r.mu.Unlock()
 	_, going := r.renewing[e.Name]
 	return r.unsigned[e.Name].again, !going
+}
+
+// unsignable returns why a renewal that is put off failed, or nil.
+func (r *Republisher) unsignable(name ipns.Name, now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u := r.unsigned[name]; u.again.After(now) {
+		return u.why
+	}
+	return nil
 }
 
 // renewBelow returns the remaining lifetime below which a record that is about to be put
@@ -161,7 +172,7 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 		return
 	}
 	r.counts.renewalsFailed++
-	u := postponed{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign)}
+	u := postponed{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign), why: err}
 	u.again = r.now().Add(u.delay)
 	if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
 		r.unsigned[name] = u

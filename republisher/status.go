@@ -43,8 +43,8 @@ type Status struct {
 	Survival float64
 
 	// AtRisk are names with less than a quarter of their lifetime left, with fewer than
-	// AtRiskHolders holders although there are more servers, or not renewed because the
-	// clock is wrong; at most 1000 of the AtRiskCount.
+	// AtRiskHolders holders although there are more servers, or not renewed because their
+	// signer fails or the clock is wrong; at most 1000 of the AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
 	// OtherWriters are own names for which another holder of the key has published; at
@@ -79,7 +79,7 @@ type tally struct {
 }
 
 // count adds one name to the tally. at is when it became due, unless l is laneNone;
-// wrong is the error of the clock because of which it is not renewed.
+// wrong is the error of the signer or of the clock because of which it is not renewed.
 func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time, wrong error) {
 	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {

@@ -63,6 +63,9 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	d.reload, d.stopReload = reloads()
 	d.log = c.logger()
 	o.Log = d.log
+	if o.Passphrase, err = c.passphrase(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	v, err := rpc.Do(ctx, verbs.Mux(nil), api.Version, api.VersionRequest{})
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -96,6 +99,9 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 		return err
 	}
 	display.Fprintf(out, "PeerID: %s\n", id.ID)
+	if id.KeysLocked {
+		display.Fprintln(c.errOut, "warning: the keys are encrypted, and no passphrase was given: nothing is signed or renewed, and the peer id is for this run alone")
+	}
 	listen, err := rpc.Do(ctx, n, api.SwarmAddrsListen, api.SwarmAddrsListenRequest{})
 	if errors.Is(err, api.ErrOffline) {
 		display.Fprintln(out, "Swarm not listening, running in offline mode.")

@@ -168,9 +168,11 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 	}
 	e.askAsConfigured(config)
 	e.repoDir = string(r)
-	if _, err := r.API(); err != nil {
+	_, down := r.API()
+	if down != nil {
 		addresses = listens(config)
 	}
+	e.facts.InClear = config.Identity.PrivKey != ""
 	return addresses, e.withNode(ctx, func(n rpc.Caller) error {
 		keys, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
 		if err != nil {
@@ -184,6 +186,9 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 			if err := e.addName(key, known.Names); err != nil {
 				return err
 			}
+		}
+		if id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]()); err == nil && down == nil {
+			e.facts.Locked = id.KeysLocked
 		}
 		if reach, err := rpc.Do(ctx, n, api.SwarmAddrsAutoNAT, api.SwarmAutoNATRequest{}); err == nil {
 			e.facts.Reachability = reach.Reachability

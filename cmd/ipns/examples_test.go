@@ -90,6 +90,8 @@ var beforeExample = map[string]string{
 	"config replace": "exec sh -c 'ipns config show > config.json'\n",
 	// On a repo of its own, which no daemon uses.
 	"key rotate":    "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
+	"key encrypt":   "env IPNS_PATH=$WORK/encrypted\nexec ipns init --profile test\nexec sh -c 'printf x > secret'\nidentity encrypted/keystore x\n",
+	"key decrypt":   "env IPNS_PATH=$WORK/encrypted\n",
 	"config edit":   "env IPNS_PATH=$WORK/rotated\nenv EDITOR=true\n",
 	"bootstrap add": "exec ipns config --json AutoConf.Enabled true\n", // off in the profile test
 	"bootstrap rm":  "exec ipns config --json Bootstrap '[\"'$PEER'\"]'\n",

@@ -154,6 +154,10 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 
 // makeRepo makes a repo with the given config, and a new key unless that has one.
 func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return err
+	}
 	fresh := config.Identity.PrivKey == ""
 	if fresh {
 		key, err := newIdentity(o.algorithm, o.bits, out)
@@ -166,14 +170,16 @@ func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o i
 		display.Fprintf(out, "peer identity: %s\n", config.Identity.PeerID)
 	}
 	display.Fprintf(out, "initializing IPFS node at %s\n", string(r))
-	var err error
 	if fresh {
-		err = node.Init(ctx, r, config)
+		err = node.Init(ctx, r, config, passphrase)
 	} else { // others may have records of its name
-		err = node.InitFrom(ctx, r, config, nil)
+		err = node.InitFrom(ctx, r, config, passphrase, nil)
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return c.repoExists(r)
+	}
+	if err == nil && passphrase == nil {
+		display.Fprintln(c.errOut, "note: its key is in clear, as Kubo's are; 'ipns key encrypt' encrypts it")
 	}
 	return err
 }

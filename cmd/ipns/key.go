@@ -15,6 +15,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/node"
@@ -49,7 +50,11 @@ func (c *cli) exportKey(name, output, format string) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	keys, err := keystore.Open(r.Keystore())
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return err
+	}
+	keys, err := identity.Store(r, passphrase)
 	if err != nil {
 		return err
 	}
@@ -151,11 +156,15 @@ that of the key --oldkey. No daemon may run on the repo.`,
 		case keystore.Self:
 			return errors.New("keystore name for back up cannot be named 'self'")
 		}
+		passphrase, err := c.passphrase()
+		if err != nil {
+			return err
+		}
 		key, err := newIdentity(algorithm, bits, c.out)
 		if err != nil {
 			return err
 		}
-		n, err := node.Open(cmd.Context(), node.Config{Dir: string(r), Offline: true})
+		n, err := node.Open(cmd.Context(), node.Config{Dir: string(r), Offline: true, Passphrase: passphrase})
 		if err != nil {
 			return err
 		}

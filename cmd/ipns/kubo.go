@@ -63,7 +63,11 @@ func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args 
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	report, err := move.In(cmd.Context(), from, r)
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return err
+	}
+	report, err := move.In(cmd.Context(), from, r, passphrase)
 	if errors.Is(err, move.ErrOther) {
 		return fmt.Errorf("%w; set IPNS_PATH to a folder that is not there yet", err)
 	}
@@ -74,7 +78,7 @@ func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args 
 	c.printMoved(report)
 	if o.pins {
 		bar := c.progress("copying")
-		err = move.Pins(cmd.Context(), from, r, report, bar.copied)
+		err = move.Pins(cmd.Context(), from, r, passphrase, report, bar.copied)
 		bar.end()
 		if err != nil {
 			return fmt.Errorf("copy pins: %w; the same command goes on from here", err)
@@ -131,7 +135,11 @@ func (c *cli) exportCmd() *cobra.Command {
 		if err := r.Check(); err != nil {
 			return err
 		}
-		report, err := move.Out(cmd.Context(), r, to)
+		passphrase, err := c.passphrase()
+		if err != nil {
+			return err
+		}
+		report, err := move.Out(cmd.Context(), r, passphrase, to)
 		if err != nil {
 			return err
 		}

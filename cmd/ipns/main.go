@@ -102,6 +102,9 @@ type cli struct {
 	cidBase   string
 	upgradeV0 bool
 
+	passphraseFile string
+	askPassphrase  bool
+
 	salvage bool // a damaged database is to be made anew
 }
 
@@ -137,6 +140,8 @@ func (c *cli) root() *cobra.Command {
 	f.StringVarP(&c.config, "config", "c", "", "")
 	f.BoolVarP(&c.debug, "debug", "D", false, "log what this process does, libraries included")
 	f.StringVar(&c.cidBase, "cid-base", "", "multibase in which CIDs are written, of commands that write some")
+	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file with the passphrase of the keys, see key encrypt (default $IPNS_PASSPHRASE_FILE, or the text in $IPNS_PASSPHRASE)")
+	f.BoolVar(&c.askPassphrase, "ask-passphrase", false, "ask for the passphrase of the keys on the terminal")
 	f.BoolVar(&c.upgradeV0, "upgrade-cidv0-in-output", false, "write CIDs of version 0 as version 1")
 	f.BoolVar(&c.streamCh, "stream-channels", false, "")
 	for _, hidden := range []string{"encoding", "stream-channels", "local", "config"} {
@@ -159,7 +164,7 @@ func (c *cli) root() *cobra.Command {
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})
 	c.at(root, "commands").AddCommand(c.completionCmd())
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
-	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd())
+	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd(), c.keyEncryptCmd(), c.keyDecryptCmd())
 	c.at(root, "config").AddCommand(c.configEditCmd())
 	arrange(root)
 	c.rename(root)
@@ -168,7 +173,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "config edit "}
+var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {
@@ -284,7 +289,11 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage})
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return err
+	}
+	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage, Passphrase: passphrase})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/internal/transport"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/keystore/age"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -40,6 +42,10 @@ func setupStep(err error) string {
 		return "; run 'ipns init', or set IPNS_PATH"
 	case errors.Is(err, node.ErrDamaged):
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
+	case errors.Is(err, keystore.ErrLocked):
+		return ": give it by --passphrase-file or $IPNS_PASSPHRASE"
+	case errors.Is(err, age.ErrPassphrase):
+		return "; nothing was changed"
 	case errors.Is(err, transport.ErrTaken):
 		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
 	case errors.Is(err, serve.ErrOpen):
@@ -83,6 +89,8 @@ func stepFor(cmd *cobra.Command, reason string, err error) string {
 		return " (--sequence N or --force)"
 	case api.ReasonTooLarge:
 		return fmt.Sprintf("; the largest is %d without --force", int64(math.MaxInt64))
+	case api.ReasonLocked:
+		return ": give it to the daemon at its start, or to a command without a daemon, by --passphrase-file or $IPNS_PASSPHRASE"
 	case api.ReasonNoKey:
 		return "; 'ipns key list' shows those there are"
 	case api.ReasonNotPublished:

@@ -57,6 +57,7 @@ func scripts(dir string) testscript.Params {
 			"capture":   capture,
 			"ethereum":  ethereum,
 			"dns":       dnsServer,
+			"identity":  writeIdentity,
 		},
 	}
 }

@@ -41,6 +41,9 @@ type Facts struct {
 	Off *time.Duration
 	// Reachability is Public, Private or Unknown; "" without a daemon.
 	Reachability string
+	// Locked says that the daemon has no passphrase for its keys, InClear that they are not
+	// encrypted.
+	Locked, InClear bool
 
 	Domains      []dnslink.Report // what their DNSLinks say
 	Contenthashs []string
@@ -80,6 +83,7 @@ type Check struct {
 var Checks = []Check{
 	{"kubo", closed},
 	{"key", keys},
+	{"passphrase", passphrase},
 	{"files", files},
 	{"record", records},
 	{"announced", announced},

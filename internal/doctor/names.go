@@ -54,6 +54,24 @@ func keys(f Facts) []Finding {
 	return all
 }
 
+func passphrase(f Facts) []Finding {
+	switch {
+	case f.Locked:
+		return []Finding{{
+			Subject: f.Path, Found: "its keys are encrypted, and the daemon has no passphrase",
+			Means: "no record is renewed, and names end when theirs do",
+			Mend:  "start the daemon with --passphrase-file, $IPNS_PASSPHRASE or the systemd credential ipns-passphrase",
+		}}
+	case f.InClear:
+		return []Finding{{
+			Note: true, Subject: f.Path, Found: "its keys are in clear",
+			Means: "who reads the disk or a backup of it can publish under its names",
+			Mend:  "ipns key encrypt, with the daemon stopped",
+		}}
+	}
+	return nil
+}
+
 func records(f Facts) []Finding {
 	var all []Finding
 	for _, n := range f.Names {

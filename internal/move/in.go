@@ -57,7 +57,7 @@ func (r *Report) fail(format string, args ...any) {
 
 // In makes a repo of the keys, the records and the config of a Kubo repo. If there is one of
 // the same node already, its keys and records are completed, and its config stays.
-func In(ctx context.Context, from *kubo.Repo, to repo.Repo) (*Report, error) {
+func In(ctx context.Context, from *kubo.Repo, to repo.Repo, passphrase []byte) (*Report, error) {
 	report := new(Report)
 	if inside(string(to), from.Path) || inside(from.Path, string(to)) {
 		return nil, fmt.Errorf("%s and %s must not be one inside of the other", string(to), from.Path)
@@ -81,7 +81,7 @@ func In(ctx context.Context, from *kubo.Repo, to repo.Repo) (*Report, error) {
 	}
 	if !to.Exists() {
 		report.Left = left
-		return report, node.InitFrom(ctx, to, config, fill)
+		return report, node.InitFrom(ctx, to, config, passphrase, fill)
 	}
 	now, err := to.Config()
 	if err != nil {
@@ -90,7 +90,7 @@ func In(ctx context.Context, from *kubo.Repo, to repo.Repo) (*Report, error) {
 	if now.Identity.PeerID != config.Identity.PeerID {
 		return nil, &fs.PathError{Op: "make repo", Path: string(to), Err: ErrOther}
 	}
-	return report, withNode(ctx, to, func(n *node.Node) error { return fill(n.Book) })
+	return report, withNode(ctx, to, passphrase, func(n *node.Node) error { return fill(n.Book) })
 }
 
 // inside reports whether a folder is the other one or below it.
@@ -108,8 +108,8 @@ func real(path string) string {
 }
 
 // withNode calls f with a node that is offline.
-func withNode(ctx context.Context, r repo.Repo, f func(*node.Node) error) error {
-	n, err := node.Open(ctx, node.Config{Dir: string(r), Offline: true})
+func withNode(ctx context.Context, r repo.Repo, passphrase []byte, f func(*node.Node) error) error {
+	n, err := node.Open(ctx, node.Config{Dir: string(r), Offline: true, Passphrase: passphrase})
 	if err != nil {
 		return err
 	}
@@ -175,8 +175,8 @@ func putRecords(ctx context.Context, b *names.Book, from *kubo.Repo, keys []kubo
 
 // Pins copies all pins with their blocks. A pin that cannot be copied is reported, and the
 // others are. Between pins it calls progress.
-func Pins(ctx context.Context, from *kubo.Repo, to repo.Repo, report *Report, progress func(content.Copied)) error {
-	return withNode(ctx, to, func(n *node.Node) error {
+func Pins(ctx context.Context, from *kubo.Repo, to repo.Repo, passphrase []byte, report *Report, progress func(content.Copied)) error {
+	return withNode(ctx, to, passphrase, func(n *node.Node) error {
 		for p, err := range from.Pins() {
 			if err != nil {
 				return err

@@ -54,7 +54,7 @@ func newRepo(t *testing.T) repo.Repo {
 
 func mustIn(t *testing.T, from *kubo.Repo, to repo.Repo) *Report {
 	t.Helper()
-	report, err := In(t.Context(), from, to)
+	report, err := In(t.Context(), from, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func mustIn(t *testing.T, from *kubo.Repo, to repo.Repo) *Report {
 // inNode calls f with a node of the repo.
 func inNode(t *testing.T, r repo.Repo, f func(*node.Node)) {
 	t.Helper()
-	if err := withNode(t.Context(), r, func(n *node.Node) error { f(n); return nil }); err != nil {
+	if err := withNode(t.Context(), r, nil, func(n *node.Node) error { f(n); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,15 +119,15 @@ func TestAMoveNeverGoesBackNorReplacesAKey(t *testing.T) {
 	older := kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": blog}, Records: []*ipns.Record{record(t, blog, 8)}}
 	mustIn(t, openKubo(t, newer), to)
 	mustIn(t, openKubo(t, older), to)
-	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": kubotest.Key(t, ipns.Ed25519)}}), to); err == nil {
+	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: map[string]crypto.PrivKey{"blog": kubotest.Key(t, ipns.Ed25519)}}), to, nil); err == nil {
 		t.Error("another key of that label was taken")
 	}
-	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: kubotest.Key(t, ipns.Ed25519)}), to); !errors.Is(err, ErrOther) {
+	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: kubotest.Key(t, ipns.Ed25519)}), to, nil); !errors.Is(err, ErrOther) {
 		t.Errorf("the repo of another node: %v", err)
 	}
 	from := openKubo(t, newer)
 	for _, r := range []string{from.Path, filepath.Join(from.Path, "below"), filepath.Dir(from.Path)} {
-		if _, err := In(t.Context(), from, repo.Repo(r)); err == nil || !strings.Contains(err.Error(), "inside of") {
+		if _, err := In(t.Context(), from, repo.Repo(r), nil); err == nil || !strings.Contains(err.Error(), "inside of") {
 			t.Errorf("to %s: %v", r, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestPinsMoveWithTheirBlocksAndGoOnWhereTheyStopped(t *testing.T) {
 	report := mustIn(t, from, to)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	err := Pins(ctx, from, to, report, func(c content.Copied) {
+	err := Pins(ctx, from, to, nil, report, func(c content.Copied) {
 		if c.Pins == 2 {
 			cancel()
 		}
@@ -174,7 +174,7 @@ func TestPinsMoveWithTheirBlocksAndGoOnWhereTheyStopped(t *testing.T) {
 	}
 	first := report.Copied
 	report = mustIn(t, from, to)
-	if err := Pins(t.Context(), from, to, report, func(content.Copied) {}); err != nil {
+	if err := Pins(t.Context(), from, to, nil, report, func(content.Copied) {}); err != nil {
 		t.Fatal(err)
 	}
 	if report.Copied.Pins != 5 || first.Blocks+report.Copied.Blocks != len(all) {

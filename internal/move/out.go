@@ -13,9 +13,9 @@ import (
 )
 
 // Out writes the keys of a repo, with their records, into a Kubo repo.
-func Out(ctx context.Context, from repo.Repo, to string) (*Report, error) {
+func Out(ctx context.Context, from repo.Repo, passphrase []byte, to string) (*Report, error) {
 	report := new(Report)
-	err := withNode(ctx, from, func(n *node.Node) error {
+	err := withNode(ctx, from, passphrase, func(n *node.Node) error {
 		all, err := given(ctx, n, report)
 		if err != nil {
 			return err
@@ -31,9 +31,8 @@ func Out(ctx context.Context, from repo.Repo, to string) (*Report, error) {
 
 // given returns all keys with their records.
 func given(ctx context.Context, n *node.Node, report *Report) ([]kubo.Given, error) {
-	files, err := keystore.Open(n.Repo.Keystore())
-	if err != nil {
-		return nil, err
+	if n.Identity.Locked() {
+		return nil, keystore.ErrLocked
 	}
 	keys, err := n.Keys.List()
 	if err != nil {
@@ -47,7 +46,7 @@ func given(ctx context.Context, n *node.Node, report *Report) ([]kubo.Given, err
 		}
 		g := kubo.Given{Key: kubo.Key{Label: key.Label, Name: key.Name, Priv: n.Key}}
 		if key.Label != keystore.Self {
-			if g.Priv, err = files.Get(key.Label); err != nil {
+			if g.Priv, err = n.Identity.Store.Get(key.Label); err != nil {
 				return nil, err
 			}
 		}

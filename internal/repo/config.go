@@ -52,7 +52,7 @@ type Config struct {
 // Identity is the key of a node.
 type Identity struct {
 	PeerID  string // base58
-	PrivKey string // base64 (standard, padded) of the serialized PrivateKey
+	PrivKey string `json:",omitempty"` // base64 (standard, padded) of the serialized PrivateKey; "": it is in the keystore
 }
 
 // Addresses are multiaddrs; API, Gateway and Metrics are one each.

@@ -193,6 +193,15 @@ func (n *verbs) findKey(text string) (keystore.Key, error) {
 	return key, err
 }
 
+// signer returns the signer of a name.
+func (n *verbs) signer(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
+	s, err := n.Keys.Signer(ctx, name)
+	if errors.Is(err, keystore.ErrLocked) {
+		err = rpc.Because(api.ReasonLocked, err)
+	}
+	return s, err
+}
+
 // nameEncoder encodes names in a base: b58mh for the bare multihash, the name or letter
 // of a multibase for a CID.
 func nameEncoder(base string) (func(ipns.Name) string, error) {

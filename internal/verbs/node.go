@@ -77,16 +77,21 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 		if err != nil {
 			return api.Identity{}, errors.New("invalid peer id")
 		}
-		if p != n.Name.PeerID() {
+		if p != n.Name.PeerID() && (n.Host == nil || p != n.Host.ID()) {
 			return n.otherID(ctx, p, encode)
 		}
 	}
-	pub, err := ipns.MarshalPublicKey(n.Key.GetPublic())
+	pub, err := ipns.MarshalPublicKey(n.HostKey.GetPublic())
+	if err != nil {
+		return api.Identity{}, err
+	}
+	self, err := ipns.NameOf(n.HostKey.GetPublic())
 	if err != nil {
 		return api.Identity{}, err
 	}
 	id := api.Identity{
-		ID:           encode(n.Name),
+		ID:           encode(self),
+		KeysLocked:   n.Identity.Locked(),
 		PublicKey:    base64.StdEncoding.EncodeToString(pub),
 		AgentVersion: n.Agent,
 	}

@@ -89,7 +89,7 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 	if err != nil {
 		return nil, "", asked, err
 	}
-	if signer, err = n.Keys.Signer(ctx, key.Name); err != nil {
+	if signer, err = n.signer(ctx, key.Name); err != nil {
 		return nil, "", asked, err
 	}
 	if req.Resolve {

@@ -26,7 +26,9 @@ func (n *verbs) republishStatus(ctx context.Context, req api.RepublishStatusRequ
 				yield(api.Republishing{}, err)
 				return
 			}
-			if !yield(republishing(s), nil) || !req.Watch || s.Due == 0 {
+			out := republishing(s)
+			out.KeysLocked = n.Identity.Locked()
+			if !yield(out, nil) || !req.Watch || s.Due == 0 {
 				return
 			}
 			select {

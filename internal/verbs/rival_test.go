@@ -31,7 +31,7 @@ func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := repo.Repo(filepath.Join(t.TempDir(), "twin"))
-		if err := node.Init(t.Context(), other, c); err != nil {
+		if err := node.Init(t.Context(), other, c, nil); err != nil {
 			t.Fatal(err)
 		}
 		return other

@@ -17,6 +17,9 @@ import (
 // one it had under a label. A crash in between leaves the old key under both labels, and
 // Rotate can be called again.
 func Rotate(ctx context.Context, n *node.Node, label string, key crypto.PrivKey) (repo.Identity, error) {
+	if n.Key == nil {
+		return repo.Identity{}, fmt.Errorf("keep the old key as %q: %w", label, keystore.ErrLocked)
+	}
 	id, err := node.Identity(key)
 	if err != nil {
 		return id, err
@@ -37,5 +40,5 @@ func Rotate(ctx context.Context, n *node.Node, label string, key crypto.PrivKey)
 	if err != nil {
 		return id, fmt.Errorf("keep the old key as %q: %w", label, err)
 	}
-	return id, n.Repo.SetIdentity(id)
+	return id, n.Identity.SetSelf(id, key)
 }

@@ -32,7 +32,7 @@ func (n *verbs) keySign(ctx context.Context, req api.KeySignRequest) (api.KeySig
 	if err != nil {
 		return api.KeySigned{}, err
 	}
-	signer, err := n.Keys.Signer(ctx, key.Name)
+	signer, err := n.signer(ctx, key.Name)
 	if err != nil {
 		return api.KeySigned{}, err
 	}
@@ -77,7 +77,7 @@ func (n *verbs) keyVerify(ctx context.Context, req api.KeyVerifyRequest) (api.Ke
 func (n *verbs) publicKey(ctx context.Context, text string) (keystore.Key, crypto.PubKey, error) {
 	key, err := n.Keys.Find(text)
 	if err == nil {
-		signer, err := n.Keys.Signer(ctx, key.Name)
+		signer, err := n.signer(ctx, key.Name)
 		if err != nil {
 			return key, nil, err
 		}
