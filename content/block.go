@@ -96,6 +96,10 @@ type counting struct {
 	deleted *atomic.Uint64
 }
 
+func (c counting) AllKeysChanWithErr(ctx context.Context) (<-chan cid.Cid, func() error, error) {
+	return c.Blockstore.(blockstore.AllKeysChanWithErrer).AllKeysChanWithErr(ctx)
+}
+
 func (c counting) DeleteBlock(ctx context.Context, at cid.Cid) error {
 	defer c.deleted.Add(1)
 	return c.Blockstore.DeleteBlock(ctx, at)
