@@ -2,15 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/contenthash"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/ens"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/rpc"
 )
 
 func (c *cli) ensCmd() *cobra.Command {
@@ -54,10 +58,14 @@ func (c *cli) ensCmd() *cobra.Command {
 	check.Flags().StringVar(&want, "name", "", "name or CID that it should point to")
 
 	calldata := &cobra.Command{
-		Use: "calldata <name.eth> <name or cid>", Short: "Print the data of the transaction that points an ENS name to a name", Args: cobra.ExactArgs(2),
-		Example: examples("ipns ens calldata example.eth $NAME"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			hash, err := contenthash.EncodeText(args[1])
+		Use: "calldata <name.eth> [<name, key or cid>]", Short: "Print the data of the transaction that points an ENS name to a name", Args: cobra.RangeArgs(1, 2),
+		Long: `Print the data of the transaction that points an ENS name to a name: that of the key
+self, unless another key, a name or a CID is given.`,
+		Example: examples("ipns ens calldata example.eth", "ipns ens calldata example.eth $NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, cancel := c.context(cmd)
+			defer cancel()
+			hash, err := c.hashFor(ctx, args[1:])
 			if err != nil {
 				return err
 			}
@@ -71,6 +79,32 @@ func (c *cli) ensCmd() *cobra.Command {
 	}
 	cmd.AddCommand(check, calldata)
 	return cmd
+}
+
+// hashFor returns the contenthash of a name, a CID or a key of the node; of none, that of
+// the key self.
+func (c *cli) hashFor(ctx context.Context, args []string) ([]byte, error) {
+	key := keystore.Self
+	var bad error
+	if len(args) > 0 {
+		key = args[0]
+		var hash []byte
+		if hash, bad = contenthash.EncodeText(key); bad == nil || strings.ContainsAny(key, ".:/") {
+			return hash, bad
+		}
+	}
+	var name ipns.Name
+	err := c.withNode(ctx, func(n rpc.Caller) (err error) {
+		name, err = nameFromKey(ctx, n, key)
+		return err
+	})
+	switch {
+	case err != nil && bad != nil:
+		return nil, fmt.Errorf("%q is no name, CID or key of this node: %w", key, bad)
+	case err != nil:
+		return nil, err
+	}
+	return contenthash.Encode(name), nil
 }
 
 // calldataOutput is what 'ens calldata' prints as JSON.

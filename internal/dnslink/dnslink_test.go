@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/dnslink"
 )
@@ -86,5 +88,50 @@ func TestCheckTakesADomain(t *testing.T) {
 		if r, err := dnslink.Check(t.Context(), domain, ipns.Name{}, nil); err != nil || r.Host != "_dnslink.a.example" {
 			t.Errorf("%q: %+v, %v", domain, r, err)
 		}
+	}
+}
+
+// The TTL of an answer that came over UDP is known, whoever asked for it.
+func TestTTLIsThatOfTheShortestRecord(t *testing.T) {
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { // ends with conn
+		defer close(ended)
+		b := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(b[:n]) != nil || len(m.Questions) != 1 {
+				continue
+			}
+			m.Response, m.Additionals = true, nil
+			for i, ttl := range []uint32{300, 120} {
+				m.Answers = append(m.Answers, dnsmessage.Resource{
+					Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: ttl},
+					Body:   &dnsmessage.TXTResource{TXT: []string{strings.Repeat("x", i+1)}},
+				})
+			}
+			if out, err := m.Pack(); err == nil {
+				_, _ = conn.WriteTo(out, from)
+			}
+		}
+	}()
+	defer func() {
+		conn.Close()
+		<-ended
+	}()
+	s, err := dnslink.Server(conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	txt, ttl, err := s.Lookup(t.Context(), "_dnslink.example.com.")
+	if err != nil || len(txt) != 2 || ttl != 2*time.Minute {
+		t.Errorf("%q, %v, %v", txt, ttl, err)
 	}
 }
