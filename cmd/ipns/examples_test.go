@@ -81,7 +81,7 @@ var refusedExamples = map[string]string{
 
 // beforeExample is what must have happened before the examples of a command.
 var beforeExample = map[string]string{
-	"name rollback":  "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
+	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
 	"publish": "exec ipns name publish --key=blog /ipfs/$CID\nexec sh -c 'ipns name get $NAME > signed.bin'\n" +
 		"exec ipns key export --format=pem-pkcs8-cleartext --output=deploy.pem blog\n",
 	"name put":       "exec sh -c 'ipns name get $NAME > record.bin'\n",

@@ -35,13 +35,65 @@ var afterLine = map[string]string{
 // TestTheMoveFromKuboIsAsItsPageSays types every line in docs/from-kubo.md.
 func TestTheMoveFromKuboIsAsItsPageSays(t *testing.T) {
 	t.Parallel() // it waits for other processes
-	page, err := os.ReadFile(kuboPage)
+	typed{page: kuboPage, before: beforeLine, after: afterLine}.run(t, "start testnet.log 'Testnet is ready' ipns testnet\n"+
+		"capture PEER testnet.log 'ipfs swarm connect (\\S+)'\n")
+}
+
+// ensGuide is the way to a site for an ENS name.
+const ensGuide = "../../docs/guides/ens.md"
+
+// TestTheGuideForENSIsAsItSays types every line in docs/guides/ens.md.
+func TestTheGuideForENSIsAsItSays(t *testing.T) {
+	t.Parallel() // it waits for other processes
+	typed{
+		page: ensGuide,
+		before: map[string]string{
+			// The public network, Ethereum and DNS of this test are on this machine.
+			"ipns daemon": "exec ipns config profile apply test\nexec ipns config --json Bootstrap '[\"'$PEER'\"]'\n" +
+				"exec ipns config --bool Routing.LoopbackAddressesOnLanDHT true\n",
+			"ipns ens check --rpc=$ETH --name=$NAME example.eth": "ethereum ETH 1 example.eth $HASH\n",
+			"ipns dnslink check --name=$NAME example.com":        "dns DNS _dnslink.example.com dnslink=/ipns/$NAME\n",
+			// For what follows "From now on".
+			"ipns name status blog": "exec sh -c 'echo changed > site/index.html'\nexec ipns publish --key=blog site\n",
+		},
+		instead: map[string]string{
+			"ipns dnslink check --name=$NAME example.com": "ipns dnslink check --server=$DNS --doh= --name=$NAME example.com",
+			// A line of a script knows no variables of another.
+			`NAME=$(ipns key ls -l | awk '$2 == "blog" { print $1 }')`: `NAME=$(ipns key ls -l | awk '$2 == "blog" { print $1 }'); echo "the name is $NAME"`,
+		},
+		after: map[string]string{
+			"ipns publish --key=blog site":                             "stdout '^published k51\\w+ = /ipfs/bafybe\\w+ \\(sequence 0, taken by 20 of 20 servers, seen at (19|20) of 20\\)$'\n",
+			`NAME=$(ipns key ls -l | awk '$2 == "blog" { print $1 }')`: "capture NAME stdout 'the name is (k51\\w+)'\n",
+			"ipns name resolve $NAME":                                  "stdout '^/ipfs/bafybe'\n",
+			"ipns cat /ipns/$NAME/index.html":                          "stdout '^<p>a front page$'\n",
+			"ipns contenthash encode $NAME":                            "capture HASH stdout '0x(\\w+)'\n",
+			"ipns ens calldata example.eth blog":                       "stdout $HASH\n",
+			"ipns ens check --rpc=$ETH --name=$NAME example.eth":       "stdout '^points to +ipns://'$NAME'$'\n! stdout problem\n",
+			"ipns name check $NAME":                                    "stdout '(19|20) of the 20 closest servers'\n",
+			"ipns dnslink check --name=$NAME example.com":              "stdout '^record: _dnslink.example.com. 300 IN TXT \"dnslink=/ipns/'$NAME'\"$'\n! stdout problem\n",
+			"ipns name status blog":                                    "stdout '^Sequence: +1$'\n",
+			"ipns name rollback blog 0":                                "stderr '\\(sequence 2\\)$'\n",
+		},
+	}.run(t, "start testnet.log 'Testnet is ready' ipns testnet\n"+"capture PEER testnet.log 'ipfs swarm connect (\\S+)'\n"+
+		"mkdir site\nexec sh -c 'echo \"<p>a front page\" > site/index.html'\n")
+}
+
+// typed is a page whose commands are typed, one after the other.
+type typed struct {
+	page          string
+	before, after map[string]string // what of a script stands beside a line
+	instead       map[string]string // what is typed for a line that means another machine
+}
+
+// run types every line of the page.
+func (p typed) run(t *testing.T, begin string) {
+	page, err := os.ReadFile(p.page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("start testnet.log 'Testnet is ready' ipns testnet\ncapture PEER testnet.log 'ipfs swarm connect (\\S+)'\n")
-	typed := 0
+	b.WriteString(begin)
+	lines := 0
 	for _, block := range strings.Split(string(page), "```sh\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")
 		for line := range strings.Lines(block) {
@@ -49,26 +101,31 @@ func TestTheMoveFromKuboIsAsItsPageSays(t *testing.T) {
 			if line == "" {
 				continue
 			}
-			typed++
-			b.WriteString(beforeLine[line])
-			if line == "ipns daemon" {
+			lines++
+			b.WriteString(p.before[line])
+			switch {
+			case line == "ipns daemon":
 				b.WriteString("start daemon.log 'Daemon is ready' ipns daemon\n")
-			} else {
+			case p.instead[line] != "":
+				fmt.Fprintf(&b, "exec sh -c '%s'\n", strings.ReplaceAll(p.instead[line], "'", "''"))
+			default:
 				fmt.Fprintf(&b, "exec sh -c '%s'\n", strings.ReplaceAll(line, "'", "''"))
 			}
-			b.WriteString(afterLine[line])
+			b.WriteString(p.after[line])
 		}
 	}
-	if typed < len(afterLine) {
-		t.Fatalf("the page has only %d lines to type", typed)
+	if lines < len(p.after) {
+		t.Fatalf("the page has only %d lines to type", lines)
 	}
-	for line := range afterLine {
-		if !strings.Contains(string(page), line+"\n") {
-			t.Errorf("the page has no line %q", line)
+	for _, known := range []map[string]string{p.before, p.after, p.instead} {
+		for line := range known {
+			if !strings.Contains(string(page), line+"\n") {
+				t.Errorf("the page has no line %q", line)
+			}
 		}
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "from-kubo-page.txtar"), []byte(b.String()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "page.txtar"), []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, scripts(dir))
