@@ -43,7 +43,7 @@ type Added struct {
 // error, reported at the end of the tree. A tree that is continued after another one is yielded a second time, as a
 // whole, after the last entry; its first part then has a pin too.
 //
-// Add holds one block per level of the file being read, up to 2 MiB of blocks, 65,536 links (more go to a temporary
+// Add holds one block per level of the file being read, up to two packs of blocks, 65,536 links (more go to a temporary
 // file), the links of a directory being finished and those above it, and the names of finished trees.
 func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddOptions) iter.Seq2[Added, error] {
 	return func(yield func(Added, error) bool) {
@@ -56,6 +56,7 @@ func (s *Store) Add(ctx context.Context, entries iter.Seq2[Entry, error], o AddO
 		a, err := s.newImport(ctx, o, yield)
 		if err == nil {
 			err = a.run(entries)
+			a.dag.drop()
 			err = errors.Join(err, a.links.reset(), a.earlier.reset())
 		}
 		if err != nil && !errors.Is(err, errStopped) {
@@ -75,7 +76,7 @@ type importer struct {
 	opts    AddOptions
 	raw     bool
 	builder cid.Builder
-	dag     *blockBuffer
+	dag     *blockSink
 	yield   func(Added, error) bool
 
 	begun  bool       // there was an entry
@@ -103,9 +104,10 @@ func (s *Store) newImport(ctx context.Context, o AddOptions, yield func(Added, e
 	a := &importer{ctx: ctx, store: s, opts: o, yield: yield, builder: o.builder(), finished: make(map[string]bool)}
 	a.around.mode, a.around.modTime = o.Mode, o.ModTime
 	a.raw = o.Leaves == LeavesRaw || o.Leaves == LeavesByVersion && o.version() == 1
-	a.dag = &blockBuffer{maxNodes: o.BatchBlocks, maxBytes: o.BatchBytes}
+	a.dag = &blockSink{}
 	if !o.OnlyHash {
-		a.dag.to = s.dag
+		a.dag.to = s.newPacker()
+		a.dag.to.bound(o.BatchBlocks, o.BatchBytes)
 	}
 	return a, nil
 }

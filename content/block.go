@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/ipfs/boxo/blockstore"
 	pin "github.com/ipfs/boxo/pinning/pinner"
@@ -12,6 +11,7 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/multiformats/go-multihash"
 )
 
 // MaxBlock is the size up to which other nodes exchange a block, in bytes.
@@ -45,10 +45,22 @@ func (s *Store) PutBlock(ctx context.Context, data []byte, prefix cid.Prefix) (c
 	if err != nil {
 		return cid.Undef, fmt.Errorf("make block %s: %w", c, err)
 	}
-	if err := s.blocks.AddBlock(ctx, b); err != nil {
-		return cid.Undef, fmt.Errorf("store block %s: %w", c, err)
+	if err := s.addBlock(ctx, b); err != nil {
+		return cid.Undef, err
 	}
 	return c, s.Sync(ctx)
+}
+
+// addBlock stores a block, durably after a Sync.
+func (s *Store) addBlock(ctx context.Context, b blocks.Block) error {
+	err := verifcid.ValidateCid(verifcid.DefaultAllowlist, b.Cid())
+	if err == nil && b.Cid().Prefix().MhType != multihash.IDENTITY {
+		err = s.stored.PutMany(ctx, []blocks.Block{b})
+	}
+	if err != nil {
+		return fmt.Errorf("store block %s: %w", b.Cid(), err)
+	}
+	return s.blocks.Exchange().NotifyNewBlocks(ctx, b)
 }
 
 // CheckBlock reads a block that is here, and returns an error if it is not what its CID says.
@@ -88,19 +100,4 @@ func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
 }
 
 // Deletions is how many blocks were deleted since the Store was opened, for who keeps something made of them.
-func (s *Store) Deletions() uint64 { return s.deleted.Load() }
-
-// counting counts the blocks that are deleted.
-type counting struct {
-	blockstore.Blockstore
-	deleted *atomic.Uint64
-}
-
-func (c counting) AllKeysChanWithErr(ctx context.Context) (<-chan cid.Cid, func() error, error) {
-	return c.Blockstore.(blockstore.AllKeysChanWithErrer).AllKeysChanWithErr(ctx)
-}
-
-func (c counting) DeleteBlock(ctx context.Context, at cid.Cid) error {
-	defer c.deleted.Add(1)
-	return c.Blockstore.DeleteBlock(ctx, at)
-}
+func (s *Store) Deletions() uint64 { return s.stored.deleted.Load() }

@@ -18,12 +18,6 @@ import (
 	selector "github.com/ipld/go-ipld-prime/traversal/selector/parse"
 )
 
-// Limits of an import: what is held in memory before it is written.
-const (
-	carBatchBlocks = 1024
-	carBatchBytes  = 8 << 20
-)
-
 // Imported is what came in with CAR files.
 type Imported struct {
 	Roots         []cid.Cid // of all headers, each once
@@ -35,6 +29,11 @@ type Imported struct {
 // Import stores all blocks of a CAR file, version 1 or 2, of at most maxBlock bytes each, and adds to what is known of
 // the files before it. Blocks are durable after [Store.Sync].
 func (s *Store) Import(ctx context.Context, r io.Reader, maxBlock int, in *Imported) error {
+	ctx, release, err := s.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	file, err := car.NewBlockReader(struct{ io.Reader }{r}) // a reader that can't seek is read forward
 	if err != nil {
 		return err
@@ -43,14 +42,9 @@ func (s *Store) Import(ctx context.Context, r io.Reader, maxBlock int, in *Impor
 		in.addRoot(c)
 	}
 	decoder := ipldlegacy.NewDecoder()
-	var batch []blocks.Block
+	to := s.newPacker()
+	defer to.drop()
 	var previous blocks.Block
-	size := 0
-	flush := func() error {
-		err := s.blocks.AddBlocks(ctx, batch)
-		batch, size = nil, 0
-		return err
-	}
 	for {
 		b, err := file.Next()
 		if errors.Is(err, io.EOF) && b == nil {
@@ -63,10 +57,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, maxBlock int, in *Impor
 			_, err = decoder.DecodeNode(ctx, b)
 		}
 		if err == nil {
-			batch, size = append(batch, b), size+len(b.RawData())
-			if len(batch) >= carBatchBlocks || size >= carBatchBytes {
-				err = flush()
-			}
+			err = to.add(ctx, b)
 		}
 		switch {
 		case err != nil && b != nil:
@@ -80,7 +71,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, maxBlock int, in *Impor
 		in.Blocks++
 		in.Bytes += uint64(len(b.RawData()))
 	}
-	return flush()
+	return to.end(ctx)
 }
 
 // ErrBigBlock means that a block is larger than what other nodes exchange.

@@ -165,7 +165,7 @@ func TestBadCARIsRefused(t *testing.T) {
 }
 
 func FuzzImport(f *testing.F) {
-	s, err := Open(f.Context(), Options{DB: openDB(f, vfs.NewMem())})
+	s, err := Open(f.Context(), placed(Options{DB: openDB(f, vfs.NewMem())}))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -2,8 +2,8 @@
 // other nodes and announces who has them. It is the only package that uses boxo's content code; its CIDs are those of
 // Kubo for the same input.
 //
-// A [Store] uses a Pebble database that it shares. All its keys begin with '/' (0x2f); other users of the database must
-// use other first bytes. With a libp2p host it exchanges blocks with other nodes; without one it uses local blocks
+// A [Store] uses a Pebble database that it shares. All its keys begin with a byte from '!' (0x21) to '/' (0x2f); those of
+// other users of the database must begin with later ones, so that no table of theirs overlaps one of blocks. With a libp2p host it exchanges blocks with other nodes; without one it uses local blocks
 // only.
 //
 // Invariant: an [Added] with Root set, and a pin call that returned nil, survive a crash of the process and of the
@@ -16,10 +16,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
@@ -49,8 +49,12 @@ const (
 type Options struct {
 	// DB holds blocks and pins. Required. The Store does not close it.
 	DB *pebble.DB
-	// Writes runs all writes to DB. nil: they are not wrapped.
-	Writes Writes
+	// Dir is the directory of DB, on the file system FS, where blocks are written before DB takes them. Required; FS nil
+	// means that of the machine. It must not wait for space on a full disk.
+	Dir string
+	FS  vfs.FS
+	// Writes runs all writes to DB, but for those that free space, which Freeing runs. nil: they are not wrapped.
+	Writes, Freeing Writes
 	// Host connects the Store with other nodes. nil: the Store is offline.
 	Host host.Host
 	// Router finds who has a block and announces that we have it.
@@ -71,14 +75,13 @@ type Options struct {
 type Store struct {
 	router   routing.ContentRouting // nil: offline or no router
 	log      *slog.Logger
-	stored   blockstore.Blockstore // without those that are in CIDs
+	stored   *blockDB // without those that are in CIDs
 	blocks   blockservice.BlockService
 	exchange exchange.Interface
 	dag      ipld.DAGService
 	here     blockservice.BlockService // like blocks, but never asks other nodes
 	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
-	deleted  *atomic.Uint64 // how many blocks were deleted
 	db       *pebble.DB
 	gate     *gate
 
@@ -94,7 +97,10 @@ type Store struct {
 
 // Open opens a Store over o.DB and, if there is a host, connects it with other nodes.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	ds, err := Datastore(o.DB, o.Writes)
+	if o.Dir == "" {
+		return nil, errors.New("a store of content needs the directory of its database")
+	}
+	ds, err := openShared(o.DB, o.Writes)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +111,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.life, s.stop, s.soon = life, stop, make(chan struct{}, soonAtOnce)
 
-	// The block service checks whether a block exists before writing it, so the block store need not. Identity CIDs,
-	// which contain their block, are always there.
-	options := []blockstore.Option{blockstore.WriteThrough(true)}
-	if o.Provider != nil && o.Strategy.All {
-		options = append(options, blockstore.Provider(o.Provider))
+	if s.stored, err = openBlocks(ctx, o, ds, s.log); err != nil {
+		stop()
+		return nil, err
 	}
-	s.deleted = new(atomic.Uint64)
-	s.stored = counting{blockstore.NewBlockstore(ds, options...), s.deleted}
+	// Identity CIDs, which contain their block, are always there.
 	bs := blockstore.NewIdStore(s.stored)
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
@@ -155,7 +158,7 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 // Offline returns the Store as it is without other nodes: what is not here is not found. It is a view, not to be closed.
 func (s *Store) Offline() *Store {
 	return &Store{
-		log: s.log, life: s.life, stored: s.stored, deleted: s.deleted, blocks: s.here, dag: s.local, here: s.here, local: s.local,
+		log: s.log, life: s.life, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
 		pins: s.pins, ds: s.ds, db: s.db, gate: s.gate, provider: s.provider, strategy: s.strategy,
 	}
 }
@@ -178,5 +181,7 @@ func (s *Store) Close() error {
 	s.providing.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	return errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(ctx), s.ds.Close())
+	errs := errors.Join(s.exchange.Close(), s.pins.Close(), s.Sync(ctx))
+	s.stored.close()
+	return errors.Join(errs, s.ds.Close())
 }

@@ -32,7 +32,8 @@ func (s *Store) CopyPin(ctx context.Context, p Pin, get func(cid.Cid) (blocks.Bl
 		return err
 	}
 	defer release()
-	c := copying{Store: s, get: get, to: to, seen: cid.NewSet(), decoder: ipldlegacy.NewDecoder()}
+	c := copying{Store: s, get: get, to: to, seen: cid.NewSet(), decoder: ipldlegacy.NewDecoder(), packer: s.newPacker()}
+	defer c.packer.drop()
 	switch p.Type {
 	case Recursive:
 		// What has its pin is here with all that is below it.
@@ -42,10 +43,16 @@ func (s *Store) CopyPin(ctx context.Context, p Pin, get func(cid.Cid) (blocks.Bl
 		}
 		err = merkledag.Walk(ctx, c.links, p.CID, c.seen.Visit)
 		if err == nil {
+			err = c.packer.end(ctx)
+		}
+		if err == nil {
 			err = s.pinStored(ctx, p.CID, p.Name)
 		}
 	case Direct:
 		if _, err = c.block(ctx, p.CID); err == nil {
+			err = c.packer.end(ctx)
+		}
+		if err == nil {
 			err = s.pins.PinWithMode(ctx, p.CID, pin.Direct, p.Name)
 		}
 	default:
@@ -65,6 +72,7 @@ type copying struct {
 	to      *Copied
 	seen    *cid.Set
 	decoder *ipldlegacy.Decoder
+	packer  *packer
 }
 
 // links copies a block and returns what it links to.
@@ -107,7 +115,7 @@ func (c *copying) block(ctx context.Context, at cid.Cid) (blocks.Block, error) {
 	if !b.Cid().Equals(at) {
 		return nil, errors.New("another block than the one asked for")
 	}
-	if err := c.blocks.AddBlock(ctx, b); err != nil {
+	if err := c.packer.add(ctx, b); err != nil {
 		return nil, fmt.Errorf("store block %s: %w", at, err)
 	}
 	c.to.Blocks++

@@ -16,7 +16,9 @@ import (
 // reads and writes, and makes later ones fail. Queries must have ended before.
 //
 // Its writes are run by w; nil: they are not wrapped.
-func Datastore(db *pebble.DB, w Writes) (datastore.Batching, error) {
+func Datastore(db *pebble.DB, w Writes) (datastore.Batching, error) { return openShared(db, w) }
+
+func openShared(db *pebble.DB, w Writes) (*shared, error) {
 	d, err := pebbleds.NewDatastore("", pebbleds.WithPebbleDB(db))
 	if err != nil {
 		return nil, fmt.Errorf("datastore over pebble: %w", err)

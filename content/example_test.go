@@ -16,12 +16,13 @@ import (
 
 func ExampleStore_Add() {
 	ctx := context.Background()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem()})
+	fs := vfs.NewMem()
+	db, err := pebble.Open("db", &pebble.Options{FS: fs})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer db.Close()
-	store, err := content.Open(ctx, content.Options{DB: db}) // no host: offline
+	store, err := content.Open(ctx, content.Options{DB: db, Dir: "db", FS: fs}) // no host: offline
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -43,7 +43,8 @@ func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error]) ite
 			if m.failed {
 				return ErrGCAborted
 			}
-			return s.sweep(ctx, m.marks, yield)
+			w := sweeper{blockDB: s.stored, ctx: ctx, stays: m.marks.stays, yield: yield}
+			return w.run()
 		})
 		if err != nil && !errors.Is(err, errStop) {
 			yield(Garbage{Err: err})
@@ -119,8 +120,8 @@ func (m marks) walked(c cid.Cid) bool {
 }
 
 // stays reports whether a block is marked.
-func (m marks) stays(c cid.Cid) bool {
-	_, ok := m[markOf(cid.Raw, c.Hash())]
+func (m marks) stays(h multihash.Multihash) bool {
+	_, ok := m[markOf(cid.Raw, h)]
 	return ok
 }
 
@@ -195,49 +196,8 @@ func (m *marking) links(c cid.Cid) ([]*ipld.Link, error) {
 	return ipld.GetLinks(m.ctx, m.dag, c)
 }
 
-// sweep deletes what is not marked.
-func (s *Store) sweep(ctx context.Context, stay marks, yield func(Garbage) bool) (err error) {
-	removed, incomplete := 0, false
-	defer func() {
-		if removed > 0 {
-			err = errors.Join(err, s.Sync(context.WithoutCancel(ctx)), s.compact(ctx))
-		}
-	}()
-	for c, err := range s.Blocks(ctx) {
-		if err != nil {
-			return err
-		}
-		if stay.stays(c) {
-			continue
-		}
-		if err := s.stored.DeleteBlock(ctx, c); err != nil {
-			incomplete = true
-			if !yield(Garbage{Err: fmt.Errorf("could not remove %s: %w", c, err)}) {
-				return errStop
-			}
-			continue
-		}
-		removed++
-		if !yield(Garbage{CID: c}) {
-			return errStop
-		}
-	}
-	if incomplete {
-		return ErrGCIncomplete
-	}
-	return nil
-}
-
-// blockKeys are the keys of the blocks in the database.
+// blockKeys are the keys of loose blocks.
 var blockKeys = [2][]byte{[]byte("/blocks/"), []byte("/blocks0")}
-
-// compact frees the space of deleted blocks.
-func (s *Store) compact(ctx context.Context) error {
-	if err := s.db.Compact(ctx, blockKeys[0], blockKeys[1], true); err != nil {
-		return fmt.Errorf("free the space of deleted blocks: %w", err)
-	}
-	return nil
-}
 
 // Size returns how much of the disk the database takes, in bytes.
 func (s *Store) Size() uint64 { return s.db.Metrics().DiskSpaceUsage() }

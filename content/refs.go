@@ -2,11 +2,10 @@ package content
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
-	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
@@ -97,25 +96,14 @@ func (r *Refs) visit(c cid.Cid, level int) (show, deeper bool) {
 // Blocks yields the CIDs of all blocks that are here, as raw blocks. It ends with the first error.
 func (s *Store) Blocks(ctx context.Context) iter.Seq2[cid.Cid, error] {
 	return func(yield func(cid.Cid, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		all, ended, err := s.stored.(blockstore.AllKeysChanWithErrer).AllKeysChanWithErr(ctx)
-		if err != nil {
-			yield(cid.Undef, fmt.Errorf("list blocks: %w", err))
-			return
-		}
-		defer func() { // the query must have ended before the database is closed
-			cancel()
-			for range all {
-			}
-		}()
-		for c := range all {
-			if !yield(c, nil) {
+		for h, err := range s.stored.all(ctx) {
+			if err != nil {
+				yield(cid.Undef, fmt.Errorf("list blocks: %w", err))
 				return
 			}
-		}
-		if err := errors.Join(ended(), ctx.Err()); err != nil {
-			yield(cid.Undef, fmt.Errorf("list blocks: %w", err))
+			if !yield(cid.NewCidV1(cid.Raw, slices.Clone(h)), nil) {
+				return
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package content
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,6 +18,8 @@ func (quiet) Fatalf(f string, a ...any) {
 	panic(f)
 }
 
+var filesOf sync.Map // the file system of each open database
+
 // openDB opens a database in fs and closes it when the test ends.
 func openDB(t testing.TB, fs vfs.FS) *pebble.DB {
 	t.Helper()
@@ -24,7 +27,9 @@ func openDB(t testing.TB, fs vfs.FS) *pebble.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	filesOf.Store(db, fs)
 	t.Cleanup(func() {
+		filesOf.Delete(db)
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -32,10 +37,17 @@ func openDB(t testing.TB, fs vfs.FS) *pebble.DB {
 	return db
 }
 
+// placed says where the database of a store is.
+func placed(o Options) Options {
+	fs, _ := filesOf.Load(o.DB)
+	o.Dir, o.FS = "db", fs.(vfs.FS)
+	return o
+}
+
 // openStore opens a Store and closes it when the test ends.
 func openStore(t testing.TB, o Options) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), o)
+	s, err := Open(t.Context(), placed(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +76,7 @@ func mustCID(t testing.TB, s string) cid.Cid {
 func TestCloseLeavesTheDatabaseOpen(t *testing.T) {
 	db := openDB(t, vfs.NewMem())
 	for range 2 {
-		s, err := Open(context.Background(), Options{DB: db})
+		s, err := Open(context.Background(), placed(Options{DB: db}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,12 +27,13 @@ func (quiet) Fatalf(string, ...any) {}
 // A gateway is an http.Handler for content and names.
 func ExampleNew() {
 	ctx := context.Background()
-	db, err := pebble.Open("db", &pebble.Options{FS: vfs.NewMem(), Logger: quiet{}})
+	fs := vfs.NewMem()
+	db, err := pebble.Open("db", &pebble.Options{FS: fs, Logger: quiet{}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer db.Close()
-	store, err := content.Open(ctx, content.Options{DB: db})
+	store, err := content.Open(ctx, content.Options{DB: db, Dir: "db", FS: fs})
 	if err != nil {
 		log.Fatal(err)
 	}

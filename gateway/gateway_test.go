@@ -76,11 +76,12 @@ func (w *world) Lookup(ctx context.Context, n ipns.Name, o resolver.Options) (re
 
 func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
-	db, err := pebble.Open("db", &pebble.Options{FS: vfs.NewMem(), Logger: quiet{}})
+	fs := vfs.NewMem()
+	db, err := pebble.Open("db", &pebble.Options{FS: fs, Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := content.Open(t.Context(), content.Options{DB: db})
+	store, err := content.Open(t.Context(), content.Options{DB: db, Dir: "db", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,9 +82,6 @@ type Config struct {
 	Pubsub *bool
 	// Routing overrides the config's Routing.Type; "": the config applies.
 	Routing string
-	// GC deletes content that nothing needs whenever there is more than the config's
-	// Datastore.StorageMax allows.
-	GC bool
 	// Router puts and searches names, even on an offline node; nil: the DHTs that the
 	// node has joined.
 	Router routing.Router

@@ -122,11 +122,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		return err
 	}
 	n.Garbage = &garbage.Collector{Content: n.Content, Book: n.Book, Log: n.Log}
-	if c.GC {
-		n.Garbage.Period = n.Settings.Datastore.Period()
-		if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
-			return err
-		}
+	n.Garbage.Period = n.Settings.Datastore.Period()
+	if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
+		return err
 	}
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
@@ -134,7 +132,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}
 	n.background(func() { _ = n.Book.Run(life) })
-	if c.GC {
+	if !c.ReadOnFull {
 		n.background(func() { n.ended("collecting garbage", n.Garbage.Run(life)) })
 	}
 	if router := n.Network.Router(); router != nil {
@@ -314,7 +312,7 @@ func (n *Node) received(rec *ipns.Record) {
 }
 
 func (n *Node) openContent(ctx context.Context) (err error) {
-	o := content.Options{DB: n.db, Writes: n.disk.Spare, Host: n.Host, Log: n.Log}
+	o := content.Options{DB: n.db, Dir: n.disk.Dir, Writes: n.disk.Spare, Freeing: n.disk.Freeing, Host: n.Host, Log: n.Log}
 	if n.Host != nil {
 		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
 		o.NoServer, o.NoBitswap = !repo.On(n.Settings.Bitswap.ServerEnabled), !repo.On(n.Settings.Bitswap.Libp2pEnabled)

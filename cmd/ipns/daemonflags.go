@@ -79,7 +79,8 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.BoolVar(&o.usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
 	f.StringVar(&n.AgentSuffix, "agent-version-suffix", "", "follows the agent version that others see, unless the config has Version.AgentSuffix")
 	f.BoolVar(&o.routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
-	f.BoolVar(&n.GC, "enable-gc", false, "delete content that nothing needs when there is more than Datastore.StorageMax of the config allows")
+	f.Bool("enable-gc", true, "accepted for compatibility: content that nothing needs is always deleted when there is more than Datastore.StorageMax of the config allows")
+	f.Lookup("enable-gc").Hidden = true
 	for _, k := range kubosDaemonOptions {
 		f.String(k.name, k.taken, "accepted for compatibility")
 		flag := f.Lookup(k.name)

@@ -31,11 +31,12 @@ func (l *lines) Write(b []byte) (int, error) {
 
 func open(t *testing.T) *content.Store {
 	t.Helper()
-	db, err := pebble.Open("db", &pebble.Options{FS: vfs.NewMem()})
+	fs := vfs.NewMem()
+	db, err := pebble.Open("db", &pebble.Options{FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := content.Open(t.Context(), content.Options{DB: db})
+	s, err := content.Open(t.Context(), content.Options{DB: db, Dir: "db", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/goipns/ipns/internal/durable"
 )
 
-// Datastore configures when content that is not pinned is deleted by itself, if the daemon runs with --enable-gc.
+// Datastore configures when content that nothing needs is deleted by itself.
 type Datastore struct {
 	StorageMax         string    // how large the store should be at most: "10GB"; "": that
 	StorageGCWatermark int       // percent of it above which garbage is collected; 0: 90

@@ -43,6 +43,15 @@ func (d *Disk) Spare(ctx context.Context, write func() error) error {
 	return d.await(ctx, d.start(write))
 }
 
+// Freeing is Do for writes that free space, which the reserve is for: only a write that has found no space at all stops
+// them.
+func (d *Disk) Freeing(ctx context.Context, write func() error) error {
+	if err := d.room(0); err != nil {
+		return err
+	}
+	return d.await(ctx, d.start(write))
+}
+
 // start runs a write and returns a channel that gets its result.
 func (d *Disk) start(write func() error) <-chan error {
 	d.mu.Lock()

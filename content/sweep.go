@@ -1,0 +1,347 @@
+package content
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/ipfs/boxo/datastore/dshelp"
+	blocks "github.com/ipfs/go-block-format"
+	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-datastore"
+	"github.com/multiformats/go-multihash"
+)
+
+const (
+	sweepBatch = 4096 // blocks deleted in one step
+	smallPacks = 8    // so many packs with less than a quarter of what one may have are written as one
+)
+
+// sweeper deletes the blocks that do not stay, and gives their space back. What frees most for the least comes first, so
+// that it works on a full disk: packs of which nothing stays, then single blocks, then packs of which less than half
+// does, whose rest is written again.
+//
+// Nothing may be packed meanwhile. Blocks may be read at any time, and loose ones be stored.
+type sweeper struct {
+	*blockDB
+	ctx   context.Context
+	stays func(multihash.Multihash) bool
+	yield func(Garbage) bool
+
+	gone    []multihash.Multihash // deleted in the step at hand
+	drained []uint64              // packs that the step at hand takes out of use
+	moved   load                  // to be written into a new pack
+	failed  bool                  // something that should go did not
+}
+
+func (w *sweeper) run() error {
+	if err := w.clean(w.ctx); err != nil {
+		return err
+	}
+	used, err := w.used()
+	if err != nil {
+		return err
+	}
+	alive, err := w.tally()
+	if err != nil {
+		return err
+	}
+	var small, sparse []uint64
+	for _, p := range used {
+		switch left := alive[p.number]; {
+		case left == 0:
+			if err := w.dead(p.number); err != nil {
+				return err
+			}
+		case left <= p.bytes/2:
+			sparse = append(sparse, p.number)
+		case p.bytes < uint64(w.packBytes/4) && p.blocks < packBlocks/4:
+			small = append(small, p.number)
+		}
+	}
+	if len(small) >= smallPacks {
+		sparse = append(sparse, small...)
+	}
+	if err := errors.Join(w.step(nil), w.single()); err != nil {
+		return err
+	}
+	for _, pack := range sparse {
+		if err := w.empty(pack); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(w.move(), w.loose()); err != nil {
+		return err
+	}
+	if w.failed {
+		return ErrGCIncomplete
+	}
+	return nil
+}
+
+// tally returns how many bytes of each pack stay, one more for each block.
+func (w *sweeper) tally() (map[uint64]uint64, error) {
+	alive := map[uint64]uint64{}
+	return alive, w.index(func(h multihash.Multihash, at place) error {
+		if w.stays(h) {
+			alive[at.pack] += at.size + 1
+		}
+		return nil
+	})
+}
+
+// index calls f with each block in the index.
+func (w *sweeper) index(f func(multihash.Multihash, place) error) error {
+	iter, err := w.db.NewIterWithContext(w.ctx, &pebble.IterOptions{LowerBound: []byte{indexKeys}, UpperBound: []byte{indexKeys + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := iter.First(); ok; ok = iter.Next() {
+		v, err := iter.ValueAndErr()
+		var at place
+		if err == nil {
+			at.pack, at.size, err = twoNumbers(v)
+		}
+		if err == nil {
+			err = f(iter.Key()[1:], at)
+		}
+		if err == nil {
+			err = w.ctx.Err()
+		}
+		if err != nil {
+			return errors.Join(err, iter.Close())
+		}
+	}
+	return iter.Close()
+}
+
+// in returns the blocks that the index has in a pack.
+func (w *sweeper) in(pack uint64) (list []multihash.Multihash, err error) {
+	contents, err := w.contents(pack)
+	if err != nil { // damaged: the index knows, too
+		return list, w.index(func(h multihash.Multihash, at place) error {
+			if at.pack == pack {
+				list = append(list, slices.Clone(h))
+			}
+			return nil
+		})
+	}
+	for _, p := range contents {
+		at, ok, err := w.place(p.hash)
+		if err != nil {
+			return nil, err
+		}
+		if ok && at.pack == pack {
+			list = append(list, p.hash)
+		}
+	}
+	return list, nil
+}
+
+// dead takes a pack of which nothing stays out of use.
+func (w *sweeper) dead(pack uint64) error {
+	list, err := w.in(pack)
+	if err != nil {
+		return err
+	}
+	w.gone = append(w.gone, list...)
+	w.drained = append(w.drained, pack)
+	if len(w.gone) < sweepBatch {
+		return nil
+	}
+	return w.step(nil)
+}
+
+// single deletes single blocks of packs.
+func (w *sweeper) single() error {
+	err := w.index(func(h multihash.Multihash, _ place) error {
+		if w.stays(h) {
+			return nil
+		}
+		if w.gone = append(w.gone, slices.Clone(h)); len(w.gone) < sweepBatch {
+			return nil
+		}
+		return w.step(nil)
+	})
+	return errors.Join(err, w.step(nil))
+}
+
+// empty moves what a pack still has into a new one. Nothing in it is garbage any more.
+func (w *sweeper) empty(pack uint64) error {
+	list, err := w.in(pack)
+	if err != nil {
+		return err
+	}
+	whole := true
+	for _, h := range list {
+		data, err := w.get(packKey(pack, h))
+		if err == nil {
+			err = w.take(h, data)
+		} else if w.ctx.Err() == nil {
+			// The pack stays, with its damage.
+			whole, w.failed = false, true
+			err = w.tell(Garbage{Err: fmt.Errorf("could not move %s: %w", cid.NewCidV1(cid.Raw, h), err)})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if whole {
+		w.drained = append(w.drained, pack)
+	}
+	return nil
+}
+
+// take has a block moved.
+func (w *sweeper) take(h multihash.Multihash, data []byte) error {
+	if n := len(w.moved.list); n > 0 && (w.moved.bytes+len(data) > w.packBytes || n >= packBlocks) {
+		if err := w.move(); err != nil {
+			return err
+		}
+	}
+	b, err := blocks.NewBlockWithCid(data, cid.NewCidV1(cid.Raw, h))
+	w.moved.list, w.moved.bytes = append(w.moved.list, b), w.moved.bytes+len(data)
+	return err
+}
+
+// move writes what is to be moved into a new pack, and drops the packs from which all has been moved.
+func (w *sweeper) move() error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	list := w.moved.list
+	w.moved = load{}
+	if len(list) == 0 {
+		return w.step(nil)
+	}
+	slices.SortFunc(list, func(a, b blocks.Block) int { return bytes.Compare(a.Cid().Hash(), b.Cid().Hash()) })
+	return w.step(list)
+}
+
+// step does what was collected: it writes the blocks of list into a new pack, to which the index then leads, deletes
+// what is gone, and takes drained packs out of use. Then their space is free.
+func (w *sweeper) step(list []blocks.Block) error {
+	if len(list)+len(w.gone)+len(w.drained) == 0 {
+		return nil
+	}
+	gone, drained := w.gone, w.drained
+	w.gone, w.drained = nil, nil
+	ctx := context.WithoutCancel(w.ctx) // what has begun ends
+	err := w.free(ctx, func() error {
+		defer w.deleted.Add(uint64(len(gone))) // after it
+		var err error
+		if len(list) > 0 {
+			_, err = w.writePack(ctx, list, func(batch *pebble.Batch, pack uint64) error {
+				return errors.Join(w.point(batch, list, pack), w.drop(batch, gone, drained))
+			})
+		} else {
+			err = w.change(func(batch *pebble.Batch) error { return w.drop(batch, gone, drained) })
+		}
+		if err == nil {
+			err = w.db.LogData(nil, pebble.Sync)
+		}
+		// Here a crash leaves packs that are not in use.
+		if err == nil {
+			err = w.excise(ctx, drained)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, h := range gone {
+		if err := w.tell(Garbage{CID: cid.NewCidV1(cid.Raw, h)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// point leads the index to the new pack of moved blocks, unless they were deleted meanwhile.
+func (w *sweeper) point(batch *pebble.Batch, list []blocks.Block, pack uint64) error {
+	for _, b := range list {
+		h := b.Cid().Hash()
+		has, err := w.has(h)
+		if err == nil && has {
+			err = errors.Join(batch.Delete(looseKey(h), nil), batch.Set(indexKey(h), place{pack, uint64(len(b.RawData()))}.encode(), nil))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop deletes blocks, and takes packs out of use.
+func (w *sweeper) drop(batch *pebble.Batch, gone []multihash.Multihash, drained []uint64) (err error) {
+	for _, h := range gone {
+		err = errors.Join(err, forget(batch, h))
+	}
+	for _, pack := range drained {
+		err = errors.Join(err, batch.Delete(usedKey(pack), nil))
+	}
+	return err
+}
+
+// tell yields to the consumer.
+func (w *sweeper) tell(g Garbage) error {
+	if !w.yield(g) {
+		return errStop
+	}
+	return nil
+}
+
+// loose deletes loose blocks, and moves those that stay into packs if they are enough for one.
+func (w *sweeper) loose() error {
+	iter, err := w.db.NewIterWithContext(w.ctx, &pebble.IterOptions{LowerBound: blockKeys[0], UpperBound: blockKeys[1]})
+	if err != nil {
+		return err
+	}
+	changed := false
+	each := func() error {
+		h, err := dshelp.BinaryFromDsKey(datastore.RawKey(string(iter.Key()[len(looseKeys)-1:])))
+		if err != nil {
+			return nil // nothing of ours
+		}
+		_, packed, err := w.place(h)
+		switch {
+		case err != nil:
+			return err
+		case packed: // a crash of an earlier version, or two who stored it at once
+			changed = true
+			return w.change(func(batch *pebble.Batch) error { return batch.Delete(looseKey(h), nil) })
+		case !w.stays(h):
+			changed = true
+			if w.gone = append(w.gone, h); len(w.gone) < sweepBatch {
+				return nil
+			}
+			return w.step(nil)
+		}
+		v, err := iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		before := len(w.moved.list)
+		err = w.take(h, bytes.Clone(v))
+		changed = changed || len(w.moved.list) <= before
+		return err
+	}
+	for ok := iter.First(); ok && err == nil; ok = iter.Next() {
+		if err = each(); err == nil {
+			err = w.ctx.Err()
+		}
+	}
+	if err = errors.Join(err, iter.Close()); err != nil {
+		return err
+	}
+	if w.moved.bytes >= w.looseBytes {
+		changed, err = true, w.move()
+	}
+	if err = errors.Join(err, w.step(nil)); err != nil || !changed {
+		return err
+	}
+	return w.free(w.ctx, func() error { return w.db.Compact(context.WithoutCancel(w.ctx), blockKeys[0], blockKeys[1], true) })
+}
