@@ -272,7 +272,7 @@ func TestReadersMissNothingWhileBlocksMove(t *testing.T) {
 			}
 		})
 	}
-	for i := range 100 {
+	for i := range 30 {
 		if i%10 == 5 { // they become loose, as an earlier version had them
 			pause.Lock()
 			for _, c := range all {
