@@ -35,9 +35,8 @@ type WatchRequest struct {
 	For   time.Duration `opt:"for" help:"how long to watch; 0: until interrupted"`
 }
 
-// Changed is a name that has changed. Without a Name it is only a sign of life, which comes
-// at least every 15 seconds, with a position; the first response to a request without
-// Since is one.
+// Changed is a name that has changed. Without a Name it is only a sign of life, with a
+// position. That is the first response, and comes at least every 15 seconds.
 type Changed struct {
 	Position string
 	Name     string  `json:",omitempty"`

@@ -37,7 +37,7 @@ type Event struct {
 	// Position is where to resume.
 	Position recordstore.Position
 	// Entry is that of the name that has changed. Its name is zero in a heartbeat, and in
-	// the first event of a reader that begins here.
+	// the first event of a reader.
 	Entry recordstore.Entry
 	// Gap says that changes before this position are not known any more: what the reader
 	// knows of names may be old.
@@ -53,8 +53,8 @@ type Names struct {
 }
 
 // Read yields the changes after a position of some names, or of all if none are given,
-// until ctx ends, which is an error, or the node stops, which is none. From the empty
-// position, the first event has only the position from which changes are yielded.
+// until ctx ends, which is an error, or the node stops, which is none. The first event comes
+// at once and has only the position after which changes are yielded.
 func (n *Names) Read(ctx context.Context, since recordstore.Position, of ...ipns.Name) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if n.readers.Add(1) > MaxReaders {
@@ -63,6 +63,9 @@ func (n *Names) Read(ctx context.Context, since recordstore.Position, of ...ipns
 			return
 		}
 		defer n.readers.Add(-1)
+		if since != "" && !yield(Event{Position: since}, nil) {
+			return
+		}
 		for gap := false; ; gap, since = true, "" {
 			err := n.read(ctx, &since, gap, of, yield)
 			if !errors.Is(err, recordstore.ErrGap) {

@@ -84,6 +84,9 @@ func TestAReaderGetsWhatChangesAndResumesWhereItWas(t *testing.T) {
 		}
 
 		again := read(t, n, begin.Position, k.Name)
+		if e := again.event(); !e.Entry.Name.IsZero() || e.Position != begin.Position {
+			t.Fatalf("the first event is %+v", e)
+		}
 		for got := uint64(0); got != 5; { // what was in between may be left out
 			next := again.sequence(k.Name)
 			if next < got {
@@ -109,6 +112,7 @@ func TestAReaderGetsAHeartbeatWhileNothingChanges(t *testing.T) {
 func TestAPositionOfAnotherStoreIsAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := read(t, &watch.Names{Book: newBook()}, recordstore.PositionOf(recordstore.Generation{1}, 7))
+		r.event()
 		if e := r.event(); !e.Gap || !e.Entry.Name.IsZero() {
 			t.Errorf("%+v is no gap", e)
 		}

@@ -116,6 +116,9 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 	}
 	if d.servers.API != nil {
 		display.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)
+		if at := d.servers.PageURL(); at != "" {
+			display.Fprintf(out, "WebUI: %s\n", at)
+		}
 	}
 	if d.servers.Gateway != nil {
 		display.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)

@@ -20,6 +20,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/internal/door"
+	"github.com/goipns/ipns/internal/guard"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
@@ -200,11 +201,22 @@ func reachable(m ma.Multiaddr) ma.Multiaddr {
 }
 
 // GatewayURL is where the gateway is, empty if there is none.
-func (s *Servers) GatewayURL() string {
-	if s.Gateway == nil {
+func (s *Servers) GatewayURL() string { return urlOf(s.Gateway) }
+
+// PageURL is where a browser finds the page, empty if it cannot reach the API.
+func (s *Servers) PageURL() string {
+	if at := urlOf(s.API); at != "" {
+		return at + guard.PagePath
+	}
+	return ""
+}
+
+// urlOf is the URL of an address that is listened on, by which this machine reaches it.
+func urlOf(m ma.Multiaddr) string {
+	if m == nil {
 		return ""
 	}
-	network, hostport, err := manet.DialArgs(reachable(s.Gateway))
+	network, hostport, err := manet.DialArgs(reachable(m))
 	if err != nil || network == "unix" {
 		return "" // a Unix socket has no URL
 	}
