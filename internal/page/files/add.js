@@ -1,7 +1,7 @@
 // Adding a folder or files, by choosing or by dropping them, and publishing what was added.
 
 import { call, upload } from "./api.js";
-import { Dialog, field, follow, outcome } from "./dialog.js";
+import { announce, Dialog, field } from "./dialog.js";
 import { byId, bytes, code, el, plain, plural, short } from "./dom.js";
 import { changed, readKeys, readName, state } from "./state.js";
 import { visit } from "./publish.js";
@@ -125,8 +125,7 @@ async function publish(dialog, root, { make, label }, rest, signal) {
   let name = "";
   try {
     name = make ? (await call("key/gen", [make], {}, signal)).Id : state.keys.find((k) => k.Name === label).Id;
-    const p = await follow(dialog, "name/publish", [`/ipfs/${root}`], { key: name }, signal);
-    return [...rest, ...outcome(p), visit(name)].filter(Boolean);
+    return [...rest, ...await announce(dialog, "name/publish", [`/ipfs/${root}`], { key: name }, signal), visit(name)].filter(Boolean);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     return [...rest, el("p", { class: "error", role: "alert" }, `It was added, but not published: ${plain(error.message)}`)];

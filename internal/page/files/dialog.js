@@ -1,8 +1,9 @@
 // Dialogs: the element does the focus, the keyboard and the curtain; here is what they share.
 
-import { el, plain, plural } from "./dom.js";
+import { byId, el, plain, plural } from "./dom.js";
 import { stream } from "./api.js";
 import { dots } from "./shapes.js";
+import { state } from "./state.js";
 
 let count = 0;
 
@@ -33,9 +34,13 @@ export class Dialog {
     this.element.addEventListener("click", (e) => { if (e.target === this.element && !this.busy) this.element.close(); });
   }
 
-  open() {
+  // open opens it. When it closes, the focus returns to where it was, or goes to otherwise if
+  // that is gone.
+  open(otherwise = byId("main")) {
+    const opener = document.activeElement;
+    this.element.addEventListener("close", () => { if (!opener?.isConnected) otherwise.focus(); });
     document.body.append(this.element);
-    this.element.showModal(); // the focus returns by itself when it closes
+    this.element.showModal();
     return this;
   }
 
@@ -81,25 +86,32 @@ export function field(label, input, note) {
   return el("div", { class: "field" }, el("label", { for: input.id }, label), input, help);
 }
 
-// follow runs a command that announces a record, and shows who takes it. It returns the last
-// response.
-export async function follow(dialog, path, args, options, signal) {
-  let last = null;
+// announce runs a command that publishes, shows who takes the record, and returns what is to
+// be read of it in the end.
+export async function announce(dialog, path, args, options, signal) {
   const says = el("p", { role: "status" }, "Signing and storing…");
   dialog.progress.replaceChildren(says);
-  for await (const p of stream(path, args, { progress: true, ...options }, signal)) {
-    last = p;
-    says.textContent = "Stored here. Bringing it to the servers that should have it…";
-    dialog.progress.replaceChildren(says, ...dots(p.Announced, p.Of));
+  const asked = { progress: true, ...options };
+  if (state.node.online === false) asked["allow-offline"] = true;
+  let last = null;
+  try {
+    for await (const p of stream(path, args, asked, signal)) {
+      last = p;
+      says.textContent = "Stored here. Bringing it to the servers that should have it…";
+      dialog.progress.replaceChildren(says, ...dots(p.Announced, p.Of));
+    }
+  } catch (error) {
+    if (!error.reason?.includes("unannounced")) throw error;
+    return [el("p", { class: "warning", role: "alert" }, plain(error.message))]; // it is stored all the same
   }
-  return last;
+  return outcome(last);
 }
 
 // outcome describes a published record.
-export function outcome(p) {
+function outcome(p) {
   const rest = [el("p", { role: "status" }, p.Announced > 0
     ? `Announced to ${p.Announced} of ${plural(p.Of, "server")}, as sequence ${p.Sequence}.${p.Announcing ? " More are being asked." : ""}`
-    : `Stored here as sequence ${p.Sequence}, and announced to nobody: this node has no network now. It keeps trying.`)];
+    : `Stored here as sequence ${p.Sequence}, and announced to nobody: this node has no network now.`)];
   if (p.Of > 0) rest.push(el("div", { class: "progress" }, ...dots(p.Announced, p.Of)));
   for (const warning of p.Warnings ?? []) rest.push(el("p", { class: "warning" }, plain(warning)));
   return rest;

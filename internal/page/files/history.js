@@ -24,7 +24,10 @@ export async function historyOf(name, into, shown = shownAtFirst) {
   const list = el("ol", { class: "past", "aria-label": "Past values, newest first" }, ...rows.map((r) => r.item));
   const more = entries.length > shown && el("button", { type: "button", class: "button quiet", onclick: () => historyOf(name, into, entries.length) }, `Show all ${entries.length}`);
   into.replaceChildren(list, ...(more ? [more] : []));
-  for (const r of rows) await r.look(); // one after the other: each may read many blocks
+  for (const r of rows) { // one after the other: each may read many blocks
+    if (!r.item.isConnected) return;
+    await r.look();
+  }
 }
 
 function row(name, entry, current) {

@@ -6,8 +6,10 @@ import { changed, readAll, readKeys, readName, readNames, readNode, readRisks, s
 
 const firstWait = 500, longestWait = 30_000; // milliseconds before it connects again
 const silence = 40_000; // without a heartbeat, the connection is gone
-const settling = [300, 1000, 2500, 6000, 15_000]; // after a change, who has the record becomes known
+const settlesIn = 15_000, lookEvery = 1200; // after a change, who has the record becomes known
+const fewNames = 10; // that are read one by one
 const manyNames = 300; // beyond, all names are read in every fourth heartbeat only
+const pollEvery = 15_000, polls = 8; // where changes cannot be watched
 const hiddenFor = 60_000; // a page that nobody sees leaves its connection to others
 
 const pause = (ms, signal) => new Promise((resolve) => {
@@ -22,6 +24,7 @@ export class Live {
     this.show = show;
     this.since = "";
     this.beats = 0;
+    this.fresh = new Map(); // names that have changed: until when they are read again
     this.now = new AbortController(); // ends a pause
     document.addEventListener("visibilitychange", () => this.visible());
     addEventListener("online", () => this.retry());
@@ -46,7 +49,7 @@ export class Live {
   async run() {
     for (let wait = firstWait; ;) {
       try {
-        await this.connect(() => { wait = firstWait; });
+        if (await this.connect(() => { wait = firstWait; })) continue;
       } catch (error) {
         if (error.kind === "secret" || error.kind === "refused") {
           this.show(error.kind, error);
@@ -66,54 +69,68 @@ export class Live {
     await pause(ms, this.now.signal);
   }
 
-  // connect follows the changes until the connection ends. All is read once the connection
-  // stands, so that no change falls between.
+  // connect follows the changes until the connection ends; true is to connect at once. All
+  // is read once the first connection stands, so that no change falls between; later ones
+  // go on where the last one ended.
   async connect(connected) {
     this.reading = new AbortController();
     const quiet = () => { clearTimeout(this.watchdog); this.watchdog = setTimeout(() => this.reading.abort(), silence); };
     quiet();
-    let whole = false;
+    let stands = false;
     try {
       for await (const change of stream("name/watch", [], this.since ? { since: this.since } : {}, this.reading.signal)) {
         quiet();
+        if (this.since === "" || change.Gap) await readAll();
+        else if (!stands) this.beat(); // what has changed meanwhile comes
+        else if (!change.Name) this.beat();
         this.since = change.Position;
-        if (!whole || change.Gap) {
-          await readAll();
-          whole = true;
+        if (!stands) {
+          stands = true;
+          state.troubles.delete("watch");
           connected();
           this.show("live");
         }
         if (change.Name) this.take(change);
-        else this.beat();
       }
     } catch (error) {
       if (error.kind !== "scope" && error.kind !== "failed") throw error;
-      await this.poll(error, connected); // the node cannot be watched, but may be read
+      state.troubles.set("watch", error); // the node cannot be watched, but may be read
+      await this.poll(connected);
+      return true;
     } finally {
       clearTimeout(this.watchdog);
     }
+    return false;
   }
 
-  // poll reads all now and then.
-  async poll(error, connected) {
-    state.troubles.set("watch", error);
-    await readAll();
-    connected();
-    this.show("live");
-    await this.pause(15_000);
-    return this.poll(error, connected);
+  // poll reads all now and then, until it is time to try to watch again.
+  async poll(connected) {
+    for (let i = 0; i < polls; i++) {
+      await readAll();
+      connected();
+      this.show("live");
+      await this.pause(pollEvery);
+    }
   }
 
   take(change) {
     if (change.Status) state.names.set(change.Name, change.Status);
     else state.names.delete(change.Name);
     changed();
-    if (change.Status) for (const ms of settling) setTimeout(() => this.settle(change.Name), ms);
     if (!state.keys.some((k) => k.Id === change.Name)) this.quietly(readKeys());
+    if (!change.Status) return;
+    if (this.fresh.size === 0) setTimeout(() => this.settle(), lookEvery / 4);
+    this.fresh.set(change.Name, Date.now() + settlesIn);
   }
 
-  settle(name) {
-    this.quietly(Promise.all([readName(name), readRisks()]));
+  // settle reads again what has changed a short while ago.
+  async settle() {
+    const some = [...this.fresh.keys()];
+    for (const [name, until] of this.fresh) {
+      if (until < Date.now()) this.fresh.delete(name);
+    }
+    this.quietly(Promise.all([readRisks(), ...(some.length <= fewNames ? some.map(readName) : [readNames()])]));
+    if (this.fresh.size > 0) setTimeout(() => this.settle(), lookEvery);
   }
 
   beat() {

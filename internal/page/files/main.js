@@ -29,6 +29,7 @@ function connection(is, detail) {
   const locked = is === "secret";
   const focus = locked && byId("login").hidden;
   byId("login").hidden = !locked;
+  byId("reading").hidden = is !== "away" || !byId("content").hidden;
   if (is === "live") byId("content").hidden = false;
   if (locked) {
     byId("content").hidden = true;

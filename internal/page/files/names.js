@@ -105,7 +105,7 @@ class Card {
     }
     this.status = status;
     this.ring.replaceChildren(ring(status));
-    this.holders.replaceChildren(...dots(status.Announced, status.Of, road(status)));
+    this.holders.replaceChildren(...holders(status));
     this.facts.replaceChildren(...facts(status, this.checking).map((f) => el("li", {}, ...[f].flat())));
     this.publish.hidden = !label;
     const site = siteOf(this.name);
@@ -138,6 +138,16 @@ class Card {
   }
 }
 
+// holders shows who took the record when it was announced from here, or else who had it when
+// others were asked.
+function holders(status) {
+  const last = state.checks.get(status.Name);
+  if (!status.Of && last?.held?.Holders && last.held.Sequence === status.Sequence) {
+    return dots(last.held.Holders, last.held.Answered, targets[last.held.Road ?? ""], "Seen at");
+  }
+  return dots(status.Announced, status.Of, road(status));
+}
+
 const targets = { "": "server", http: "router", pubsub: "peer" };
 
 // road is the word for those who are counted.
@@ -165,7 +175,6 @@ export function checked(name) {
 function facts(status) {
   const list = [];
   if (status.LastAnnounced) list.push(["Announced ", time(ago(new Date(status.LastAnnounced)), new Date(status.LastAnnounced))]);
-  else list.push(["Not announced yet"]);
   if (status.LastError) list.push([el("span", { class: "bad" }, plain(status.LastError))]);
   if (status.NextAnnounce) {
     const next = new Date(status.NextAnnounce);

@@ -1,8 +1,8 @@
 // Publishing a name, and what else is done to one by way of a dialog.
 
 import { call } from "./api.js";
-import { Dialog, field, follow, outcome } from "./dialog.js";
-import { code, el, plain, shortPath, time, ago } from "./dom.js";
+import { announce, Dialog, field } from "./dialog.js";
+import { byId, code, el, plain, shortPath, time, ago } from "./dom.js";
 import { changed, labelOf, readKeys, readName, readRisks, siteOf, state } from "./state.js";
 
 // refresh reads what a publish has changed, in case that no event comes.
@@ -45,8 +45,7 @@ export function publishDialog(name, value = "") {
 // published runs what publishes a name, to its end.
 async function published(dialog, name, command, args, options, signal) {
   try {
-    const p = await follow(dialog, command, args, options, signal);
-    return [...outcome(p), visit(name)].filter(Boolean);
+    return [...await announce(dialog, command, args, options, signal), visit(name)].filter(Boolean);
   } finally {
     refresh(name);
   }
@@ -89,7 +88,7 @@ export function renameDialog(key) {
   new Dialog("Rename a key", [field("Label", label, "The name that belongs to the key stays as it is.")], "Rename", async () => {
     await call("key/rename", [key.Name, label.value.trim()]);
     await refreshKeys();
-  }).open();
+  }).open(byId("new-key"));
 }
 
 export function removeDialog(key) {
@@ -108,7 +107,7 @@ export function removeDialog(key) {
   dialog.main.classList.add("danger");
   dialog.allow(false);
   typed.addEventListener("input", () => dialog.allow(typed.value === key.Name));
-  dialog.open();
+  dialog.open(byId("new-key"));
 }
 
 async function refreshKeys() {

@@ -18,6 +18,8 @@ const advice = [
 function found() {
   const list = [];
   for (const a of state.risks?.AtRisk ?? []) {
+    const now = state.names.get(a.Name);
+    if (now && Date.parse(now.EOL) !== Date.parse(a.EOL)) continue; // it was about an earlier record
     const [, meaning, own, foreign] = advice.find(([reason]) => reason.test(a.Reason)) ?? [null, "", "Publish it again."];
     const mine = labelOf(a.Name) !== "";
     list.push({ name: a.Name, title: a.Reason, text: `${meaning} ${mine ? own : foreign ?? own}`.trim(), again: mine });

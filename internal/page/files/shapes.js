@@ -23,9 +23,9 @@ export function ring(status) {
 }
 
 // dots shows who took a record, of those that should have it.
-export function dots(took, of, word = "server") {
-  if (!of) return [el("p", { class: "took" }, took ? `announced to ${took}` : "nobody has it yet")];
-  const says = `Announced to ${took} of ${plural(of, word)}`;
+export function dots(took, of, word = "server", what = "Announced to") {
+  if (!of) return [el("p", { class: "took" }, "not announced yet")];
+  const says = `${what} ${took} of ${plural(of, word)}`;
   const all = Array.from({ length: Math.min(of, maxDots) }, (_, i) => el("i", { class: i < took ? "on" : "" }));
   return [el("div", { class: "dots", role: "img", "aria-label": says, title: says }, ...all), el("p", { class: "took", "aria-hidden": "true" }, `${took} of ${plural(of, word)}`)];
 }

@@ -68,24 +68,24 @@ export const readRisks = () => attempt("risks", async () => {
 
 export async function readNode() {
   const node = state.node;
+  await attempt("system", async () => {
+    const { net } = await call("diag/sys");
+    [node.gateway, node.online] = [net.gateway, net.online];
+  });
+  const seen = { peers: undefined, reach: undefined };
   await Promise.all([
-    attempt("peers", async () => {
-      node.peers = undefined;
-      node.peers = ((await call("swarm/peers")).Peers ?? []).length;
+    node.online !== false && attempt("peers", async () => {
+      seen.peers = ((await call("swarm/peers")).Peers ?? []).length;
     }),
-    attempt("reach", async () => {
-      node.reach = undefined;
-      node.reach = (await call("swarm/addrs/autonat")).reachability;
+    node.online !== false && attempt("reach", async () => {
+      seen.reach = (await call("swarm/addrs/autonat")).reachability;
     }),
     attempt("size", async () => {
       const { RepoSize, StorageMax } = await call("repo/stat", [], { "size-only": true });
       [node.size, node.storage] = [RepoSize, StorageMax];
     }),
-    attempt("system", async () => {
-      const { net } = await call("diag/sys");
-      [node.gateway, node.online] = [net.gateway, net.online];
-    }),
   ]);
+  Object.assign(node, seen);
 }
 
 const keptChecks = "ipns.checks";
