@@ -211,6 +211,7 @@ func TestPageKeepsKeys(t *testing.T) {
 	p.fill("Label", "journal")
 	p.press("dialog", "Rename")
 	p.sees("#keys .label", "journal")
+	p.until(`document.activeElement.id === "new-key"`) // the button that had the focus is gone
 
 	p.press("#keys li:nth-child(2)", "Remove…")
 	p.sees("dialog", "nobody can ever publish under this name again")
