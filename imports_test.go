@@ -54,7 +54,7 @@ internal/spelling   ->
 internal/durable    ->
 internal/host       -> ipns routing routing/dht internal/durable internal/repo internal/transport
 internal/transport  -> ipns internal/repo
-internal/provide    -> internal/repo
+internal/provide    -> internal/keyspace internal/repo
 internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc

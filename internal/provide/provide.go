@@ -20,7 +20,6 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/buffered"
-	sweeping "github.com/libp2p/go-libp2p-kad-dht/provider/dual"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/stats"
 	"github.com/libp2p/go-libp2p/core/routing"
@@ -66,7 +65,7 @@ type Provider struct {
 	sweep  *buffered.SweepingProvider
 	legacy boxo.System
 
-	inner *sweeping.SweepingProvider // within sweep
+	inner *both // within sweep
 	keys  *keystore.ResettableKeystore
 }
 
@@ -102,19 +101,17 @@ func (p *Provider) openSweep(d *repo.ProvideDHT, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	p.inner, err = sweeping.New(o.DHT,
-		sweeping.WithKeystore(p.keys),
-		sweeping.WithDatastore(store),
-		sweeping.WithResumeCycle(repo.On(d.ResumeEnabled)),
-		sweeping.WithReprovideInterval(p.interval),
-		sweeping.WithMaxReprovideDelay(maxDelay),
-		sweeping.WithOfflineDelay(or(d.OfflineDelay.Time(), offlineDelay)),
-		sweeping.WithConnectivityCheckOnlineInterval(checkOnline),
-		sweeping.WithSendProviderRecordTimeout(or(d.SendProviderRecordTimeout.Time(), sendTimeout)),
-		sweeping.WithMaxWorkers(or(d.MaxWorkers, workers)),
-		sweeping.WithDedicatedPeriodicWorkers(or(d.DedicatedPeriodicWorkers, periodicWorkers)),
-		sweeping.WithDedicatedBurstWorkers(or(d.DedicatedBurstWorkers, burstWorkers)),
-		sweeping.WithMaxProvideConnsPerWorker(or(d.MaxProvideConnsPerWorker, connsPerWorker)),
+	p.inner, err = openBoth(o.DHT, store, p.keys,
+		provider.WithResumeCycle(repo.On(d.ResumeEnabled)),
+		provider.WithReprovideInterval(p.interval),
+		provider.WithMaxReprovideDelay(maxDelay),
+		provider.WithOfflineDelay(or(d.OfflineDelay.Time(), offlineDelay)),
+		provider.WithConnectivityCheckOnlineInterval(checkOnline),
+		provider.WithSendProviderRecordTimeout(or(d.SendProviderRecordTimeout.Time(), sendTimeout)),
+		provider.WithMaxWorkers(or(d.MaxWorkers, workers)),
+		provider.WithDedicatedPeriodicWorkers(or(d.DedicatedPeriodicWorkers, periodicWorkers)),
+		provider.WithDedicatedBurstWorkers(or(d.DedicatedBurstWorkers, burstWorkers)),
+		provider.WithMaxProvideConnsPerWorker(or(d.MaxProvideConnsPerWorker, connsPerWorker)),
 	)
 	if err != nil {
 		return errors.Join(err, p.keys.Close())
@@ -248,8 +245,8 @@ func (p *Provider) Stats(ctx context.Context, lan bool) (sweep *stats.Stats, leg
 		return nil, nil, nil
 	}
 	var of *provider.SweepingProvider
-	if of = p.inner.WAN; lan {
-		of = p.inner.LAN
+	if of = p.inner.wan; lan {
+		of = p.inner.lan
 	}
 	s, err := of.Stats(ctx)
 	return &s, nil, err

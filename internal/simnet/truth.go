@@ -308,3 +308,17 @@ func (c *counters) request(p peer.ID, m *pb.Message, by int64) {
 		c.ping.Add(by)
 	}
 }
+
+// Providing returns how many of the 20 closest servers alive name p as a provider of what
+// has a routing key, which for content is its multihash.
+func (n *Network) Providing(routingKey []byte, p peer.ID) int {
+	count := 0
+	for _, s := range n.closest(keyspace.KeyOf(routingKey), BucketSize) {
+		s.mu.Lock()
+		if slices.ContainsFunc(s.providers[string(routingKey)], func(q *pb.Message_Peer) bool { return peer.ID(q.GetId()) == p }) {
+			count++
+		}
+		s.mu.Unlock()
+	}
+	return count
+}

@@ -1,0 +1,202 @@
+package provide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/ipfs/go-datastore"
+	dssync "github.com/ipfs/go-datastore/sync"
+	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p-kad-dht/dual"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+	mh "github.com/multiformats/go-multihash"
+
+	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/simnet"
+)
+
+// Announcements reach the servers closest to their keys, those of a root one by one and those
+// of many keys by the sweep. Without nearest, the sweep reaches 13.2 of 20.
+func TestAnnouncementsReachTheClosestServers(t *testing.T) {
+	for _, tt := range []struct {
+		profile     simnet.Profile
+		root, swept float64 // of 20, on average
+	}{
+		{simnet.Ideal, 20, 20},
+		{simnet.Real15, 18, 19.9},
+	} {
+		t.Run(tt.profile.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testHolders(t, tt.profile, tt.root, tt.swept) })
+		})
+	}
+}
+
+func testHolders(t *testing.T, profile simnet.Profile, root, swept float64) {
+	servers, many := 2000, 1000
+	if testing.Short() {
+		servers, many = 600, 300
+	}
+	net := simnet.New(simnet.Config{Servers: servers, Profile: profile, Seed: 1})
+	defer net.Close()
+	h, err := net.NewHost("client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range net.Bootstrap(6) {
+		if err := h.Connect(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := dual.New(h, dual.WanDHTOption(kaddht.Mode(kaddht.ModeClient), kaddht.BootstrapPeers(net.Bootstrap(6)...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for range 3 {
+		time.Sleep(time.Second)
+		<-d.WAN.ForceRefresh()
+	}
+	mean := func(keys []mh.Multihash) float64 {
+		sum := 0
+		for _, k := range keys {
+			sum += net.Providing(k, h.ID())
+		}
+		return float64(sum) / float64(len(keys))
+	}
+	keys := func(what string, n int) (list []mh.Multihash) {
+		for i := range n {
+			list = append(list, key(t, fmt.Sprint(what, i)))
+		}
+		return list
+	}
+	roots := keys("root", 20)
+	for _, k := range roots {
+		if err := d.Provide(t.Context(), cid.NewCidV1(cid.Raw, k), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(time.Minute)
+	if got := mean(roots); got < root {
+		t.Errorf("roots: at %.2f of the closest 20, want %.2f", got, root)
+	} else {
+		t.Logf("roots: at %.2f", got)
+	}
+
+	p, err := Open(&repo.Config{}, Options{DHT: d, Store: dssync.MutexWrap(datastore.NewMapDatastore()), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	time.Sleep(time.Minute) // until it knows the size of the network
+	list := keys("many", many)
+	before := net.Stats(h)
+	if err := p.StartProviding(true, list...); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(30 * time.Minute)
+	if got := mean(list); got < swept {
+		t.Errorf("sweep: at %.2f of the closest 20, want %.2f", got, swept)
+	} else {
+		t.Logf("sweep: at %.2f; %+v", got, net.Stats(h).Sub(before))
+	}
+}
+
+// wire is a network on which some servers fail.
+type wire struct {
+	pb.MessageSender
+	fail map[peer.ID]bool
+	took map[peer.ID]int
+	all  []peer.ID
+}
+
+var errGone = errors.New("gone")
+
+func (w *wire) SendMessage(_ context.Context, p peer.ID, _ *pb.Message) error {
+	if w.fail[p] {
+		return errGone
+	}
+	w.took[p]++
+	return nil
+}
+
+func (w *wire) GetClosestPeers(context.Context, string) ([]peer.ID, error) { return w.all, nil }
+
+// Each key goes to the closest servers once, in place of those that fail to the next ones,
+// and nothing is remembered of it then.
+func TestNextServerReplacesOneThatFails(t *testing.T) {
+	w := &wire{fail: map[peer.ID]bool{}, took: map[peer.ID]int{}}
+	for i := range 100 {
+		w.all = append(w.all, peer.ID(fmt.Sprint("server ", i)))
+	}
+	n := &nearest{MessageSender: w, dht: w}
+	if _, err := n.GetClosestPeers(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	k := key(t, "key")
+	near := n.closest(keyspace.KeyOf(k), time.Now())
+	w.fail[near[0]], w.fail[near[7]] = true, true
+	for i := range replicas {
+		// The sweep names any servers.
+		if err := n.SendMessage(t.Context(), w.all[i], pb.NewMessage(pb.Message_ADD_PROVIDER, k, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, p := range near {
+		want := 1
+		if w.fail[p] || i >= replicas+2 {
+			want = 0
+		}
+		if w.took[p] != want {
+			t.Errorf("server %d took it %d times", i, w.took[p])
+		}
+	}
+	if len(n.sending) != 0 || len(w.took) != replicas {
+		t.Errorf("%d keys are remembered, %d servers took it", len(n.sending), len(w.took))
+	}
+	// Who failed is passed over for a while.
+	w.fail = map[peer.ID]bool{}
+	again := key(t, "again")
+	n.sending = map[string]*allocation{string(again): {to: near[:1]}}
+	if to, ok := n.target(string(again)); ok {
+		t.Errorf("%s is asked again", to)
+	}
+	// Other messages go where they are to go.
+	if err := n.SendMessage(t.Context(), w.all[99], pb.NewMessage(pb.Message_PING, nil, 0)); err != nil || w.took[w.all[99]] == 0 {
+		t.Errorf("a ping: %v", err)
+	}
+}
+
+// What a server is remembered for is bounded.
+func TestServersThatAreRememberedAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		n := &nearest{MessageSender: w, dht: w}
+		for i := range maxServers {
+			w.all = append(w.all, peer.ID(fmt.Sprint(i)))
+		}
+		find := func() {
+			if _, err := n.GetClosestPeers(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		find()
+		find()
+		if len(n.servers) != maxServers {
+			t.Fatalf("%d servers", len(n.servers))
+		}
+		time.Sleep(serverStays + 1)
+		w.all = []peer.ID{"new"}
+		find()
+		if len(n.servers) != 1 {
+			t.Errorf("%d servers are known after they are old", len(n.servers))
+		}
+	})
+}
