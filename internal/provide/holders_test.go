@@ -24,7 +24,7 @@ import (
 )
 
 // Announcements reach the servers closest to their keys, those of a root one by one and those
-// of many keys by the sweep. Without nearest, the sweep reaches 13.2 of 20.
+// of many keys by the sweep. Without nearest, the sweep reaches 13.1 of 20.
 func TestAnnouncementsReachTheClosestServers(t *testing.T) {
 	for _, tt := range []struct {
 		profile     simnet.Profile
