@@ -72,6 +72,7 @@ internal/ens         ->
 internal/dnslink     -> ipns resolver
 internal/garbage     -> ipns names recordstore content
 internal/pinservice  ->
+internal/profile     ->
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *

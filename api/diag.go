@@ -13,7 +13,7 @@ import (
 )
 
 // diagCommands are the commands of this file.
-var diagCommands = []rpc.Spec{LogLevel, LogLs, LogTail, DiagCmds, DiagCmdsClear, DiagCmdsSetTime, DiagSys}
+var diagCommands = []rpc.Spec{LogLevel, LogLs, LogTail, DiagCmds, DiagCmdsClear, DiagCmdsSetTime, DiagProfile, DiagSys}
 
 var (
 	// LogLevel: show or set how much is logged.
@@ -76,6 +76,20 @@ default. At error, the default, core says warnings too.`,
 			Path: "diag/cmds/set-time", Args: "<time>",
 			Short:    "Set how long requests that ended are remembered",
 			Examples: []string{`ipns diag cmds set-time 10m`},
+			Daemon:   true,
+		},
+	}
+	// DiagProfile: measure the daemon.
+	DiagProfile = rpc.Command[DiagProfileRequest, rpc.Stream]{
+		Info: rpc.Info{
+			Path:  "diag/profile",
+			Short: "Measure the daemon, and write a zip archive of profiles",
+			Long: `Measure the daemon, and write a zip archive of profiles, for 'go tool pprof'.
+
+The archive has stacks and counts of functions, the version, and a copy of the program.
+It has nothing of the config, of keys, records or content. What takes samples does so for
+--profile-time, at most five minutes; with 0 it is left out.`,
+			Examples: []string{`ipns diag profile --profile-time=1s`, `ipns diag profile --profile-time=0 --collectors=heap,version -o profile.zip`},
 			Daemon:   true,
 		},
 	}
@@ -187,3 +201,12 @@ type DiagSysRequest struct{}
 
 // Text is JSON, as Kubo prints it.
 func (DiagSysRequest) Text(info map[string]any) string { return jsonLine(info) }
+
+// DiagProfileRequest measures the daemon.
+type DiagProfileRequest struct {
+	Output     string `opt:"output,o" help:"the file (default ipfs-profile-TIME.zip)"`
+	Collectors string `opt:"collectors" help:"what to collect, with commas between: goroutines-stack, goroutines-pprof, version, heap, allocs, bin, cpu, mutex, block, trace (default all)"`
+	Time       string `opt:"profile-time" default:"30s" help:"how long samples are taken"`
+	Mutexes    int    `opt:"mutex-profile-fraction" default:"4" help:"note one of this many contended locks"`
+	Blocks     string `opt:"block-profile-rate" default:"1ms" help:"note a goroutine that blocks this long, on the average"`
+}

@@ -70,6 +70,7 @@ var kubosOptions = map[string]string{
 	"diag/cmds/clear":    "",
 	"diag/cmds/set-time": "",
 	"diag/sys":           "",
+	"diag/profile":       "output= collectors=goroutines-stack,goroutines-pprof,version,heap,allocs,bin,cpu,mutex,block,trace profile-time=30s mutex-profile-fraction=4 block-profile-rate=1ms",
 
 	"key/gen":    "type=ed25519 size= ipns-base=base36",
 	"key/list":   "l= ipns-base=base36",

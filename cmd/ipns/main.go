@@ -159,6 +159,7 @@ func (c *cli) root() *cobra.Command {
 		"log/tail":         c.tail,
 		"ls":               c.listing,
 		"get":              c.saving,
+		"diag/profile":     c.savingProfile,
 		"pin/add":          c.pinning,
 		"provide/once":     c.provideOnce,
 	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})

@@ -24,6 +24,7 @@ func (n *verbs) handleDiag(m *rpc.Mux) {
 	rpc.Handle(m, api.LogLevel, rpc.One(n.logLevel))
 	rpc.Handle(m, api.LogLs, rpc.One(n.logLs))
 	rpc.Handle(m, api.LogTail, rpc.One(n.logTail))
+	rpc.Handle(m, api.DiagProfile, rpc.One(n.diagProfile))
 	rpc.Handle(m, api.DiagSys, rpc.One(n.diagSys))
 	rpc.Handle(m, api.DiagCmds, rpc.One(func(context.Context, api.DiagCmdsRequest) ([]rpc.Served, error) { return m.Served(), nil }))
 	rpc.Handle(m, api.DiagCmdsClear, rpc.One(func(context.Context, api.DiagCmdsClearRequest) (rpc.Nothing, error) {
