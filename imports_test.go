@@ -70,6 +70,7 @@ internal/kubo/...   -> ipns keystore
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo
 internal/ens         ->
 internal/dnslink     -> ipns resolver
+internal/denylist    -> ipns
 internal/garbage     -> ipns names recordstore content
 internal/pinservice  ->
 internal/profile     ->

@@ -118,6 +118,9 @@ func (r Repo) SwarmKey() string { return r.path("swarm.key") }
 // It may be missing.
 func (r Repo) LimitOverrides() string { return r.path("libp2p-resource-limit-overrides.json") }
 
+// Denylists is the folder of lists of what the node neither fetches nor serves.
+func (r Repo) Denylists() string { return r.path("denylists") }
+
 // Exists reports whether the folder holds a repo.
 func (r Repo) Exists() bool {
 	_, err := os.Stat(r.path(configFile))
