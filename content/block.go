@@ -41,6 +41,11 @@ func (s *Store) PutBlock(ctx context.Context, data []byte, prefix cid.Prefix) (c
 	if err != nil {
 		return cid.Undef, fmt.Errorf("hash a block: %w", err)
 	}
+	if s.deny != nil {
+		if err := denied(s.deny, c); err != nil {
+			return cid.Undef, err
+		}
+	}
 	b, err := blocks.NewBlockWithCid(data, c)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("make block %s: %w", c, err)
@@ -98,6 +103,3 @@ func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
 	}
 	return s.Sync(ctx)
 }
-
-// Deletions is how many blocks were deleted since the Store was opened, for who keeps something made of them.
-func (s *Store) Deletions() uint64 { return s.stored.deleted.Load() }

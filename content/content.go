@@ -67,6 +67,8 @@ type Options struct {
 	// Provider announces what the Strategy says: what is new at once. nil: nothing is announced except by [Store.Provide].
 	Provider Provider
 	Strategy Strategy
+	// Deny names what is neither fetched nor given to anybody. nil: nothing.
+	Deny Denylist
 	// Log receives a line for each announcement that failed. nil: none are logged.
 	Log *slog.Logger
 }
@@ -82,6 +84,7 @@ type Store struct {
 	here     blockservice.BlockService // like blocks, but never asks other nodes
 	local    ipld.DAGService           // the same for dag
 	pins     pin.Pinner
+	deny     Denylist // nil: nothing is denied
 	db       *pebble.DB
 	gate     *gate
 
@@ -104,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{ds: ds, db: o.DB, gate: &gate{}, log: o.Log, provider: o.Provider, strategy: o.Strategy}
+	s := &Store{ds: ds, db: o.DB, gate: &gate{}, log: o.Log, provider: o.Provider, strategy: o.Strategy, deny: o.Deny}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -123,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.router = o.Router
 		s.exchange = newBitswap(life, o, bs)
 	}
-	s.blocks = blockservice.New(bs, s.exchange)
+	s.blocks = s.shown(bs, s.exchange)
 	s.dag = merkledag.NewDAGService(s.blocks)
 	s.here = blockservice.New(bs, offline.Exchange(bs))
 	s.local = merkledag.NewDAGService(s.here)
@@ -140,7 +143,7 @@ func newBitswap(ctx context.Context, o Options, bs blockstore.Blockstore) exchan
 	if o.Router != nil {
 		finder = o.Router
 	}
-	return bitswap.New(ctx, o.HTTP.network(o.Host, o.NoBitswap), finder, bs,
+	options := append(given(o.Deny),
 		bitswap.WithServerEnabled(!o.NoServer && !o.NoBitswap),
 		bitswap.TaskWorkerCount(sendWorkers),
 		bitswap.EngineTaskWorkerCount(sendWorkers),
@@ -150,6 +153,7 @@ func newBitswap(ctx context.Context, o Options, bs blockstore.Blockstore) exchan
 		bitswap.ProviderSearchDelay(searchAfter),
 		bitswap.WithoutDuplicatedBlockStats(),
 	)
+	return bitswap.New(ctx, o.HTTP.network(o.Host, o.NoBitswap), finder, bs, options...)
 }
 
 // BlockService gives access to single blocks: local ones and, when online, those of other nodes.
@@ -157,8 +161,9 @@ func (s *Store) BlockService() blockservice.BlockService { return s.blocks }
 
 // Offline returns the Store as it is without other nodes: what is not here is not found. It is a view, not to be closed.
 func (s *Store) Offline() *Store {
+	shown := s.shown(s.here.Blockstore(), s.here.Exchange())
 	return &Store{
-		log: s.log, life: s.life, stored: s.stored, blocks: s.here, dag: s.local, here: s.here, local: s.local,
+		log: s.log, life: s.life, stored: s.stored, deny: s.deny, blocks: shown, dag: merkledag.NewDAGService(shown), here: s.here, local: s.local,
 		pins: s.pins, ds: s.ds, db: s.db, gate: s.gate, provider: s.provider, strategy: s.strategy,
 	}
 }

@@ -55,6 +55,9 @@ func (s *Store) ResolveInto(ctx context.Context, p string) (c cid.Cid, rest []st
 	if err != nil {
 		return cid.Undef, nil, err
 	}
+	if err := s.Denied(im.String()); err != nil {
+		return cid.Undef, nil, err
+	}
 	if len(im.Segments()) == 2 {
 		return im.RootCid(), nil, nil
 	}

@@ -16,6 +16,9 @@ func (r *Resolver) Known(ctx context.Context, path string) (res Resolution, know
 	next, err := ParsePath(path)
 	var hops []Hop
 	for err == nil && mutable(next) && len(hops) < MaxDepth {
+		if r.denied(next) != nil {
+			return Resolution{}, false
+		}
 		root, rest := split(next)
 		hop, known := r.knownHop(ctx, root)
 		if !known {

@@ -62,6 +62,10 @@ type Resolver struct {
 	// ParseStatic. It must not change after first use.
 	Static map[string]string
 
+	// Deny returns an error for a path /ipns/… that must not be resolved, also in the middle of a longer way. nil: all
+	// are resolved.
+	Deny func(path string) error
+
 	// Opener verifies records from the Book before they are shown. nil: a new one.
 	Opener *routing.Opener
 

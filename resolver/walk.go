@@ -42,6 +42,9 @@ type walker struct {
 // is immutable.
 func (w *walker) step(ctx context.Context, path string, before []Hop, stream bool) error {
 	root, rest := split(path)
+	if err := w.r.denied(path); err != nil {
+		return err
+	}
 	if len(before) >= MaxDepth {
 		return fmt.Errorf("%w: more than %d lookups", ErrRecursion, MaxDepth)
 	}
@@ -125,3 +128,10 @@ func (res Resolution) EOL() time.Time {
 
 // mutable reports whether a path can change its meaning.
 func mutable(path string) bool { return strings.HasPrefix(path, namespace) }
+
+func (r *Resolver) denied(path string) error {
+	if r.Deny == nil {
+		return nil
+	}
+	return r.Deny(path)
+}
