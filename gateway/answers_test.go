@@ -214,7 +214,7 @@ func counted(n *int, next http.Handler) http.Handler {
 func TestAnswersAreKeptUntilBlocksAreDeleted(t *testing.T) {
 	w := newWorld(t, Options{})
 	passed := 0
-	s := newAnswers(config(Options{}), Options{Names: w, Now: func() time.Time { return w.now }}, w.store.Deletions, counted(&passed, w.Handler))
+	s := newAnswers(config(Options{}), Options{Names: w, Now: func() time.Time { return w.now }}, w.store.Changes, counted(&passed, w.Handler))
 	w.Handler = visits(w, s)
 	url := at + "/ipns/" + w.name.String() + "/index.html"
 	for i, c := range []struct {

@@ -101,7 +101,7 @@ type Host struct {
 
 // New returns a gateway. Paths other than /ipns/, /ipfs/ and those of the options get 404.
 func New(o Options) (http.Handler, error) {
-	return newGateway(o, o.Content.Deletions)
+	return newGateway(o, o.Content.Changes)
 }
 
 // newGateway is New, with what counts the changes after which answers may be wrong.
@@ -192,6 +192,7 @@ type backend struct {
 	folders  *folders
 	troubles *troubles
 	names    Resolver
+	denied   func(path string) error
 	now      func() time.Time
 }
 
@@ -207,7 +208,7 @@ func newBackend(o Options) (*backend, error) {
 	if !o.NoFetch {
 		served = o.Content.BlockService()
 	}
-	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, now: o.Now, folders: newFolders(), troubles: &troubles{}}
+	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, denied: o.Content.Denied, now: o.Now, folders: newFolders(), troubles: &troubles{}}
 	b.BlocksBackend, err = boxo.NewBlocksBackend(served)
 	return b, err
 }
@@ -275,6 +276,8 @@ func statusOf(ctx context.Context, err error) error {
 	status := http.StatusInternalServerError
 	dnslink := ctx.Value(boxo.DNSLinkHostnameKey) != nil
 	switch {
+	case errors.Is(err, content.ErrDenied):
+		status = http.StatusGone
 	case errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
 	case errors.Is(err, resolver.ErrBusy):
@@ -321,6 +324,9 @@ func (b *backend) GetIPNSRecord(ctx context.Context, c cid.Cid) ([]byte, error) 
 // GetDNSLinkRecord returns the target of a domain's DNSLink without resolving it.
 func (b *backend) GetDNSLinkRecord(ctx context.Context, domain string) (path.Path, error) {
 	res, err := b.names.Resolve(ctx, domain, resolver.Options{OneHop: true})
+	if errors.Is(err, content.ErrDenied) {
+		return path.NewPath("/ipns/" + domain) // it is there, and the answer says that it is denied
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,9 @@ func pages(next http.Handler) http.Handler {
 // Get replaces boxo's listing of a folder, which holds the whole folder in memory, by
 // one page.
 func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.ByteRange) (boxo.ContentPathMetadata, *boxo.GetResponse, error) {
+	if err := b.denied(p.String()); err != nil {
+		return boxo.ContentPathMetadata{}, nil, err
+	}
 	whole, stop := context.WithCancel(ctx)
 	context.AfterFunc(ctx, stop) // a file is read until then
 	md, resp, err := b.BlocksBackend.Get(whole, p, ranges...)

@@ -41,6 +41,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/denylist"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/identity"
@@ -148,6 +149,7 @@ type Node struct {
 	disk        *store.Disk
 	db          *pebble.DB
 	records     *store.Store
+	denylists   *denylist.Lists
 	resolverRef atomic.Pointer[resolver.Resolver] // Resolver, once set; the DHT starts earlier
 	relay       *relay.Relay                      // nil offline
 

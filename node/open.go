@@ -13,6 +13,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/internal/denylist"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/identity"
@@ -132,6 +133,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}
 	n.background(func() { _ = n.Book.Run(life) })
+	n.background(func() { n.ended("reading denylists", n.denylists.Run(life)) })
 	if !c.ReadOnFull {
 		n.background(func() { n.ended("collecting garbage", n.Garbage.Run(life)) })
 	}
@@ -210,6 +212,7 @@ func (n *Node) openNames(router routing.Router) error {
 		Opener:    &n.Opener,
 		LookupTXT: (&resolver.DoH{Servers: n.Settings.DNS.Servers()}).LookupTXT,
 
+		Deny:        n.Content.Denied,
 		MaxCacheTTL: n.Settings.Ipns.CacheBound(),
 		Static:      static,
 		CacheSize:   cmp.Or(n.Settings.Ipns.ResolveCacheSize, repo.DefaultResolveCacheSize),
@@ -312,7 +315,8 @@ func (n *Node) received(rec *ipns.Record) {
 }
 
 func (n *Node) openContent(ctx context.Context) (err error) {
-	o := content.Options{DB: n.db, Dir: n.disk.Dir, Writes: n.disk.Spare, Freeing: n.disk.Freeing, Host: n.Host, Log: n.Log}
+	n.denylists = denylist.Open(denylist.Folders(n.Repo.Denylists()), n.Log)
+	o := content.Options{DB: n.db, Dir: n.disk.Dir, Writes: n.disk.Spare, Freeing: n.disk.Freeing, Host: n.Host, Log: n.Log, Deny: n.denylists}
 	if n.Host != nil {
 		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
 		o.NoServer, o.NoBitswap = !repo.On(n.Settings.Bitswap.ServerEnabled), !repo.On(n.Settings.Bitswap.Libp2pEnabled)
