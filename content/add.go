@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"strings"
 	"time"
 
 	chunk "github.com/ipfs/boxo/chunker"
@@ -77,6 +78,7 @@ type importer struct {
 	raw     bool
 	builder cid.Builder
 	dag     *blockSink
+	buffers buffers // of leaves
 	yield   func(Added, error) bool
 
 	begun  bool       // there was an entry
@@ -160,7 +162,14 @@ func (a *importer) leaf(e Entry) (ipld.Node, error) {
 	params := a.opts.file()
 	params.Dagserv, params.RawLeaves, params.CidBuilder = a.dag, a.raw, a.builder
 	params.FileMode, params.FileModTime = mode, modTime
-	r := &progressReader{ctx: a.ctx, r: e.Content, name: e.Path, report: a.opts.Progress}
+	var r io.Reader = &progressReader{ctx: a.ctx, r: e.Content, name: e.Path, report: a.opts.Progress}
+	if n := a.opts.chunkSize(); n > 0 && mode == 0 && modTime.IsZero() {
+		node, err := (&chunked{importer: a, size: n}).layOut(r)
+		if node != nil || err != nil {
+			return node, err
+		}
+		r = strings.NewReader("") // it is empty
+	}
 	leaves, err := chunk.FromString(r, a.opts.chunker())
 	if err != nil {
 		return nil, err

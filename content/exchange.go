@@ -1,11 +1,14 @@
 package content
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/ipfs/boxo/bitswap/server"
+	"github.com/ipfs/boxo/exchange"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
@@ -53,6 +56,39 @@ func (s *Store) bitswap() (*bitswap.Bitswap, error) {
 		return nil, fmt.Errorf("bitswap: %w", ErrOffline)
 	}
 	return b, nil
+}
+
+// notify tells of new blocks who waits for them, here or elsewhere. It keeps none of them: a block that is wanted here is
+// copied.
+func notify(ctx context.Context, x exchange.Interface, list []blocks.Block) error {
+	b, ok := x.(*bitswap.Bitswap)
+	if !ok {
+		return nil // nobody waits
+	}
+	wanted := map[string]cid.Cid{}
+	for _, c := range b.GetWantlist() {
+		wanted[string(c.Hash())] = c
+	}
+	for _, block := range list {
+		if len(wanted) == 0 {
+			break
+		}
+		c, ok := wanted[string(block.Cid().Hash())]
+		if !ok {
+			continue
+		}
+		own, err := blocks.NewBlockWithCid(bytes.Clone(block.RawData()), c)
+		if err == nil {
+			err = b.Client.NotifyNewBlocks(ctx, own)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if b.Server == nil {
+		return nil
+	}
+	return b.Server.NotifyNewBlocks(ctx, list...)
 }
 
 // Has reports whether a block is here.

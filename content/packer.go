@@ -47,25 +47,25 @@ func (p *packer) bound(count, bytes int) {
 	}
 }
 
-// add stores a block if it is not here. It may be found only after end.
+// add stores a block if it is not here. It may be found only after end. The block is then the packer's.
 func (p *packer) add(ctx context.Context, b blocks.Block) error {
 	c := b.Cid()
 	if err := verifcid.ValidateCid(verifcid.DefaultAllowlist, c); err != nil {
 		return err
 	}
 	h := c.Hash()
-	if c.Prefix().MhType == multihash.IDENTITY {
-		return nil // the CID is the block
+	_, filling := p.filling.has[string(h)]
+	_, writing := p.writing.has[string(h)]
+	has := filling || writing || c.Prefix().MhType == multihash.IDENTITY // such a CID is the block
+	if !has {
+		var err error
+		if has, err = p.to.Has(ctx, c); err != nil {
+			return err
+		}
 	}
-	if _, ok := p.filling.has[string(h)]; ok {
+	if has {
+		release(b)
 		return nil
-	}
-	if _, ok := p.writing.has[string(h)]; ok {
-		return nil
-	}
-	has, err := p.to.Has(ctx, c)
-	if err != nil || has {
-		return err
 	}
 	size := len(b.RawData())
 	if n := len(p.filling.list); n > 0 && (p.filling.bytes+size > p.atOnce || n >= p.count) {
@@ -116,7 +116,19 @@ func (p *packer) store(ctx context.Context, list []blocks.Block) error {
 		return err
 	}
 	p.to.announce(list)
-	return p.exchange.NotifyNewBlocks(ctx, list...)
+	return p.stored(ctx, list)
+}
+
+// stored tells of stored blocks, and gives their buffers back. Those of blocks that may still be written, after an
+// error, are not used again.
+func (p *packer) stored(ctx context.Context, list []blocks.Block) error {
+	if err := notify(ctx, p.exchange, list); err != nil {
+		return err
+	}
+	for _, b := range list {
+		release(b)
+	}
+	return nil
 }
 
 // end stores what is left, and waits. It must be called after an error, too.
@@ -137,7 +149,7 @@ func (p *packer) end(ctx context.Context) error {
 	if err := p.to.PutMany(ctx, list); err != nil {
 		return err
 	}
-	return p.exchange.NotifyNewBlocks(ctx, list...)
+	return p.stored(ctx, list)
 }
 
 // drop waits for what is being written, and forgets the rest.

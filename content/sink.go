@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/ipfs/boxo/verifcid"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
 )
@@ -23,6 +24,15 @@ func (b *blockSink) Add(ctx context.Context, n ipld.Node) error {
 		return verifcid.ValidateCid(verifcid.DefaultAllowlist, n.Cid()) // as if it were written
 	}
 	return b.to.add(ctx, n)
+}
+
+// addBlock is Add for a block that is not decoded.
+func (b *blockSink) addBlock(ctx context.Context, block blocks.Block) error {
+	if b.to == nil {
+		release(block)
+		return verifcid.ValidateCid(verifcid.DefaultAllowlist, block.Cid())
+	}
+	return b.to.add(ctx, block)
 }
 
 func (b *blockSink) AddMany(ctx context.Context, nodes []ipld.Node) error {
