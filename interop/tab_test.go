@@ -130,6 +130,13 @@ func (p *tab) fill(label, text string) {
 	p.do(chromedp.KeyEvent(text))
 }
 
+// choose chooses an option of the dialog, by its value.
+func (p *tab) choose(option string) {
+	p.t.Helper()
+	p.until(`!!document.querySelector("dialog select")`)
+	p.eval(`const to = document.querySelector("dialog select"); to.value = ` + quote(option) + `; to.dispatchEvent(new Event("change"))`)
+}
+
 // eval runs JavaScript.
 func (p *tab) eval(js string) { p.t.Helper(); evaluate[any](p, "{"+js+"; null}") }
 

@@ -2,7 +2,7 @@
 
 import { call, upload } from "./api.js";
 import { announce, Dialog, field } from "./dialog.js";
-import { byId, bytes, code, el, plain, plural, short } from "./dom.js";
+import { byId, bytes, code, el, plain, plural, short, shortPath } from "./dom.js";
 import { changed, readKeys, readName, state } from "./state.js";
 import { visit } from "./publish.js";
 
@@ -69,6 +69,9 @@ async function walk(entry, list, level) {
 
 const isHidden = ({ path }) => path.split("/").slice(1).some((p) => p.startsWith(".") && p !== ".well-known");
 
+// statusOf is that of the name for a choice of addDialog; nothing if it has none.
+const statusOf = (choice) => state.names.get(state.keys.find((k) => `key:${k.Name}` === choice)?.Id);
+
 // addDialog asks what is to become of a list of files, and does it.
 function addDialog(list) {
   const roots = new Set(list.map(({ path }) => path.split("/")[0]));
@@ -82,7 +85,11 @@ function addDialog(list) {
     el("option", { value: "new" }, "A new key…"), el("option", { value: "" }, "No name: only add it"));
   const label = el("input", { type: "text", autocomplete: "off", spellcheck: "false", maxlength: 200 });
   const newField = field("Label of the new key", label);
+  let replaces = null; // what the name leads to, as the dialog shows it
+  const replaced = el("p", { class: "note", role: "status" });
   const choose = () => {
+    replaces = statusOf(target.value);
+    replaced.textContent = replaces?.Value ? `It replaces ${shortPath(replaces.Value)}, which stays in the history.` : "";
     newField.hidden = label.disabled = target.value !== "new";
     label.required = !newField.hidden;
     dialog.main.textContent = target.value ? "Add and publish" : "Add";
@@ -92,13 +99,14 @@ function addDialog(list) {
     el("p", {}, `${plural(count, "file")}, ${bytes(size)}${one ? "" : ", in a new folder"}.`),
     dotted > 0 && el("p", { class: "check" }, hidden, el("label", { for: "add-hidden" }, `Also add the ${plural(dotted, "hidden file")}, which may have secrets`)),
     field("Publish it as", target),
+    replaced,
     newField,
   ].filter(Boolean), "Add and publish", async (d, signal) => {
     const files = hidden.checked ? list : list.filter((f) => !isHidden(f));
     const root = await send(d, files, one, signal);
     const rest = [el("p", { role: "status" }, `Added ${plural(files.filter(({ file }) => file.type !== folderType).length, "file")}.`), el("p", {}, code(root, short(root, 16, 12), "the CID"))];
     if (!target.value) return rest;
-    return publish(d, root, target.value === "new" ? { make: label.value.trim() } : { label: target.value.slice(4) }, rest, signal);
+    return publish(d, root, target.value === "new" ? { make: label.value.trim() } : { label: target.value.slice(4), old: replaces }, rest, signal);
   });
   choose();
   dialog.open();
@@ -109,7 +117,7 @@ async function send(dialog, files, one, signal) {
   const form = new FormData();
   for (const { path, file } of files) form.append("file", file, path.split("/").map(encodeURIComponent).join("/"));
   const bar = el("progress", { max: 1, value: 0, "aria-label": "Upload" });
-  const says = el("p", { role: "status" }, "Sending…");
+  const says = el("p", {}, "Sending…"); // a reader of the screen hears the bar
   dialog.progress.replaceChildren(says, bar);
   const root = await upload("add", { "cid-version": 1, pin: true, "wrap-with-directory": !one }, form, (sent, all) => {
     bar.value = all > 0 ? sent / all : 1;
@@ -121,11 +129,13 @@ async function send(dialog, files, one, signal) {
 
 // publish points a name to what was added. If that fails, what was added stays, and the
 // dialog says so.
-async function publish(dialog, root, { make, label }, rest, signal) {
+async function publish(dialog, root, { make, label, old }, rest, signal) {
   let name = "";
   try {
     name = make ? (await call("key/gen", [make], {}, signal)).Id : state.keys.find((k) => k.Name === label).Id;
-    return [...rest, ...await announce(dialog, "name/publish", [`/ipfs/${root}`], { key: name }, signal), visit(name)].filter(Boolean);
+    const options = { key: name };
+    if (Number.isSafeInteger(old?.Sequence)) options["if-sequence"] = old.Sequence; // that which the dialog named is replaced, and no other
+    return [...rest, ...await announce(dialog, "name/publish", [`/ipfs/${root}`], options, signal), visit(name)].filter(Boolean);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     return [...rest, el("p", { class: "error", role: "alert" }, `It was added, but not published: ${plain(error.message)}`)];

@@ -66,7 +66,7 @@ export function rollbackDialog(name, entry, here) {
   new Dialog(`Roll ${title(name)} back`, [
     from(status),
     el("dl", { class: "change" }, el("dt", {}, "Would lead to"), el("dd", {}, code(entry.Value, shortPath(entry.Value), "the past value")),
-      el("dt", {}, "Had that"), el("dd", {}, "as sequence ", String(entry.Sequence), ", since ", time(ago(at), at))),
+      el("dt", {}, "Had that"), el("dd", {}, "as sequence ", String(entry.Sequence), ", from ", time(ago(at), at))),
     says && el("p", { class: here === "all" ? "" : "warning" }, says),
     el("p", {}, `The past value is published again, as sequence ${status.Sequence + 1}. Nothing is lost: the value of now stays in the history.`),
   ].filter(Boolean), "Roll back", (dialog, signal) => published(dialog, name, "name/rollback", [name, Number.isSafeInteger(entry.Sequence) ? String(entry.Sequence) : entry.Value], {}, signal)).open();
