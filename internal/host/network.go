@@ -183,7 +183,10 @@ func (n *Network) Content() (all, wan, lan corerouting.Routing) {
 	if n.DHT == nil {
 		return nil, nil, nil
 	}
-	return joiningContent{n.DHT.Dual, n}, joiningContent{n.DHT.Dual.WAN, n}, joiningContent{n.DHT.Dual.LAN, n}
+	w, l := n.DHT.WAN, n.DHT.LAN
+	return joiningContent{n.DHT.Dual, n, []*dht.Router{w, l}},
+		joiningContent{n.DHT.Dual.WAN, n, []*dht.Router{w}},
+		joiningContent{n.DHT.Dual.LAN, n, []*dht.Router{l}}
 }
 
 // Joined receives a value each time a network was joined of which the node knew no server

@@ -2,10 +2,13 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 
 	"github.com/ipfs/go-cid"
+	kbucket "github.com/libp2p/go-libp2p-kbucket"
 	corerouting "github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/goipns/ipns"
@@ -65,15 +68,36 @@ func (j joining) Ask(ctx context.Context, region routing.Region, names iter.Seq[
 	}
 }
 
-// joiningContent does the same for announcements of content.
+// joiningContent does the same for announcements of content, which go to the first of its
+// DHTs that has servers.
 type joiningContent struct {
 	corerouting.Routing
-	n *Network
+	n  *Network
+	on []*dht.Router
 }
 
 func (j joiningContent) Provide(ctx context.Context, c cid.Cid, announce bool) error {
 	j.n.waitForPeers(ctx)
-	return j.Routing.Provide(ctx, c, announce)
+	if !announce {
+		return j.Routing.Provide(ctx, c, false)
+	}
+	if err := j.Routing.Provide(ctx, c, false); err != nil { // what this node's own server knows
+		return err
+	}
+	nowhere := error(kbucket.ErrLookupFailure)
+	for _, r := range j.on {
+		took, err := r.Announce(ctx, c.Hash())
+		switch {
+		case errors.Is(err, routing.ErrNoTargets), errors.Is(err, routing.ErrAway):
+		case errors.Is(err, dht.ErrNoAddress):
+			nowhere = err
+		case err == nil && took == 0:
+			return fmt.Errorf("announcing content on %s: no server took it", r.Network())
+		default:
+			return err
+		}
+	}
+	return nowhere
 }
 
 // waitForPeers waits, in the first seconds of a node and after bootstrap peers were

@@ -126,6 +126,9 @@ func (o *offering) run(ctx context.Context) event {
 // calls returns the calls in sending order.
 func (o *offering) calls() ([]*call, error) {
 	p := o.put
+	if p.announcement != nil {
+		return []*call{{ctx: o.value, frame: p.announcement, tag: tagValue, done: o.done}}, nil
+	}
 	get := pb.NewMessage(pb.Message_GET_VALUE, p.key, 0)
 	value := pb.NewMessage(pb.Message_PUT_VALUE, p.key, 0)
 	value.Record = record.MakePutRecord(string(p.key), p.value)
@@ -214,7 +217,7 @@ func (o *offering) got(e *event, r result) bool {
 		return true
 	case tagValue:
 		e.answer, e.err = r.answer, r.err
-		if e.err == nil && !bytes.Equal(r.msg.GetRecord().GetValue(), o.put.value) {
+		if e.err == nil && o.put.announcement == nil && !bytes.Equal(r.msg.GetRecord().GetValue(), o.put.value) {
 			e.err = errNotConfirmed
 		}
 		return e.err == nil && o.clock

@@ -103,6 +103,8 @@ type put struct {
 
 	looking *looking // the work for routing.Look; nil: none
 
+	announcement []byte // the request that is sent in place of a value; nil: the value
+
 	// newer fetches the newer record, if any, from a server that refused. Nil: there
 	// cannot be one.
 	newer func(context.Context, peer.ID) *ipns.Record
