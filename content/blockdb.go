@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -40,6 +41,17 @@ type blockDB struct {
 
 	deleted atomic.Uint64 // blocks since the start
 
+	cacheMax    uint64 // bytes of fetched blocks; 0: any number
+	anyFetched  atomic.Bool
+	sinceLook   atomic.Uint64 // bytes fetched
+	fetchedMuch chan struct{}
+	useMu       sync.Mutex          // guards what follows
+	uses        map[string]struct{} // hashes of blocks that were read
+	writing     bool                // of uses
+	written     time.Time           // when uses were
+	life        context.Context     // of what writes uses
+	end         context.CancelFunc
+
 	closed  chan struct{}
 	listing sync.WaitGroup // by AllKeysChan
 }
@@ -49,8 +61,9 @@ var _ blockstore.Blockstore = (*blockDB)(nil)
 func openBlocks(ctx context.Context, o Options, ds *shared, log *slog.Logger) (*blockDB, error) {
 	b := &blockDB{
 		db: o.DB, fs: o.FS, dir: o.Dir, ds: ds, free: o.Freeing, log: log, begun: map[uint64]struct{}{}, closed: make(chan struct{}),
-		packBytes: packBytes, looseBytes: looseBytes,
+		packBytes: packBytes, looseBytes: looseBytes, cacheMax: o.CacheMax, fetchedMuch: make(chan struct{}, 1), written: time.Now(),
 	}
+	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if o.Provider != nil && o.Strategy.All {
 		b.provider = o.Provider
 	}
@@ -65,6 +78,13 @@ func openBlocks(ctx context.Context, o Options, ds *shared, log *slog.Logger) (*
 			return nil, fmt.Errorf("ready the database for packs of blocks: %w", err)
 		}
 	}
+	err := b.fetched(ctx, func(multihash.Multihash, uint64, uint64) error {
+		b.anyFetched.Store(true)
+		return errStop
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return nil, fmt.Errorf("look for fetched blocks: %w", err)
+	}
 	// What a crash has left costs space, and nothing else: the disk may be full.
 	if err := errors.Join(b.removeNew(), b.clean(ctx)); err != nil {
 		log.Warn("what a crash has left of blocks stays for now", "err", err)
@@ -74,7 +94,10 @@ func openBlocks(ctx context.Context, o Options, ds *shared, log *slog.Logger) (*
 
 // close ends listings.
 func (b *blockDB) close() {
+	b.end()
+	b.useMu.Lock()
 	close(b.closed)
+	b.useMu.Unlock()
 	b.listing.Wait()
 }
 
@@ -121,7 +144,7 @@ func (b *blockDB) find(c cid.Cid, found func([]byte) error) error {
 }
 
 // Get implements [blockstore.Blockstore].
-func (b *blockDB) Get(_ context.Context, c cid.Cid) (blocks.Block, error) {
+func (b *blockDB) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
 	if !c.Defined() {
 		return nil, ipld.ErrNotFound{Cid: c}
 	}
@@ -129,14 +152,16 @@ func (b *blockDB) Get(_ context.Context, c cid.Cid) (blocks.Block, error) {
 	if err := b.find(c, func(v []byte) error { data = append(make([]byte, 0, len(v)), v...); return nil }); err != nil {
 		return nil, err
 	}
+	b.noteUse(ctx, c.Hash())
 	return blocks.NewBlockWithCid(data, c)
 }
 
 // View implements [blockstore.Viewer].
-func (b *blockDB) View(_ context.Context, c cid.Cid, found func([]byte) error) error {
+func (b *blockDB) View(ctx context.Context, c cid.Cid, found func([]byte) error) error {
 	if !c.Defined() {
 		return ipld.ErrNotFound{Cid: c}
 	}
+	b.noteUse(ctx, c.Hash())
 	return b.find(c, found)
 }
 
@@ -198,6 +223,10 @@ func (b *blockDB) Put(ctx context.Context, block blocks.Block) error {
 
 // PutMany implements [blockstore.Blockstore]: it stores blocks loose, if they are not here.
 func (b *blockDB) PutMany(ctx context.Context, list []blocks.Block) error {
+	return b.put(ctx, list, false)
+}
+
+func (b *blockDB) put(ctx context.Context, list []blocks.Block, fetched bool) error {
 	err := b.ds.write(ctx, func() error {
 		return b.change(func(batch *pebble.Batch) error {
 			for _, block := range list {
@@ -210,6 +239,12 @@ func (b *blockDB) PutMany(ctx context.Context, list []blocks.Block) error {
 					continue
 				}
 				if err := batch.Set(looseKey(h), block.RawData(), nil); err != nil {
+					return err
+				}
+				if !fetched {
+					continue
+				}
+				if err := b.noteFetched(batch, block); err != nil {
 					return err
 				}
 			}
@@ -258,7 +293,7 @@ func (b *blockDB) DeleteBlock(ctx context.Context, c cid.Cid) error {
 }
 
 func forget(batch *pebble.Batch, h multihash.Multihash) error {
-	return errors.Join(batch.Delete(indexKey(h), nil), batch.Delete(looseKey(h), nil))
+	return errors.Join(batch.Delete(indexKey(h), nil), batch.Delete(looseKey(h), nil), batch.Delete(fetchedKey(h), nil))
 }
 
 // all yields the hashes of all blocks, valid until the next: those in packs first, in their order.

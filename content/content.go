@@ -55,6 +55,9 @@ type Options struct {
 	FS  vfs.FS
 	// Writes runs all writes to DB, but for those that free space, which Freeing runs. nil: they are not wrapped.
 	Writes, Freeing Writes
+	// CacheMax is how many bytes of blocks from other nodes, which nothing needs, are worth the space. The Store only says
+	// when to look: see [Store.FetchedMuch]. 0: it does not.
+	CacheMax uint64
 	// Host connects the Store with other nodes. nil: the Store is offline.
 	Host host.Host
 	// Router finds who has a block and announces that we have it.
@@ -119,7 +122,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	// Identity CIDs, which contain their block, are always there.
-	bs := blockstore.NewIdStore(s.stored)
+	bs := fetching{blockstore.NewIdStore(s.stored), s.stored}
 	if o.Host == nil {
 		s.exchange = offline.Exchange(bs)
 	} else {

@@ -96,7 +96,7 @@ func TestWhatIsDeniedIsNeitherReadNorAdded(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 	// It stays pinned, and a collection of garbage walks through it.
-	for g := range s.Collect(ctx, iter.Seq2[cid.Cid, error](func(func(cid.Cid, error) bool) {})) {
+	for g := range s.Collect(ctx, iter.Seq2[cid.Cid, error](func(func(cid.Cid, error) bool) {}), Leave{}) {
 		t.Errorf("collected %s: %v", g.CID, g.Err)
 	}
 }

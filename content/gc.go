@@ -28,13 +28,14 @@ var (
 // errStop ends a collection whose consumer has had enough.
 var errStop = errors.New("stopped")
 
-// Collect deletes all blocks but those that are pinned, those that an add in progress has stored, and the trees of keep,
-// as far as they are here. It yields each block that it deletes, and each error. If the tree of a pin cannot be read to
+// Collect deletes all blocks but those that are pinned, those that an add in progress has stored, the trees of keep, as
+// far as they are here, and what leave says. It yields each block that it deletes, and each error. If the tree of a pin cannot be read to
 // its end, it deletes nothing. Nothing is added or pinned while it runs; a consumer that stops ends it.
 //
 // It holds 16 bytes for each block that stays, and 16 more if that has links.
-func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error]) iter.Seq[Garbage] {
+func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error], leave Leave) iter.Seq[Garbage] {
 	return func(yield func(Garbage) bool) {
+		ctx := context.WithValue(ctx, unusedKey{}, true)
 		err := s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
 			m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: yield}
 			if err := m.all(s, append(parked, keep)); err != nil {
@@ -43,7 +44,12 @@ func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error]) ite
 			if m.failed {
 				return ErrGCAborted
 			}
-			w := sweeper{blockDB: s.stored, ctx: ctx, stays: m.marks.stays, yield: yield}
+			left, err := s.stored.leave(ctx, leave, m.marks.stays)
+			if err != nil {
+				return err
+			}
+			stays := func(h multihash.Multihash) bool { return m.marks.stays(h) || left.leaves(h) }
+			w := sweeper{blockDB: s.stored, ctx: ctx, stays: stays, yield: yield}
 			return w.run()
 		})
 		if err != nil && !errors.Is(err, errStop) {

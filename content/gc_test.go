@@ -15,7 +15,7 @@ import (
 // collect collects garbage, and returns how many blocks it deleted and the errors.
 func collect(t testing.TB, s *Store, keep ...cid.Cid) (removed int, errs []error) {
 	t.Helper()
-	for g := range s.Collect(t.Context(), roots(keep...)) {
+	for g := range s.Collect(t.Context(), roots(keep...), Leave{}) {
 		if g.Err != nil {
 			errs = append(errs, g.Err)
 		} else {

@@ -127,6 +127,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
 		return err
 	}
+	if n.Garbage.CacheMax, err = n.Settings.Datastore.Cache(); err != nil {
+		return err
+	}
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	if n.Pubsub != nil {
@@ -317,6 +320,9 @@ func (n *Node) received(rec *ipns.Record) {
 func (n *Node) openContent(ctx context.Context) (err error) {
 	n.denylists = denylist.Open(denylist.Folders(n.Repo.Denylists()), n.Log)
 	o := content.Options{DB: n.db, Dir: n.disk.Dir, Writes: n.disk.Spare, Freeing: n.disk.Freeing, Host: n.Host, Log: n.Log, Deny: n.denylists}
+	if o.CacheMax, err = n.Settings.Datastore.Cache(); err != nil {
+		return err
+	}
 	if n.Host != nil {
 		o.Router, o.Provider, o.Strategy = n.Finder, n.Provider, content.Strategy(n.Settings.Provide.Which())
 		o.NoServer, o.NoBitswap = !repo.On(n.Settings.Bitswap.ServerEnabled), !repo.On(n.Settings.Bitswap.Libp2pEnabled)

@@ -34,12 +34,19 @@ type Collector struct {
 	Period time.Duration
 	// Above is the size, in bytes, above which a look collects garbage.
 	Above uint64
+	// CacheMax is how many bytes of blocks from other nodes, which nothing needs, stay when a look collects: those used
+	// last. Above it, a look deletes the rest of them, and nothing else. 0: any number stays.
+	CacheMax uint64
 }
 
 // Collect deletes what nothing needs. It yields each deleted block, and each error.
 func (c *Collector) Collect(ctx context.Context) iter.Seq[content.Garbage] {
+	return c.collect(ctx, content.Leave{})
+}
+
+func (c *Collector) collect(ctx context.Context, leave content.Leave) iter.Seq[content.Garbage] {
 	return func(yield func(content.Garbage) bool) {
-		for g := range c.Content.Collect(ctx, c.named(ctx)) {
+		for g := range c.Content.Collect(ctx, c.named(ctx), leave) {
 			if !yield(g) {
 				return
 			}
@@ -50,37 +57,77 @@ func (c *Collector) Collect(ctx context.Context) iter.Seq[content.Garbage] {
 	}
 }
 
-// Run collects garbage whenever the store is too large, until ctx ends.
+// Run collects garbage whenever the store is too large, or has too many blocks from other nodes, until ctx ends.
 func (c *Collector) Run(ctx context.Context) error {
 	for c.Period > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(c.Period):
+		case <-c.Content.FetchedMuch():
 		}
-		before := c.Content.Size()
-		if before <= c.Above {
-			continue
-		}
-		removed, err := 0, error(nil)
-		for g := range c.Collect(ctx) {
-			if g.Err != nil {
-				err = g.Err // the last one sums up
-			} else {
-				removed++
-			}
-		}
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			c.Log.Warn("garbage not collected", "removed", removed, "err", err, "again_in", c.Period)
-		case c.Content.Size() > c.Above:
-			c.Log.Warn("what is kept is larger than Datastore.StorageMax allows: unpin something", "bytes", c.Content.Size(), "of", c.Above, "removed", removed)
-		default:
-			c.Log.Info("garbage collected", "removed", removed, "bytes_before", before, "bytes", c.Content.Size())
-		}
+		c.look(ctx)
 	}
 	return nil
+}
+
+// look collects what there is too much of. Above the limit of the store, garbage goes first so that the cache keeps half
+// of what it may have, and then all.
+func (c *Collector) look(ctx context.Context) {
+	before := c.Content.Size()
+	if before <= c.Above {
+		c.trim(ctx)
+		return
+	}
+	removed, err := c.remove(ctx, content.Leave{Fetched: c.CacheMax / 2})
+	if err == nil && c.CacheMax > 1 && c.Content.Size() > c.Above {
+		var more int
+		more, err = c.remove(ctx, content.Leave{})
+		removed += more
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		c.Log.Warn("garbage not collected", "removed", removed, "err", err, "again_in", c.Period)
+	case c.Content.Size() > c.Above:
+		c.Log.Warn("what is kept is larger than Datastore.StorageMax allows: unpin something", "bytes", c.Content.Size(), "of", c.Above, "removed", removed)
+	default:
+		c.Log.Info("garbage collected", "removed", removed, "bytes_before", before, "bytes", c.Content.Size())
+	}
+}
+
+// trim deletes the oldest blocks from other nodes if there are too many.
+func (c *Collector) trim(ctx context.Context) {
+	if c.CacheMax == 0 {
+		return
+	}
+	fetched, err := c.Content.Fetched(ctx)
+	if err == nil && fetched <= c.CacheMax {
+		return
+	}
+	removed := 0
+	if err == nil {
+		removed, err = c.remove(ctx, content.Leave{Fetched: c.CacheMax / 10 * 9, Rest: true})
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		c.Log.Warn("blocks from other nodes not deleted", "removed", removed, "err", err, "again_in", c.Period)
+	default:
+		c.Log.Info("the oldest blocks from other nodes deleted", "removed", removed)
+	}
+}
+
+// remove collects garbage, and returns how many blocks went.
+func (c *Collector) remove(ctx context.Context, leave content.Leave) (removed int, err error) {
+	for g := range c.collect(ctx, leave) {
+		if g.Err != nil {
+			err = g.Err // the last one sums up
+		} else {
+			removed++
+		}
+	}
+	return removed, err
 }
 
 // named yields the roots of what own names lead to, or led to until recently.

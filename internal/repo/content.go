@@ -15,12 +15,15 @@ type Datastore struct {
 	StorageMax         string    // how large the store should be at most: "10GB"; "": that
 	StorageGCWatermark int       // percent of it above which garbage is collected; 0: 90
 	GCPeriod           *Duration // how often the size is looked at; nil: 1 h; 0: never
+	// CacheMax is how much of what came from other nodes, and nothing needs, stays below the watermark: "1GB"; "": that.
+	CacheMax string `json:",omitempty"`
 }
 
 // Defaults of Datastore.
 const (
 	defaultStorageMax = "10GB"
 	defaultWatermark  = 90
+	defaultCacheMax   = "1GB"
 	defaultGCPeriod   = time.Hour
 )
 
@@ -31,6 +34,15 @@ func (d Datastore) Max() (uint64, error) {
 		return 0, fmt.Errorf("config setting Datastore.StorageMax: %w", err)
 	}
 	return n, nil
+}
+
+// Cache is how many bytes of what came from other nodes stay though nothing needs them.
+func (d Datastore) Cache() (uint64, error) {
+	n, err := humanize.ParseBytes(cmp.Or(d.CacheMax, defaultCacheMax))
+	if err != nil {
+		return 0, fmt.Errorf("config setting Datastore.CacheMax: %w", err)
+	}
+	return max(n, 1), nil
 }
 
 // Watermark is the size above which garbage is collected, in bytes.
@@ -53,6 +65,9 @@ func (d Datastore) check() error {
 	}
 	if d.Period() < 0 {
 		return fmt.Errorf("config setting Datastore.GCPeriod is negative: %s", d.Period())
+	}
+	if _, err := d.Cache(); err != nil {
+		return err
 	}
 	_, err := d.Max()
 	return err
