@@ -98,7 +98,7 @@ type PublishRequest struct {
 	Lifetime       *time.Duration `opt:"lifetime,t" help:"how long the record is valid: 300s, 36h, 2d (default 48h)"`
 	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (default 5m, at most the lifetime)"`
 	Quieter        bool           `opt:"quieter,Q" help:"print only the name"`
-	V1Compat       bool           `opt:"v1compat" default:"true" help:"add the fields that clients older than 2023 need"`
+	V1Compat       *bool          `opt:"v1compat" help:"add the fields that clients older than 2023 need, which takes a second signature (default true, but false for a key in an ssh-agent)"`
 	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, even if no server accepts it"`
 	AllowDelegated bool           `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
 	Sequence       *uint64        `opt:"sequence" help:"publish under this sequence number, which must be higher than the last"`

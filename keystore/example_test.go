@@ -37,7 +37,7 @@ func ExampleKeyring() {
 	if _, _, err := keys.Rename("blog", "journal", false); err != nil {
 		log.Fatal(err)
 	}
-	found, err := keys.Find(blog.Name.String())
+	found, err := keys.Find(context.Background(), blog.Name.String())
 	fmt.Println(found.Label, err)
 	// Output: journal <nil>
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type Keyring struct {
 	// without a key, never a key without a record. nil: nothing is recorded.
 	Begin func(context.Context, ipns.Name) error
 
+	// Elsewhere has keys that are not in this process; nil: there are none. Set it before
+	// the first use.
+	Elsewhere Elsewhere
+
 	store    *Store
 	self     crypto.PrivKey // nil: locked
 	selfName ipns.Name
@@ -48,6 +53,16 @@ type Keyring struct {
 	byName map[ipns.Name]string
 	folder time.Time // modification time of the folder when the index was made
 	stale  bool      // the index must be rebuilt
+}
+
+// Elsewhere has keys that are not in this process, such as those of an ssh-agent. They are
+// not in the Keyring's list, and nothing is known of them while it does not answer.
+type Elsewhere interface {
+	// Find returns the signer with a label, which has a prefix and a colon, or
+	// [ErrNotFound].
+	Find(ctx context.Context, label string) (ipns.Signer, error)
+	// Of returns the signer of a name, or [ErrNotFound].
+	Of(ctx context.Context, name ipns.Name) (ipns.Signer, error)
 }
 
 // A keyFile is what is known about the file of one key.
@@ -80,9 +95,33 @@ func (k *Keyring) List() ([]Key, error) {
 
 func (f keyFile) key(label string) Key { return Key{Label: label, Name: f.name, Err: f.err} }
 
-// Find returns the key with the given label, IPNS name or peer id. It returns
-// [ErrNotFound] if there is none, and the key's own error if its file is damaged.
-func (k *Keyring) Find(text string) (Key, error) {
+// Find returns the key with the given label, IPNS name or peer id; labels with a colon are
+// those of keys elsewhere, too. It returns [ErrNotFound] if there is none, and the key's own
+// error if its file is damaged. A key elsewhere that is found by its name has no label.
+func (k *Keyring) Find(ctx context.Context, text string) (Key, error) {
+	key, err := k.find(text)
+	if k.Elsewhere == nil || !errors.Is(err, ErrNotFound) {
+		return key, err
+	}
+	if name, perr := ipns.ParseName(text); perr == nil {
+		if _, eerr := k.Elsewhere.Of(ctx, name); !errors.Is(eerr, ErrNotFound) {
+			return Key{Name: name}, eerr
+		}
+		return key, err
+	}
+	if !strings.Contains(text, ":") {
+		return key, err
+	}
+	s, err := k.Elsewhere.Find(ctx, text)
+	if err != nil {
+		return Key{}, err
+	}
+	name, err := ipns.NameOf(s.Public())
+	return Key{Label: text, Name: name}, err
+}
+
+// find is [Keyring.Find] among the keys that are here.
+func (k *Keyring) find(text string) (Key, error) {
 	if text == Self {
 		return Key{Label: Self, Name: k.selfName}, nil
 	}
@@ -124,7 +163,7 @@ func (k *Keyring) of(name ipns.Name) (Key, error) {
 }
 
 // Signer returns the signer of a name, [ErrNotFound] or [ErrLocked].
-func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error) {
+func (k *Keyring) Signer(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
 	if name == k.selfName {
 		if k.self == nil {
 			return nil, fmt.Errorf("key %s: %w", Self, ErrLocked)
@@ -132,6 +171,12 @@ func (k *Keyring) Signer(_ context.Context, name ipns.Name) (ipns.Signer, error)
 		return ipns.NewSigner(k.self), nil
 	}
 	key, err := k.Of(name)
+	if k.Elsewhere != nil && errors.Is(err, ErrNotFound) {
+		s, eerr := k.Elsewhere.Of(ctx, name)
+		if !errors.Is(eerr, ErrNotFound) {
+			return s, eerr
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

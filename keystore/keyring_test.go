@@ -91,7 +91,7 @@ func TestChangesByOthersAreSeen(t *testing.T) {
 	if err := other.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Find("a"); !errors.Is(err, keystore.ErrNotFound) {
+	if _, err := k.Find(t.Context(), "a"); !errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("a key that another process removed: %v", err)
 	}
 }
@@ -101,11 +101,11 @@ func TestFind(t *testing.T) {
 	k, _, _ := openRing(t)
 	blog := create(t, k, "@owner/project")
 	for _, text := range []string{blog.Label, blog.Name.String(), blog.Name.PeerID().String(), "/ipns/" + blog.Name.String()} {
-		if got, err := k.Find(text); err != nil || got != blog {
+		if got, err := k.Find(t.Context(), text); err != nil || got != blog {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	self, err := k.Find(keystore.Self)
+	self, err := k.Find(t.Context(), keystore.Self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestADamagedKeyHidesNoOther(t *testing.T) {
 	if err != nil || len(list) != 3 || list[1].Err == nil || list[2] != good {
 		t.Errorf("list %+v, %v", list, err)
 	}
-	if _, err := k.Find("a"); err == nil || errors.Is(err, keystore.ErrNotFound) {
+	if _, err := k.Find(t.Context(), "a"); err == nil || errors.Is(err, keystore.ErrNotFound) {
 		t.Errorf("a damaged key: %v", err)
 	}
 	signs(t, k, good.Name, "b")

@@ -215,7 +215,7 @@ func create(ctx context.Context, r repo.Repo, profile string, passphrase []byte)
 // it; if the node has no network, storing it is enough. For a key held elsewhere, use
 // n.Publisher.
 func (n *Node) Publish(ctx context.Context, key string, req publisher.Request) (publisher.Result, error) {
-	found, err := n.Keys.Find(cmp.Or(key, "self"))
+	found, err := n.Keys.Find(ctx, cmp.Or(key, "self"))
 	if err != nil {
 		return publisher.Result{}, err
 	}

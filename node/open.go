@@ -24,6 +24,7 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/roads"
 	"github.com/goipns/ipns/keystore"
+	sshagent "github.com/goipns/ipns/keystore/agent"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
@@ -264,6 +265,9 @@ func (n *Node) openKeys(passphrase []byte) error {
 		}
 	}
 	n.Keys = keystore.NewKeyring(keys.Store, n.Name, n.Key)
+	if socket := cmp.Or(n.Settings.Ipns.SSHAgent, os.Getenv("SSH_AUTH_SOCK")); socket != "" {
+		n.Keys.Elsewhere = &sshagent.Agent{Socket: socket}
+	}
 	n.Keys.Begin = func(ctx context.Context, name ipns.Name) error { return n.Book.Create(ctx, name) }
 	return nil
 }

@@ -25,8 +25,7 @@ const shortLifetime = time.Minute
 const longestLifetime = 366 * 24 * time.Hour
 
 // RemoteSigner is implemented by signers that may sign without the answer arriving, so
-// that a sequence is reserved before they are asked. Keys in an ssh-agent and on other
-// machines will be such signers.
+// that a sequence is reserved before they are asked, as those of an ssh-agent.
 type RemoteSigner interface {
 	ipns.Signer
 	// Remote reports whether the key is outside this process.

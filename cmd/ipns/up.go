@@ -303,7 +303,7 @@ func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o up
 	bar := c.progress("announcing")
 	defer bar.end()
 	// Whether it is enough that the record is stored is decided at the end.
-	req := api.PublishRequest{Path: "/ipfs/" + root, Key: o.key, V1Compat: true, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
+	req := api.PublishRequest{Path: "/ipfs/" + root, Key: o.key, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
 	var last api.Published
 	for p, err := range rpc.Call(ctx, n, api.NamePublish, req) {
 		if err != nil {

@@ -67,7 +67,7 @@ func (p *Plan) wait() string {
 // byKey has the node sign.
 func (p *Plan) byKey(ctx context.Context, r *Report) (last api.Published, err error) {
 	req := api.PublishRequest{
-		Path: "/ipfs/" + r.CID, Key: p.Key, V1Compat: true, AllowOffline: p.alone(), Lifetime: p.Lifetime, TTL: p.TTL,
+		Path: "/ipfs/" + r.CID, Key: p.Key, AllowOffline: p.alone(), Lifetime: p.Lifetime, TTL: p.TTL,
 		Sequence: p.Sequence, IfSequence: p.IfSequence, Wait: p.wait(), Progress: true,
 	}
 	for done, err := range rpc.Call(ctx, p.Node, api.NamePublish, req) {

@@ -94,7 +94,7 @@ func TestAMovedNameHasItsSequenceButWaitsForTheNetwork(t *testing.T) {
 			t.Errorf("lifetime %v", n.Settings.Ipns.RecordLifetime)
 		}
 		for label, want := range map[string]uint64{"self": 3, "blog": 41} {
-			key, err := n.Keys.Find(label)
+			key, err := n.Keys.Find(t.Context(), label)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +106,7 @@ func TestAMovedNameHasItsSequenceButWaitsForTheNetwork(t *testing.T) {
 				t.Errorf("%s: its sequence counts as known, though the network may have a higher one: %v", label, err)
 			}
 		}
-		if _, err := n.Keys.Find("unused"); err != nil {
+		if _, err := n.Keys.Find(t.Context(), "unused"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -132,7 +132,7 @@ func TestAMoveNeverGoesBackNorReplacesAKey(t *testing.T) {
 		}
 	}
 	inNode(t, to, func(n *node.Node) {
-		key, err := n.Keys.Find("blog")
+		key, err := n.Keys.Find(t.Context(), "blog")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,6 +103,9 @@ type Ipns struct {
 	// SweepVisits is how many servers are visited at once while many names are
 	// republished; 0: 64. Not a key of Kubo's.
 	SweepVisits int `json:",omitempty"`
+	// SSHAgent is the socket of the ssh-agent whose keys can sign, as agent:COMMENT; "":
+	// $SSH_AUTH_SOCK.
+	SSHAgent string `json:",omitempty"`
 	// DelegatedPublishers are the URLs of HTTP routers to which names are put. "auto", as
 	// which an absent list counts, is as in Routing.DelegatedRouters.
 	DelegatedPublishers []string `json:",omitempty"`

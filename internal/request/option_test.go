@@ -27,7 +27,7 @@ func TestDecode(t *testing.T) {
 	ttl, lifetime, sequence := 90*time.Second, 48*time.Hour, uint64(7)
 	want := api.PublishRequest{
 		Path: "/ipfs/x", Key: "blog", TTL: &ttl, Lifetime: &lifetime, Sequence: &sequence,
-		AllowOffline: true, V1Compat: true, IPNSBase: "base36",
+		AllowOffline: true, IPNSBase: "base36",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -103,7 +103,7 @@ func TestEncodeDecode(t *testing.T) {
 		want := api.PublishRequest{
 			Path: text.Draw(t, "path"), Key: text.Draw(t, "key"), Resolve: rapid.Bool().Draw(t, "resolve"),
 			Lifetime: rapid.Ptr(d, true).Draw(t, "lifetime"), TTL: rapid.Ptr(d, true).Draw(t, "ttl"),
-			Quieter: rapid.Bool().Draw(t, "quieter"), V1Compat: rapid.Bool().Draw(t, "v1compat"),
+			Quieter: rapid.Bool().Draw(t, "quieter"), V1Compat: rapid.Ptr(rapid.Bool(), true).Draw(t, "v1compat"),
 			Sequence: u.Draw(t, "sequence"), IfSequence: u.Draw(t, "if-sequence"),
 			Wait: text.Draw(t, "wait"), IPNSBase: text.Draw(t, "base"),
 		}

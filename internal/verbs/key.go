@@ -185,8 +185,8 @@ func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
 }
 
 // findKey finds a key by its label, its IPNS name or its peer id.
-func (n *verbs) findKey(text string) (keystore.Key, error) {
-	key, err := n.Keys.Find(text)
+func (n *verbs) findKey(ctx context.Context, text string) (keystore.Key, error) {
+	key, err := n.Keys.Find(ctx, text)
 	if errors.Is(err, keystore.ErrNotFound) {
 		err = rpc.Because(api.ReasonNoKey, err)
 	}

@@ -26,7 +26,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := rpc.Do(t.Context(), Mux(n), api.NamePublish, api.PublishRequest{Path: "/ipfs/bafkqaaa", Key: "self", AllowOffline: true, V1Compat: true}); err != nil {
+	if _, err := rpc.Do(t.Context(), Mux(n), api.NamePublish, api.PublishRequest{Path: "/ipfs/bafkqaaa", Key: "self", AllowOffline: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rpc.Do(t.Context(), Mux(n), api.NameResolve, api.ResolveRequest{Recursive: true}); err != nil {

@@ -148,7 +148,7 @@ func Inspect(req api.InspectRequest) (api.Inspected, error) {
 
 // entry returns the Book's entry of a name or key.
 func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, error) {
-	name, err := n.nameArgument(text)
+	name, err := n.nameArgument(ctx, text)
 	if err != nil {
 		return recordstore.Entry{}, err
 	}
@@ -163,7 +163,7 @@ func (n *verbs) entry(ctx context.Context, text string) (recordstore.Entry, erro
 }
 
 // nameArgument parses a name or the label of a key; empty means the node's own name.
-func (n *verbs) nameArgument(text string) (ipns.Name, error) {
+func (n *verbs) nameArgument(ctx context.Context, text string) (ipns.Name, error) {
 	if text == "" || text == keystore.Self {
 		return n.Name, nil
 	}
@@ -171,7 +171,7 @@ func (n *verbs) nameArgument(text string) (ipns.Name, error) {
 	if err == nil {
 		return name, nil
 	}
-	if key, kerr := n.findKey(text); kerr == nil {
+	if key, kerr := n.findKey(ctx, text); kerr == nil {
 		return key.Name, nil
 	}
 	return ipns.Name{}, rpc.Because(api.ReasonNoKey, fmt.Errorf("%q is neither a name nor the name of a key", text))
@@ -218,7 +218,7 @@ func (n *verbs) nameRollback(ctx context.Context, req api.RollbackRequest) iter.
 			return
 		}
 		again := api.PublishRequest{
-			Path: value, Key: req.Name, V1Compat: true, IfSequence: &last,
+			Path: value, Key: req.Name, IfSequence: &last,
 			AllowOffline: req.AllowOffline, Wait: req.Wait, Progress: req.Progress,
 		}
 		for p, err := range n.namePublish(ctx, again) {

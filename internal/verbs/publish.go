@@ -85,17 +85,27 @@ func (n *verbs) preparePublish(ctx context.Context, req api.PublishRequest) (sig
 	case rpc.IsOffline(ctx):
 		asked.Via = nowhere{}
 	}
-	key, err := n.findKey(req.Key)
+	key, err := n.findKey(ctx, req.Key)
 	if err != nil {
 		return nil, "", asked, err
 	}
 	if signer, err = n.signer(ctx, key.Name); err != nil {
 		return nil, "", asked, err
 	}
+	// A second signature may ask a person a second time.
+	if v1 := req.V1Compat; v1 != nil && !*v1 || v1 == nil && isRemote(signer) {
+		asked.Form = ipns.V2Only
+	}
 	if req.Resolve {
 		err = n.mustExist(ctx, asked.Value, key.Name)
 	}
 	return signer, encode(key.Name), asked, err
+}
+
+// isRemote reports whether a signer's key is outside this process.
+func isRemote(s ipns.Signer) bool {
+	r, ok := s.(publisher.RemoteSigner)
+	return ok && r.Remote()
 }
 
 // nowhere is the network of a request that is to be answered without one. The record is
@@ -114,9 +124,6 @@ func (nowhere) Search(context.Context, ipns.Name) iter.Seq2[routing.Answer, erro
 func (n *verbs) publishFields(req api.PublishRequest) (publisher.Request, error) {
 	out := publisher.Request{
 		Lifetime: req.Lifetime, TTL: req.TTL, Sequence: req.Sequence, IfSequence: req.IfSequence, Force: req.Force, HighSequence: true,
-	}
-	if !req.V1Compat {
-		out.Form = ipns.V2Only
 	}
 	err := n.Publisher.CheckTimes(out)
 	if err == nil {
@@ -194,6 +201,9 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	out := published(printed, res)
 	out.Announcing = n.Host != nil && n.Router != nil && !res.Complete
 	out.Warnings = res.Warnings
+	if isRemote(signer) && asked.Form == ipns.V2Only && (res.Previous == nil || res.Previous.Form() != ipns.V2Only) {
+		out.Warnings = append(out.Warnings, "the record has one signature, for clients since 2023: with --v1compat it has a second one for older clients")
+	}
 	for _, r := range res.Rivals {
 		out.Rivals = append(out.Rivals, api.Rival{Value: r.Value(), Sequence: r.Sequence()})
 		out.Warnings = append(out.Warnings, fmt.Sprintf("another holder of this key had published %s with sequence %d; sequence %d replaces it: find out who has the key, or publish under a new one", r.Value(), r.Sequence(), res.Record.Sequence()))

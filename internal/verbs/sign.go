@@ -28,7 +28,7 @@ func (n *verbs) keySign(ctx context.Context, req api.KeySignRequest) (api.KeySig
 	if err != nil {
 		return api.KeySigned{}, err
 	}
-	key, err := n.Keys.Find(cmp.Or(req.Key, keystore.Self))
+	key, err := n.Keys.Find(ctx, cmp.Or(req.Key, keystore.Self))
 	if err != nil {
 		return api.KeySigned{}, err
 	}
@@ -75,7 +75,7 @@ func (n *verbs) keyVerify(ctx context.Context, req api.KeyVerifyRequest) (api.Ke
 // publicKey returns the public key of a key here, or of any name that contains it; then the
 // label is empty.
 func (n *verbs) publicKey(ctx context.Context, text string) (keystore.Key, crypto.PubKey, error) {
-	key, err := n.Keys.Find(text)
+	key, err := n.Keys.Find(ctx, text)
 	if err == nil {
 		signer, err := n.signer(ctx, key.Name)
 		if err != nil {

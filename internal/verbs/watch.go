@@ -27,7 +27,7 @@ func (n *verbs) nameWatch(ctx context.Context, from *watch.Names, req api.WatchR
 	return func(yield func(api.Changed, error) bool) {
 		var of []ipns.Name
 		for _, text := range req.Names {
-			name, err := n.nameArgument(text)
+			name, err := n.nameArgument(ctx, text)
 			if err != nil {
 				yield(api.Changed{}, err)
 				return
