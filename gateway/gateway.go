@@ -190,6 +190,7 @@ type backend struct {
 	dag   format.DAGService   // of what is served
 
 	folders  *folders
+	ahead    ahead
 	troubles *troubles
 	names    Resolver
 	denied   func(path string) error
@@ -208,7 +209,7 @@ func newBackend(o Options) (*backend, error) {
 	if !o.NoFetch {
 		served = o.Content.BlockService()
 	}
-	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, denied: o.Content.Denied, now: o.Now, folders: newFolders(), troubles: &troubles{}}
+	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, denied: o.Content.Denied, now: o.Now, folders: newFolders(), ahead: make(ahead, allAhead), troubles: &troubles{}}
 	b.BlocksBackend, err = boxo.NewBlocksBackend(served)
 	return b, err
 }

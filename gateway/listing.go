@@ -65,11 +65,18 @@ func (b *backend) Get(ctx context.Context, p path.ImmutablePath, ranges ...boxo.
 	if v := visitOf(ctx); v != nil && err == nil {
 		v.open(md.LastSegment.RootCid(), md.ModTime)
 	}
-	l, ok := ctx.Value(listingKey{}).(*listing)
-	if err != nil || !ok {
+	if err != nil {
 		return md, resp, storage(err)
 	}
 	c := md.LastSegment.RootCid()
+	if own, ok := b.large(whole, c, ranges); ok {
+		_ = resp.Close() // nothing was read
+		return md, own, nil
+	}
+	l, ok := ctx.Value(listingKey{}).(*listing)
+	if !ok {
+		return md, resp, nil
+	}
 	dir, size := b.folder(ctx, c)
 	if dir == nil || b.hasIndex(ctx, p) {
 		return md, resp, nil
