@@ -20,7 +20,7 @@ const (
 	allAhead  = 64  // the same of all files
 	maxLevels = 128 // of inner nodes
 
-	quick = 250 * time.Millisecond // per block: who reads slower gets nothing ahead
+	quick = 250 * time.Millisecond // for a block: who takes longer gets nothing ahead
 )
 
 // ahead are the blocks that may be fetched before they are needed; an element is one that is. boxo's reader fetches ten
@@ -57,8 +57,8 @@ type file struct {
 	left   uint64  // bytes from there to the end
 	soon   uint64  // bytes that will be read, as far as that is known: nothing beyond is fetched ahead
 
-	asked time.Time // when blocks were last asked for
-	many  int       // how many
+	window int       // how many blocks to have asked for
+	got    time.Time // when the last one was there
 }
 
 // level is an inner node.
@@ -136,7 +136,7 @@ func (f *file) advance() error {
 		return io.EOF
 	}
 	l := &f.levels[len(f.levels)-1]
-	for l.next < len(l.links) && l.promises == nil && f.skip >= l.sizes[l.next] {
+	for l.next < len(l.links) && len(l.promises) == 0 && f.skip >= l.sizes[l.next] {
 		f.skip -= l.sizes[l.next]
 		l.next++
 	}
@@ -145,35 +145,49 @@ func (f *file) advance() error {
 		f.levels = f.levels[:len(f.levels)-1]
 		return nil
 	}
-	if len(l.promises) == 0 {
-		f.ahead.release(l.held)
-		l.held = f.ahead.take(min(f.pace(), l.wanted(f.skip+f.soon)-1))
-		f.asked, f.many = time.Now(), 1+l.held
-		var keys []cid.Cid
-		for _, link := range l.links[l.next : l.next+1+l.held] {
-			keys = append(keys, link.Cid)
-		}
-		l.promises = format.GetNodes(f.ctx, f.dag, keys)
-	}
+	f.ask(l)
 	nd, err := l.promises[0].Get(f.ctx)
 	if err != nil {
 		return fmt.Errorf("read block %s: %w", l.links[l.next].Cid, err)
 	}
 	l.promises[0] = nil // it may be freed
 	l.promises = l.promises[1:]
-	if len(l.promises) == 0 {
-		l.promises = nil
+	if more := l.held - len(l.promises); more > 0 {
+		f.ahead.release(more)
+		l.held -= more
 	}
+	f.got = time.Now()
 	l.next++
 	return f.enter(nd)
 }
 
-// pace is how many blocks to fetch ahead: twice as many each time, while the client reads quickly.
-func (f *file) pace() int {
-	if f.many > 0 && time.Since(f.asked) > time.Duration(f.many)*quick {
-		return 0
+// ask asks for the next block, if that was not done yet, and for some after it: for twice as many each time, while the
+// client reads quickly.
+func (f *file) ask(l *level) {
+	if f.window = min(1+maxAhead, 2*f.window); f.window == 0 || !f.got.IsZero() && time.Since(f.got) > quick {
+		f.window = 1
 	}
-	return min(maxAhead, 2*f.many)
+	have := len(l.promises)
+	if have > f.window/2 {
+		return
+	}
+	more := min(f.window, l.wanted(f.skip+f.soon)) - have
+	if have == 0 {
+		more--
+	}
+	n := f.ahead.take(more)
+	l.held += n
+	if have == 0 {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	var keys []cid.Cid
+	for _, link := range l.links[l.next+have : l.next+have+n] {
+		keys = append(keys, link.Cid)
+	}
+	l.promises = append(l.promises, format.GetNodes(f.ctx, f.dag, keys)...)
 }
 
 // wanted is how many links are followed for the next bytes: one at least.
