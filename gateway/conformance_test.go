@@ -1,261 +1,177 @@
 package gateway_test
 
 import (
-	"bytes"
-	"context"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/ipld/go-car/v2"
-
-	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/content"
-	"github.com/goipns/ipns/gateway"
-	"github.com/goipns/ipns/names"
-	"github.com/goipns/ipns/recordstore"
-	"github.com/goipns/ipns/resolver"
 )
 
-// Roots in the fixtures.
-const (
-	nested   = "bafybeib3ffl2teiqdncv3mkz4r23b5ctrwkzrrhctdbne6iboayxuxk5ui" // root2/root3/root4/index.html
-	root2    = "bafybeih2w7hjocxjg6g2ku25hvmd53zj7og4txpby3vsusfefw5rrg5sii"
-	root3    = "bafybeiawdvhmjcz65x5egzx4iukxc72hg4woks6v6fvgyupiyt3oczk5ja"
-	root4    = "bafybeifq2rzpqnqrsdupncmkmhs3ckxxjhuvdcbvydkgvch3ms24k5lo7q"
-	hello    = "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am" // a raw block
-	helloPB  = "bafybeiffndsajwhk3lwjewwdxqntmjm4b5wxaaanokonsggenkbw6slwk4"
-	tooLong  = "bafkrgqhhyivzstcz3hhswshfjgy6ertgmnqeleynhwt4dlfsthi4hn7zgh4uvlsb5xncykzapi3ocd4lzogukir6ksdy6wzrnz6ohnv4aglcs"
-	someDir  = "bafybeicysujk2vbngdki5ecqie6lgwdts2auhjxqsxs35snofsre3xsgom" // file.txt
-	cborRoot = "bafyreibs4utpgbn7uqegmd2goqz4bkyflre2ek2iwv743fhvylwi4zeeim"
-	jsonRoot = "baguqeeram5ujjqrwheyaty3w5gdsmoz6vittchvhk723jjqxk7hakxkd47xq"
+func TestPathGatewayConforms(t *testing.T) {
+	b := openBlack(t)
+	roots := strings.Join([]string{nested, root2, root3, root4}, ",")
+	b.run([]exchange{
+		{path: "/ipfs/" + hello, status: 200, body: "hello\n", want: []string{
+			"Content-Type", "text/plain; charset=utf-8", "Cache-Control", immutableFor,
+			"Etag", `"` + hello + `"`, "X-Ipfs-Path", "/ipfs/" + hello, "X-Ipfs-Roots", hello, "Ipfs-Uri", "ipfs://" + hello, "Content-Length", "6", "Accept-Ranges", "bytes",
+		}},
+		{path: "/ipfs/" + hello, method: "HEAD", status: 200, want: []string{"Content-Length", "6", "Etag", `"` + hello + `"`}},
+		{path: "/ipfs/" + hello, header: []string{"If-None-Match", `W/"` + hello + `"`}, status: 304, want: []string{"Etag", `"` + hello + `"`}},
+		{path: "/ipfs/" + hello, header: []string{"If-None-Match", `"other", *`}, status: 304},
+		{path: "/ipfs/" + hello, header: []string{"If-None-Match", `"other"`}, status: 200, body: "hello\n"},
+		{path: "/ipfs/" + hello + "?filename=te%C3%A9st.txt&download=true", status: 200, want: []string{"Content-Disposition", `attachment; filename="te_st.txt"; filename*=UTF-8''te%C3%A9st.txt`}},
+		{path: "/ipfs/" + hello + "?filename=x.html", status: 200, want: []string{"Content-Disposition", `inline; filename="x.html"*`, "Content-Type", "text/html"}},
+		{path: "/ipfs/" + helloPB, status: 200, body: "hello\n"},
+		{path: "/ipfs/" + someDir, status: 301, want: []string{"Location", "/ipfs/" + someDir + "/"}},
+		{path: "/ipfs/" + someDir + "/", status: 200, want: []string{"Content-Type", "text/html", "Etag", `"DirIndex-*`, "Cache-Control", "public, max-age=604800, stale-while-revalidate=2678400"}},
+		{path: "/ipfs/" + someDir + "/", method: "HEAD", status: 200, want: []string{"Content-Type", "text/html"}},
+		{path: "/ipfs/" + someDir + "/file.txt", status: 200, body: "I am a txt file\n"},
+		{path: "/ipfs/" + someDir + "/nope", status: 404, body: "failed to resolve*"},
+		{path: "/ipfs/QmInvalid", status: 400},
+		{path: "/ipfs/ipfs/" + hello, status: 301, want: []string{"Location", "/ipfs/" + hello}},
+		{path: "/ipfs/?uri=ipfs%3A%2F%2F" + hello, status: 301, want: []string{"Location", "/ipfs/" + hello}},
+		{path: "/ipfs/" + hello, header: []string{"Service-Worker", "script"}, status: 400},
+		{path: "/ipfs/" + hello, header: []string{"Cache-Control", "only-if-cached"}, status: 200},
+		{path: "/ipfs/bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyk4", header: []string{"Cache-Control", "only-if-cached"}, status: 412},
+		{path: "/ipfs/" + hello, method: "POST", status: 405},
+		{path: "/ipfs/" + hello, method: "OPTIONS", status: 200, want: []string{"Access-Control-Allow-Origin", "*"}},
 
-	ed25519Name  = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam"
-	ed25519Peer  = "12D3KooWLQzUv2FHWGVPXTXSZpdHs7oHbXub2G5WC8Tx4NQhyd2d"
-	rsaPeer      = "QmVujd5Vb7moysJj8itnGufN7MEtPRCNHkKpNuA4onsRa3"
-	subpathName  = "k51qzi5uqu5djokp3m1keo36hoxtd6u3a1d2rg1camf6al7p3huy63dojlm57c" // of nested/root2, TTL 30 min
-	cborName     = "k51qzi5uqu5dghjous0agrwavl8vzl64xckoqzwqeqwudfr74kfd11zcyk3b7l"
-	immutableFor = "public, max-age=29030400, immutable"
-)
+		// Names, their TTL, and the path of their value.
+		{path: "/ipns/" + subpathName + "/root3/root4/", status: 200, body: "hello\n", want: []string{
+			"Cache-Control", "public, max-age=1800*", "Etag", `"` + root4 + `"`,
+			"X-Ipfs-Path", "/ipns/" + subpathName + "/root3/root4/", "X-Ipfs-Roots", roots,
+		}},
+		{path: "/ipns/" + subpathName + "/root3/root4/index.html", status: 200, body: "hello\n", want: []string{"X-Ipfs-Roots", roots + "," + hello, "Ipfs-Uri", "ipns://" + subpathName + "/root3/root4/index.html"}},
+		{path: "/ipns/" + subpathName + "/root3/root4/index.html", header: []string{"If-None-Match", `"` + hello + `"`}, status: 304},
+		{path: "/ipns/" + subpathName + "/root3/nope", status: 404},
+		{path: "/ipns/" + ed25519Peer, status: 302, want: []string{"Location", "/ipns/" + ed25519Name}},
+		{path: "/ipns/" + ed25519Name, status: 200, body: "hello\n"},
+		{path: "/ipns/dnslink-subpath.example.org/root3/root4/index.html", status: 200, body: "hello\n", want: []string{"X-Ipfs-Roots", roots + "," + hello}},
+		{path: "/ipns/dnslink-over-ipns.example.org/", status: 200, body: "hello\n"},
 
-// black is a gateway with the fixtures of the field's own suite, asked over HTTP.
-type black struct {
-	t      *testing.T
-	server *httptest.Server
-	site   string // CID of a site with redirects
-	long   string // CID of a file of several blocks
-}
-
-func openBlack(t *testing.T) *black {
-	dir := os.Getenv("IPNS_VECTORS")
-	if dir == "" {
-		t.Skip("IPNS_VECTORS does not name the folder with the fixtures of other projects")
-	}
-	dir = filepath.Join(dir, "gateway-conformance")
-	ctx := t.Context()
-	fs := vfs.NewMem()
-	db, err := pebble.Open("db", &pebble.Options{FS: fs, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := content.Open(ctx, content.Options{DB: db, Dir: "db", FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cars, err := filepath.Glob(filepath.Join(dir, "*/*.car"))
-	if err != nil || len(cars) != 4 {
-		t.Fatalf("%d CARs in %s: %v", len(cars), dir, err)
-	}
-	for _, name := range cars {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Import(ctx, bytes.NewReader(b), content.MaxBlock, &content.Imported{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	book := &names.Book{Store: recordstore.NewMemory()}
-	records, err := filepath.Glob(filepath.Join(dir, "*/*.ipns-record"))
-	if err != nil || len(records) == 0 {
-		t.Fatalf("%d records in %s: %v", len(records), dir, err)
-	}
-	for _, file := range records {
-		key, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".ipns-record"), "_")
-		name, err := ipns.ParseName(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec, err := ipns.Open(name, raw, time.Now())
-		if err != nil {
-			continue // an invalid one is a fixture too
-		}
-		if _, err := book.Take(ctx, rec, names.Entrance{Origin: recordstore.Hosted}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := &black{t: t}
-	b.addSite(store)
-	links := map[string]string{
-		"dnslink-test.example.org":      "/ipfs/" + hello,
-		"dnslink-subpath.example.org":   "/ipfs/" + nested + "/root2",
-		"dnslink-over-ipns.example.org": "/ipns/" + ed25519Peer,
-		"redirects.example.org":         "/ipfs/" + b.site,
-	}
-	r := &resolver.Resolver{Book: book, LookupTXT: func(_ context.Context, domain string) ([]string, time.Duration, error) {
-		if to := links[strings.TrimSuffix(strings.TrimPrefix(domain, "_dnslink."), ".")]; to != "" {
-			return []string{"dnslink=" + to}, time.Hour, nil
-		}
-		return nil, 0, &net.DNSError{Err: "no such host", Name: domain, IsNotFound: true}
-	}}
-	h, err := gateway.New(gateway.Options{Content: store, Names: r, NoFetch: true, Hosts: map[string]*gateway.Host{
-		"example.com": {Paths: []string{"/ipfs/", "/ipns/"}, UseSubdomains: true},
-		"inline.test": {Paths: []string{"/ipfs/", "/ipns/"}, UseSubdomains: true, InlineDNSLink: true},
-		"verify.test": {Paths: []string{"/ipfs/", "/ipns/"}, TrustlessOnly: new(true)},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.server = httptest.NewServer(h)
-	t.Cleanup(func() {
-		b.server.Close()
-		for _, close := range []func() error{r.Close, store.Close, db.Close} {
-			if err := close(); err != nil {
-				t.Error(err)
-			}
-		}
+		// Data, and paths through it.
+		{path: "/ipfs/" + cborRoot + "/foo/link/bar?format=raw", status: 200, want: []string{"Content-Type", "application/vnd.ipld.raw"}},
+		{path: "/ipns/" + cborName + "/foo/link/bar", header: []string{"Accept", "application/vnd.ipld.dag-cbor"}, status: 200, body: "\xa1ehellorthis is not a link"},
+		{path: "/ipfs/" + jsonRoot + "/foo/link/bar", header: []string{"Accept", "application/vnd.ipld.dag-json"}, status: 200, body: `{"hello":"this is not a link"}`},
+		{path: "/ipfs/" + jsonRoot + "/foo/nope?format=dag-json", status: 404},
+		{path: "/ipfs/" + jsonRoot + "/", header: []string{"Accept", "text/html"}, status: 200, want: []string{"Content-Type", "text/html*", "Etag", `"DagIndex-*`}},
 	})
-	return b
 }
 
-// addSite adds a site whose files and rules are those of the specification of _redirects, and a file of several blocks.
-func (b *black) addSite(store *content.Store) {
-	files := map[string]string{
-		"_redirects": "/one /two.html 302\n/posts/:year/:title /articles/:year/:title 301\n/splat/* /to/:splat 307\n" +
-			"/rewrite /two.html 200\n/gone.html /410.html 410\n/* /404.html 404\n",
-		"index.html": "start", "two.html": "two", "404.html": "my 404", "410.html": "my 410",
-	}
-	tree := func(yield func(content.Entry, error) bool) {
-		for _, name := range slices.Sorted(func(yield func(string) bool) {
-			for name := range files {
-				if !yield(name) {
-					return
-				}
+func TestRangesConform(t *testing.T) {
+	b := openBlack(t)
+	long := "/ipfs/" + b.long
+	b.run([]exchange{
+		{path: long, header: []string{"Range", "bytes=0-9"}, status: 206, body: "000000000\n", want: []string{"Content-Range", "bytes 0-9/1000", "Content-Length", "10"}},
+		{path: long, header: []string{"Range", "bytes=95-104"}, status: 206, body: "0009\n00000"},
+		{path: long, header: []string{"Range", "bytes=990-"}, status: 206, body: "000000099\n"},
+		{path: long, header: []string{"Range", "bytes=-10"}, status: 206, body: "000000099\n"},
+		{path: long, header: []string{"Range", "bytes=990-5000"}, status: 206, body: "000000099\n", want: []string{"Content-Range", "bytes 990-999/1000"}},
+		{path: long, header: []string{"Range", "bytes=1000-"}, status: 416, want: []string{"Content-Range", "bytes */1000"}},
+		{path: long, header: []string{"Range", "bytes=0-9,20-29"}, status: 206, body: "000000000\n"},
+		{path: long, header: []string{"Range", "bytes=x"}, status: 400},
+		{path: long, status: 200, want: []string{"Content-Length", "1000"}},
+		{path: "/ipfs/" + hello, header: []string{"Range", "bytes=1-2"}, status: 206, body: "el"},
+		{path: "/ipfs/" + hello + "?format=raw", header: []string{"Range", "bytes=1-2"}, status: 206, body: "el"},
+		{path: "/ipns/" + subpathName + "/root3/root4/index.html", header: []string{"Range", "bytes=1-2"}, status: 206, body: "el"},
+	})
+}
+
+func TestSubdomainGatewayConforms(t *testing.T) {
+	b := openBlack(t)
+	v0 := "QmZULkCELmmk5XNfCgTnCyFgAVxBRBXyDHGGMVoLFLiXEN" // of helloPB
+	b.run([]exchange{
+		{path: "/ipfs/" + hello, status: 200}, // 127.0.0.1 serves paths
+		{host: "localhost", path: "/ipfs/" + hello, status: 301, want: []string{"Location", "http://" + hello + ".ipfs.localhost/"}},
+		{host: "localhost", path: "/ipfs/" + v0 + "?x=y", status: 301, want: []string{"Location", "http://" + helloPB + ".ipfs.localhost/?x=y"}},
+		{host: "localhost", path: "/ipfs/" + someDir + "/file.txt", status: 301, want: []string{"Location", "http://" + someDir + ".ipfs.localhost/file.txt"}},
+		{host: hello + ".ipfs.localhost", path: "/", status: 200, body: "hello\n", want: []string{"Content-Security-Policy", ""}},
+		{host: someDir + ".ipfs.localhost:8080", path: "/file.txt", status: 200, body: "I am a txt file\n", want: []string{"X-Ipfs-Path", "/ipfs/" + someDir + "/file.txt"}},
+		{host: someDir + ".ipfs.localhost", path: "/ipfs/" + hello, status: 404}, // no path of another
+		{host: "localhost", path: "/ipfs/" + tooLong, status: 400},
+		{host: "localhost", path: "/ipns/" + ed25519Peer, status: 301, want: []string{"Location", "http://" + ed25519Name + ".ipns.localhost/"}},
+		{host: "localhost", path: "/ipns/" + rsaPeer, status: 301, want: []string{"Location", "http://k2k4r8*"}},
+		{host: ed25519Name + ".ipns.localhost", path: "/", status: 200, body: "hello\n"},
+		{host: "localhost", path: "/ipns/dnslink-test.example.org/x", status: 301, want: []string{"Location", "http://dnslink-test.example.org.ipns.localhost/x"}},
+		{host: "dnslink-test.example.org.ipns.localhost", path: "/", status: 200, body: "hello\n"},
+		{host: "example.com", path: "/ipns/dnslink-test.example.org", header: []string{"X-Forwarded-Proto", "https"}, status: 301, want: []string{"Location", "https://dnslink--test-example-org.ipns.example.com/"}},
+		{host: "inline.test", path: "/ipns/dnslink-test.example.org", status: 301, want: []string{"Location", "http://dnslink--test-example-org.ipns.inline.test/"}},
+		{host: "dnslink--test-example-org.ipns.inline.test", path: "/", status: 200, body: "hello\n"},
+		{host: "dnslink-test.example.org", path: "/", status: 200, body: "hello\n", want: []string{"X-Ipfs-Path", "/ipns/dnslink-test.example.org/"}},
+		{host: "unknown.example.org", path: "/", status: 404},
+		{host: "elsewhere", path: "/ipfs/" + hello, header: []string{"X-Forwarded-Host", "example.com"}, status: 301, want: []string{"Location", "http://" + hello + ".ipfs.example.com/"}},
+	})
+}
+
+func TestRedirectsFileConforms(t *testing.T) {
+	b := openBlack(t)
+	host := b.site + ".ipfs.localhost"
+	b.run([]exchange{
+		{host: host, path: "/", status: 200, body: "start"},
+		{host: host, path: "/one", status: 302, want: []string{"Location", "/two.html"}},
+		{host: host, path: "/posts/2026/hello?x=y", status: 301, want: []string{"Location", "/articles/2026/hello?x=y"}},
+		{host: host, path: "/splat/a/b", status: 307, want: []string{"Location", "/to/a/b"}},
+		{host: host, path: "/rewrite", status: 200, body: "two"},
+		{host: host, path: "/gone.html", status: 410, body: "my 410", want: []string{"Content-Type", "text/html"}},
+		{host: host, path: "/nope", status: 404, body: "my 404"},
+		{host: host, path: "/nope", header: []string{"Accept", "text/html"}, status: 404, body: "my 404"},
+		{host: "redirects.example.org", path: "/one", status: 302, want: []string{"Location", "/two.html"}},
+		{path: "/ipfs/" + b.site + "/one", status: 404}, // not on a shared origin
+	})
+}
+
+func TestTrustlessGatewayConforms(t *testing.T) {
+	b := openBlack(t)
+	record := "application/vnd.ipfs.ipns-record"
+	b.run([]exchange{
+		{host: "verify.test", path: "/ipfs/" + hello + "?format=raw", status: 200, body: "hello\n", want: []string{
+			"Content-Type", "application/vnd.ipld.raw",
+			"Content-Disposition", `attachment; filename="` + hello + `.bin"*`, "Etag", `"` + hello + `.raw"`, "X-Content-Type-Options", "nosniff",
+		}},
+		{host: "verify.test", path: "/ipfs/" + hello, header: []string{"Accept", "application/vnd.ipld.raw"}, status: 200, body: "hello\n", want: []string{"Content-Location", "/ipfs/" + hello + "?format=raw"}},
+		{host: "verify.test", path: "/ipfs/" + hello, status: 406},
+		{host: "verify.test", path: "/ipfs/" + someDir + "/file.txt?format=raw", status: 406},
+		{host: "verify.test", path: "/ipns/" + ed25519Name, header: []string{"Accept", record}, status: 200, want: []string{"Content-Type", record}},
+		{host: "verify.test", path: "/ipns/" + ed25519Name + "?format=raw", status: 406},
+		{host: "verify.test", path: "/ipfs/" + hello + "?format=car", method: "HEAD", status: 200, want: []string{"Content-Type", "application/vnd.ipld.car; version=1*"}},
+		{host: "verify.test", path: "/ipfs/" + hello, header: []string{"Accept", "application/vnd.ipld.car; version=2"}, status: 400},
+	})
+	dir := "/ipfs/" + nested + "/root2/root3"
+	above := []string{nested, root2, root3}
+	for query, want := range map[string][]string{
+		"":                  append(above, root4, hello),
+		"&dag-scope=all":    append(above, root4, hello),
+		"&dag-scope=entity": above,
+		"&dag-scope=block":  above,
+	} {
+		t.Run("CAR"+query, func(t *testing.T) {
+			resp, err := http.Get(b.server.URL + dir + "?format=car" + query)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}) {
-			if !yield(content.Entry{Path: "site/" + name, Content: strings.NewReader(files[name])}, nil) {
-				return
+			defer resp.Body.Close()
+			if resp.StatusCode != 200 || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("status %s, header %v", resp.Status, resp.Header)
 			}
-		}
-	}
-	for a, err := range store.Add(b.t.Context(), tree, content.AddOptions{CIDVersion: 1}) {
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		b.site = a.CID.String()
-	}
-	var long strings.Builder
-	for i := range 100 {
-		fmt.Fprintf(&long, "%09d\n", i)
-	}
-	for a, err := range store.Add(b.t.Context(), content.FromReader("long.txt", strings.NewReader(long.String())), content.AddOptions{CIDVersion: 1, Chunker: "size-100"}) {
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		b.long = a.CID.String()
-	}
-}
-
-// exchange is a request and what is expected of the answer.
-type exchange struct {
-	host, path string
-	header     []string // pairs
-	method     string
-
-	status int
-	want   []string // pairs; "": absent; * at the end: any rest
-	body   string   // * at the end: any rest; "": not looked at
-}
-
-func (b *black) run(all []exchange) {
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	for _, e := range all {
-		b.t.Run(e.method+" "+e.host+e.path+" "+strings.Join(e.header, " "), func(t *testing.T) {
-			for try := range 2 { // the second answer may be one that was kept
-				req, err := http.NewRequestWithContext(t.Context(), e.method, b.server.URL+e.path, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if req.Host = e.host; e.host == "" {
-					req.Host = strings.TrimPrefix(b.server.URL, "http://")
-				}
-				for i := 0; i+1 < len(e.header); i += 2 {
-					req.Header.Add(e.header[i], e.header[i+1])
-				}
-				resp, err := client.Do(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				body, err := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if resp.StatusCode != e.status {
-					t.Errorf("try %d: status %d, want %d: %.200q", try, resp.StatusCode, e.status, body)
-				}
-				for i := 0; i+1 < len(e.want); i += 2 {
-					if got := resp.Header.Get(e.want[i]); !like(got, e.want[i+1]) {
-						t.Errorf("try %d: %s: %q, want %q", try, e.want[i], got, e.want[i+1])
-					}
-				}
-				if e.body != "" && !like(string(body), e.body) {
-					t.Errorf("try %d: body %.200q, want %q", try, body, e.body)
-				}
+			roots, got := blocksOf(t, resp.Body)
+			if !slices.Equal(got, want) {
+				t.Errorf("blocks %v, want %v", got, want)
+			}
+			if len(roots) != 1 || roots[0] != root3 {
+				t.Errorf("roots %v", roots)
 			}
 		})
 	}
-}
-
-func like(got, want string) bool {
-	if start, ok := strings.CutSuffix(want, "*"); ok {
-		return strings.HasPrefix(got, start)
-	}
-	return got == want
-}
-
-// blocksOf returns the CIDs in a CAR, in their order.
-func blocksOf(t *testing.T, r io.Reader) (roots, blocks []string) {
-	t.Helper()
-	in, err := car.NewBlockReader(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range in.Roots {
-		roots = append(roots, c.String())
-	}
-	for {
-		blk, err := in.Next()
-		if err == io.EOF {
-			return roots, blocks
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks = append(blocks, blk.Cid().String())
+	for bytes, want := range map[string]int{"0:*": 10, "0:99": 1, "100:299": 2, "-100:*": 1, "0:0": 1} {
+		t.Run("CAR of bytes "+bytes, func(t *testing.T) {
+			resp, err := http.Get(b.server.URL + "/ipfs/" + b.long + "?format=car&dag-scope=entity&entity-bytes=" + bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, got := blocksOf(t, resp.Body); len(got) != 1+want {
+				t.Errorf("%d blocks, want the root and %d", len(got), want)
+			}
+		})
 	}
 }
