@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -256,9 +257,11 @@ func TestActionPublishes(t *testing.T) {
 			t.Errorf("%s %q: exit code %d, outputs %q, summary %q:\n%s", input, value, code, r.outputs, r.summary, r.log)
 		}
 	}
-	for _, value := range evil {
+	for i, value := range evil {
 		try("path", value)
-		try("gateway", value)
+		if i%3 == 0 {
+			try("gateway", value)
+		}
 	}
 	for i, input := range []string{"key", "key-name", "record", "name", "acks", "lifetime", "ttl", "timeout", "api", "version", "peers", "pin-endpoint"} {
 		for j := range 2 {
@@ -269,6 +272,21 @@ func TestActionPublishes(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(folder, "pwned")); err == nil {
 			t.Errorf("an input was run, in %s", folder)
 		}
+	}
+
+	// A pinning service has the content first, also the second time in one job.
+	log := filepath.Join(dir, "pins.log")
+	pins := httptest.NewServer(pinsAt(log))
+	defer pins.Close()
+	for range 2 {
+		in := with("pin-endpoint", pins.URL)
+		in["pin-key"] = "key"
+		if code := r.run(in); code != 0 || strings.Contains(r.log+r.summary, `"key"`) {
+			t.Errorf("with a service: exit code %d:\n%s", code, r.log)
+		}
+	}
+	if b, err := os.ReadFile(log); err != nil || !strings.Contains(string(b), r.outputs["cid"]) {
+		t.Errorf("the service got %s, %v", b, err)
 	}
 
 	// What is missing or makes no sense is said before anything is done.

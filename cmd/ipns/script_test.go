@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 //	kubo DIR [new]          make a Kubo repo in DIR, with content or new; see newKuboRepo
 //	ethereum VAR CHAIN NAME HEX  set VAR to an Ethereum node, where NAME has a contenthash
 //	dns VAR HOST TEXT       set VAR to a DNS server at which HOST has the TXT record TEXT
+//	pins VAR                set VAR to a pinning service whose key is key; requests go to pins.log
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
@@ -57,6 +58,7 @@ func scripts(dir string) testscript.Params {
 			"capture":   capture,
 			"ethereum":  ethereum,
 			"dns":       dnsServer,
+			"pins":      pinService,
 			"identity":  writeIdentity,
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -82,4 +83,36 @@ func dnsServer(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}()
 	ts.Setenv(args[0], conn.LocalAddr().String())
+}
+
+// pinService starts a pinning service whose requests go to pins.log.
+func pinService(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(pinsAt(ts.MkAbs("pins.log")))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
+}
+
+// pinsAt is a pinning service that at first says that a pin is queued, and then that it is
+// pinned. The last request for one is in the file log.
+func pinsAt(log string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer key" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		status := "pinned"
+		if r.Method == http.MethodPost {
+			status = "queued"
+			body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+			if err == nil {
+				err = os.WriteFile(log, body, 0o600)
+			}
+			if err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			w.WriteHeader(http.StatusAccepted)
+		}
+		fmt.Fprintf(w, `{"requestid":"1","status":%q,"created":"2026-11-28T00:00:00Z","pin":{"cid":"x"},"delegates":[]}`, status)
+	}
 }
