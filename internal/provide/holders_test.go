@@ -178,5 +178,14 @@ func TestServersThatAreRememberedAreBounded(t *testing.T) {
 		if len(n.servers) != 1 {
 			t.Errorf("%d servers are known after they are old", len(n.servers))
 		}
+		for i := range maxServers + 1 {
+			n.fails(peer.ID(fmt.Sprint(i)))
+		}
+		for i := range maxSending + 1 {
+			n.target(fmt.Sprint(i))
+		}
+		if len(n.failed) > maxServers || len(n.sending) > maxSending {
+			t.Errorf("%d servers that failed and %d keys are remembered", len(n.failed), len(n.sending))
+		}
 	})
 }

@@ -99,10 +99,18 @@ func (n *nearest) SendMessage(ctx context.Context, p peer.ID, m *pb.Message) err
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		n.mu.Lock()
-		n.failed[to] = time.Now()
-		n.mu.Unlock()
+		n.fails(to)
 	}
+}
+
+// fails notes that a server failed.
+func (n *nearest) fails(p peer.ID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.failed == nil || len(n.failed) >= maxServers {
+		n.failed = map[peer.ID]time.Time{}
+	}
+	n.failed[p] = time.Now()
 }
 
 // target returns the server that a key goes to next; false: it is not known.
@@ -114,7 +122,7 @@ func (n *nearest) target(key string) (peer.ID, bool) {
 	if a == nil {
 		if len(n.sending) >= maxSending || n.sending == nil {
 			// Some of these were given up; the rest begins anew, which sends a few twice.
-			n.sending, n.failed = map[string]*allocation{}, map[peer.ID]time.Time{}
+			n.sending = map[string]*allocation{}
 		}
 		a = &allocation{to: n.closest(keyspace.KeyOf([]byte(key)), now)}
 		n.sending[key] = a
