@@ -70,6 +70,7 @@ func openBlocks(ctx context.Context, o Options, ds *shared, log *slog.Logger) (*
 	if b.fs == nil {
 		b.fs = vfs.Default
 	}
+	ds.free = b.free
 	if b.free == nil {
 		b.free = func(_ context.Context, write func() error) error { return write() }
 	}

@@ -37,6 +37,7 @@ var errClosed = errors.New("datastore is closed")
 type shared struct {
 	*pebbleds.Datastore
 	writes Writes // nil: writes are not wrapped
+	free   Writes // runs what frees space; nil: as writes
 
 	mu     sync.RWMutex // held for reading by all that goes on; guards closed
 	closed bool
@@ -86,9 +87,16 @@ func (s *shared) GetSize(ctx context.Context, key datastore.Key) (int, error) {
 	return s.Datastore.GetSize(ctx, key)
 }
 
+// freesKey is in the context of what frees space, or is needed for that.
+type freesKey struct{}
+
 // write runs a write to the database. Close waits for it only if no one else does: it must not wait for a full disk.
 func (s *shared) write(ctx context.Context, f func() error) error {
-	if s.writes == nil {
+	writes := s.writes
+	if s.free != nil && ctx.Value(freesKey{}) != nil {
+		writes = s.free
+	}
+	if writes == nil {
 		leave, err := s.enter()
 		if err != nil {
 			return err
@@ -96,7 +104,7 @@ func (s *shared) write(ctx context.Context, f func() error) error {
 		defer leave()
 		return f()
 	}
-	return s.writes(ctx, func() error {
+	return writes(ctx, func() error {
 		leave, err := s.enter()
 		if err != nil {
 			return err

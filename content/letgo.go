@@ -20,6 +20,7 @@ func letGoKey(c cid.Cid) datastore.Key { return letGoPrefix.ChildString(c.String
 // LetGo remembers that somebody has unpinned a tree by hand, who then wants its space back: it is no longer kept for
 // having been the value of a name. Pinning it again takes that back.
 func (s *Store) LetGo(ctx context.Context, c cid.Cid) error {
+	ctx = context.WithValue(ctx, freesKey{}, true)
 	if err := s.ds.Put(ctx, letGoKey(c), binary.BigEndian.AppendUint64(nil, uint64(time.Now().Unix()))); err != nil {
 		return fmt.Errorf("remember that %s was let go: %w", c, err)
 	}
@@ -41,6 +42,7 @@ func (s *Store) keepAgain(ctx context.Context, c cid.Cid) error {
 
 // ForgetLetGo forgets what was let go longer ago than age, so that the memory stays small.
 func (s *Store) ForgetLetGo(ctx context.Context, age time.Duration) error {
+	ctx = context.WithValue(ctx, freesKey{}, true)
 	found, err := s.ds.Query(ctx, query.Query{Prefix: letGoPrefix.String()})
 	if err != nil {
 		return fmt.Errorf("read what was let go: %w", err)

@@ -16,7 +16,7 @@ import (
 // user must hold collections away, and call end.
 type packer struct {
 	to       *blockDB
-	exchange exchange.Interface // is told of new blocks
+	exchange exchange.Interface // is told of new blocks; nil: nobody is
 	atOnce   int                // bytes of a pack
 	count    int                // blocks of a pack
 
@@ -34,7 +34,7 @@ type load struct {
 }
 
 func (s *Store) newPacker() *packer {
-	return &packer{to: s.stored, exchange: s.blocks.Exchange(), atOnce: s.stored.packBytes, count: packBlocks}
+	return &packer{to: s.stored, exchange: s.exchange, atOnce: s.stored.packBytes, count: packBlocks}
 }
 
 // bound makes packs smaller, but not so small that there are too many. 0 is no bound.

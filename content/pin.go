@@ -135,6 +135,7 @@ func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) erro
 // Unpin removes the pin of c, but not the blocks. If t is [Direct], a recursive pin is left alone and is an error.
 // Without a pin it returns [ErrNotPinned].
 func (s *Store) Unpin(ctx context.Context, c cid.Cid, t PinType) error {
+	ctx = context.WithValue(ctx, freesKey{}, true) // a full disk is a reason to unpin
 	if err := s.pins.Unpin(ctx, c, t != Direct); err != nil {
 		if errors.Is(err, ErrNotPinned) {
 			return fmt.Errorf("unpin %s: %w", c, err)

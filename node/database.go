@@ -21,6 +21,9 @@ import (
 
 func (n *Node) openDatabase(ctx, life context.Context, c Config) (err error) {
 	n.disk = &store.Disk{Dir: n.Repo.Database()}
+	if c.Freeing {
+		n.disk.Reserve = -1
+	}
 	if n.db, err = openDB(ctx, n.disk, n.Log, c.ReadOnFull); err != nil {
 		return err
 	}

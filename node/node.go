@@ -92,6 +92,9 @@ type Config struct {
 	// ReadOnFull lets a node open on a full disk, where it reads and refuses to write;
 	// false: it does not open.
 	ReadOnFull bool
+	// Freeing lets a node open and write with less free space than the reserve, in order to
+	// free some.
+	Freeing bool
 	// Salvage moves what can be read of a database that is damaged as a whole to a new
 	// one, and keeps the old one beside it; false: the error is ErrDamaged.
 	Salvage bool

@@ -106,6 +106,7 @@ type cli struct {
 	askPassphrase  bool
 
 	salvage bool // a damaged database is to be made anew
+	freeing bool // space is to be freed
 }
 
 func (c *cli) root() *cobra.Command {
@@ -294,7 +295,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage, Passphrase: passphrase})
+	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage, Freeing: c.freeing, Passphrase: passphrase})
 	if err != nil {
 		return err
 	}

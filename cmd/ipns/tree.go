@@ -99,8 +99,11 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 		defer done()
 		ctx, cancel := c.context(cmd)
 		defer cancel()
-		if r, ok := req.(*api.RepoVerifyRequest); ok {
+		switch r := req.(type) {
+		case *api.RepoVerifyRequest:
 			c.salvage = r.Repair
+		case *api.RepoGCRequest, *api.PinRemoveRequest:
+			c.freeing = true
 		}
 		with := c.withNode
 		switch info := spec.Describe(); {
