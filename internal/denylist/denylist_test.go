@@ -113,6 +113,8 @@ func TestRulesDenyWhatTheySay(t *testing.T) {
 		{"//" + hashed(t, multihash.SHA2_256, "/ipns/bad.example/x"), []string{"/ipns/bad.example/x"}, []string{"/ipns/bad.example"}},
 		{"//" + sha256Hex(text(name.CID(), multibase.Base32)+"/"), []string{"/ipns/" + name.String(), "/ipns/" + name.PeerID().String()}, nil},
 		{"//" + hashed(t, multihash.SHA2_256, name.CID().Hash().B58String()+"/x"), []string{"/ipns/" + name.String() + "/x"}, []string{"/ipns/" + name.String()}},
+		{"!//" + hashed(t, multihash.BLAKE3, v0) + "\n//" + hashed(t, multihash.SHA2_256, v0), []string{"/ipfs/" + v0}, nil},
+		{"//" + hashed(t, multihash.BLAKE3, v0) + "\n!//" + hashed(t, multihash.SHA2_256, v0), nil, []string{"/ipfs/" + v0}},
 		{"secret/file", []string{"/ipfs/" + a.String() + "/secret/file", "/ipns/any.example/secret/file"}, []string{"/ipfs/" + a.String() + "/secret/file2", "/ipfs/" + a.String()}},
 		{"/secret*", []string{"/ipfs/" + a.String() + "/secrets/x"}, []string{"/ipfs/" + a.String() + "/x/secret"}},
 		{"/ipfs/" + v0 + " reason=x other=y", []string{"/ipfs/" + v0}, nil},

@@ -44,15 +44,21 @@ var safe = func() map[string]bool {
 
 // list is what one file says. It does not change.
 type list struct {
-	cids     map[string][]rule             // by multihash
-	names    map[string][]rule             // by multihash, or domain
-	paths    map[string][]rule             // below any root
-	prefixes []rule                        // the same, for those that are about a beginning
-	hashed   map[uint64]map[string]verdict // by the code of the hash function, and the multihash of what is meant
+	cids     map[string][]rule              // by multihash
+	names    map[string][]rule              // by multihash, or domain
+	paths    map[string][]rule              // below any root
+	prefixes []rule                         // the same, for those that are about a beginning
+	hashed   map[uint64]map[string]hashRule // by the code of the hash function, and the multihash of what is meant
 
 	rules  int
 	faults []fault // the first ones
 	faulty int     // how many there are
+}
+
+// hashRule is a rule about a hash.
+type hashRule struct {
+	says verdict
+	at   int // its place among the rules: of several hash functions, too, the last rule counts
 }
 
 // fault is a line that is not understood. It is skipped.
@@ -63,7 +69,7 @@ type fault struct {
 
 // read reads a list. An error means that nothing of it can be used.
 func read(r io.Reader) (*list, error) {
-	l := &list{cids: map[string][]rule{}, names: map[string][]rule{}, paths: map[string][]rule{}, hashed: map[uint64]map[string]verdict{}}
+	l := &list{cids: map[string][]rule{}, names: map[string][]rule{}, paths: map[string][]rule{}, hashed: map[uint64]map[string]hashRule{}}
 	in := bufio.NewReaderSize(r, 64<<10)
 	header, lines, err := readHeader(in)
 	if err != nil {
@@ -281,7 +287,7 @@ func (l *list) addHashed(text string, allow bool) error {
 
 func (l *list) putHashed(code uint64, h multihash.Multihash, allow bool) {
 	if l.hashed[code] == nil {
-		l.hashed[code] = map[string]verdict{}
+		l.hashed[code] = map[string]hashRule{}
 	}
-	l.hashed[code][string(h)] = rule{allow: allow}.verdict()
+	l.hashed[code][string(h)] = hashRule{rule{allow: allow}.verdict(), l.rules}
 }

@@ -77,22 +77,25 @@ func (l *list) double(c cid.Cid, below string) verdict {
 }
 
 func (l *list) anyHash(text string) verdict {
+	var last hashRule
 	for code := range l.hashed {
-		if v := l.hash(code, text); v != nothing {
-			return v
+		if r := l.rule(code, text); r.says != nothing && r.at >= last.at {
+			last = r
 		}
 	}
-	return nothing
+	return last.says
 }
 
-func (l *list) hash(code uint64, text string) verdict {
+func (l *list) hash(code uint64, text string) verdict { return l.rule(code, text).says }
+
+func (l *list) rule(code uint64, text string) hashRule {
 	known := l.hashed[code]
 	if len(known) == 0 {
-		return nothing
+		return hashRule{}
 	}
 	h, err := multihash.Sum([]byte(text), code, -1)
 	if err != nil {
-		return nothing
+		return hashRule{}
 	}
 	return known[string(h)]
 }
