@@ -54,10 +54,11 @@ const maxKeyFile = 16 << 10
 
 // Store is a folder of keys. It is safe for concurrent use, even by several processes.
 type Store struct {
-	// Cipher encrypts the files of keys; nil: they are written in clear, and those that
-	// are encrypted are [ErrLocked]. Set it before the first use. Files in clear are read
-	// in either case.
-	Cipher Cipher
+	// Cipher decrypts the files of keys, and encrypts them if Encrypt is set; nil: those
+	// that are encrypted are [ErrLocked]. Files in clear are read in either case. Set both
+	// before the first use.
+	Cipher  Cipher
+	Encrypt bool
 
 	dir string
 }
@@ -196,7 +197,7 @@ func (s *Store) nameOf(file []byte) (ipns.Name, error) {
 // seal returns the file of a key.
 func (s *Store) seal(key crypto.PrivKey) ([]byte, error) {
 	b, err := crypto.MarshalPrivateKey(key)
-	if err != nil || s.Cipher == nil {
+	if err != nil || !s.Encrypt {
 		return b, err
 	}
 	name, err := ipns.NameOf(key.GetPublic())
@@ -235,8 +236,7 @@ func (s *Store) Replace(name string, key crypto.PrivKey) error {
 	return nil
 }
 
-// Convert rewrites the files of all keys that are not as the Cipher wants them: encrypted,
-// or in clear if clear is set. It returns how many it rewrote. Damaged files stay as they
+// Convert encrypts the files of all keys, or writes them in clear, but for that of [Self]. It returns how many it rewrote. Damaged files stay as they
 // are, each with an error that names it. A crash leaves some files in one form and some in
 // the other, all of them readable, and Convert can be called again.
 func (s *Store) Convert(clear bool) (n int, err error) {
@@ -244,12 +244,12 @@ func (s *Store) Convert(clear bool) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	to := Store{dir: s.dir, Cipher: s.Cipher}
-	if clear {
-		to.Cipher = nil
-	}
+	to := Store{dir: s.dir, Cipher: s.Cipher, Encrypt: !clear}
 	for _, label := range labels {
 		one := func() error {
+			if label == Self {
+				return nil
+			}
 			file, err := s.read(label)
 			if err != nil || encrypted(file) != clear {
 				return err
@@ -258,17 +258,33 @@ func (s *Store) Convert(clear bool) (n int, err error) {
 			if err != nil {
 				return err
 			}
-			if file, err = to.seal(key); err != nil {
+			if err := to.Replace(label, key); err != nil {
 				return err
 			}
 			n++
-			return durable.Replace(s.path(label), file, 0o400)
+			return nil
 		}
 		if cerr := one(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("convert key %q in %s: %w", label, s.path(label), cerr))
 		}
 	}
 	return n, err
+}
+
+// Locked returns how many files of keys are encrypted and cannot be decrypted.
+func (s *Store) Locked() (n int, err error) {
+	labels, err := s.List()
+	if err != nil {
+		return 0, err
+	}
+	for _, label := range labels {
+		if file, err := s.read(label); err == nil && encrypted(file) {
+			if _, err := s.parse(file); err != nil {
+				n++
+			}
+		}
+	}
+	return n, nil
 }
 
 // Clean removes unfinished key files that a crash left behind. Nothing else may write

@@ -14,6 +14,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	store "github.com/goipns/ipns/recordstore/pebble"
@@ -77,15 +78,15 @@ func Init(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte) er
 	if err != nil {
 		return fmt.Errorf("make a repo: %w", err)
 	}
-	return InitFrom(ctx, r, c, passphrase, func(b *names.Book) error { return b.Create(ctx, name) })
+	return InitFrom(ctx, r, c, passphrase, func(b *names.Book, _ *keystore.Store) error { return b.Create(ctx, name) })
 }
 
 // InitFrom is [Init] for a repo with keys that may have been used: fill enters what is known
-// of their names into the Book; nil: nothing.
+// of their names into the Book, and keys into the keystore; nil: nothing.
 //
 // The config is written last: a crash before that leaves only entries, and the next Init
 // makes the rest.
-func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte, fill func(*names.Book) error) (err error) {
+func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte, fill func(*names.Book, *keystore.Store) error) (err error) {
 	if err := r.Make(); err != nil {
 		return err
 	}
@@ -97,16 +98,15 @@ func InitFrom(ctx context.Context, r repo.Repo, c repo.Config, passphrase []byte
 		return errors.Join(&fs.PathError{Op: "make repo", Path: string(r), Err: fs.ErrExist}, lock.Unlock())
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if fill == nil {
-		fill = func(*names.Book) error { return nil }
-	}
-	if err := withBook(ctx, r, fill); err != nil {
+	var keys *keystore.Store
+	if c.Identity, keys, err = identity.Make(r, c.Identity, passphrase); err != nil {
 		return fmt.Errorf("make a repo in %s: %w", string(r), err)
 	}
-	if len(passphrase) > 0 {
-		if c.Identity, err = identity.Make(r, c.Identity, passphrase); err != nil {
-			return fmt.Errorf("make a repo in %s: %w", string(r), err)
-		}
+	if fill == nil {
+		fill = func(*names.Book, *keystore.Store) error { return nil }
+	}
+	if err := withBook(ctx, r, func(b *names.Book) error { return fill(b, keys) }); err != nil {
+		return fmt.Errorf("make a repo in %s: %w", string(r), err)
 	}
 	return r.Create(c)
 }

@@ -101,9 +101,11 @@ type Config struct {
 	// AgentSuffix follows the agent version that others see, unless the config has
 	// Version.AgentSuffix.
 	AgentSuffix string
-	// Passphrase decrypts the keys, and encrypts those that are in clear; empty: keys that
-	// are encrypted stay locked, so that their names are neither published nor renewed.
+	// Passphrase decrypts the keys; empty: keys that are encrypted stay locked, so that their
+	// names are neither published nor renewed.
 	Passphrase []byte
+	// Encrypt encrypts keys that are in clear with the Passphrase, if there is one.
+	Encrypt bool
 	// Log receives messages from background work; nil: none are logged.
 	Log *slog.Logger
 }

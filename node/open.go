@@ -95,7 +95,7 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 // open opens the parts, each after those that it needs. life ends when Close begins,
 // announcing when Close has waited for the announcements.
 func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
-	if err := n.openKeys(c.Passphrase); err != nil {
+	if err := n.openKeys(c); err != nil {
 		return err
 	}
 	if err := n.openDatabase(ctx, life, c); err != nil {
@@ -245,8 +245,8 @@ func (n *Node) background(f func()) { n.running.Go(f) }
 // onClose adds a function for Close, which calls them in reverse order.
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
-func (n *Node) openKeys(passphrase []byte) error {
-	keys, err := identity.Open(n.Repo, n.Settings.Identity, passphrase)
+func (n *Node) openKeys(c Config) error {
+	keys, err := identity.Open(n.Repo, n.Settings.Identity, c.Passphrase)
 	if err != nil {
 		return err
 	}
@@ -254,8 +254,14 @@ func (n *Node) openKeys(passphrase []byte) error {
 	if err := errors.Join(n.Repo.Clean(), keys.Damaged); err != nil {
 		n.Log.Warn("leftovers of a crash, or damaged keys, stay", "err", err)
 	}
-	if keys.Encrypted > 0 {
-		n.Log.Info("keys were encrypted", "count", keys.Encrypted)
+	if c.Encrypt && len(c.Passphrase) > 0 {
+		count, err := keys.Encrypt(c.Passphrase)
+		if err != nil {
+			n.Log.Warn("keys stay in clear", "err", err)
+		}
+		if count > 0 {
+			n.Log.Warn("keys were in clear, and are now encrypted with the passphrase that was given", "count", count)
+		}
 	}
 	n.Identity, n.Name, n.Key = keys, keys.Name, keys.Self
 	if n.HostKey = n.Key; n.Key == nil {

@@ -160,7 +160,7 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 			v.askLater(r, w.Entry)
 			renew = false
 		}
-		wrong := r.unsignable(w.Entry.Name, v.at)
+		wrong := r.unsignable(w.Entry)
 		if renew {
 			if off := r.checkClock(); off != nil {
 				wrong = off

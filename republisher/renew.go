@@ -28,6 +28,7 @@ type postponed struct {
 	again time.Time     // when it is tried next
 	delay time.Duration // the delay before again
 	why   error
+	of    [32]byte // hash of the record that could not be renewed
 }
 
 // wrongClock is how long a renewal waits that a wrong clock prevents.
@@ -86,14 +87,17 @@ func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.T
 	return r.unsigned[e.Name].again, !going
 }
 
-// unsignable returns why a renewal that is put off failed, or nil.
-func (r *Republisher) unsignable(name ipns.Name, now time.Time) error {
+// unsignable returns why the last renewal of an entry's record failed, or nil. It forgets the
+// failures of a record that was replaced.
+func (r *Republisher) unsignable(e recordstore.Entry) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u := r.unsigned[name]; u.again.After(now) {
-		return u.why
+	u, failed := r.unsigned[e.Name]
+	if failed && u.of != e.Record.Hash() {
+		delete(r.unsigned, e.Name)
+		return nil
 	}
-	return nil
+	return u.why
 }
 
 // renewBelow returns the remaining lifetime below which a record that is about to be put
@@ -164,6 +168,10 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	if ctx.Err() != nil {
 		return
 	}
+	var of [32]byte
+	if e, gerr := r.Book.Get(ctx, name); err != nil && gerr == nil && e.Record != nil {
+		of = e.Record.Hash()
+	}
 	r.mu.Lock()
 	if err == nil {
 		r.counts.renewed++
@@ -172,7 +180,7 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 		return
 	}
 	r.counts.renewalsFailed++
-	u := postponed{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign), why: err}
+	u := postponed{delay: min(max(2*r.unsigned[name].delay, firstUnsign), lastUnsign), why: err, of: of}
 	u.again = r.now().Add(u.delay)
 	if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
 		r.unsigned[name] = u

@@ -63,7 +63,13 @@ another file, and the old one stays.`,
 			edit.Stdin, edit.Stdout, edit.Stderr = os.Stdin, c.raw, c.terminal
 			err = edit.Run()
 			if err == nil && c.config == "" {
-				err = r.TakeConfig(file)
+				// Nobody may be converting keys. A daemon that runs does not.
+				lock, lerr := r.Lock()
+				if lerr == nil || errors.Is(lerr, repo.ErrLocked) {
+					err = errors.Join(r.TakeConfig(file), lock.Unlock())
+				} else {
+					err = lerr
+				}
 			}
 			if err != nil {
 				return fmt.Errorf("edit %s: %w", file, err)

@@ -63,7 +63,7 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	d.reload, d.stopReload = reloads()
 	d.log = c.logger()
 	o.Log = d.log
-	if o.Passphrase, err = c.passphrase(); err != nil {
+	if o.Passphrase, o.Encrypt, err = c.daemonPassphrase(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	v, err := rpc.Do(ctx, verbs.Mux(nil), api.Version, api.VersionRequest{})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
@@ -154,12 +155,25 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 
 // makeRepo makes a repo with the given config, and a new key unless that has one.
 func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
-	passphrase, err := c.passphrase()
+	passphrase, err := c.newPassphrase(c.askPassphrase)
 	if err != nil {
 		return err
 	}
 	fresh := config.Identity.PrivKey == ""
-	if fresh {
+	left, err := identity.Left(r, passphrase)
+	if err != nil {
+		return err
+	}
+	switch {
+	case left != nil && !fresh:
+		return fmt.Errorf("%s has the key of a node already, which is encrypted: it must not get another one by its config", string(r))
+	case left != nil: // others may have records of its name
+		if config.Identity, err = node.Identity(left); err != nil {
+			return err
+		}
+		fresh = false
+		display.Fprintf(out, "peer identity: %s, whose key was here without a config\n", config.Identity.PeerID)
+	case fresh:
 		key, err := newIdentity(o.algorithm, o.bits, out)
 		if err != nil {
 			return err

@@ -103,6 +103,7 @@ type cli struct {
 	upgradeV0 bool
 
 	passphraseFile string
+	passphraseText string // of the environment
 	askPassphrase  bool
 
 	salvage bool // a damaged database is to be made anew

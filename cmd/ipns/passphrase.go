@@ -38,6 +38,10 @@ func (c *cli) passphrase() ([]byte, error) {
 		return readPassphrase(file)
 	}
 	if text := os.Getenv(passphraseEnv); text != "" {
+		c.passphraseText = text
+		_ = os.Unsetenv(passphraseEnv) // so that no program started from here gets it
+	}
+	if text := c.passphraseText; text != "" {
 		return checkPassphrase([]byte(text), "$"+passphraseEnv)
 	}
 	if dir := os.Getenv(credentialsEnv); dir != "" {
@@ -92,13 +96,30 @@ func (c *cli) prompt(text string) ([]byte, error) {
 	return checkPassphrase(b, "the answer")
 }
 
-// newPassphrase is passphrase for keys that are to be encrypted: it asks twice, also if
-// no source is given.
-func (c *cli) newPassphrase() ([]byte, error) {
+// daemonPassphrase is passphrase for what runs on, and whether it encrypts keys that are in
+// clear: not by an answer on the terminal, which is given once.
+func (c *cli) daemonPassphrase() (b []byte, encrypt bool, err error) {
+	if b, err = c.givenPassphrase(); b != nil || err != nil {
+		return b, true, err
+	}
+	b, err = c.passphrase()
+	return b, false, err
+}
+
+// givenPassphrase is passphrase without asking on the terminal, where a slip of the finger
+// must not encrypt anything.
+func (c *cli) givenPassphrase() ([]byte, error) {
 	ask := c.askPassphrase
+	defer func() { c.askPassphrase = ask }()
 	c.askPassphrase = false
-	b, err := c.passphrase()
-	if c.askPassphrase = ask; b != nil || err != nil {
+	return c.passphrase()
+}
+
+// newPassphrase is passphrase for keys that are to be encrypted: it asks twice, if no other
+// source is given and ask is set.
+func (c *cli) newPassphrase(ask bool) ([]byte, error) {
+	b, err := c.givenPassphrase()
+	if b != nil || err != nil || !ask {
 		return b, err
 	}
 	if b, err = c.prompt("Passphrase to encrypt the keys with: "); err != nil {
@@ -162,13 +183,14 @@ With --new-passphrase-file, keys that are encrypted get another passphrase.`,
 		if file != "" {
 			return c.changePassphrase(file)
 		}
-		b, err := c.newPassphrase()
+		b, err := c.newPassphrase(true)
 		if err != nil {
 			return err
 		}
 		return c.withKeys(b, func(k *identity.Keys) error {
-			display.Fprintf(c.out, "encrypted %d keys\n", k.Encrypted)
-			return k.Damaged
+			n, err := k.Encrypt(b)
+			display.Fprintf(c.out, "encrypted %d keys\n", n)
+			return errors.Join(err, k.Damaged)
 		})
 	}
 	return cmd
@@ -203,8 +225,8 @@ func (c *cli) keyDecryptCmd() *cobra.Command {
 		Use: "decrypt", Short: "Write all keys in clear, as Kubo has them",
 		Long: `Write all keys in clear, as Kubo has them.
 
-From then on a daemon must not be given a passphrase, or it encrypts the keys again. No
-daemon may run on the repo.`,
+From then on a daemon must not be given a passphrase by a file or the environment, or it
+encrypts the keys again. No daemon may run on the repo.`,
 		Example: examples("ipns key decrypt --passphrase-file=secret"),
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

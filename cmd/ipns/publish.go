@@ -203,7 +203,11 @@ func (c *cli) deployNode(ctx context.Context, cmd *cobra.Command, o publishOptio
 	if api != "" {
 		return c.withClient(api, f)
 	}
-	n, err := node.New(ctx, r, node.Config{Offline: c.offline, Bootstrap: o.Bootstrap, Log: c.logger()})
+	passphrase, encrypt, err := c.daemonPassphrase()
+	if err != nil {
+		return errors.Join(err, lock.Unlock())
+	}
+	n, err := node.New(ctx, r, node.Config{Offline: c.offline, Bootstrap: o.Bootstrap, Log: c.logger(), Passphrase: passphrase, Encrypt: encrypt})
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}

@@ -123,7 +123,12 @@ func without(all []Finding) []Finding {
 }
 
 func TestNothingIsWrongWithWhatIsWell(t *testing.T) {
-	all := Examine(well(newName(t)))
+	in := well(newName(t))
+	if all := Examine(in); len(all) > 0 {
+		t.Errorf("found, with encrypted keys, %+v", all)
+	}
+	in.InClear = true
+	all := Examine(in)
 	if rest := without(all); len(rest) > 0 || len(all) != 1 || Wrong(all) != 0 {
 		t.Errorf("found %+v", all)
 	}

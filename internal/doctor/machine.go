@@ -127,9 +127,16 @@ func files(f Facts) []Finding {
 			Mend:  "chmod go-rwx " + file.Path,
 		})
 	}
+	if !f.InClear && !f.Kubo {
+		return all
+	}
+	mend := "keep disk and backups encrypted"
+	if !f.Kubo {
+		mend = "ipns key encrypt, with the daemon stopped; or " + mend
+	}
 	return append(all, Finding{
 		Subject: filepath.Join(f.Path, "keystore"), Note: true, Found: "private keys are stored in clear",
-		Means: "who can read the disk or a backup of it has the names", Mend: "keep disk and backups encrypted",
+		Means: "who can read the disk or a backup of it has the names", Mend: mend,
 	})
 }
 

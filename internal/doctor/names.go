@@ -55,21 +55,14 @@ func keys(f Facts) []Finding {
 }
 
 func passphrase(f Facts) []Finding {
-	switch {
-	case f.Locked:
-		return []Finding{{
-			Subject: f.Path, Found: "its keys are encrypted, and the daemon has no passphrase",
-			Means: "no record is renewed, and names end when theirs do",
-			Mend:  "start the daemon with --passphrase-file, $IPNS_PASSPHRASE or the systemd credential ipns-passphrase",
-		}}
-	case f.InClear:
-		return []Finding{{
-			Note: true, Subject: f.Path, Found: "its keys are in clear",
-			Means: "who reads the disk or a backup of it can publish under its names",
-			Mend:  "ipns key encrypt, with the daemon stopped",
-		}}
+	if !f.Locked {
+		return nil
 	}
-	return nil
+	return []Finding{{
+		Subject: f.Path, Found: "its keys are encrypted, and the daemon has no passphrase",
+		Means: "no record is renewed, and names end when theirs do",
+		Mend:  "start the daemon with --passphrase-file, $IPNS_PASSPHRASE or the systemd credential ipns-passphrase",
+	}}
 }
 
 func records(f Facts) []Finding {

@@ -2,11 +2,13 @@
 //
 // In clear, the key of the node itself is in the config, and the others are files of the
 // keystore, as Kubo has them. Encrypted, all are files, and the config has the peer id
-// alone. What is encrypted stays readable if a crash interrupts the conversion: each file
-// says what it is, the key of the node leaves its old place only when it was read back
-// from the new one, and the next conversion completes the work.
+// alone. Where that key is decides how new keys are written.
 //
-// The caller holds the lock of the repo.
+// A crash during a conversion loses nothing: each file says what it is, the key of the node
+// leaves its old place only when it was read back from the new one, and the next conversion
+// completes the work.
+//
+// The caller holds the lock of the repo, but for [Store].
 package identity
 
 import (
@@ -28,63 +30,47 @@ type Keys struct {
 	Self  crypto.PrivKey // the key of the node; nil: locked
 	Name  ipns.Name      // of Self
 	Store *keystore.Store
-	// Encrypted is how many keys Open encrypted.
-	Encrypted int
-	// Damaged names the files that could not be encrypted; nil: none. They stay as they
-	// are.
+	// Damaged names files that cannot be used as they are; nil: none.
 	Damaged error
 
-	repo  repo.Repo
-	vault *age.Vault // nil: the keys are in clear
+	repo   repo.Repo
+	vault  *age.Vault // nil: nothing is encrypted
+	locked int        // files that are encrypted and cannot be decrypted
 }
 
-// Locked reports whether the keys are encrypted and cannot be used.
-func (k *Keys) Locked() bool { return k.Self == nil }
+// Locked reports whether there are keys that are encrypted and cannot be used.
+func (k *Keys) Locked() bool { return k.Self == nil || k.locked > 0 }
 
-// Open opens the keys of a repo with the given identity. With a passphrase, keys that are in
-// clear are encrypted; without one, keys that are encrypted are locked. A wrong passphrase
-// is [age.ErrPassphrase] and changes nothing.
+// Open opens the keys of a repo with the given identity. Keys that are encrypted are locked
+// unless the passphrase is given. A wrong one is [age.ErrPassphrase] and changes nothing.
 func Open(r repo.Repo, id repo.Identity, passphrase []byte) (*Keys, error) {
 	k := &Keys{repo: r}
-	if err := k.open(id, passphrase); err != nil {
+	if err := k.openStore(passphrase); err != nil {
 		return nil, err
 	}
-	if len(passphrase) == 0 {
-		return k, nil
+	k.Damaged = k.Store.Clean() // no one else writes
+	if k.vault != nil {
+		k.Damaged = errors.Join(k.Damaged, k.vault.Damaged(), k.vault.Complete(r.Keystore()))
 	}
-	if err := k.encrypt(id); err != nil {
-		return nil, err
+	if err := k.readSelf(id); err != nil {
+		return nil, fmt.Errorf("the config of %s has no valid Identity: %w; restore the file from a backup", string(r), err)
 	}
-	n, err := k.Store.Convert(false)
-	k.Encrypted += n
-	k.Damaged = errors.Join(k.Damaged, err)
-	return k, nil
-}
-
-// Make encrypts the keys of a repo that has no config yet, and returns the identity for it.
-// It refuses a keystore that has the key of another node, which may be the only copy.
-func Make(r repo.Repo, id repo.Identity, passphrase []byte) (repo.Identity, error) {
-	k := &Keys{repo: r}
-	if err := k.open(id, passphrase); err != nil {
-		return id, err
-	}
-	if err := k.putSelf(); err != nil {
-		return id, err
-	}
-	_, err := k.Store.Convert(false)
-	return repo.Identity{PeerID: id.PeerID}, err
+	k.Store.Encrypt = id.PrivKey == ""
+	var err error
+	k.locked, err = k.Store.Locked()
+	return k, err
 }
 
 // Store returns the keystore of a repo, to read keys while another process may hold the
 // lock. It changes nothing.
 func Store(r repo.Repo, passphrase []byte) (*keystore.Store, error) {
 	k := &Keys{repo: r}
-	err := k.openVault(passphrase)
+	err := k.openStore(passphrase)
 	return k.Store, err
 }
 
-// openVault opens the keystore and, if keys are encrypted, what decrypts them.
-func (k *Keys) openVault(passphrase []byte) (err error) {
+// openStore opens the keystore and, if keys are encrypted, what decrypts them.
+func (k *Keys) openStore(passphrase []byte) (err error) {
 	dir := k.repo.Keystore()
 	if k.Store, err = keystore.Open(dir); err != nil {
 		return err
@@ -100,32 +86,7 @@ func (k *Keys) openVault(passphrase []byte) (err error) {
 	if len(passphrase) == 0 {
 		return nil
 	}
-	return vault.Unlock(dir, passphrase)
-}
-
-// open reads what there is, and makes a vault if there is none and a passphrase is given.
-func (k *Keys) open(id repo.Identity, passphrase []byte) (err error) {
-	if err := k.openVault(passphrase); err != nil {
-		return err
-	}
-	if err := k.Store.Clean(); err != nil { // no one else writes: the caller holds the lock
-		k.Damaged = err
-	}
-	if err := k.readSelf(id); err != nil {
-		return fmt.Errorf("the config of %s has no valid Identity: %w; restore the file from a backup", string(k.repo), err)
-	}
-	if k.vault != nil || len(passphrase) == 0 {
-		return nil
-	}
-	dir := k.repo.Keystore()
-	if k.Locked() {
-		return fmt.Errorf("keys of %s are encrypted, but identity.age is missing in %s: restore it from a backup", string(k.repo), dir)
-	}
-	if k.vault, err = age.Create(dir, passphrase); err != nil {
-		return err
-	}
-	k.Store.Cipher = k.vault
-	return nil
+	return vault.Unlock(passphrase)
 }
 
 // readSelf reads the key of the node from the config, else from the keystore.
@@ -171,65 +132,147 @@ func (k *Keys) readSealedSelf(id repo.Identity) (err error) {
 	return err
 }
 
-// encrypt moves the key of the node from the config to the keystore.
-func (k *Keys) encrypt(id repo.Identity) error {
-	if id.PrivKey == "" {
-		return nil
+// Encrypt encrypts all keys with the passphrase with which they were opened, and returns how
+// many were in clear. Files that are damaged stay as they are, and are named in the error.
+func (k *Keys) Encrypt(passphrase []byte) (n int, err error) {
+	config, err := k.repo.Config()
+	if err != nil {
+		return 0, err
 	}
-	if err := k.putSelf(); err != nil {
-		return err
+	if err := k.seal(passphrase); err != nil {
+		return 0, err
 	}
-	k.Encrypted++
-	// A crash before this leaves the key in both places.
-	return k.repo.SetIdentity(repo.Identity{PeerID: id.PeerID})
+	if config.Identity.PrivKey != "" {
+		if err := k.putSelf(); err != nil {
+			return 0, err
+		}
+		// A crash before this leaves the key in both places.
+		if err := k.repo.SetIdentity(repo.Identity{PeerID: config.Identity.PeerID}); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	k.Store.Encrypt = true
+	others, err := k.Store.Convert(false)
+	return n + others, errors.Join(err, k.repo.ForgetKey())
 }
 
-// putSelf puts the key of the node into the keystore, and reads it back.
+// seal makes the vault if there is none.
+func (k *Keys) seal(passphrase []byte) (err error) {
+	switch {
+	case k.vault != nil && k.Self == nil:
+		return keystore.ErrLocked
+	case k.vault != nil:
+		return nil
+	case k.Locked(): // another identity would make it look as if the files were damaged
+		return fmt.Errorf("keys of %s are encrypted, but identity.age is missing in %s: restore it from a backup", string(k.repo), k.repo.Keystore())
+	}
+	if k.Store.Has(keystore.Self) {
+		if err := k.sameSelf(); err != nil {
+			return err
+		}
+	}
+	if k.vault, err = age.Create(k.repo.Keystore(), passphrase); err != nil {
+		return err
+	}
+	k.Store.Cipher = k.vault
+	return nil
+}
+
+// putSelf puts the key of the node into the keystore, encrypted, and reads it back.
 func (k *Keys) putSelf() error {
+	k.Store.Encrypt = true
 	err := k.Store.Put(keystore.Self, k.Self)
 	if err != nil && !errors.Is(err, keystore.ErrExist) { // a crash may have left it
 		return err
 	}
+	return k.sameSelf()
+}
+
+// sameSelf returns an error if the keystore has another key of a node.
+func (k *Keys) sameSelf() error {
 	back, err := k.Store.Get(keystore.Self)
 	if err != nil {
 		return err
 	}
 	if !back.Equals(k.Self) {
-		return fmt.Errorf("encrypt the key of the node: the keystore of %s has the key of another node; move its file away", string(k.repo))
+		return fmt.Errorf("the keystore of %s has the key of another node: move its file, key_onswyzq, away", string(k.repo))
 	}
 	return nil
+}
+
+// Make encrypts the keys of a repo that has no config yet, and returns the identity for it
+// and the keystore, for other keys.
+func Make(r repo.Repo, id repo.Identity, passphrase []byte) (repo.Identity, *keystore.Store, error) {
+	k := &Keys{repo: r}
+	err := k.openStore(passphrase)
+	if err != nil || len(passphrase) == 0 {
+		return id, k.Store, err
+	}
+	if err := k.readSelf(id); err != nil {
+		return id, nil, err
+	}
+	if err := k.seal(passphrase); err != nil {
+		return id, nil, err
+	}
+	if err := k.vault.Complete(r.Keystore()); err != nil {
+		return id, nil, err
+	}
+	return repo.Identity{PeerID: id.PeerID}, k.Store, k.putSelf()
+}
+
+// Left returns the key of the node that an interrupted Make, or the loss of the config, has
+// left in a repo without a config; nil: there is none.
+func Left(r repo.Repo, passphrase []byte) (crypto.PrivKey, error) {
+	s, err := Store(r, passphrase)
+	if err != nil || !s.Has(keystore.Self) {
+		return nil, err
+	}
+	key, err := s.Get(keystore.Self)
+	if err != nil {
+		return nil, fmt.Errorf("%s has no config, but the encrypted key of a node: %w", string(r), err)
+	}
+	return key, nil
 }
 
 // Decrypt writes all keys in clear, as Kubo has them, and removes the encryption. It
 // returns how many keys it decrypted. If a file is damaged, it stays encrypted, and so does
 // what decrypts it.
-func (k *Keys) Decrypt() (int, error) {
-	if k.Locked() {
-		return 0, keystore.ErrLocked
-	}
-	if k.vault == nil {
+func (k *Keys) Decrypt() (n int, err error) {
+	switch {
+	case k.vault == nil:
 		return 0, nil
+	case k.Self == nil:
+		return 0, keystore.ErrLocked
 	}
 	b, err := ipns.MarshalPrivateKey(k.Self)
 	if err != nil {
 		return 0, err
 	}
-	if err := k.repo.SetIdentity(repo.Identity{PeerID: k.Name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}); err != nil {
+	id := repo.Identity{PeerID: k.Name.PeerID().String(), PrivKey: base64.StdEncoding.EncodeToString(b)}
+	if err := k.repo.SetIdentity(id); err != nil {
 		return 0, err
 	}
-	n := 1
-	if err := k.Store.Remove(keystore.Self); err != nil && !errors.Is(err, keystore.ErrNotFound) {
+	k.Store.Encrypt = false
+	if n, err = k.Store.Convert(true); err != nil {
 		return n, err
 	}
-	others, err := k.Store.Convert(true)
-	if n += others; err != nil {
+	// Nothing else must have written the config meanwhile: this is the other copy.
+	config, err := k.repo.Config()
+	if err != nil {
+		return n, err
+	}
+	if config.Identity != id {
+		return n, errors.New("the config was changed meanwhile: the keys stay encrypted as well, and the same command goes on")
+	}
+	if err := k.Store.Remove(keystore.Self); err != nil && !errors.Is(err, keystore.ErrNotFound) {
 		return n, err
 	}
 	if err := age.Remove(k.repo.Keystore()); err != nil {
 		return n, err
 	}
 	k.vault, k.Store.Cipher = nil, nil
-	return n, nil
+	return n + 1, nil
 }
 
 // SetPassphrase changes the passphrase of keys that are encrypted and not locked.
@@ -243,7 +286,7 @@ func (k *Keys) SetPassphrase(passphrase []byte) error {
 // SetSelf makes key the node's own key, which it has from its next start on. What is its
 // own key now must be kept under another label before.
 func (k *Keys) SetSelf(id repo.Identity, key crypto.PrivKey) error {
-	if k.vault != nil {
+	if k.Store.Encrypt {
 		// A crash after this leaves the old peer id in the config, which the next start mends.
 		if err := k.Store.Replace(keystore.Self, key); err != nil {
 			return err

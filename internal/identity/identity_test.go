@@ -49,10 +49,14 @@ func convert(r repo.Repo, decrypt bool) error {
 		return err
 	}
 	k, err := identity.Open(r, config.Identity, secret)
-	if err != nil || !decrypt {
+	if err != nil {
 		return err
 	}
-	_, err = k.Decrypt()
+	if decrypt {
+		_, err = k.Decrypt()
+	} else {
+		_, err = k.Encrypt(secret)
+	}
 	return err
 }
 
@@ -136,6 +140,15 @@ func open(t testing.TB, r repo.Repo, passphrase []byte) *identity.Keys {
 	return k
 }
 
+// encrypted encrypts the keys of a repo, of which as many are in clear, and opens it again.
+func encrypted(t testing.TB, r repo.Repo, count int) *identity.Keys {
+	t.Helper()
+	if n, err := open(t, r, secret).Encrypt(secret); n != count || err != nil {
+		t.Fatalf("%d keys were encrypted, of %d: %v", n, count, err)
+	}
+	return open(t, r, secret)
+}
+
 // holds checks that all keys are there and can be used.
 func holds(t testing.TB, k *identity.Keys, keys map[string]crypto.PrivKey) {
 	t.Helper()
@@ -179,10 +192,8 @@ func inClear(t testing.TB, r repo.Repo, keys map[string]crypto.PrivKey) (files [
 
 func TestKeysAreEncryptedOnceAPassphraseIsGiven(t *testing.T) {
 	r, keys := made(t, 3)
-	k := open(t, r, secret)
-	if holds(t, k, keys); k.Encrypted != len(keys) {
-		t.Errorf("%d keys were encrypted, of %d", k.Encrypted, len(keys))
-	}
+	k := encrypted(t, r, len(keys))
+	holds(t, k, keys)
 	if left := inClear(t, r, keys); left != nil {
 		t.Errorf("in clear: %q", left)
 	}
@@ -201,7 +212,7 @@ func TestKeysAreEncryptedOnceAPassphraseIsGiven(t *testing.T) {
 	if after := contents(t, r); before != after {
 		t.Error("a wrong passphrase changed the repo")
 	}
-	// A key that somebody put there in clear is encrypted at the next start.
+	// A passphrase alone converts nothing; what was put there in clear is encrypted on request.
 	plain, err := keystore.Open(r.Keystore())
 	if err != nil {
 		t.Fatal(err)
@@ -210,10 +221,10 @@ func TestKeysAreEncryptedOnceAPassphraseIsGiven(t *testing.T) {
 	if err := plain.Put("late", keys["late"]); err != nil {
 		t.Fatal(err)
 	}
-	if k = open(t, r, secret); k.Encrypted != 1 || inClear(t, r, keys) != nil {
-		t.Errorf("%d keys were encrypted", k.Encrypted)
+	k = encrypted(t, r, 1)
+	if holds(t, k, keys); inClear(t, r, keys) != nil {
+		t.Error("keys are in clear")
 	}
-	holds(t, k, keys)
 	if _, err := k.Decrypt(); err != nil {
 		t.Fatal(err)
 	}
@@ -251,10 +262,9 @@ func TestADamagedKeyIsNamedAndBlocksNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := open(t, r, secret)
-	if k.Damaged == nil || !strings.Contains(k.Damaged.Error(), bad) {
-		t.Errorf("the damaged key: %v", k.Damaged)
+	if n, err := k.Encrypt(secret); n != len(keys) || err == nil || !strings.Contains(err.Error(), bad) {
+		t.Errorf("%d keys encrypted, the damaged key: %v", n, err)
 	}
-	k.Damaged = nil
 	holds(t, k, keys)
 	if b, err := os.ReadFile(bad); string(b) != "no key" || err != nil {
 		t.Errorf("the damaged file is now %q, %v", b, err)
@@ -268,7 +278,7 @@ func TestADamagedKeyIsNamedAndBlocksNothing(t *testing.T) {
 func TestAMissingIdentityIsNotReplaced(t *testing.T) {
 	r, _ := made(t, 1)
 	cheap(t, r)
-	open(t, r, secret)
+	encrypted(t, r, 2)
 	if err := os.Remove(filepath.Join(r.Keystore(), "identity.age")); err != nil {
 		t.Fatal(err)
 	}
@@ -276,18 +286,24 @@ func TestAMissingIdentityIsNotReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := identity.Open(r, config.Identity, secret); err == nil || !strings.Contains(err.Error(), "identity.age is missing") {
-		t.Errorf("with the passphrase: %v", err)
+	for _, passphrase := range [][]byte{nil, secret} {
+		k, err := identity.Open(r, config.Identity, passphrase)
+		if err != nil || !k.Locked() {
+			t.Fatalf("without the identity: %v", err)
+		}
+		if _, err := k.Encrypt(secret); err == nil || !strings.Contains(err.Error(), "identity.age is missing") {
+			t.Errorf("encrypting: %v", err)
+		}
 	}
-	if k := open(t, r, nil); !k.Locked() {
-		t.Error("without it: not locked")
+	if _, err := os.Stat(filepath.Join(r.Keystore(), "identity.age")); err == nil {
+		t.Error("another identity was made")
 	}
 }
 
 func TestAnotherSelfIsMendedAfterACrash(t *testing.T) {
 	r, _ := made(t, 1)
 	cheap(t, r)
-	k := open(t, r, secret)
+	k := encrypted(t, r, 2)
 	config, err := r.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -334,6 +350,10 @@ func TestKilledConversionsLoseNoKey(t *testing.T) {
 		}
 		k, err := identity.Open(r, config.Identity, secret)
 		if err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		holds(t, k, keys)
+		if _, err := k.Encrypt(secret); err != nil {
 			t.Fatalf("round %d: %v", i, err)
 		}
 		if holds(t, k, keys); inClear(t, r, keys) != nil {
@@ -397,4 +417,78 @@ func converted(r repo.Repo, decrypt bool) (n int) {
 		}
 	}
 	return n
+}
+
+// TestANewKeyIsWrittenAsTheOthersAre has a repo in which a conversion was interrupted, so that
+// there is an identity and the key of the node is in clear.
+func TestANewKeyIsWrittenAsTheOthersAre(t *testing.T) {
+	r, keys := made(t, 1)
+	cheap(t, r)
+	k := open(t, r, nil)
+	if k.Locked() {
+		t.Error("locked, although nothing is encrypted")
+	}
+	keys["new"] = generate(t)
+	if err := k.Store.Put("new", keys["new"]); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, open(t, r, nil), keys)
+	holds(t, encrypted(t, r, 3), keys)
+	// One key that is locked is enough to say so.
+	if _, err := open(t, r, secret).Decrypt(); err != nil {
+		t.Fatal(err)
+	}
+	cheap(t, r)
+	k = open(t, r, secret)
+	k.Store.Encrypt = true
+	keys["sealed"] = generate(t)
+	if err := k.Store.Put("sealed", keys["sealed"]); err != nil {
+		t.Fatal(err)
+	}
+	if k = open(t, r, nil); !k.Locked() || k.Self == nil {
+		t.Errorf("with one locked key: %v", k.Locked())
+	}
+	if err := os.Remove(filepath.Join(r.Keystore(), "identity.age")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, r, secret).Encrypt(secret); err == nil || !strings.Contains(err.Error(), "identity.age is missing") {
+		t.Errorf("encrypting beside a key of a lost identity: %v", err)
+	}
+}
+
+func TestCopiesOfTheConfigForgetTheKey(t *testing.T) {
+	r, keys := made(t, 1)
+	config, err := os.ReadFile(filepath.Join(string(r), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"config-pre-server-1", "config.edit"} { // as earlier versions wrote them
+		if err := os.WriteFile(filepath.Join(string(r), name), config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cheap(t, r)
+	encrypted(t, r, 2)
+	if left := inClear(t, r, keys); left != nil {
+		t.Errorf("in clear: %q", left)
+	}
+}
+
+// TestTheKeyOfALostConfigIsFound loses the config after the keys were encrypted.
+func TestTheKeyOfALostConfigIsFound(t *testing.T) {
+	r, keys := made(t, 1)
+	if key, err := identity.Left(r, nil); key != nil || err != nil {
+		t.Errorf("nothing is left: %v, %v", key, err)
+	}
+	cheap(t, r)
+	encrypted(t, r, 2)
+	if err := os.Remove(filepath.Join(string(r), "config")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity.Left(r, nil); !errors.Is(err, keystore.ErrLocked) {
+		t.Errorf("without the passphrase: %v", err)
+	}
+	if key, err := identity.Left(r, secret); err != nil || !key.Equals(keys[keystore.Self]) {
+		t.Errorf("with it: %v", err)
+	}
 }

@@ -46,6 +46,9 @@ func (r *Repo) Keys() ([]Key, error) {
 		if key.Priv, key.Err = files.Get(label); key.Err == nil {
 			key.Name, key.Err = ipns.NameOf(key.Priv.GetPublic())
 		}
+		if label == keystore.Self && key.Err == nil { // Kubo makes none that is called so
+			key.Err = errors.New("its label is that of the node's own key: rename its file")
+		}
 		if key.Err != nil {
 			key.Priv = nil
 		}

@@ -73,8 +73,8 @@ func In(ctx context.Context, from *kubo.Repo, to repo.Repo, passphrase []byte) (
 	if err := to.Make(); err != nil {
 		return nil, err
 	}
-	fill := func(b *names.Book) error {
-		if err := putKeys(to, keys, report); err != nil {
+	fill := func(b *names.Book, files *keystore.Store) error {
+		if err := putKeys(files, keys, report); err != nil {
 			return err
 		}
 		return putRecords(ctx, b, from, keys, report)
@@ -90,7 +90,7 @@ func In(ctx context.Context, from *kubo.Repo, to repo.Repo, passphrase []byte) (
 	if now.Identity.PeerID != config.Identity.PeerID {
 		return nil, &fs.PathError{Op: "make repo", Path: string(to), Err: ErrOther}
 	}
-	return report, withNode(ctx, to, passphrase, func(n *node.Node) error { return fill(n.Book) })
+	return report, withNode(ctx, to, passphrase, func(n *node.Node) error { return fill(n.Book, n.Identity.Store) })
 }
 
 // inside reports whether a folder is the other one or below it.
@@ -117,11 +117,7 @@ func withNode(ctx context.Context, r repo.Repo, passphrase []byte, f func(*node.
 }
 
 // putKeys stores the keys, except that of the node, which is in the config.
-func putKeys(to repo.Repo, keys []kubo.Key, report *Report) error {
-	files, err := keystore.Open(to.Keystore())
-	if err != nil {
-		return err
-	}
+func putKeys(files *keystore.Store, keys []kubo.Key, report *Report) error {
 	for _, key := range keys {
 		switch {
 		case key.Err != nil:

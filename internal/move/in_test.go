@@ -3,6 +3,7 @@ package move
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -204,4 +205,31 @@ func TestPinsMoveWithTheirBlocksAndGoOnWhereTheyStopped(t *testing.T) {
 			t.Errorf("what lacks blocks is pinned: %v", err)
 		}
 	})
+}
+
+// TestKeysMoveEncrypted moves to a repo whose keys are encrypted, and moves more later.
+func TestKeysMoveEncrypted(t *testing.T) {
+	self, blog, news := kubotest.Key(t, ipns.Ed25519), kubotest.Key(t, ipns.Ed25519), kubotest.Key(t, ipns.Ed25519)
+	to := repo.Repo(filepath.Join(t.TempDir(), "ours"))
+	secret := []byte("correct horse")
+	keys := map[string]crypto.PrivKey{"blog": blog}
+	for range 2 {
+		if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: keys}), to, secret); err != nil {
+			t.Fatal(err)
+		}
+		keys["news"] = news
+	}
+	files, err := filepath.Glob(filepath.Join(to.Keystore(), "key_*"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("keys: %q, %v", files, err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(b), "age-encryption.org/") {
+			t.Errorf("%s is in clear: %v", path, err)
+		}
+	}
+	if _, err := In(t.Context(), openKubo(t, kubotest.Repo{Self: self, Keys: keys}), to, nil); err == nil {
+		t.Error("moved without the passphrase")
+	}
 }

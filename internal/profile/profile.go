@@ -97,11 +97,13 @@ func known(name string) func(context.Context, io.Writer, *Options) error {
 
 // program copies the program that runs.
 func program(_ context.Context, w io.Writer, _ *Options) error {
-	path, err := os.Executable()
+	f, err := os.Open("/proc/self/exe") // is there after the file was replaced, too
 	if err != nil {
-		return err
+		var path string
+		if path, err = os.Executable(); err == nil {
+			f, err = os.Open(path)
+		}
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -153,10 +155,6 @@ func Write(ctx context.Context, w io.Writer, o Options) error {
 		}
 	}
 	if len(sampling) > 0 {
-		if !busy.TryLock() {
-			return ErrBusy
-		}
-		defer busy.Unlock()
 		if err := sample(ctx, archive, sampling, &o); err != nil {
 			return err
 		}
@@ -201,11 +199,15 @@ func sample(ctx context.Context, archive *zip.Writer, list []collector, o *Optio
 			return fmt.Errorf("collect the profile %s: %w", list[i].name, err)
 		}
 	}
+	if !busy.TryLock() {
+		return ErrBusy
+	}
 	var running sync.WaitGroup
 	for i, c := range list {
 		running.Go(func() { errs[i] = c.write(ctx, files[i], o) })
 	}
 	running.Wait()
+	busy.Unlock() // the copies wait for who reads them
 	if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("collect profiles: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -80,26 +81,18 @@ func TestAnArchiveHasWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-// told is a version that tells when it is written.
-type told chan struct{}
-
-func (t told) MarshalJSON() ([]byte, error) { close(t); return []byte("1"), nil }
-
 func TestOneCallTakesSamples(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	first, begun := make(chan error, 1), make(told)
+	first := make(chan error, 1)
+	const fraction = 7
 	go func() {
-		first <- profile.Write(ctx, io.Discard, profile.Options{Collectors: []string{"version", "cpu"}, Time: profile.MaxTime, Version: begun})
+		first <- profile.Write(ctx, io.Discard, profile.Options{Collectors: []string{"mutex"}, Time: profile.MaxTime, Mutexes: fraction})
 	}()
-	<-begun
-	var err error
-	for range 1000 { // until the first call has come to its samples
-		err = profile.Write(t.Context(), io.Discard, profile.Options{Collectors: []string{"mutex"}, Time: time.Millisecond})
-		if err != nil {
-			break
-		}
+	for runtime.SetMutexProfileFraction(-1) != fraction { // it has begun
+		time.Sleep(time.Millisecond)
 	}
+	err := profile.Write(t.Context(), io.Discard, profile.Options{Collectors: []string{"mutex"}, Time: time.Millisecond})
 	if !errors.Is(err, profile.ErrBusy) {
 		t.Errorf("beside another call: %v", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/provider/buffered"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/stats"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
 	mh "github.com/multiformats/go-multihash"
 
@@ -101,8 +102,13 @@ func (p *Provider) openSweep(d *repo.ProvideDHT, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	// What was announced lately was announced as this peer.
+	same, err := samePeer(store, o.DHT.WAN.Host().ID())
+	if err != nil { // the disk is full, perhaps: the node must open all the same
+		p.log.Warn("noting which peer announces content", "err", err)
+	}
 	p.inner, err = openBoth(o.DHT, store, p.keys,
-		provider.WithResumeCycle(repo.On(d.ResumeEnabled)),
+		provider.WithResumeCycle(same && repo.On(d.ResumeEnabled)),
 		provider.WithReprovideInterval(p.interval),
 		provider.WithMaxReprovideDelay(maxDelay),
 		provider.WithOfflineDelay(or(d.OfflineDelay.Time(), offlineDelay)),
@@ -118,6 +124,20 @@ func (p *Provider) openSweep(d *repo.ProvideDHT, o Options) (err error) {
 	}
 	p.sweep = buffered.New(p.inner, store, buffered.WithBatchSize(queueBatch), buffered.WithIdleWriteTime(queueIdle))
 	return nil
+}
+
+// samePeer reports whether the store was last used by the same peer, as far as is known, and
+// notes which peer uses it now.
+func samePeer(store datastore.Batching, id peer.ID) (bool, error) {
+	ctx, key := context.Background(), datastore.NewKey("peer")
+	was, err := store.Get(ctx, key)
+	if err != nil && !errors.Is(err, datastore.ErrNotFound) {
+		return false, err
+	}
+	if string(was) == string(id) {
+		return true, nil
+	}
+	return was == nil, store.Put(ctx, key, []byte(id))
 }
 
 func or[T any](value *T, otherwise T) T {

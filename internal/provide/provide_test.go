@@ -162,3 +162,15 @@ func TestAFullDiskDoesNotKeepANodeFromOpening(t *testing.T) {
 		t.Errorf("closed with %v", err)
 	}
 }
+
+func TestAnotherPeerDoesNotGoOnWithWhatWasAnnounced(t *testing.T) {
+	store := options(nil).Store
+	for i, step := range []struct {
+		id   peer.ID
+		same bool
+	}{{"one", true}, {"one", true}, {"other", false}, {"other", true}, {"one", false}} {
+		if same, err := samePeer(store, step.id); same != step.same || err != nil {
+			t.Errorf("step %d: %v, %v", i, same, err)
+		}
+	}
+}

@@ -211,7 +211,7 @@ type Change struct {
 }
 
 // ApplyProfile applies a named profile to the config in the repo, unless dry is set. What was there stays as a file
-// config-pre-NAME-….
+// config-pre-NAME-…, without the private key.
 func (r Repo) ApplyProfile(name string, dry bool) (Change, error) {
 	p, ok := FindProfile(name)
 	if !ok {
@@ -226,7 +226,10 @@ func (r Repo) ApplyProfile(name string, dry bool) (Change, error) {
 		return c, err
 	}
 	kept := fmt.Sprintf("%s-pre-%s-%d", r.path(configFile), name, time.Now().UnixNano())
-	if err := durable.Create(kept, old, 0o600); err != nil {
+	if old, err = withoutKey(old); err == nil {
+		err = durable.Create(kept, old, 0o600)
+	}
+	if err != nil {
 		return Change{}, fmt.Errorf("keep the config as it was: %w", err)
 	}
 	return c, durable.Replace(r.path(configFile), b, 0o600)

@@ -71,8 +71,12 @@ func TestProfileKeepsTheConfigAsItWas(t *testing.T) {
 		t.Error("the private key is shown")
 	}
 	kept, _ := filepath.Glob(r.path(configFile) + "-pre-server-*")
-	if len(kept) != 1 || read(t, r, filepath.Base(kept[0])) != before {
-		t.Errorf("kept: %v", kept)
+	if len(kept) != 1 {
+		t.Fatalf("kept: %v", kept)
+	}
+	was, err := ShowFile(kept[0])
+	if err != nil || asJSON(was) != asJSON(c.Before) || strings.Contains(read(t, r, filepath.Base(kept[0])), "PrivKey") {
+		t.Errorf("kept: %v, %v", was, err)
 	}
 	if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -62,10 +64,48 @@ func ShowFile(path string) (map[string]any, error) {
 	return tree, nil
 }
 
-// CopyConfig writes a copy of the config beside it, for [Repo.TakeConfig].
+// withoutKey returns a config without the private key of the node.
+func withoutKey(config []byte) ([]byte, error) {
+	tree, err := decodeTree(config)
+	if err != nil {
+		return nil, err
+	}
+	remove(section(tree, "Identity"), "PrivKey")
+	return marshal(tree)
+}
+
+// ForgetKey removes the private key of the node from copies of the config that lie beside it.
+func (r Repo) ForgetKey() error {
+	copies, err := filepath.Glob(r.path(configFile) + "-pre-*")
+	if err != nil {
+		return err
+	}
+	for _, path := range append(copies, r.path(editedFile)) {
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Contains(b, []byte("PrivKey")) {
+			continue
+		}
+		if err == nil {
+			b, err = withoutKey(b)
+		}
+		if err == nil {
+			err = durable.Replace(path, b, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("remove the private key from %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// CopyConfig writes a copy of the config beside it, for [Repo.TakeConfig], without the
+// private key.
 func (r Repo) CopyConfig() (path string, err error) {
 	b, err := r.readConfig()
 	if err != nil {
+		return "", err
+	}
+	if b, err = withoutKey(b); err != nil {
 		return "", err
 	}
 	path = r.path(editedFile)
@@ -73,7 +113,8 @@ func (r Repo) CopyConfig() (path string, err error) {
 }
 
 // TakeConfig replaces the config by the file that CopyConfig has written and someone has
-// changed. A file with which the daemon could not start stays where it is.
+// changed, but for the Identity, which must be as it was. A file with which the daemon could
+// not start stays where it is. No other process may be converting keys.
 func (r Repo) TakeConfig(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -83,7 +124,21 @@ func (r Repo) TakeConfig(path string) error {
 	if err != nil {
 		return err
 	}
+	now, err := r.tree()
+	if err != nil {
+		return err
+	}
+	was, is := section(now, "Identity"), section(tree, "Identity")
+	key, _ := lookup(is, "PrivKey")
+	id, _ := lookup(is, "PeerID")
+	if before, _ := lookup(was, "PeerID"); key != nil || id != before {
+		return errors.New("the Identity cannot be edited: use 'key rotate' to change it")
+	}
+	tree[name(tree, "Identity")] = was
 	if _, err := checkTree(tree); err != nil {
+		return err
+	}
+	if b, err = marshal(tree); err != nil {
 		return err
 	}
 	if _, err := r.parse(b); err != nil {

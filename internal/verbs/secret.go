@@ -67,12 +67,13 @@ func hasIdentity(head []byte) bool {
 	return false
 }
 
-// isKeyFile reports whether a file is a key file of a keystore, by its name or folder and
-// its content. Other keys are up to their owner.
+// isKeyFile reports whether a file is a key file of a keystore, encrypted or in clear, by its
+// name or folder and its content. Other keys are up to their owner.
 func isKeyFile(name string, b []byte) bool {
 	dir, base := path.Split(name)
 	named := strings.HasPrefix(base, "key_") || strings.HasPrefix(base, ".tmp-") || path.Base(dir) == "keystore"
-	return named && len(b) <= maxKeyFile && isKey(b)
+	sealed := (named || base == "identity.age") && bytes.HasPrefix(b, []byte("age-encryption.org/"))
+	return sealed || named && len(b) <= maxKeyFile && isKey(b)
 }
 
 func isKey(b []byte) bool {

@@ -77,6 +77,9 @@ func (n *verbs) keyVerify(ctx context.Context, req api.KeyVerifyRequest) (api.Ke
 func (n *verbs) publicKey(ctx context.Context, text string) (keystore.Key, crypto.PubKey, error) {
 	key, err := n.Keys.Find(ctx, text)
 	if err == nil {
+		if pub, err := key.Name.PublicKey(); err == nil {
+			return key, pub, nil
+		}
 		signer, err := n.signer(ctx, key.Name)
 		if err != nil {
 			return key, nil, err

@@ -59,6 +59,7 @@ const work = 18
 // [keystore.Cipher].
 type Vault struct {
 	recipients []age.Recipient
+	damaged    error  // of the recipients' file; nil: none
 	sealed     []byte // the identity's file
 
 	mu       sync.Mutex
@@ -73,17 +74,20 @@ func Open(dir string) (*Vault, error) {
 	}
 	v := &Vault{sealed: sealed}
 	text, err := readFile(filepath.Join(dir, recipientsFile), maxRecipients*128)
-	if errors.Is(err, fs.ErrNotExist) { // a crash in Create: Unlock completes it
+	if errors.Is(err, fs.ErrNotExist) { // a crash in Create: Complete writes it
 		return v, nil
 	}
 	if err == nil {
 		v.recipients, err = parseRecipients(text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the recipients that keys are encrypted to: %w", err)
+		v.damaged = fmt.Errorf("read the recipients that keys are encrypted to from %s: %w", filepath.Join(dir, recipientsFile), err)
 	}
 	return v, nil
 }
+
+// Damaged returns why no key can be encrypted although there is a file of recipients, or nil.
+func (v *Vault) Damaged() error { return v.damaged }
 
 func parseRecipients(text []byte) ([]age.Recipient, error) {
 	list, err := age.ParseRecipients(bytes.NewReader(text))
@@ -117,12 +121,14 @@ func Create(dir string, passphrase []byte) (*Vault, error) {
 	if err := durable.Create(filepath.Join(dir, identityFile), v.sealed, 0o400); err != nil {
 		return nil, fmt.Errorf("write the identity that keys are encrypted to: %w", err)
 	}
-	return v, v.complete(dir)
+	return v, v.Complete(dir)
 }
 
-// complete writes the recipients of a vault that has none.
-func (v *Vault) complete(dir string) error {
-	if len(v.recipients) > 0 {
+// Complete writes the recipients of an unlocked vault that has none, after a crash.
+func (v *Vault) Complete(dir string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.recipients) > 0 || v.damaged != nil || v.identity == nil {
 		return nil
 	}
 	own := v.identity.Recipient()
@@ -153,9 +159,8 @@ func sealIdentity(identity *age.X25519Identity, passphrase []byte) ([]byte, erro
 	return encrypt([]byte(identity.String()+"\n"), r)
 }
 
-// Unlock makes a vault able to decrypt. dir is its folder. A wrong passphrase is
-// [ErrPassphrase].
-func (v *Vault) Unlock(dir string, passphrase []byte) error {
+// Unlock makes a vault able to decrypt. A wrong passphrase is [ErrPassphrase].
+func (v *Vault) Unlock(passphrase []byte) error {
 	scrypt, err := age.NewScryptIdentity(string(passphrase))
 	if err != nil {
 		return fmt.Errorf("%w: it is empty", ErrPassphrase)
@@ -176,7 +181,7 @@ func (v *Vault) Unlock(dir string, passphrase []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.identity = identity
-	return v.complete(dir)
+	return nil
 }
 
 // Passphrase encrypts the identity of an unlocked vault with another passphrase.
@@ -204,6 +209,9 @@ func (v *Vault) Passphrase(dir string, passphrase []byte) error {
 func (v *Vault) Encrypt(name ipns.Name, key []byte) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.damaged != nil {
+		return nil, v.damaged
+	}
 	if len(v.recipients) == 0 {
 		return nil, keystore.ErrLocked
 	}

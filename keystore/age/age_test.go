@@ -57,7 +57,7 @@ func create(t testing.TB) (*keystore.Store, *age.Vault, string) {
 	write(t, filepath.Join(dir, "identity.age"), sealed.Bytes())
 	write(t, filepath.Join(dir, "recipients.txt"), []byte(id.Recipient().String()+"\n"))
 	s, v := lockedAgain(t, dir)
-	if err := v.Unlock(dir, secret); err != nil {
+	if err := v.Unlock(secret); err != nil {
 		t.Fatal(err)
 	}
 	return s, v, dir
@@ -96,7 +96,7 @@ func TestCreatedVaultsOpenByTheirPassphrase(t *testing.T) {
 	if _, err := again.Decrypt(file); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("locked: %v", err)
 	}
-	if err := again.Unlock(dir, secret); err != nil {
+	if err := again.Unlock(secret); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := again.Decrypt(file); err != nil || !bytes.Equal(got, b) {
@@ -118,7 +118,7 @@ func lockedAgain(t testing.TB, dir string) (*keystore.Store, *age.Vault) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Cipher = v
+	s.Cipher, s.Encrypt = v, true
 	return s, v
 }
 
@@ -167,10 +167,10 @@ func TestALockedKeyHasANameAndNoSignature(t *testing.T) {
 	if _, err := ring.Signer(t.Context(), otherName); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("the signer of self while locked: %v", err)
 	}
-	if err := v.Unlock(dir, []byte("wrong")); !errors.Is(err, age.ErrPassphrase) {
+	if err := v.Unlock([]byte("wrong")); !errors.Is(err, age.ErrPassphrase) {
 		t.Errorf("a wrong passphrase: %v", err)
 	}
-	if err := v.Unlock(dir, secret); err != nil {
+	if err := v.Unlock(secret); err != nil {
 		t.Fatal(err)
 	}
 	for label, want := range map[string]crypto.PrivKey{"blog": key, "news": other} {
@@ -190,10 +190,10 @@ func TestAnotherPassphraseOpensTheSameKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, other := lockedAgain(t, dir)
-	if err := other.Unlock(dir, secret); !errors.Is(err, age.ErrPassphrase) {
+	if err := other.Unlock(secret); !errors.Is(err, age.ErrPassphrase) {
 		t.Errorf("the old passphrase: %v", err)
 	}
-	if err := other.Unlock(dir, []byte("another")); err != nil {
+	if err := other.Unlock([]byte("another")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := again.Get("blog"); err != nil || !got.Equals(key) {
@@ -254,11 +254,25 @@ func TestACrashInCreateIsCompleted(t *testing.T) {
 	if err := s.Put("blog", key); !errors.Is(err, keystore.ErrLocked) {
 		t.Errorf("encrypting to nobody: %v", err)
 	}
-	if err := v.Unlock(dir, secret); err != nil {
+	if err := v.Unlock(secret); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Complete(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Put("blog", key); err != nil {
 		t.Error(err)
+	}
+	write(t, filepath.Join(dir, "recipients.txt"), []byte("junk"))
+	s, v = lockedAgain(t, dir)
+	if err := v.Unlock(secret); err != nil || v.Damaged() == nil {
+		t.Errorf("damaged recipients: %v, %v", err, v.Damaged())
+	}
+	if got, err := s.Get("blog"); err != nil || !got.Equals(key) {
+		t.Errorf("a key beside damaged recipients: %v", err)
+	}
+	if err := s.Put("news", key); err == nil || !strings.Contains(err.Error(), "recipients.txt") {
+		t.Errorf("encrypting to damaged recipients: %v", err)
 	}
 }
 
@@ -336,7 +350,7 @@ func TestTooMuchWorkIsRefused(t *testing.T) {
 	}
 	write(t, path, bytes.Replace(b, []byte(" 10\n"), []byte(" 29\n"), 1))
 	_, v := lockedAgain(t, dir)
-	if err := v.Unlock(dir, secret); err == nil || errors.Is(err, age.ErrPassphrase) {
+	if err := v.Unlock(secret); err == nil || errors.Is(err, age.ErrPassphrase) {
 		t.Errorf("scrypt with 2^29: %v", err)
 	}
 }
