@@ -54,6 +54,7 @@ type AddRequest struct {
 	Mode        uint    `opt:"mode" help:"store these permissions, such as 0644"`
 	Mtime       int64   `opt:"mtime" help:"store this time of change, in seconds since 1970"`
 	MtimeNsecs  uint    `opt:"mtime-nsecs" help:"nanoseconds to add to --mtime"`
+	Base        string  `opt:"base" help:"CID of an earlier version that is pinned: what is sent as unchanged is taken from it; for programs"`
 	ToFiles     *string `opt:"to-files" help:"refused: this node has no MFS"`
 
 	FastProvide
@@ -79,6 +80,7 @@ const (
 	RegularFile FileKind = iota
 	Folder
 	Symlink
+	Unchanged // a file that is the same in AddRequest.Base
 )
 
 // File is a file, a folder or a link to add.

@@ -70,6 +70,7 @@ const (
 	ReasonExpired      = "expired"          // the newest record of the name has expired
 	ReasonNotPublished = "not-published"    // nothing was published under the name here
 	ReasonNoContent    = "no-content"       // the path to publish leads nowhere
+	ReasonNoBase       = "no-base"          // the earlier version that an add builds on is not here
 	ReasonNeverHad     = "never-had"        // the name never had that value or sequence
 	ReasonDamaged      = "damaged"          // what was stored is damaged
 	ReasonNotBootstrap = "not-bootstrap"    // the peer is not a bootstrap peer

@@ -22,6 +22,8 @@ const (
 	folderType  = "application/x-directory"
 	formType    = "multipart/form-data" // an older type for folders
 	symlinkType = "application/symlink"
+	// unchangedType is a file without its content, which is in AddRequest.Base. Not of Kubo's.
+	unchangedType = "application/vnd.ipns.unchanged"
 )
 
 // ReadBody implements [rpc.Body].
@@ -130,6 +132,8 @@ func fileOf(part *multipart.Part) (File, error) {
 		f.Kind = Folder
 	case symlinkType:
 		f.Kind = Symlink
+	case unchangedType:
+		f.Kind = Unchanged
 	}
 	return f, nil
 }
@@ -195,6 +199,8 @@ func writeFiles(w *multipart.Writer, files iter.Seq2[File, error]) error {
 			kind = folderType
 		case Symlink:
 			kind = symlinkType
+		case Unchanged:
+			kind = unchangedType
 		}
 		if err := rpc.WritePart(w, writeStat(f), f.Path, kind, f.Body); err != nil {
 			return err

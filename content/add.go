@@ -86,6 +86,7 @@ type importer struct {
 	root   string     // of the current tree; "" with Wrap, and if there is none
 	given  Entry      // root as it was given
 	links  linkSorter // of the current tree
+	base   base
 
 	// Needed to yield a tree again: the links of finished trees, and which of these were continued.
 	earlier  linkFile

@@ -29,6 +29,9 @@ type Entry struct {
 	Content io.Reader
 	// Target is the target of a symbolic link.
 	Target string
+	// Unchanged is a file that is the same in [AddOptions.Base], from which it is taken. It has no Content, and is not
+	// yielded.
+	Unchanged bool
 }
 
 // FromReader returns a tree of one file.
@@ -42,7 +45,7 @@ func FromReader(name string, r io.Reader) iter.Seq2[Entry, error] {
 func FromPath(name string, hidden bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for e, err := range folder.Walk(name, folder.Options{Hidden: hidden}) {
-			if !yield(Entry(e), err) || err != nil {
+			if !yield(Entry{Path: e.Path, Mode: e.Mode, ModTime: e.ModTime, Content: e.Content, Target: e.Target}, err) || err != nil {
 				return
 			}
 		}

@@ -67,6 +67,10 @@ type AddOptions struct {
 	ModTime               time.Time
 	KeepMode, KeepModTime bool
 
+	// Base is an earlier version of the tree, made with the same options and pinned: files that are Unchanged are taken
+	// from it. What is not there is [ErrNoBase].
+	Base cid.Cid
+
 	// Pin pins each root recursively, under PinName if it is not empty.
 	Pin     bool
 	PinName string

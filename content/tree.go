@@ -74,7 +74,11 @@ func (a *importer) add(e Entry) error {
 		l.mode, l.modTime = a.opts.stat(e)
 		return a.links.add(l)
 	}
-	node, err := a.leaf(e)
+	build := a.leaf
+	if e.Unchanged {
+		build = a.unchanged
+	}
+	node, err := build(e)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
 	}
@@ -89,7 +93,7 @@ func (a *importer) add(e Entry) error {
 	if alone {
 		return a.finishRoot(added)
 	}
-	if err := a.links.add(treeLink{path: name, cid: added.CID, size: added.Size}); err != nil {
+	if err := a.links.add(treeLink{path: name, cid: added.CID, size: added.Size}); err != nil || e.Unchanged {
 		return err
 	}
 	return a.emit(added)

@@ -18,18 +18,25 @@ import (
 func tree(path string, o folder.Options) iter.Seq2[api.File, error] {
 	return func(yield func(api.File, error) bool) {
 		for e, err := range folder.Walk(path, o) {
-			f := api.File{Path: e.Path, Mode: e.Mode, ModTime: e.ModTime, Body: e.Content}
-			switch e.Mode.Type() {
-			case fs.ModeDir:
-				f.Kind = api.Folder
-			case fs.ModeSymlink:
-				f.Kind, f.Body = api.Symlink, strings.NewReader(e.Target)
-			}
-			if !yield(f, err) || err != nil {
+			if !yield(fileOf(e), err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// fileOf is an entry of a folder as it is added.
+func fileOf(e folder.Entry) api.File {
+	f := api.File{Path: e.Path, Mode: e.Mode, ModTime: e.ModTime, Body: e.Content}
+	switch {
+	case e.Mode.Type() == fs.ModeDir:
+		f.Kind = api.Folder
+	case e.Mode.Type() == fs.ModeSymlink:
+		f.Kind, f.Body = api.Symlink, strings.NewReader(e.Target)
+	case e.Known:
+		f.Kind = api.Unchanged
+	}
+	return f
 }
 
 // notPrivate returns a check that refuses the private paths of a repo, especially its

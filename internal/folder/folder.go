@@ -41,7 +41,14 @@ type Entry struct {
 	Content io.Reader
 	// Target is the target of a symbolic link.
 	Target string
+	// Info describes a file as it was when it was opened, or a folder, with links followed. nil for a link.
+	Info fs.FileInfo
+	// Known says that [Options].Known knew the file: it has no Content.
+	Known bool
 }
+
+// ErrChanged means that a file was written to while it was read: what was read may be part old and part new.
+var ErrChanged = errors.New("changed while it was read; try again when nobody writes to it")
 
 // Links says how symbolic links are handled.
 type Links int
@@ -61,8 +68,11 @@ type Options struct {
 	Links     Links
 	// LeftOut is called for each path that is left out, with the reason. nil: not called.
 	LeftOut func(path, why string)
-	// Ignore reports whether something in a folder is left out, by its name alone. nil: nothing is.
-	Ignore func(name string) bool
+	// Ignore returns why something in a folder is left out, by its path below the folder that is walked; "": it is not.
+	// nil: nothing is.
+	Ignore func(path string, isDir bool) (why string)
+	// Known reports whether a file need not be read. It is yielded with Known and without Content. nil: all are read.
+	Known func(path string, info fs.FileInfo) bool
 	// Check may reject a path of the file system, in which all links are resolved. nil: every path is accepted.
 	Check func(path string) error
 }
@@ -138,12 +148,15 @@ func (w *walker) visit(at, real, as string, info fs.FileInfo) error {
 	case fs.ModeSymlink:
 		return w.link(at, real, as, info)
 	case 0:
+		if w.Known != nil && w.Known(as, info) {
+			return w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Info: info, Known: true})
+		}
 		f, err := open(at)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Content: f})
+		return w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Content: f, Info: f.before})
 	}
 	return fmt.Errorf("unrecognized file type for %s: %s", at, info.Mode())
 }
@@ -159,7 +172,7 @@ func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 	if len(w.within) == maxDepth {
 		return fmt.Errorf("%.100s…: more than %d folders inside one another", at, maxDepth)
 	}
-	if err := w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime()}); err != nil {
+	if err := w.emit(Entry{Path: as, Mode: info.Mode(), ModTime: info.ModTime(), Info: info}); err != nil {
 		return err
 	}
 	list, err := os.ReadDir(at)
@@ -174,8 +187,8 @@ func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 			w.leaveOut(path.Join(as, name), Hidden)
 			continue
 		}
-		if w.Ignore != nil && w.Ignore(name) {
-			w.leaveOut(path.Join(as, name), Ignored)
+		if why := w.ignored(path.Join(as, name), d.IsDir()); why != "" {
+			w.leaveOut(path.Join(as, name), why)
 			continue
 		}
 		info, err := d.Info()
@@ -187,6 +200,14 @@ func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 		}
 	}
 	return nil
+}
+
+func (w *walker) ignored(as string, isDir bool) (why string) {
+	if w.Ignore == nil {
+		return ""
+	}
+	_, below, _ := strings.Cut(as, "/")
+	return w.Ignore(below, isDir)
 }
 
 func (w *walker) leaveOut(path, why string) {
@@ -277,7 +298,7 @@ func (f *file) Read(b []byte) (int, error) {
 		}
 		// If the file system reports no size, the file may be longer.
 		if f.read < f.before.Size() || after.Size() != f.before.Size() || !after.ModTime().Equal(f.before.ModTime()) {
-			err = fmt.Errorf("%s changed while it was read; try again when nobody writes to it", f.f.Name())
+			err = fmt.Errorf("%s %w", f.f.Name(), ErrChanged)
 		}
 	}
 	return n, err

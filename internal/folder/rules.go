@@ -2,13 +2,14 @@ package folder
 
 import (
 	"fmt"
+	"path"
 
 	ignore "github.com/crackcomm/go-gitignore"
 )
 
 // Rules returns an [Options].Ignore of rules as in a .gitignore: those of a file, unless its path is empty, and more.
 // As with Kubo, rules are matched with names, not with paths.
-func Rules(file string, more []string) (func(name string) bool, error) {
+func Rules(file string, more []string) (func(path string, isDir bool) (why string), error) {
 	var rules *ignore.GitIgnore
 	var err error
 	if file == "" {
@@ -19,5 +20,10 @@ func Rules(file string, more []string) (func(name string) bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the rules of what to ignore: %w", err)
 	}
-	return rules.MatchesPath, nil
+	return func(p string, _ bool) string {
+		if rules.MatchesPath(path.Base(p)) {
+			return Ignored
+		}
+		return ""
+	}, nil
 }

@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -16,6 +17,7 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/rpc"
 )
 
 // add implements the command.
@@ -42,6 +44,9 @@ func (n *verbs) add(ctx context.Context, req api.AddRequest) iter.Seq2[api.Added
 		}
 		var root cid.Cid
 		for a, err := range n.Content.Add(ctx, entries(req.Files), o) {
+			if errors.Is(err, content.ErrNoBase) {
+				err = rpc.Because(api.ReasonNoBase, err)
+			}
 			if err != nil {
 				yield(api.Added{}, err)
 				return
@@ -60,6 +65,29 @@ func (n *verbs) add(ctx context.Context, req api.AddRequest) iter.Seq2[api.Added
 		}
 		if err != nil {
 			yield(api.Added{}, err)
+		}
+	}
+}
+
+// OnlyHash computes the CIDs of an add that has only-hash set, with the settings of a config. It needs no node.
+func OnlyHash(ctx context.Context, req api.AddRequest, c repo.Import) iter.Seq2[api.Added, error] {
+	return func(yield func(api.Added, error) bool) {
+		o, err := addOptions(req, c)
+		enc, err2 := req.Encoder()
+		if err := errors.Join(err, err2); err != nil {
+			yield(api.Added{}, err)
+			return
+		}
+		o.OnlyHash = true
+		var nowhere content.Store
+		for a, err := range nowhere.Add(ctx, entries(req.Files), o) {
+			if err != nil {
+				yield(api.Added{}, err)
+				return
+			}
+			if !yield(addedLine(a, enc), nil) {
+				return
+			}
 		}
 	}
 }
@@ -110,6 +138,13 @@ func addOptions(req api.AddRequest, c repo.Import) (content.AddOptions, error) {
 		BatchBlocks: or(nil, c.BatchMaxNodes, 0), BatchBytes: or(nil, c.BatchMaxSize, 0),
 		KeepMode: req.KeepMode, KeepModTime: req.KeepMtime, Mode: fs.FileMode(req.Mode),
 		Pin: req.Pin, PinName: req.PinName, OnlyHash: req.OnlyHash, Wrap: req.Wrap, DropEmpty: !req.Empty,
+	}
+	if req.Base != "" {
+		base, err := cid.Decode(req.Base)
+		if err != nil {
+			return content.AddOptions{}, fmt.Errorf("base: %w", err)
+		}
+		o.Base = base
 	}
 	if o.Chunker == "" {
 		o.Chunker = or(nil, c.UnixFSChunker, "")
@@ -173,6 +208,8 @@ func entries(files iter.Seq2[api.File, error]) iter.Seq2[content.Entry, error] {
 					target, err = io.ReadAll(io.LimitReader(f.Body, maxTarget+1))
 					e.Target = string(target)
 				}
+			case api.Unchanged:
+				e.Unchanged, e.Content = true, nil
 			default:
 				if err == nil && f.Body != nil {
 					e.Content, err = guard.check(f.Path, f.Body)
