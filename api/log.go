@@ -45,7 +45,8 @@ type RollbackRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false"`
 
 	Name         string `arg:"name"`
-	To           string `arg:"sequence or cid"`
+	To           string `arg:"sequence or cid,optional"`
+	Force        bool   `opt:"force" help:"publish it even if not all of its content is here"`
 	AllowOffline bool   `opt:"allow-offline" help:"succeed once the record is stored"`
 	Quieter      bool   `opt:"quieter,Q" help:"print only the name"`
 	Wait         string `opt:"wait" help:"what to wait for, as in name publish"`

@@ -55,8 +55,11 @@ var (
 	// NameRollback: publish a past value of a name again.
 	NameRollback = rpc.Command[RollbackRequest, Published]{
 		Info: rpc.Info{
-			Path: "name/rollback", Args: "<name> <sequence or cid>",
-			Short:    "Publish a past value of a name again",
+			Path: "name/rollback", Args: "<name> [<sequence or cid>]",
+			Short: "Publish a past value of a name again",
+			Long: "Publish a past value of a name again. Its content must be here, or nobody could be\n" +
+				"given it; --force publishes it all the same. Without a value it is an error that says\n" +
+				"which past values can still be served.",
 			Examples: []string{`ipns name rollback blog 0`},
 		},
 		Text: RollbackRequest.Text,
@@ -106,6 +109,7 @@ type PublishRequest struct {
 	Force          bool           `opt:"force" help:"publish even if the last sequence number is unknown, the clock is off, or the lifetime is longer than a year"`
 	OnRival        string         `opt:"on-rival" help:"what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)"`
 	Wait           string         `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default 10 servers, or all that are reachable)"`
+	Keep           *int           `opt:"keep" help:"pin the value for the name, keep so many of its last values pinned, and no longer those before them; 0: as many as last time"`
 	IPNSBase       string         `opt:"ipns-base" default:"base36" help:"encoding of the printed name"`
 	Progress       bool           `opt:"progress,p" chunked:"true" help:"report each server that answers"`
 }

@@ -35,27 +35,34 @@ var errStop = errors.New("stopped")
 // It holds 16 bytes for each block that stays, and 16 more if that has links.
 func (s *Store) Collect(ctx context.Context, keep iter.Seq2[cid.Cid, error], leave Leave) iter.Seq[Garbage] {
 	return func(yield func(Garbage) bool) {
-		ctx := context.WithValue(ctx, unusedKey{}, true)
-		err := s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
-			m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: yield}
-			if err := m.all(s, append(parked, keep)); err != nil {
-				return err
-			}
-			if m.failed {
-				return ErrGCAborted
-			}
+		err := s.collect(ctx, keep, func(ctx context.Context, m *marking) (func(multihash.Multihash) bool, error) {
 			left, err := s.stored.leave(ctx, leave, m.marks.stays)
-			if err != nil {
-				return err
-			}
-			stays := func(h multihash.Multihash) bool { return m.marks.stays(h) || left.leaves(h) }
-			w := sweeper{blockDB: s.stored, ctx: ctx, stays: stays, yield: yield}
-			return w.run()
-		})
+			return func(h multihash.Multihash) bool { return m.marks.stays(h) || left.leaves(h) }, err
+		}, yield)
 		if err != nil && !errors.Is(err, errStop) {
 			yield(Garbage{Err: err})
 		}
 	}
+}
+
+// collect deletes what does not stay, which staying decides once all that is needed is marked.
+func (s *Store) collect(ctx context.Context, keep iter.Seq2[cid.Cid, error], staying func(context.Context, *marking) (func(multihash.Multihash) bool, error), yield func(Garbage) bool) error {
+	ctx = context.WithValue(ctx, unusedKey{}, true)
+	return s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
+		m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: yield}
+		if err := m.all(s, append(parked, keep)); err != nil {
+			return err
+		}
+		if m.failed {
+			return ErrGCAborted
+		}
+		stays, err := staying(ctx, &m)
+		if err != nil {
+			return err
+		}
+		w := sweeper{blockDB: s.stored, ctx: ctx, stays: stays, yield: yield}
+		return w.run()
+	})
 }
 
 // parksKey is in the context of an add that lets a collection run between two of its files: it holds for itself alone.

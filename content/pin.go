@@ -90,7 +90,10 @@ func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
 	if err != nil {
 		return err
 	}
-	if len(had) == 1 && had[0].Mode == pin.Recursive && had[0].Name == name {
+	if err := s.noteKept(ctx, c, name); err != nil {
+		return err
+	}
+	if keepsOwnPin(had, name) {
 		return nil
 	}
 	return s.pins.PinWithMode(ctx, c, pin.Recursive, name)

@@ -12,6 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -30,6 +31,10 @@ type Collector struct {
 	Content *content.Store
 	Book    *names.Book
 	Log     *slog.Logger
+	// Values is how many values of an own name are kept, if nothing else was said of it; 0: [Values].
+	Values int
+	// Now returns the current time, by which values are kept; nil: time.Now.
+	Now func() time.Time
 	// Period is the time between two looks at the size of the store; 0: [Collector.Run] does nothing.
 	Period time.Duration
 	// Above is the size, in bytes, above which a look collects garbage.
@@ -37,6 +42,8 @@ type Collector struct {
 	// CacheMax is how many bytes of blocks from other nodes, which nothing needs, stay when a look collects: those used
 	// last. Above it, a look deletes the rest of them, and nothing else. 0: any number stays.
 	CacheMax uint64
+
+	keeping sync.Mutex // held while pins are made and removed that keep values
 }
 
 // Collect deletes what nothing needs. It yields each deleted block, and each error.
@@ -46,6 +53,9 @@ func (c *Collector) Collect(ctx context.Context) iter.Seq[content.Garbage] {
 
 func (c *Collector) collect(ctx context.Context, leave content.Leave) iter.Seq[content.Garbage] {
 	return func(yield func(content.Garbage) bool) {
+		if err := c.Retain(ctx); err != nil && !yield(content.Garbage{Err: err}) {
+			return
+		}
 		for g := range c.Content.Collect(ctx, c.named(ctx), leave) {
 			if !yield(g) {
 				return
@@ -57,7 +67,8 @@ func (c *Collector) collect(ctx context.Context, leave content.Leave) iter.Seq[c
 	}
 }
 
-// Run collects garbage whenever the store is too large, or has too many blocks from other nodes, until ctx ends.
+// Run deletes values of names that are no longer kept, and collects garbage whenever the store is too large, or has too
+// many blocks from other nodes, until ctx ends.
 func (c *Collector) Run(ctx context.Context) error {
 	for c.Period > 0 {
 		select {
@@ -65,6 +76,9 @@ func (c *Collector) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(c.Period):
 		case <-c.Content.FetchedMuch():
+		}
+		if err := c.Release(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Warn("values that are no longer kept take space", "err", err, "again_in", c.Period)
 		}
 		c.look(ctx)
 	}
@@ -163,7 +177,7 @@ func (c *Collector) recent(ctx context.Context, e recordstore.Entry) ([]*ipns.Re
 		if err != nil {
 			return nil, err
 		}
-		if !replaced.IsZero() && time.Since(replaced) > Recent {
+		if !replaced.IsZero() && c.now().Sub(replaced) > Recent {
 			break
 		}
 		gone, err := c.letGo(ctx, past.Record)

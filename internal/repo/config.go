@@ -106,6 +106,9 @@ type Ipns struct {
 	// SSHAgent is the socket of the ssh-agent whose keys can sign, as agent:COMMENT; "":
 	// $SSH_AUTH_SOCK.
 	SSHAgent string `json:",omitempty"`
+	// KeepValues is how many values of a name stay pinned that 'ipns up' and 'ipns publish' have put there; 0: 3. Not a
+	// key of Kubo's.
+	KeepValues int `json:",omitempty"`
 	// DelegatedPublishers are the URLs of HTTP routers to which names are put. "auto", as
 	// which an absent list counts, is as in Routing.DelegatedRouters.
 	DelegatedPublishers []string `json:",omitempty"`
@@ -290,6 +293,9 @@ func (c *Config) check() error {
 	if err := c.Routing.check(); err != nil {
 		return err
 	}
+	if n := c.Ipns.KeepValues; n < 0 || n > MaxKeepValues {
+		return fmt.Errorf("config setting Ipns.KeepValues is not between 0 and %d: %d", MaxKeepValues, n)
+	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
@@ -339,6 +345,7 @@ const (
 	DefaultRepublishPeriod  = 4 * time.Hour
 	DefaultResolveCacheSize = 128
 	MaxSweepVisits          = 1024
+	MaxKeepValues           = 1000
 )
 
 // On returns the value of a switch that is on by default.

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -206,53 +204,6 @@ func (n *verbs) nameLog(ctx context.Context, req api.LogRequest) (api.Log, error
 		return b.At.Compare(a.At)
 	})
 	return log, nil
-}
-
-// nameRollback implements the command: it publishes an old value under a new
-// sequence.
-func (n *verbs) nameRollback(ctx context.Context, req api.RollbackRequest) iter.Seq2[api.Published, error] {
-	return func(yield func(api.Published, error) bool) {
-		value, last, err := n.pastValue(ctx, req)
-		if err != nil {
-			yield(api.Published{}, err)
-			return
-		}
-		again := api.PublishRequest{
-			Path: value, Key: req.Name, IfSequence: &last,
-			AllowOffline: req.AllowOffline, Wait: req.Wait, Progress: req.Progress,
-		}
-		for p, err := range n.namePublish(ctx, again) {
-			if !yield(p, err) {
-				return
-			}
-		}
-	}
-}
-
-// pastValue returns the value to go back to, and the name's last sequence now: a record
-// published meanwhile is not replaced.
-func (n *verbs) pastValue(ctx context.Context, req api.RollbackRequest) (value string, last uint64, err error) {
-	e, err := n.entry(ctx, req.Name)
-	if err != nil {
-		return "", 0, err
-	}
-	wantSeq, seqErr := strconv.ParseUint(req.To, 10, 64)
-	wantPath, pathErr := parseContentPath(req.To)
-	if seqErr != nil && pathErr != nil {
-		return "", 0, rpc.Because(api.ReasonNeverHad, fmt.Errorf("%q is neither a sequence nor a CID", req.To))
-	}
-	for past, err := range n.Book.History(ctx, e.Name) {
-		if err != nil {
-			return "", 0, err
-		}
-		if seqErr == nil && past.Record.Sequence() == wantSeq || seqErr != nil && past.Record.Value() == wantPath {
-			if past.Record.Value() == e.Record.Value() {
-				return "", 0, fmt.Errorf("%s already has that value", e.Name)
-			}
-			return past.Record.Value(), e.Record.Sequence(), nil
-		}
-	}
-	return "", 0, rpc.Because(api.ReasonNeverHad, fmt.Errorf("%s never had %s here", e.Name, req.To))
 }
 
 // nameStatus implements the command.

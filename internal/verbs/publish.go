@@ -14,6 +14,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/resolver"
@@ -41,22 +42,56 @@ func (n *verbs) namePublish(ctx context.Context, req api.PublishRequest) iter.Se
 		}
 		defer release()
 		signer, printed, asked, err := n.preparePublish(ctx, req)
+		if err == nil {
+			err = n.keepBefore(ctx, req, asked.Value, signer)
+		}
 		if err != nil {
 			yield(api.Published{}, err)
 			return
 		}
 		more := true
+		var stored *ipns.Record
 		asked.OnProgress = func(res publisher.Result) {
+			stored = res.Record
 			release()
 			if req.Progress {
 				more = more && yield(published(printed, res), nil)
 			}
 		}
 		out, err := n.publish(ctx, signer, printed, asked, req.AllowOffline)
+		if stored != nil && req.Keep != nil {
+			if err := n.Garbage.Keep(context.WithoutCancel(ctx), stored, *req.Keep); err != nil {
+				out.Warnings = append(out.Warnings, fmt.Sprintf("past values stay pinned as they are: %v", err))
+			}
+		}
 		if more {
 			yield(out, err)
 		}
 	}
+}
+
+// keepBefore pins the value of a publish that keeps it.
+func (n *verbs) keepBefore(ctx context.Context, req api.PublishRequest, value string, signer ipns.Signer) error {
+	if req.Keep == nil {
+		return nil
+	}
+	if k := *req.Keep; k < 0 || k > repo.MaxKeepValues {
+		return rpc.Refuse(fmt.Errorf("keep is not between 0 and %d: %d", repo.MaxKeepValues, k))
+	}
+	rest, ok := strings.CutPrefix(value, "/ipfs/")
+	if !ok {
+		return errors.New("keep: only content can be kept, not another name")
+	}
+	root, _, _ := strings.Cut(rest, "/")
+	c, err := cid.Decode(root)
+	if err != nil {
+		return fmt.Errorf("keep: %w", err)
+	}
+	name, err := ipns.NameOf(signer.Public())
+	if err != nil {
+		return err
+	}
+	return n.Content.KeepTree(ctx, c, name.String())
 }
 
 // preparePublish checks a request in Kubo's order. It returns the signer, the name as it
