@@ -176,7 +176,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"up ", "init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
+var localCommands = []string{"init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/goipns/ipns/internal/deploy"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/host"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
@@ -35,6 +36,7 @@ type publishOptions struct {
 	TTL        *time.Duration `opt:"ttl" help:"how long others may cache the record (default 5m)"`
 	Sequence   *uint64        `opt:"sequence" help:"publish under this sequence number, which must be higher than the last"`
 	IfSequence *uint64        `opt:"if-sequence" help:"publish only if this is the last sequence number of the name"`
+	Keep       uint           `opt:"keep" help:"how many values of the name stay pinned, for a key of the node (default Ipns.KeepValues, or 3; then as last time)"`
 	PinTo      string         `opt:"pin-to" help:"pinning service of the config that must have the content first; see 'ipns pin remote service'"`
 	Bootstrap  []string       `opt:"bootstrap" help:"another peer to join the network through, also for the look from outside"`
 	Routers    []string       `opt:"router" help:"URL of a delegated router to ask from outside as well"`
@@ -109,6 +111,10 @@ func (c *cli) publish(cmd *cobra.Command, o publishOptions) error {
 		return c.publishFailed(code(deploy.BadInput, err))
 	}
 	plan.Lifetime, plan.TTL, plan.Sequence, plan.IfSequence = o.Lifetime, o.TTL, o.Sequence, o.IfSequence
+	if o.Keep > repo.MaxKeepValues {
+		return c.publishFailed(code(deploy.BadInput, fmt.Errorf("--keep is at most %d", repo.MaxKeepValues)))
+	}
+	plan.Keep = int(o.Keep)
 	plan.Acks, plan.Service, plan.Routers, plan.Agent, plan.Step = int(o.Acks), o.PinTo, o.Routers, node.Agent, c.timeout
 	var done error // what the deploy itself came to
 	err = c.deployNode(ctx, cmd, o, plan, func(n rpc.Caller) error {

@@ -17,6 +17,8 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/deploy"
+	"github.com/goipns/ipns/internal/folder"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -102,8 +104,17 @@ func readRecord(path, name string) (*ipns.Record, error) {
 	return rec, nil
 }
 
-// adder adds content to a node and pins it, or with onlyHash only returns its root.
-type adder = func(ctx context.Context, onlyHash bool) (cid.Cid, error)
+// adder adds content to a node and pins it, to be kept for a name if one is given, or with onlyHash only returns its
+// root.
+type adder = func(ctx context.Context, keepFor string, onlyHash bool) (cid.Cid, error)
+
+// pinName is the name of a pin.
+func pinName(keepFor string) string {
+	if keepFor == "" {
+		return ""
+	}
+	return content.KeptFor(keepFor)
+}
 
 // planContent says how what is to be published is added.
 func (c *cli) planContent(o publishOptions) (func(rpc.Caller) adder, error) {
@@ -119,12 +130,12 @@ func (c *cli) planContent(o publishOptions) (func(rpc.Caller) adder, error) {
 		return nil, fmt.Errorf("%w; nor is it a CID", missing(o.what, err))
 	}
 	return func(n rpc.Caller) adder {
-		return func(ctx context.Context, onlyHash bool) (cid.Cid, error) {
+		return func(ctx context.Context, keepFor string, onlyHash bool) (cid.Cid, error) {
 			if onlyHash {
 				return root, nil
 			}
 			req := rpc.New[api.PinAddRequest]()
-			req.Paths = []string{"/ipfs/" + root.String()}
+			req.Paths, req.Name = []string{"/ipfs/" + root.String()}, pinName(keepFor)
 			_, err := rpc.Do(ctx, n, api.PinAdd, req)
 			return root, err
 		}
@@ -145,9 +156,8 @@ func (c *cli) folderAdder(o publishOptions) (func(rpc.Caller) adder, error) {
 		return nil, err
 	}
 	return func(n rpc.Caller) adder {
-		return func(ctx context.Context, onlyHash bool) (cid.Cid, error) {
-			up.onlyHash = onlyHash
-			root, err := c.addFolder(ctx, n, r, up)
+		return func(ctx context.Context, keepFor string, onlyHash bool) (cid.Cid, error) {
+			root, err := c.addFolder(ctx, n, r, up, keepFor, onlyHash)
 			if err != nil {
 				return cid.Undef, err
 			}
@@ -171,22 +181,53 @@ func carAdder(path string) (func(rpc.Caller) adder, error) {
 		return nil, fmt.Errorf("%s is neither a folder nor a CAR file to publish: %w; 'ipns add' adds a single file", path, err)
 	}
 	return func(n rpc.Caller) adder {
-		return func(ctx context.Context, onlyHash bool) (cid.Cid, error) {
+		return func(ctx context.Context, keepFor string, onlyHash bool) (cid.Cid, error) {
 			if onlyHash {
 				return roots[0], nil
 			}
-			return roots[0], importCAR(ctx, n, path)
+			return roots[0], importCAR(ctx, n, path, roots[0], keepFor)
 		}
 	}, nil
 }
 
-func importCAR(ctx context.Context, n rpc.Caller, path string) error {
+// addFolder adds and pins a folder, and lists what it left out.
+func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions, keepFor string, onlyHash bool) (root string, err error) {
+	bar := c.adding()
+	defer bar.end()
+	rules, err := folder.ReadSiteRules(o.dir)
+	if err != nil {
+		return "", err
+	}
+	var left leftOut
+	var s source
+	version := 1
+	req := api.AddRequest{Pin: !onlyHash, OnlyHash: onlyHash, CIDVersion: &version, Progress: bar.visible()}
+	if !onlyHash {
+		req.PinName = pinName(keepFor)
+	}
+	req.Files = s.watch(tree(o.dir, o.walk(r, rules, &left)))
+	for a, err := range rpc.Call(ctx, n, api.Add, req) {
+		if err := s.cause(err); err != nil {
+			return "", err
+		}
+		bar.file(a.Name, a.Bytes)
+		root = a.Hash
+	}
+	bar.clear()
+	left.print(c.errOut)
+	return root, s.cause(nil)
+}
+
+// importCAR imports a CAR file, and pins its root unless it is pinned.
+func importCAR(ctx context.Context, n rpc.Caller, path string, root cid.Cid, keepFor string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	req := rpc.New[api.DagImportRequest]()
+	pins := keepFor == ""
+	req.PinRoots = &pins
 	req.Give(func(yield func(api.File, error) bool) { yield(api.File{Path: path, Body: f}, nil) })
 	for res, err := range rpc.Call(ctx, n, api.DagImport, req) {
 		if err != nil {
@@ -196,5 +237,11 @@ func importCAR(ctx context.Context, n rpc.Caller, path string) error {
 			return fmt.Errorf("pin %s: %s", res.Root.Cid, res.Root.PinErrorMsg)
 		}
 	}
-	return nil
+	if keepFor == "" {
+		return nil
+	}
+	pin := rpc.New[api.PinAddRequest]()
+	pin.Paths, pin.Name = []string{"/ipfs/" + root.String()}, pinName(keepFor)
+	_, err = rpc.Do(ctx, n, api.PinAdd, pin)
+	return err
 }

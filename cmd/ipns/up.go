@@ -13,11 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/goipns/ipns"
-	"github.com/goipns/ipns/api"
-	"github.com/goipns/ipns/contenthash"
 	"github.com/goipns/ipns/internal/display"
-	"github.com/goipns/ipns/internal/folder"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/internal/verbs"
@@ -32,27 +28,46 @@ type upOptions struct {
 	hidden    bool
 	replace   bool
 	once      bool
+	watch     bool
+	dryRun    bool
+	all       bool   // read all files
+	qr        string // the gateway of the link; "": none
+	keep      *int   // values; nil: as many as last time
 	onRival   string
 	testnet   bool
 	throwAway bool // the repo is deleted when the command ends
 	isDaemon  bool // the node is a separate daemon
-	onlyHash  bool // the folder is not stored, and its CID is all that is wanted
+	elsewhere bool // which --api has named: this repo is not its own
 }
 
 func (c *cli) upCmd() *cobra.Command {
 	var o upOptions
+	var keep int
 	cmd := &cobra.Command{
 		Use:   "up <folder>",
 		Short: "Put a folder on IPFS under a name that never changes, and keep it there",
 		Long: `Put a folder on IPFS under a name that never changes, and keep it there.
 
 Makes a repo if there is none, adds and pins the folder, publishes its name and
-announces both. It uses the running daemon if there is one; otherwise this process
-becomes the node and keeps running.
+announces both. It uses the running daemon if there is one, or that of --api;
+otherwise this process becomes the node and keeps running.
+
+Then it watches the folder, and publishes it again when something changes: once
+nothing has for a moment, and only if the CID differs. On a terminal, a line shows
+what goes on; else there is one line for each change, or one JSON object for each
+event. With a daemon it watches only on a terminal or with --watch, since scripts
+wait for its end. Only files whose size, times or inode have changed are read again.
 
 Files whose names begin with a dot are skipped and listed, except .well-known,
 unless --hidden is set. Symbolic links are followed within the folder. A link that
 leads out of the folder is an error; a broken link is skipped and listed.
+Temporary files of editors (*~, .*.swp, 4913, .#*, #*#, *.tmp and the like) are
+skipped, and so is what .ipnsignore at the top of the folder says: rules as in a
+.gitignore, where !rule takes something in again. It cannot take in hidden files,
+for which --hidden is needed, and is never published itself.
+
+The last values of the name stay pinned (--keep), and those before them for as long
+as others may still be given their records. 'ipns name rollback' goes back to one.
 
 A key belongs to one folder. If the folder has moved, its key moves with it. If the
 old folder still exists, --replace makes the key publish the new one from now on.`,
@@ -65,6 +80,15 @@ old folder still exists, --replace makes the key publish the new one from now on
 			if o.dir, err = siteFolder(args[0]); err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("keep") {
+				if keep < 1 || keep > repo.MaxKeepValues {
+					return usage(cmd, "--keep is between 1 and %d", repo.MaxKeepValues)
+				}
+				o.keep = &keep
+			}
+			if o.once && o.watch {
+				return usage(cmd, "--once and --watch exclude each other")
+			}
 			return c.up(cmd, o)
 		},
 	}
@@ -73,6 +97,13 @@ old folder still exists, --replace makes the key publish the new one from now on
 	f.BoolVarP(&o.hidden, "hidden", "H", false, "also add files whose names begin with a dot")
 	f.BoolVar(&o.replace, "replace", false, "publish this folder even if the key publishes another one so far")
 	f.BoolVar(&o.once, "once", false, "publish and exit")
+	f.BoolVar(&o.watch, "watch", false, "publish what changes, also with a daemon and without a terminal")
+	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "say what would be published, and what has changed; nothing is written or announced")
+	f.BoolVar(&o.all, "check-all", false, "read all files, also those that seem to be unchanged")
+	f.IntVar(&keep, "keep", 0, "how many values of the name stay pinned (default Ipns.KeepValues, or 3; then as last time)")
+	f.Lookup("keep").DefValue = "" // or the help would show it
+	f.StringVar(&o.qr, "qr", "", "print the link as a QR code, through this public gateway")
+	f.Lookup("qr").NoOptDefVal = publicGateway
 	f.StringVar(&o.onRival, "on-rival", "", "what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)")
 	f.BoolVar(&o.testnet, "testnet", false, "try it on a private network in this process, with a temporary repo unless IPNS_PATH is set")
 	return cmd
@@ -108,6 +139,16 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 	r, err := c.repository()
 	if err != nil {
 		return err
+	}
+	if o.dryRun {
+		return c.dryRun(ctx, r, o)
+	}
+	if c.api != "" {
+		if o.testnet {
+			return usage(cmd, "--api and --testnet exclude each other")
+		}
+		o.isDaemon, o.elsewhere = true, true
+		return c.withClient(c.api, func(n rpc.Caller) error { return c.upWithDaemon(ctx, n, r, o) })
 	}
 	d := node.Config{Offline: c.offline}
 	if o.testnet {
@@ -148,7 +189,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 			return fmt.Errorf("a daemon runs on %s, and is not on a private network: stop it, or unset IPNS_PATH", string(r))
 		}
 		o.isDaemon = true
-		return c.withClient(api, func(n rpc.Caller) error { return c.publishSite(ctx, n, r, o) })
+		return c.withClient(api, func(n rpc.Caller) error { return c.upWithDaemon(ctx, n, r, o) })
 	}
 	return c.upInProcess(ctx, r, lock, d, o)
 }
@@ -160,14 +201,41 @@ func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := c.publishSite(ctx, verbs.Mux(d.node), r, up); err != nil || up.once {
-		return err
+	u := c.newSite(verbs.Mux(d.node), r, up)
+	defer u.view.end()
+	if err := u.first(ctx); err != nil || up.once {
+		// A node that does not stay has no other time for it.
+		return errors.Join(err, d.node.Garbage.Release(ctx))
 	}
 	if !up.testnet && !o.Offline {
-		display.Fprintf(c.errOut, "Reachability: %s\n", d.node.Network.Reachability())
+		u.view.note("Reachability: %s", d.node.Network.Reachability())
 	}
-	display.Fprintln(c.errOut, "Serving it and keeping the name alive. Stop with ctrl-c.")
+	u.view.note("Serving it and keeping the name alive. Stop with ctrl-c.")
+	following, stop := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		u.follow(following)
+	}()
 	d.wait(ctx, c.errOut)
+	stop()
+	<-followed
+	return nil
+}
+
+// upWithDaemon publishes the folder on another process's node.
+func (c *cli) upWithDaemon(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
+	u := c.newSite(n, r, o)
+	defer u.view.end()
+	if err := u.first(ctx); err != nil || o.once {
+		return err
+	}
+	if !o.watch && !isTerminal(c.raw) {
+		display.Fprintln(c.errOut, "Published, and not watched: --watch publishes what changes.")
+		return nil
+	}
+	u.view.note("Watching it. Stop with ctrl-c; the daemon goes on serving it.")
+	u.follow(ctx)
 	return nil
 }
 
@@ -189,47 +257,6 @@ func (c *cli) initSiteRepo(cmd *cobra.Command, r repo.Repo, o upOptions) error {
 	return c.makeRepo(cmd.Context(), r, config, initOptions{}, c.errOut)
 }
 
-// publishSite publishes the folder on a node.
-func (c *cli) publishSite(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
-	sites, err := r.Sites()
-	if err != nil {
-		return err
-	}
-	if other := sites[o.key]; !o.mayTake(other) {
-		return keyTaken(o.key, other)
-	}
-	if err := c.needKey(ctx, n, o.key); err != nil {
-		return err
-	}
-	root, err := c.addFolder(ctx, n, r, o)
-	if err != nil {
-		return err
-	}
-	// Another one may have taken the key meanwhile.
-	before, ok, err := r.SetSite(o.key, o.dir, o.mayTake)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return keyTaken(o.key, before)
-	case before != "" && before != o.dir:
-		display.Fprintf(c.errOut, "the key %q published %s so far\n", o.key, before)
-	}
-	provided := make(chan error, 1)
-	go func() { // ends with ctx; waited for below
-		_, err := rpc.Do(ctx, n, api.RoutingProvide, api.ProvideRequest{CIDs: []string{root}})
-		provided <- err
-	}()
-	p, err := c.publishFolder(ctx, n, r, o, root)
-	if perr := <-provided; perr != nil && err == nil {
-		display.Fprintf(c.errOut, "note: the content was not announced (%v); the node tries again later\n", perr)
-	}
-	if err != nil {
-		return err
-	}
-	return c.printOutcome(r, o, p)
-}
-
 // mayTake reports whether the key may publish the folder, although it publishes other so far: other may be empty, the
 // same folder, or one that no longer exists.
 func (o upOptions) mayTake(other string) bool {
@@ -240,8 +267,8 @@ func (o upOptions) mayTake(other string) bool {
 	return err == nil && real == o.dir || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-func keyTaken(key, dir string) error {
-	return fmt.Errorf("the key %q publishes %s; give this folder its own name with --key NAME, or use --replace to publish it instead", key, dir)
+func (o upOptions) keyTaken(other string) error {
+	return fmt.Errorf("the key %q publishes %s; give %s its own name with --key NAME, or use --replace to publish it instead", o.key, other, o.dir)
 }
 
 // apart refuses a folder that contains the repo, whether or not the repo exists yet.
@@ -254,128 +281,4 @@ func apart(r repo.Repo, o upOptions) error {
 		return nil // it is left out
 	}
 	return fmt.Errorf("the repo %s is inside %s, and its private keys would be published with it: move it out, and set IPNS_PATH", r.Real(), o.dir)
-}
-
-// needKey makes the key unless it exists.
-func (c *cli) needKey(ctx context.Context, n rpc.Caller, key string) error {
-	list, err := rpc.Do(ctx, n, api.KeyLs, api.KeyListRequest{})
-	if err != nil {
-		return err
-	}
-	for _, k := range list.Keys {
-		if k.Name == key {
-			return nil
-		}
-	}
-	_, err = rpc.Do(ctx, n, api.KeyGen, api.KeyGenRequest{Name: key, Type: "ed25519", Size: -1})
-	if err == nil {
-		display.Fprintf(c.errOut, "made the key %s\n", key)
-	}
-	return err
-}
-
-// addFolder adds and pins the folder, lists what it skipped, and returns the CID of the root.
-func (c *cli) addFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) (root string, err error) {
-	bar := c.adding()
-	defer bar.end()
-	var left leftOut
-	files := tree(o.dir, folder.Options{
-		Hidden: o.hidden, WellKnown: true, Links: folder.FollowWithin, LeftOut: left.note, Check: notPrivate(r),
-	})
-	var s source
-	version := 1
-	req := api.AddRequest{Pin: !o.onlyHash, OnlyHash: o.onlyHash, CIDVersion: &version, Progress: bar.visible(), Files: s.watch(files)}
-	for a, err := range rpc.Call(ctx, n, api.Add, req) {
-		if err := s.cause(err); err != nil {
-			return "", err
-		}
-		bar.file(a.Name, a.Bytes)
-		root = a.Hash
-	}
-	bar.clear()
-	left.print(c.errOut)
-	return root, s.cause(nil)
-}
-
-// publishFolder publishes the root. It prints the name as soon as the record is
-// stored, and shows how many servers have it until the announcement ends.
-func (c *cli) publishFolder(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions, root string) (api.Published, error) {
-	bar := c.progress("announcing")
-	defer bar.end()
-	// Whether it is enough that the record is stored is decided at the end.
-	req := api.PublishRequest{Path: "/ipfs/" + root, Key: o.key, AllowOffline: true, Wait: "all", OnRival: o.onRival, Progress: true}
-	var last api.Published
-	for p, err := range rpc.Call(ctx, n, api.NamePublish, req) {
-		if err != nil {
-			return p, err
-		}
-		if last.Name == "" && !c.asJSON() {
-			bar.clear()
-			if err := c.printName(r, o, p); err != nil {
-				return p, err
-			}
-		}
-		bar.servers(p.Announced, p.Of)
-		last = p
-	}
-	return last, nil
-}
-
-// printName prints the name in each form that users need.
-func (c *cli) printName(r repo.Repo, o upOptions, p api.Published) error {
-	name, err := ipns.ParseName(p.Name)
-	if err != nil {
-		return err
-	}
-	display.Fprintf(c.out, "name         %s\n", p.Name)
-	display.Fprintf(c.out, "URI          ipns://%s\n", p.Name)
-	display.Fprintf(c.out, "contenthash  %s\n", contenthash.Hex(contenthash.Encode(name)))
-	display.Fprintf(c.out, "content      %s\n", strings.TrimPrefix(p.Value, "/ipfs/"))
-	if gw, err := r.Gateway(); err == nil && o.stays() {
-		display.Fprintf(c.out, "gateway      %s/ipns/%s/\n", gw, p.Name)
-	}
-	return nil
-}
-
-// printOutcome prints who has the record and what the user should do next. It
-// returns an error if nobody has the record, somebody should, and this process will not retry.
-func (c *cli) printOutcome(r repo.Repo, o upOptions, p api.Published) error {
-	if c.asJSON() {
-		if err := c.print(p, ""); err != nil {
-			return err
-		}
-	} else {
-		for _, w := range p.Warnings {
-			display.Fprintf(c.errOut, "warning: %s\n", w)
-		}
-		display.Fprintln(c.out, p.Receipt())
-	}
-	if o.throwAway {
-		display.Fprintln(c.errOut, "This was a trial: repo, key and network are gone when it ends. Without --testnet they stay.")
-	} else {
-		display.Fprintf(c.errOut, "Back up the key: without it the name can never change again. %s\n", backupHint(r, o.key))
-	}
-	switch {
-	case p.Alone && !o.stays(): // so storing it was all that was asked, as by --offline
-		display.Fprintln(c.errOut, "Nobody else can see it: this node is on no network. 'ipns daemon' announces it as soon as there is one.")
-	case p.Announced == 0 && o.isDaemon && !p.Alone:
-		return errors.New("nothing was announced; the daemon keeps trying")
-	case p.Announced == 0 && o.once:
-		return errors.New("nothing was announced; run 'ipns daemon', which does it as soon as there is a network")
-	case p.Announced == 0:
-		display.Fprintln(c.errOut, "Nobody else can see it yet: it is announced as soon as there is a network.")
-	case !o.stays() && !o.throwAway:
-		display.Fprintln(c.errOut, "Nobody serves the content now, and the record ends in 48 hours: run 'ipns daemon' to keep both alive.")
-	}
-	return nil
-}
-
-// stays reports whether a node keeps running after the folder is published.
-func (o upOptions) stays() bool { return o.isDaemon || !o.once }
-
-func backupHint(r repo.Repo, key string) string {
-	if key == "self" {
-		return fmt.Sprintf("It is in %s.", filepath.Join(string(r), "config"))
-	}
-	return fmt.Sprintf("Run 'ipns key export %s'.", key)
 }

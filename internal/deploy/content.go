@@ -38,7 +38,11 @@ func (p *Plan) add(ctx context.Context, r *Report) (err error) {
 	p.Told("adding")
 	ctx, cancel := context.WithTimeout(ctx, p.Step)
 	defer cancel()
-	if r.root, err = p.Add(ctx, false); err != nil {
+	keepFor := "" // nobody but the user lets go of the pin
+	if p.keeps() {
+		keepFor = r.Name
+	}
+	if r.root, err = p.Add(ctx, keepFor, false); err != nil {
 		return because(NotAdded, err)
 	}
 	r.CID = r.root.String()

@@ -47,8 +47,9 @@ const (
 // Plan is what to publish, and how.
 type Plan struct {
 	Node rpc.Caller
-	// Add adds the content and pins it, or with onlyHash only says what its root will be.
-	Add func(ctx context.Context, onlyHash bool) (cid.Cid, error)
+	// Add adds the content and pins it, to be kept for a name if one is given, or with onlyHash only says what its root
+	// will be.
+	Add func(ctx context.Context, keepFor string, onlyHash bool) (cid.Cid, error)
 
 	// One of these says who signs.
 	Key    string       // label or name of a key of the node
@@ -57,6 +58,8 @@ type Plan struct {
 
 	Lifetime, TTL        *time.Duration // nil: the defaults; for a Signer, LongLifetime
 	Sequence, IfSequence *uint64        // as for the publisher
+	// Keep is how many values of the name stay pinned, if its key is on the node; 0: as many as last time.
+	Keep int
 	// Acks is how many servers must take the record; 0: as many as the publisher waits for,
 	// or all that there are.
 	Acks int
@@ -225,7 +228,7 @@ func (p *Plan) keyOfNode(ctx context.Context, text string) (ipns.Name, error) {
 func (p *Plan) isRecordOf(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Step)
 	defer cancel()
-	root, err := p.Add(ctx, true)
+	root, err := p.Add(ctx, "", true)
 	if err != nil {
 		return because(NotAdded, err)
 	}

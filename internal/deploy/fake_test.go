@@ -117,7 +117,7 @@ func (f *fake) node() rpc.Caller {
 func (f *fake) plan() Plan {
 	return Plan{
 		Node: f.node(), Key: "blog", Peers: make([]peer.AddrInfo, 1), Step: time.Minute,
-		Add: func(_ context.Context, onlyHash bool) (cid.Cid, error) {
+		Add: func(_ context.Context, _ string, onlyHash bool) (cid.Cid, error) {
 			if onlyHash {
 				return root, f.did("hash")
 			}

@@ -64,11 +64,14 @@ func (p *Plan) wait() string {
 	return fmt.Sprint(p.Acks)
 }
 
+// keeps reports whether the node keeps the last values of the name, which it does for its own keys.
+func (p *Plan) keeps() bool { return p.Record == nil && p.Signer == nil }
+
 // byKey has the node sign.
 func (p *Plan) byKey(ctx context.Context, r *Report) (last api.Published, err error) {
 	req := api.PublishRequest{
 		Path: "/ipfs/" + r.CID, Key: p.Key, AllowOffline: p.alone(), Lifetime: p.Lifetime, TTL: p.TTL,
-		Sequence: p.Sequence, IfSequence: p.IfSequence, Wait: p.wait(), Progress: true,
+		Sequence: p.Sequence, IfSequence: p.IfSequence, Wait: p.wait(), Progress: true, Keep: &p.Keep,
 	}
 	for done, err := range rpc.Call(ctx, p.Node, api.NamePublish, req) {
 		if err != nil {

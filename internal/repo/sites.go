@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,12 @@ func (r Repo) Sites() (Sites, error) {
 		return nil, fmt.Errorf("read %s: %w", r.path(sitesFile), err)
 	}
 	return s, nil
+}
+
+// SiteIndex is the file that describes the folder of a key as it was published last.
+func (r Repo) SiteIndex(key string) string {
+	sum := sha256.Sum256([]byte(key)) // a label may be no name of a file
+	return r.path(fmt.Sprintf("site-%x.json", sum[:8]))
 }
 
 // SetSite records that a key now publishes a folder, if mayTake accepts the folder recorded so far ("": none); else it
