@@ -17,7 +17,7 @@ import (
 const (
 	maxAnswer  = 64 << 10 // of one body
 	maxAnswers = 64 << 20 // of all, with what each takes beside its body
-	answerCost = 2 << 10  // that is: its key, header and place
+	answerCost = 1 << 10  // that is, but for its key and header
 )
 
 // answers keeps short answers in front of boxo's handler.
@@ -142,7 +142,15 @@ func (s *answers) keep(a *answer, changes uint64) {
 	}
 }
 
-func (a *answer) size() int { return len(a.body) + len(a.key.path) + len(a.key.rest) + answerCost }
+func (a *answer) size() int {
+	n := len(a.body) + len(a.key.path) + len(a.key.rest) + answerCost
+	for _, values := range a.header { // a long path has many roots
+		for _, v := range values {
+			n += len(v)
+		}
+	}
+	return n
+}
 
 // recorder copies a short answer while it is sent.
 type recorder struct {

@@ -279,6 +279,11 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 	if s.bytes > maxAnswers || len(s.kept) < maxAnswers/(maxAnswer+2*answerCost) {
 		t.Errorf("%d answers of %d bytes are kept", len(s.kept), s.bytes)
 	}
+	before := s.bytes
+	s.keep(&answer{key: key(-1), header: http.Header{"X-Ipfs-Roots": {strings.Repeat("x", 10<<20)}}}, 0)
+	if s.bytes > maxAnswers || s.bytes < before-(10<<20) || s.find(key(-1)) == nil {
+		t.Errorf("%d bytes with a header of 10 MB", s.bytes)
+	}
 	if s.find(key(many-1)) == nil || s.find(key(1)) != nil {
 		t.Error("it is not the one used longest ago that made room")
 	}

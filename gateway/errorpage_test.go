@@ -95,6 +95,9 @@ func TestTroublesAreBounded(t *testing.T) {
 	if len(all.since) != maxTroubles || all.recent.Len() != maxTroubles {
 		t.Errorf("%d, %d are kept", len(all.since), all.recent.Len())
 	}
+	if all.failed(strings.Repeat("x", maxRoot+1), epoch); len(all.since) != maxTroubles {
+		t.Error("a root that is none is remembered")
+	}
 	for root := range all.since {
 		all.over(root)
 	}

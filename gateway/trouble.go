@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// maxTroubles is how many names and domains are remembered that do not resolve; the ones asked for longest ago go.
-const maxTroubles = 4096
+// Limits of the names and domains that are remembered as not resolving. Those asked for longest ago go.
+const (
+	maxTroubles = 4096
+	maxRoot     = 256 // bytes of one; a domain has 253 at most
+)
 
 // troubles are the names and domains that do not resolve, and since when.
 type troubles struct {
@@ -26,6 +29,9 @@ type trouble struct {
 
 // failed says that a root does not resolve now, and returns since when.
 func (t *troubles) failed(root string, now time.Time) time.Time {
+	if len(root) > maxRoot {
+		return now
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.since[root]; e != nil {
