@@ -75,11 +75,14 @@ func TestCrashAtAnyMomentLosesNothing(t *testing.T) {
 		c.armed.Store(true)
 		f()
 		c.armed.Store(false)
-		for i, clone := range clones {
-			checkCrash(t, fmt.Sprintf("%s, crash %d of %d", name, i+1, len(clones)), clone, acked)
-		}
-		t.Logf("%s: %d crashes", name, len(clones))
+		mu.Lock()
+		all := clones
 		clones = nil
+		mu.Unlock()
+		for i, clone := range all {
+			checkCrash(t, fmt.Sprintf("%s, crash %d of %d", name, i+1, len(all)), clone, acked)
+		}
+		t.Logf("%s: %d crashes", name, len(all))
 	}
 	for seed := range uint64(3) {
 		var root cid.Cid

@@ -318,16 +318,15 @@ func (b *blockDB) unused() (left []uint64, err error) {
 
 // clean drops the packs that a crash has left.
 func (b *blockDB) clean(ctx context.Context) error {
-	b.mu.Lock()
-	left, err := b.unused()
-	b.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("list the packs of blocks: %w", err)
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	return b.free(ctx, func() error { return b.excise(ctx, left) })
+	return b.free(ctx, func() error { // who holds the lock may wait for a full disk
+		b.mu.Lock()
+		left, err := b.unused()
+		b.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("list the packs of blocks: %w", err)
+		}
+		return b.excise(ctx, left)
+	})
 }
 
 // removeNew removes the tables that a crash has left before the database had taken them, or just after. Nothing may be
