@@ -93,7 +93,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.preflight(w)
 		return
 	}
-	if g.Page != nil && (r.URL.Path == PagePath || strings.HasPrefix(r.URL.Path, PagePath+"/")) {
+	if g.isPage(r) {
 		g.Page.ServeHTTP(w, r)
 		return
 	}
@@ -150,7 +150,9 @@ func (g *Guard) refuse(r *http.Request) string {
 		return fmt.Sprintf("the origin %q is not allowed; to let it in, add it to %s in the config", shorten(origin), originSetting)
 	case origin == "" && !own:
 		return fmt.Sprintf("a page of another site asks without its origin; pages of the origins in %s may", originSetting)
-	case origin == "" && referer == "" && len(site) == 0 && strings.HasPrefix(strings.ToLower(r.UserAgent()), "mozilla"):
+	case origin == "" && referer == "" && len(site) == 0 && strings.HasPrefix(strings.ToLower(r.UserAgent()), "mozilla") && !g.isPage(r):
+		// Browsers say it only to HTTPS and to this machine. The files of the page are for
+		// everybody; what it does, it asks with its origin.
 		return "the browser does not say which page asks"
 	case referer != "":
 		u, err := url.Parse(referer)
@@ -159,6 +161,11 @@ func (g *Guard) refuse(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// isPage reports whether a request is about the files of the page.
+func (g *Guard) isPage(r *http.Request) bool {
+	return g.Page != nil && (r.URL.Path == PagePath || strings.HasPrefix(r.URL.Path, PagePath+"/"))
 }
 
 // opensWebUI reports whether a browser opens the page of the API in a window of its own,

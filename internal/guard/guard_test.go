@@ -317,6 +317,10 @@ func TestThePageNeedsNoSecretAndOpensNothing(t *testing.T) {
 		{"GET", "/webui/", nil, 418},
 		{"GET", "/webui/main.js", []string{"Sec-Fetch-Site", "same-origin"}, 418},
 		{"POST", "/webui/x", []string{"Origin", own}, 418},
+		{"GET", "/webui/", []string{"User-Agent", "Mozilla/5.0"}, 418}, // over HTTP from another machine
+		{"GET", "/webui/", []string{"User-Agent", "Mozilla/5.0", "Referer", "http://evil.example/"}, 403},
+		{"GET", "/webui/../api/v0/id", []string{"User-Agent", "Mozilla/5.0"}, 418},
+		{"POST", "/api/v0/id", []string{"User-Agent", "Mozilla/5.0", "Authorization", "Bearer s"}, 403},
 		{"GET", "/webuix", nil, 403},
 		{"GET", "/webui/../api/v0/id", []string{"Origin", "https://evil.example"}, 403},
 		{"GET", "/webui/main.js", []string{"Origin", "https://evil.example"}, 403},
