@@ -44,13 +44,14 @@ func (LogRequest) Text(l Log) string {
 type RollbackRequest struct {
 	_ struct{} `kubo:"offline=false local,L=false"`
 
-	Name         string `arg:"name"`
-	To           string `arg:"sequence or cid,optional"`
-	Force        bool   `opt:"force" help:"publish it even if not all of its content is here"`
-	AllowOffline bool   `opt:"allow-offline" help:"succeed once the record is stored"`
-	Quieter      bool   `opt:"quieter,Q" help:"print only the name"`
-	Wait         string `opt:"wait" help:"what to wait for, as in name publish"`
-	Progress     bool   `opt:"progress,p" chunked:"true" help:"report each server that answers"`
+	Name         string  `arg:"name"`
+	To           string  `arg:"sequence or cid,optional"`
+	Force        bool    `opt:"force" help:"publish it even if not all of its content is here"`
+	IfSequence   *uint64 `opt:"if-sequence" help:"publish only if this is the last sequence number of the name"`
+	AllowOffline bool    `opt:"allow-offline" help:"succeed once the record is stored"`
+	Quieter      bool    `opt:"quieter,Q" help:"print only the name"`
+	Wait         string  `opt:"wait" help:"what to wait for, as in name publish"`
+	Progress     bool    `opt:"progress,p" chunked:"true" help:"report each server that answers"`
 }
 
 // Failed implements [rpc.Failer].

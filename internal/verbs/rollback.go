@@ -71,6 +71,9 @@ func (n *verbs) rollback(ctx context.Context, req api.RollbackRequest) (api.Publ
 		return api.PublishRequest{}, err
 	}
 	last := e.Record.Sequence() // a record published meanwhile is not replaced
+	if req.IfSequence != nil {
+		last = *req.IfSequence
+	}
 	again := api.PublishRequest{
 		Path: value, Key: req.Name, IfSequence: &last,
 		AllowOffline: req.AllowOffline, Wait: req.Wait, Progress: req.Progress,
@@ -99,16 +102,20 @@ func (n *verbs) pastValue(ctx context.Context, e recordstore.Entry, to string) (
 	if seqErr != nil && pathErr != nil {
 		return "", rpc.Because(api.ReasonNeverHad, fmt.Errorf("%q is neither a sequence nor a CID", to))
 	}
+	now := false
 	for past, err := range n.Book.History(ctx, e.Name) {
 		if err != nil {
 			return "", err
 		}
 		if seqErr == nil && past.Record.Sequence() == wantSeq || seqErr != nil && past.Record.Value() == wantPath {
-			if past.Record.Value() == e.Record.Value() {
-				return "", fmt.Errorf("%s already has that value", e.Name)
+			if past.Record.Value() != e.Record.Value() {
+				return past.Record.Value(), nil
 			}
-			return past.Record.Value(), nil
+			now = true // a rival of it may have had the same sequence
 		}
+	}
+	if now {
+		return "", fmt.Errorf("%s already has that value", e.Name)
 	}
 	return "", rpc.Because(api.ReasonNeverHad, fmt.Errorf("%s never had %s here", e.Name, to))
 }
