@@ -20,7 +20,7 @@ export async function historyOf(name, into, shown = shownAtFirst) {
     return;
   }
   const current = entries.find((e) => e.Current)?.Value;
-  const rows = entries.slice(0, shown).map((entry) => row(name, entry, current));
+  const rows = entries.slice(0, shown).map((entry) => row(name, entry, current, entries.filter((e) => e.Sequence === entry.Sequence).length === 1));
   const list = el("ol", { class: "past", "aria-label": "Past values, newest first" }, ...rows.map((r) => r.item));
   const more = entries.length > shown && el("button", { type: "button", class: "button quiet", onclick: () => historyOf(name, into, entries.length) }, `Show all ${entries.length}`);
   into.replaceChildren(list, ...(more ? [more] : []));
@@ -30,11 +30,12 @@ export async function historyOf(name, into, shown = shownAtFirst) {
   }
 }
 
-function row(name, entry, current) {
+// alone says that no other value had the sequence of the entry.
+function row(name, entry, current, alone) {
   const at = new Date(entry.At);
   let here = "";
   const badge = el("span", { class: "badge" });
-  const back = entry.Value !== current && el("button", { type: "button", class: "button quiet small", onclick: () => rollbackDialog(name, entry, here) }, "Roll back",
+  const back = entry.Value !== current && el("button", { type: "button", class: "button quiet small", onclick: () => rollbackDialog(name, entry, here, alone) }, "Roll back",
     el("span", { class: "visually-hidden" }, ` to sequence ${entry.Sequence}`));
   return {
     item: el("li", { class: entry.Current ? "current" : "" },

@@ -54,22 +54,30 @@ async function published(dialog, name, command, args, options, signal) {
 const title = (name) => plain(labelOf(name) || name);
 
 // rollbackDialog publishes a past value again. here says whether its content is here:
-// "all", "part", "none" or "" if that is not known.
-export function rollbackDialog(name, entry, here) {
+// "all", "part", "none" or "" if that is not known; alone whether its sequence is that of no
+// other value.
+export function rollbackDialog(name, entry, here, alone) {
   const status = state.names.get(name);
   const at = new Date(entry.At);
   const says = {
     all: "All of its content is on this node.",
-    part: "Only a part of its content is on this node. Others may have the rest.",
-    none: "Its content is not on this node. It can be published only if others still have it.",
+    part: "Only a part of its content is on this node. Unless others have the rest, nobody can see it.",
+    none: "Its content is not on this node. Unless others still have it, nobody can see it.",
   }[here];
+  const force = el("input", { type: "checkbox", id: "rollback-force" });
+  const to = alone && Number.isSafeInteger(entry.Sequence) ? String(entry.Sequence) : entry.Value;
   new Dialog(`Roll ${title(name)} back`, [
     from(status),
     el("dl", { class: "change" }, el("dt", {}, "Would lead to"), el("dd", {}, code(entry.Value, shortPath(entry.Value), "the past value")),
       el("dt", {}, "Had that"), el("dd", {}, "as sequence ", String(entry.Sequence), ", from ", time(ago(at), at))),
     says && el("p", { class: here === "all" ? "" : "warning" }, says),
+    here !== "all" && entry.Value.startsWith("/ipfs/") && el("p", { class: "check" }, force, el("label", { for: "rollback-force" }, "Publish it even if not all of its content is here")),
     el("p", {}, `The past value is published again, as sequence ${status.Sequence + 1}. Nothing is lost: the value of now stays in the history.`),
-  ].filter(Boolean), "Roll back", (dialog, signal) => published(dialog, name, "name/rollback", [name, Number.isSafeInteger(entry.Sequence) ? String(entry.Sequence) : entry.Value], {}, signal)).open();
+  ].filter(Boolean), "Roll back", (dialog, signal) => {
+    const options = force.checked ? { force: true } : {};
+    if (Number.isSafeInteger(status.Sequence)) options["if-sequence"] = status.Sequence;
+    return published(dialog, name, "name/rollback", [name, to], options, signal);
+  }).open();
 }
 
 // keyDialog makes a key, and with it a name.
