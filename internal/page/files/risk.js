@@ -9,7 +9,8 @@ const maxShown = 20;
 // advice is what to do for a reason of republish/status.
 const advice = [
   [/^expired/, "Others do not find it any more.", "Publish it again: its value stays.", "Only its owner can sign a new record."],
-  [/^it is not renewed/, "The clock of this machine is not that of the network.", "Set the clock; then publish it again."],
+  [/^it is not renewed: .*this clock is/, "The clock of this machine is not that of the network.", "Set the clock; then publish it again."],
+  [/^it is not renewed/, "Its key did not sign a new record.", "See that the key is here, unlocked, and that what holds it answers. The node tries again by itself."],
   [/^less than a quarter/, "Its record ends soon.", "The node renews it by itself; to be sure, publish it again now.", "Ask its owner for a new record: it cannot be renewed without the key."],
   [/^it is not announced/, "The node cannot tell which sequence is the newest.", "See that it reaches the network; it asks by itself."],
   [/^(nobody|too few)/, "If its holders go, nobody finds it.", "See that this node reaches the network. It tries again by itself; publishing it again tries now."],
@@ -28,7 +29,7 @@ function found() {
     if (s.Damaged) {
       list.push({ name: s.Name, title: "the stored record is damaged", text: "Stop the node and run: ipns repo verify --repair" });
     } else if (s.Rivals > 0) {
-      list.push({ name: s.Name, title: "someone else signs with this key", text: `They published ${(s.RivalValues ?? []).map(plain).join(", ")} under the same sequence. Publishing again settles it; find out who has the key.`, again: true });
+      list.push({ name: s.Name, title: "someone else signs with this key", text: `They published ${(s.RivalValues ?? []).map(plain).join(", ")} under the same sequence. Publishing again settles it; find out who has the key.`, again: labelOf(s.Name) !== "" });
     } else if (s.LastRival) {
       list.push({ name: s.Name, title: "someone else signs with this key", text: `They published ${plain(s.LastRival.Value)}. Find out who has the key: as long as both publish, the last one wins.` });
     }
@@ -44,8 +45,10 @@ export function showRisks() {
   if (face === last) return;
   last = face;
   byId("risk").hidden = list.length === 0;
+  const focused = [...byId("risks").querySelectorAll("button")].indexOf(document.activeElement);
   const more = Math.max(list.length, state.risks?.AtRiskCount ?? 0) - maxShown;
   byId("risks").replaceChildren(...list.slice(0, maxShown).map(item), ...(more > 0 ? [el("li", {}, `and ${more} more: ipns republish status --json lists them`)] : []));
+  if (focused >= 0) byId("risks").querySelectorAll("button")[focused]?.focus();
 }
 
 function item(risk) {
