@@ -1,11 +1,13 @@
 // Requests to the node that this page came from.
 
+import { keep as keepAs, keptAs } from "./store.js";
+
 const prefix = "/api/v0/";
 const kept = "ipns.authorization";
 
 // The header Authorization; empty: none. It is kept in memory, and in the storage of this
 // tab only if the user wants that.
-let authorization = sessionStorage.getItem(kept) ?? "";
+let authorization = keptAs(kept);
 
 // Failure is why a request came to nothing. Its kind is "away" (no answer), "secret" (the
 // node wants another secret), "scope" (the secret does not cover this), "refused" (this page
@@ -29,13 +31,13 @@ export async function unlock(secret, keep) {
     authorization = before;
     throw failure;
   }
-  if (keep) sessionStorage.setItem(kept, authorization);
+  if (keep) keepAs(kept, authorization);
 }
 
 // lock forgets the secret.
 export function lock() {
   authorization = "";
-  sessionStorage.removeItem(kept);
+  keepAs(kept, "");
 }
 
 export const isUnlocked = () => authorization !== "";

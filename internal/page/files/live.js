@@ -2,7 +2,7 @@
 // with its heartbeats the page reads what is not about names.
 
 import { stream } from "./api.js";
-import { changed, readAll, readKeys, readName, readNames, readNode, readRisks, state } from "./state.js";
+import { changed, hasKey, readAll, readKeys, readName, readNames, readNode, readRisks, state } from "./state.js";
 
 const firstWait = 500, longestWait = 30_000; // milliseconds before it connects again
 const silence = 40_000; // without a heartbeat, the connection is gone
@@ -95,6 +95,7 @@ export class Live {
     } catch (error) {
       if (error.kind !== "scope" && error.kind !== "failed") throw error;
       state.troubles.set("watch", error); // the node cannot be watched, but may be read
+      this.since = ""; // whatever was wrong with the position
       await this.poll(connected);
       return true;
     } finally {
@@ -117,10 +118,12 @@ export class Live {
     if (change.Status) state.names.set(change.Name, change.Status);
     else state.names.delete(change.Name);
     changed();
-    if (!state.keys.some((k) => k.Id === change.Name)) this.quietly(readKeys());
+    if (change.Status?.Origin !== "hosted" && !hasKey(change.Name)) this.quietly(readKeys());
     if (!change.Status) return;
-    if (this.fresh.size === 0) setTimeout(() => this.settle(), lookEvery / 4);
     this.fresh.set(change.Name, Date.now() + settlesIn);
+    if (this.settling) return;
+    this.settling = true;
+    setTimeout(() => this.settle(), lookEvery / 4);
   }
 
   // settle reads again what has changed a short while ago.
@@ -129,8 +132,10 @@ export class Live {
     for (const [name, until] of this.fresh) {
       if (until < Date.now()) this.fresh.delete(name);
     }
-    this.quietly(Promise.all([readRisks(), ...(some.length <= fewNames ? some.map(readName) : [readNames()])]));
-    if (this.fresh.size > 0) setTimeout(() => this.settle(), lookEvery);
+    const all = () => (state.names.size <= manyNames ? [readNames()] : []);
+    await this.quietly(Promise.all([readRisks(), ...(some.length <= fewNames ? some.map(readName) : all())]));
+    this.settling = this.fresh.size > 0;
+    if (this.settling) setTimeout(() => this.settle(), lookEvery);
   }
 
   beat() {
@@ -141,7 +146,7 @@ export class Live {
 
   // quietly waits for what the connection does not depend on.
   quietly(reading) {
-    reading.then(changed, () => {});
+    return reading.then(changed, () => {});
   }
 }
 

@@ -131,7 +131,7 @@ class Card {
     } finally {
       this.ask.disabled = false;
       this.ask.textContent = "Check now";
-      this.ask.focus();
+      if (document.activeElement === document.body) this.ask.focus(); // it lost the focus when it was disabled
       this.face = "";
       this.show(state.names.get(this.name) ?? this.status);
     }
@@ -169,6 +169,8 @@ export function checked(name) {
   if (held.Other) text += `; ${held.Other} have another value`;
   if (held.Older) text += `; ${held.Older} have an older record`;
   if (held.Error) text += `; ${held.Error}`;
+  const now = state.names.get(name)?.Sequence;
+  if (now != null && now !== last.sequence) text += `, when it had sequence ${last.sequence}`;
   return { bad: !newest || held.Other > 0, text, at: last.at };
 }
 

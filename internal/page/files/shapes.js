@@ -26,6 +26,7 @@ export function ring(status) {
 export function dots(took, of, word = "server", what = "Announced to") {
   if (!of) return [el("p", { class: "took" }, "not announced yet")];
   const says = `${what} ${took} of ${plural(of, word)}`;
-  const all = Array.from({ length: Math.min(of, maxDots) }, (_, i) => el("i", { class: i < took ? "on" : "" }));
+  const length = Math.min(of, maxDots);
+  const all = Array.from({ length }, (_, i) => el("i", { class: i * of < took * length ? "on" : "" }));
   return [el("div", { class: "dots", role: "img", "aria-label": says, title: says }, ...all), el("p", { class: "took", "aria-hidden": "true" }, `${took} of ${plural(of, word)}`)];
 }

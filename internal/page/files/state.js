@@ -2,6 +2,7 @@
 // told when it has changed.
 
 import { call, Failure } from "./api.js";
+import { keep, keptAs } from "./store.js";
 
 export const state = {
   names: new Map(), // by name: its status, as name/status has it
@@ -19,10 +20,20 @@ export function onChange(f) {
   told = f;
 }
 
-export const changed = () => told();
+const together = 30; // milliseconds in which changes are told once
+let telling = 0;
+
+export function changed() {
+  telling ||= setTimeout(() => { telling = 0; told(); }, together);
+}
+
+let labels = new Map(); // of the keys, by name
+
+// hasKey reports whether the key of a name is in state.keys.
+export const hasKey = (name) => labels.has(name);
 
 // labelOf is the label of the key of a name; empty if the key is not here.
-export const labelOf = (name) => state.keys.find((k) => k.Id === name)?.Name ?? state.names.get(name)?.Key ?? "";
+export const labelOf = (name) => labels.get(name) ?? state.names.get(name)?.Key ?? "";
 
 // readAll reads everything. What cannot be read is noted in troubles, unless nothing can.
 export async function readAll() {
@@ -60,6 +71,7 @@ export async function readName(name) {
 
 export const readKeys = () => attempt("keys", async () => {
   state.keys = (await call("key/ls")).Keys ?? [];
+  labels = new Map(state.keys.map((k) => [k.Id, k.Name]));
 });
 
 export const readRisks = () => attempt("risks", async () => {
@@ -105,17 +117,13 @@ export async function check(name) {
 
 function keepChecks() {
   while (state.checks.size > maxChecks) state.checks.delete(state.checks.keys().next().value);
-  try {
-    sessionStorage.setItem(keptChecks, JSON.stringify([...state.checks]));
-  } catch {
-    // They are lost when the page is loaded again.
-  }
+  keep(keptChecks, JSON.stringify([...state.checks]));
 }
 
 try {
-  state.checks = new Map(JSON.parse(sessionStorage.getItem(keptChecks) ?? "[]"));
+  state.checks = new Map(JSON.parse(keptAs(keptChecks) || "[]"));
 } catch {
-  sessionStorage.removeItem(keptChecks);
+  keep(keptChecks, "");
 }
 
 // siteOf is where the gateway shows a name; empty if there is no gateway.
