@@ -47,10 +47,11 @@ export function shortPath(path) {
   return root === undefined ? short(path, 24, 12) : kind + short(root, 8, 7) + short(rest, 20, 12);
 }
 
-// code shows a value that people copy. label says what it is.
+// code shows a value that people copy, as it is shown: a terminal obeys controls in what is
+// pasted. label says what it is.
 export function code(value, shown, label) {
   const copy = el("button", { type: "button", class: "copy", "aria-label": `Copy ${plain(label)}`, title: "Copy" }, copyIcon());
-  copy.addEventListener("click", () => copyText(copy, value, label));
+  copy.addEventListener("click", () => copyText(copy, plain(value), label));
   return el("span", { class: "value" }, el("code", { title: plain(value), dir: "ltr" }, shown), copy);
 }
 

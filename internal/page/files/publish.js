@@ -24,7 +24,7 @@ export function visit(name) {
 export function publishDialog(name, value = "") {
   const status = state.names.get(name);
   const again = value !== "" && value === status?.Value;
-  const path = el("input", { type: "text", required: true, value, placeholder: "/ipfs/bafy… or a CID", autocomplete: "off", spellcheck: "false", class: "mono", readonly: again });
+  const path = el("input", { type: "text", required: true, value: plain(value), placeholder: "/ipfs/bafy… or a CID", autocomplete: "off", spellcheck: "false", class: "mono", readonly: again });
   const lifetime = el("input", { type: "text", placeholder: "48h", autocomplete: "off", pattern: "\\s*([0-9.]+(ns|us|µs|ms|s|m|h|d))+\\s*" });
   const ttl = el("input", { type: "text", placeholder: "5m", autocomplete: "off", pattern: lifetime.pattern });
   new Dialog(again ? `Publish ${title(name)} again` : `Publish ${title(name)}`, [
@@ -38,7 +38,7 @@ export function publishDialog(name, value = "") {
     if (lifetime.value.trim()) options.lifetime = lifetime.value.trim();
     if (ttl.value.trim()) options.ttl = ttl.value.trim();
     if (Number.isSafeInteger(status?.Sequence)) options["if-sequence"] = status.Sequence; // what others publish meanwhile is not replaced unseen
-    return published(dialog, name, "name/publish", [path.value.trim()], options, signal);
+    return published(dialog, name, "name/publish", [again ? value : path.value.trim()], options, signal);
   }).open();
 }
 

@@ -56,7 +56,7 @@ function item(risk) {
   const value = state.names.get(risk.name)?.Value;
   return el("li", {},
     el("div", {}, el("strong", {}, el("bdi", {}, label ? plain(label) : short(risk.name))), ": ", plain(risk.title), el("p", { class: "note" }, risk.text)),
-    risk.again && value && el("button", { type: "button", class: "button small", onclick: () => publishDialog(risk.name, value) }, "Publish again…",
+    risk.again && value && el("button", { type: "button", class: "button small", onclick: () => publishDialog(risk.name, state.names.get(risk.name)?.Value) }, "Publish again…",
       el("span", { class: "visually-hidden" }, ` ${label ? plain(label) : short(risk.name)}`)));
 }
 
