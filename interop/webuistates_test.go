@@ -99,6 +99,17 @@ func TestPageSaysThatTheNodeIsAway(t *testing.T) {
 	p.sees("#link-text", "Live")
 	p.sees(".sequence", "sequence 1")
 	p.until(`!document.querySelector("#notices").textContent.includes("does not answer")`)
+
+	// A rollback replaces only what its dialog has shown.
+	p.press("#names", "History")
+	p.press(".past li:nth-child(2)", "Roll back")
+	p.sees("dialog", "Would lead to")
+	publish(us, "/ipfs/bafkqaaa/c", "--allow-offline", "--resolve=false")
+	p.press("dialog", "Roll back")
+	p.until(`document.querySelector("dialog .error").textContent !== ""`)
+	if got := us.line("name", "resolve"); got != "/ipfs/bafkqaaa/c" {
+		t.Errorf("rolled back over what nobody has seen, to %s", got)
+	}
 }
 
 // TestPageSaysWhatIsAtRisk shows names that end, and names that someone else signs for.
