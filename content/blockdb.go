@@ -36,8 +36,10 @@ type blockDB struct {
 	packBytes, looseBytes int // the constants of these names, but in tests
 
 	mu    sync.Mutex          // held while the index or a loose block changes; guards the rest
-	last  uint64              // the highest number of a pack
+	last  uint64              // the highest number of a pack, once
 	begun map[uint64]struct{} // packs that are being written: by a write on a full disk perhaps for long, when nobody waits
+
+	numbered bool // last is known
 
 	deleted atomic.Uint64 // blocks since the start
 

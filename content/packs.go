@@ -152,7 +152,9 @@ const newPack = ".pack"
 // writePack writes blocks into a pack, and enters them into the index, or what index says. The blocks are sorted, each
 // once. The pack is durable when it returns, its index after the next sync of the log.
 func (b *blockDB) writePack(ctx context.Context, list []blocks.Block, index func(batch *pebble.Batch, pack uint64) error) (pack uint64, err error) {
-	pack = b.begin()
+	if pack, err = b.begin(); err != nil {
+		return 0, fmt.Errorf("find the last pack of blocks: %w", err)
+	}
 	defer b.ended(pack)
 	name := b.fs.PathJoin(b.dir, fmt.Sprintf("%d%s", pack, newPack))
 	if err := b.writeTable(name, pack, list); err != nil {
@@ -183,12 +185,17 @@ func (b *blockDB) writePack(ctx context.Context, list []blocks.Block, index func
 }
 
 // begin returns the number of a new pack, which is not taken for a leftover until ended.
-func (b *blockDB) begin() uint64 {
+func (b *blockDB) begin() (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.numbered { // a number that is used twice would make one pack of two
+		if _, err := b.unused(); err != nil {
+			return 0, err
+		}
+	}
 	b.last++
 	b.begun[b.last] = struct{}{}
-	return b.last
+	return b.last, nil
 }
 
 func (b *blockDB) ended(pack uint64) {
@@ -313,6 +320,7 @@ func (b *blockDB) unused() (left []uint64, err error) {
 			}
 		}
 	}
+	b.numbered = true
 	return left, nil
 }
 

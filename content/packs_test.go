@@ -297,3 +297,31 @@ func TestReadersMissNothingWhileBlocksMove(t *testing.T) {
 	}
 	packsOf(t, s)
 }
+
+// A pack gets no number that another has, even if at the start it was not known which have one.
+func TestNumbersOfPacksAreNotUsedTwice(t *testing.T) {
+	s := smallPacksStore(t, offlineStore(t))
+	root := rootOf(t, add(t, s, entries(randomTree(1, 60)...), AddOptions{Pin: true})).CID
+	bad := usedKey(1 << 40)
+	if err := s.db.Set(bad, nil, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	s.stored.last, s.stored.numbered = 0, false // as after a start
+	if err := addErr(t, s, entries(randomTree(2, 60)...), AddOptions{}); !errors.Is(err, errIndex) {
+		t.Errorf("add: %v", err)
+	}
+	if err := s.db.Delete(bad, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	before := packsOf(t, s)
+	s.stored.last, s.stored.numbered = 0, false
+	add(t, s, entries(randomTree(2, 60)...), AddOptions{Pin: true})
+	if n := packsOf(t, s); n <= before {
+		t.Errorf("%d packs, %d before", n, before)
+	}
+	moveAll(t, s)
+	if !here(t, s, root) {
+		t.Error("a pack has lost blocks to another")
+	}
+	checkStore(t, s)
+}
