@@ -280,19 +280,46 @@ func (b *blockDB) DeleteBlock(ctx context.Context, c cid.Cid) error {
 	if !c.Defined() {
 		return nil
 	}
-	err := b.free(ctx, func() error {
+	err := b.deleting(ctx, func(begin func() error) error {
 		leave, err := b.ds.enter()
 		if err != nil {
 			return err
 		}
 		leave()
 		defer b.deleted.Add(1) // after it
-		return b.change(func(batch *pebble.Batch) error { return forget(batch, c.Hash()) })
-	})
+		return b.change(func(batch *pebble.Batch) error { return errors.Join(begin(), forget(batch, c.Hash())) })
+	}, func() error { return nil })
 	if err != nil {
 		return fmt.Errorf("delete block %s: %w", c, err)
 	}
 	return nil
+}
+
+var errLate = errors.New("nobody waits for it any more")
+
+// deleting runs a write that deletes blocks, and what comes after it, by free. That may return an error before the write
+// has ended, and its caller then lets others go on, who may come to need what it would delete. So the write calls begin
+// in the change that deletes: when deleting returns, that has happened, or never will.
+func (b *blockDB) deleting(ctx context.Context, write func(begin func() error) error, after func() error) error {
+	var begun atomic.Bool // or too late
+	written := make(chan struct{})
+	err := b.free(ctx, func() error {
+		err := write(func() error {
+			if !begun.CompareAndSwap(false, true) {
+				return errLate
+			}
+			return nil
+		})
+		close(written)
+		if err != nil {
+			return err
+		}
+		return after()
+	})
+	if err != nil && !begun.CompareAndSwap(false, true) {
+		<-written
+	}
+	return err
 }
 
 func forget(batch *pebble.Batch, h multihash.Multihash) error {

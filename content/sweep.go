@@ -230,24 +230,21 @@ func (w *sweeper) step(list []blocks.Block) error {
 	gone, drained := w.gone, w.drained
 	w.gone, w.drained = nil, nil
 	ctx := context.WithoutCancel(w.ctx) // what has begun ends
-	err := w.free(ctx, func() error {
+	err := w.deleting(ctx, func(begin func() error) error {
 		defer w.deleted.Add(uint64(len(gone))) // after it
-		var err error
-		if len(list) > 0 {
-			_, err = w.writePack(ctx, list, func(batch *pebble.Batch, pack uint64) error {
-				return errors.Join(w.point(batch, list, pack), w.drop(batch, gone, drained))
-			})
-		} else {
-			err = w.change(func(batch *pebble.Batch) error { return w.drop(batch, gone, drained) })
+		if len(list) == 0 {
+			return w.change(func(batch *pebble.Batch) error { return errors.Join(begin(), w.drop(batch, gone, drained)) })
 		}
-		if err == nil {
-			err = w.db.LogData(nil, pebble.Sync)
+		_, err := w.writePack(ctx, list, func(batch *pebble.Batch, pack uint64) error {
+			return errors.Join(begin(), w.point(batch, list, pack), w.drop(batch, gone, drained))
+		})
+		return err
+	}, func() error {
+		if err := w.db.LogData(nil, pebble.Sync); err != nil {
+			return err
 		}
 		// Here a crash leaves packs that are not in use.
-		if err == nil {
-			err = w.excise(ctx, drained)
-		}
-		return err
+		return w.excise(ctx, drained)
 	})
 	if err != nil {
 		return err
