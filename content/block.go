@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/ipfs/boxo/blockstore"
 	pin "github.com/ipfs/boxo/pinning/pinner"
@@ -83,8 +84,24 @@ func (s *Store) DropBlock(ctx context.Context, c cid.Cid) error {
 	return s.Sync(ctx)
 }
 
-// RemoveBlock deletes a block that nothing pins. A block that is not here is an error.
+// RemoveBlock deletes a block that nothing pins. A block that is not here is an error. Like a collection of garbage, it
+// waits for what adds and pins, which may have found the block.
 func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
+	return s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
+		m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: func(Garbage) bool { return true }}
+		for _, roots := range parked {
+			if err := m.trees(roots); err != nil {
+				return err
+			}
+		}
+		if m.marks.stays(c.Hash()) {
+			return fmt.Errorf("block %s belongs to what is being added", c)
+		}
+		return s.removeBlock(ctx, c)
+	})
+}
+
+func (s *Store) removeBlock(ctx context.Context, c cid.Cid) error {
 	found, err := s.pins.CheckIfPinned(ctx, c)
 	if err != nil {
 		return fmt.Errorf("pin check failed: %w", err)

@@ -31,17 +31,41 @@ type parked struct{ roots iter.Seq2[cid.Cid, error] }
 
 type holdKey struct{ *gate }
 
+// hold is one call of Hold, in the context that it has returned.
+type hold struct{ released bool } // guarded by the gate's mu
+
 // Hold keeps collections of garbage away until release, so that a block stored or found meanwhile is still there when
-// it is pinned. Within a hold, others by the returned context are part of it. It waits for a collection that runs.
+// it is pinned. Within a hold, one by the returned context begins at once. Otherwise it waits for a collection that runs.
 func (s *Store) Hold(ctx context.Context) (_ context.Context, release func(), err error) {
 	g := s.gate
-	if ctx.Value(holdKey{g}) != nil {
-		return ctx, func() {}, nil
+	outer, _ := ctx.Value(holdKey{g}).(*hold)
+	if !g.join(outer) {
+		if err := g.enter(ctx); err != nil {
+			return nil, nil, fmt.Errorf("wait for the end of a garbage collection: %w", err)
+		}
 	}
-	if err := g.enter(ctx); err != nil {
-		return nil, nil, fmt.Errorf("wait for the end of a garbage collection: %w", err)
+	h := &hold{}
+	return context.WithValue(ctx, holdKey{g}, h), func() { g.release(h) }, nil
+}
+
+// join begins a hold within another, unless that was released: a collection may wait, but does not run.
+func (g *gate) join(outer *hold) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if outer == nil || outer.released {
+		return false
 	}
-	return context.WithValue(ctx, holdKey{g}, true), sync.OnceFunc(func() { g.leave(nil) }), nil
+	g.holds++
+	return true
+}
+
+func (g *gate) release(h *hold) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !h.released {
+		h.released = true
+		g.leave(nil)
+	}
 }
 
 func (g *gate) enter(ctx context.Context) error {
@@ -62,10 +86,8 @@ func (g *gate) enter(ctx context.Context) error {
 	}
 }
 
-// leave ends a hold, for good or, with a parked, until the end of a collection.
+// leave ends a hold, for good or, with a parked, until the end of a collection. Call with mu held.
 func (g *gate) leave(p *parked) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if g.holds--; g.holds == 0 && g.idle != nil {
 		close(g.idle)
 		g.idle = nil
@@ -89,7 +111,9 @@ func (g *gate) wanted() bool {
 // returns: so it does not end before the collection, whatever becomes of the caller.
 func (g *gate) park(roots iter.Seq2[cid.Cid, error]) {
 	p := &parked{roots}
+	g.mu.Lock()
 	g.leave(p)
+	g.mu.Unlock()
 	for {
 		g.mu.Lock()
 		closed := g.closed

@@ -90,6 +90,7 @@ func (a *importer) makeWay() error {
 		return err
 	}
 	a.store.gate.park(a.needed)
+	a.base = base{} // it may have been unpinned before the collection
 	return a.ctx.Err()
 }
 
@@ -158,13 +159,8 @@ func (m *marking) all(s *Store, keep []iter.Seq2[cid.Cid, error]) error {
 		}
 	}
 	for _, roots := range keep {
-		for c, err := range roots {
-			if err == nil {
-				err = m.tree(c, false)
-			}
-			if err != nil {
-				return err
-			}
+		if err := m.trees(roots); err != nil {
+			return err
 		}
 	}
 	for p := range s.pins.DirectKeys(m.ctx, false) {
@@ -174,6 +170,19 @@ func (m *marking) all(s *Store, keep []iter.Seq2[cid.Cid, error]) error {
 		m.marks.visit(p.Pin.Key)
 	}
 	return m.ctx.Err()
+}
+
+// trees marks trees of which blocks may be missing.
+func (m *marking) trees(roots iter.Seq2[cid.Cid, error]) error {
+	for c, err := range roots {
+		if err == nil {
+			err = m.tree(c, false)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tree marks a tree; whole says that none of its blocks may be missing.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/repo"
@@ -79,6 +80,11 @@ func (b *blockCheck) run(ctx context.Context, tell func(api.Finding) bool) error
 			return err
 		}
 		why := b.Content.CheckBlock(ctx, c)
+		if ipld.IsNotFound(why) {
+			if has, err := b.Content.Has(ctx, c); err == nil && !has {
+				continue // deleted meanwhile
+			}
+		}
 		if why != nil {
 			if err := ctx.Err(); err != nil {
 				return err
