@@ -125,6 +125,15 @@ func Ask(ctx context.Context, req Request) ([]Source, error) {
 	return slices.Concat(answers...), nil
 }
 
+// RouterURL returns an error if a text is not the URL of a delegated router.
+func RouterURL(text string) error {
+	c, err := delegated.New(delegated.Config{URL: text})
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
 // join starts a host and joins the DHTs with it. leave ends both.
 func join(ctx context.Context, peers []peer.AddrInfo, agent string, opener *routing.Opener) (d *dht.DHT, leave func(), err error) {
 	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.UserAgent(agent))

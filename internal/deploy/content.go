@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -133,7 +132,7 @@ func (p *Plan) again(ctx context.Context, try func(context.Context) error) error
 		}
 		select {
 		case <-within.Done():
-			return errors.Join(last, ctx.Err())
+			return last
 		case <-time.After(pause):
 		}
 	}

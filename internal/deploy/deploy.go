@@ -169,7 +169,7 @@ func (p *Plan) run(ctx context.Context, r *Report) error {
 	return p.look(ctx, r, name)
 }
 
-// judge checks who signs, and with what name.
+// judge checks who signs, and with what name, and what can be checked of the rest.
 func (p *Plan) judge(ctx context.Context) (ipns.Name, error) {
 	lifetime := LongLifetime
 	if p.Lifetime != nil {
@@ -177,6 +177,11 @@ func (p *Plan) judge(ctx context.Context) (ipns.Name, error) {
 	}
 	if lifetime <= 0 || p.TTL != nil && (*p.TTL < 0 || *p.TTL > lifetime) {
 		return ipns.Name{}, because(BadInput, errors.New("the lifetime must be above 0, and the TTL neither below 0 nor above the lifetime"))
+	}
+	for _, u := range p.Routers {
+		if err := check.RouterURL(u); err != nil {
+			return ipns.Name{}, because(BadInput, err)
+		}
 	}
 	switch {
 	case p.Record != nil:

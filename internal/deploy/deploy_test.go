@@ -52,6 +52,7 @@ func TestEachFailureHasItsOutcome(t *testing.T) {
 		{"add", bad, NotAdded, []string{"add"}},
 		{"hand on to files", bad, NotHandedOn, []string{"add", "provide", "hand on to files", "unpin"}},
 		{"publish ", rpc.Because(api.ReasonConflict, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
+		{"publish ", rpc.Because(api.ReasonRival, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
 		{"publish ", rpc.Because(api.ReasonNoKey, bad), NoKey, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
 		{"publish ", rpc.Because(api.ReasonUnannounced, bad), FewAcks, []string{"add", "provide", "hand on to files", "reach", "publish "}},
 	} {
@@ -65,6 +66,9 @@ func TestEachFailureHasItsOutcome(t *testing.T) {
 	p := f.plan()
 	p.Key = "other"
 	f.run(p, NoKey)
+	p = f.plan()
+	p.Routers = []string{"http://127.0.0.1", "ftp://127.0.0.1"}
+	f.run(p, BadInput)
 }
 
 // What may take others a while to see is tried again, a bounded number of times.
@@ -138,6 +142,47 @@ func TestInterruptIsClean(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the name leads to stays pinned, though the answer of the node was not waited for.
+func TestRecordThatIsStoredUnheardKeepsItsContent(t *testing.T) {
+	for _, interrupt := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t)
+			f.hidden, f.lost = true, true
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			f.after = func(step string) {
+				if step == "put " && interrupt {
+					cancel()
+				}
+			}
+			p := f.plan()
+			p.Key, p.Signer = "", ipns.NewSigner(f.key)
+			want := FewAcks
+			if interrupt {
+				want = Interrupted
+			}
+			r, err := Run(ctx, p)
+			if r.Outcome != want || err == nil || r.Sequence == nil || count(f.done, "unpin") != 0 {
+				t.Errorf("%+v, %v, done %q", r, err, f.done)
+			}
+		})
+	}
+}
+
+// Where nothing was stored within the time of a step, nothing is said to be.
+func TestTimeIsOverBeforeTheRecordIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.hidden, f.fail["resolve"] = true, context.DeadlineExceeded
+		p := f.plan()
+		p.Key, p.Signer = "", ipns.NewSigner(f.key)
+		f.slow = 2 * p.Step
+		if r, err := Run(t.Context(), p); r.Outcome != Refused || err == nil || count(f.done, "unpin") != 1 {
+			t.Errorf("%+v, %v, done %q", r, err, f.done)
+		}
+	})
 }
 
 func TestWhatWasPinnedBeforeStaysPinned(t *testing.T) {

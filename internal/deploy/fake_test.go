@@ -38,7 +38,9 @@ type fake struct {
 	put   *ipns.Record     // what came by name/put
 	seen  *ipns.Record     // what others have in the end
 
-	hidden bool // the node does not have the key
+	hidden bool          // the node does not have the key
+	slow   time.Duration // it takes to resolve a name
+	lost   bool          // what put answers, which has stored the record, is not waited for
 }
 
 func newFake(t *testing.T) *fake {
@@ -91,15 +93,19 @@ func (f *fake) node() rpc.Caller {
 		return f.published(req.Path, 7), f.did("publish " + req.Wait)
 	}))
 	rpc.Handle(m, api.NameResolve, rpc.One(func(context.Context, api.ResolveRequest) (api.Resolved, error) {
+		time.Sleep(f.slow)
 		if f.last == nil {
 			return api.Resolved{}, cmp.Or(f.fail["resolve"], rpc.Because(api.ReasonNotFound, errors.New("none")))
 		}
 		return api.Resolved{Hops: []api.ResolvedHop{*f.last}}, f.fail["resolve"]
 	}))
 	rpc.Handle(m, api.NameStatus, rpc.One(func(context.Context, api.StatusRequest) (api.Statuses, error) {
+		if f.put != nil {
+			return api.Statuses{One: &api.Status{Sequence: f.put.Sequence(), Value: f.put.Value()}}, nil
+		}
 		return api.Statuses{One: &api.Status{Sequence: 41, Value: "/ipfs/bafkqaaa"}}, nil
 	}))
-	rpc.Handle(m, api.NamePut, rpc.One(func(_ context.Context, req api.NamePutRequest) (api.Published, error) {
+	rpc.Handle(m, api.NamePut, rpc.One(func(ctx context.Context, req api.NamePutRequest) (api.Published, error) {
 		raw, err := io.ReadAll(req.Record)
 		if err == nil {
 			f.put, err = ipns.Open(f.name, raw, time.Now())
@@ -108,7 +114,14 @@ func (f *fake) node() rpc.Caller {
 			return api.Published{}, err
 		}
 		f.seen = f.put
-		return f.published(f.put.Value(), f.put.Sequence()), f.did("put " + req.Wait)
+		if err = f.did("put " + req.Wait); f.lost { // as over HTTP, where the caller went away
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		if err != nil {
+			return api.Published{}, err
+		}
+		return f.published(f.put.Value(), f.put.Sequence()), nil
 	}))
 	return m
 }

@@ -38,22 +38,44 @@ func (p *Plan) publish(ctx context.Context, r *Report, name ipns.Name) error {
 	}
 	r.Announced, r.Of = done.Announced, done.Of
 	r.Warnings = append(r.Warnings, done.Warnings...)
+	if err != nil && !r.stored && ctx.Err() != nil {
+		p.stored(ctx, r, name)
+	}
 	switch {
 	case rpc.HasReason(err, api.ReasonUnannounced):
 		r.stored = true
 		return because(FewAcks, err)
-	case err != nil && (r.stored || ctx.Err() != nil):
+	case rpc.HasReason(err, api.ReasonRival):
+		r.stored = false // it gave way
+		return because(Refused, err)
+	case err != nil && r.stored:
 		return because(FewAcks, fmt.Errorf("wait for acks: %w", err))
 	case rpc.HasReason(err, api.ReasonNoKey):
 		return because(NoKey, err)
 	case err != nil:
 		return because(Refused, err)
+	case !done.Stored:
+		return because(Refused, fmt.Errorf("the node does not say that it has the record of %s", name))
 	case done.Value != "" && !leadsTo(done.Value, r.root):
 		return because(Refused, fmt.Errorf("%s has %s", name, done.Value))
 	case !p.alone() && p.Acks == 0 && done.Announced < min(enough, max(done.Of, 1)):
 		return because(FewAcks, fmt.Errorf("only %d of %d servers took the record; the node keeps trying", done.Announced, done.Of))
 	}
 	return nil
+}
+
+// stored asks the node whether it has the record, whose announcement it goes on with, if
+// its answer was not waited for.
+func (p *Plan) stored(ctx context.Context, r *Report, name ipns.Name) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoLimit)
+	defer cancel()
+	res, err := rpc.Do(ctx, p.Node, api.NameStatus, api.StatusRequest{Name: name.String(), Local: true})
+	if err != nil || res.One == nil || !leadsTo(res.One.Value, r.root) {
+		return
+	}
+	if seq := res.One.Sequence; r.Sequence == nil || seq >= *r.Sequence {
+		r.Sequence, r.stored = &seq, true
+	}
 }
 
 // wait is what to wait for.
