@@ -28,6 +28,7 @@ import (
 // Limits of a check of content.
 const (
 	maxProviders = 20               // that are dialled
+	findTimeout  = 20 * time.Second // for all that are asked for them; who hangs must not take the time to fetch
 	dialTimeout  = 15 * time.Second // for one of them, and to find its addresses
 	fetchTimeout = 30 * time.Second // for the block
 	maxFound     = 1 << 20          // bytes of a router's response
@@ -84,7 +85,7 @@ func Content(ctx context.Context, req ContentRequest) (ContentReport, error) {
 
 // providers asks the DHTs and the routers who has the content.
 func providers(ctx context.Context, req ContentRequest) ([]peer.AddrInfo, error) {
-	var asks []func() <-chan peer.AddrInfo
+	var asks []func(context.Context) <-chan peer.AddrInfo
 	var at *dht.DHT
 	if len(req.Peers) > 0 {
 		d, leave, err := join(ctx, req.Peers, req.UserAgent, new(routing.Opener))
@@ -93,7 +94,9 @@ func providers(ctx context.Context, req ContentRequest) ([]peer.AddrInfo, error)
 		}
 		defer leave()
 		at = d
-		asks = append(asks, func() <-chan peer.AddrInfo { return d.Dual.FindProvidersAsync(ctx, req.CID, maxProviders) })
+		asks = append(asks, func(ctx context.Context) <-chan peer.AddrInfo {
+			return d.Dual.FindProvidersAsync(ctx, req.CID, maxProviders)
+		})
 	}
 	bounded := &http.Client{Transport: &finder.ResponseBodyLimitedTransport{RoundTripper: http.DefaultTransport, LimitBytes: maxFound}}
 	for _, u := range req.Routers {
@@ -106,14 +109,18 @@ func providers(ctx context.Context, req ContentRequest) ([]peer.AddrInfo, error)
 			return nil, fmt.Errorf("router %s: %w", u, err)
 		}
 		r := contentrouter.NewContentRoutingClient(c)
-		asks = append(asks, func() <-chan peer.AddrInfo { return r.FindProvidersAsync(ctx, req.CID, maxProviders) })
+		asks = append(asks, func(ctx context.Context) <-chan peer.AddrInfo {
+			return r.FindProvidersAsync(ctx, req.CID, maxProviders)
+		})
 	}
 	var mu sync.Mutex // guards found
 	var found []peer.AddrInfo
+	within, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
 	var wg sync.WaitGroup
 	for _, ask := range asks {
 		wg.Go(func() {
-			for p := range ask() {
+			for p := range ask(within) {
 				mu.Lock()
 				found = merge(found, p)
 				mu.Unlock()
