@@ -95,11 +95,18 @@ type wire struct {
 	fail map[peer.ID]bool
 	took map[peer.ID]int
 	all  []peer.ID
+	hang peer.ID
 }
 
 var errGone = errors.New("gone")
 
-func (w *wire) SendMessage(_ context.Context, p peer.ID, _ *pb.Message) error {
+func (w *wire) SendMessage(ctx context.Context, p peer.ID, _ *pb.Message) error {
+	if w.hang == p {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if w.fail[p] {
 		return errGone
 	}
@@ -144,7 +151,7 @@ func TestNextServerReplacesOneThatFails(t *testing.T) {
 	// Who failed is passed over for a while.
 	w.fail = map[peer.ID]bool{}
 	again := key(t, "again")
-	n.sending = map[string]*allocation{string(again): {to: near[:1]}}
+	n.sending = map[string]*allocation{string(again): {to: near[:1], at: time.Now()}}
 	if to, ok := n.target(string(again)); ok {
 		t.Errorf("%s is asked again", to)
 	}
@@ -152,6 +159,55 @@ func TestNextServerReplacesOneThatFails(t *testing.T) {
 	if err := n.SendMessage(t.Context(), w.all[99], pb.NewMessage(pb.Message_PING, nil, 0)); err != nil || w.took[w.all[99]] == 0 {
 		t.Errorf("a ping: %v", err)
 	}
+}
+
+// A key that was not sent as often as it should be begins anew the next time, and a server
+// that took all the time has failed.
+func TestKeyThatWasGivenUpBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{took: map[peer.ID]int{}}
+		for i := range 100 {
+			w.all = append(w.all, peer.ID(fmt.Sprint("server ", i)))
+		}
+		n := &nearest{MessageSender: w, dht: w}
+		k := key(t, "key")
+		send := func(ctx context.Context) error {
+			return n.SendMessage(ctx, w.all[0], pb.NewMessage(pb.Message_ADD_PROVIDER, k, 0))
+		}
+		find := func() peer.ID {
+			if _, err := n.GetClosestPeers(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			return n.closest(keyspace.KeyOf(k), time.Now())[0]
+		}
+		near := find()
+		for range 2 { // the second round is that of the next sweep
+			for range replicas - 1 {
+				if err := send(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(sendingStays + 1)
+			find()
+		}
+		if w.took[near] != 2 || len(w.took) != replicas-1 {
+			t.Errorf("the closest server took it %d times, and %d took it at all", w.took[near], len(w.took))
+		}
+		w.hang = near
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.Sleep(sendingStays + 1)
+		find()
+		if err := send(ctx); err == nil || n.failed[near].IsZero() {
+			t.Errorf("a server that hangs: %v", err)
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		n.failed, n.sending = nil, nil
+		if err := send(stopped); err == nil || len(n.failed) > 0 {
+			t.Errorf("stopped: %v, %v", err, n.failed)
+		}
+	})
 }
 
 // What a server is remembered for is bounded.

@@ -2,6 +2,7 @@ package provide
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +15,13 @@ import (
 
 // Limits of a nearest.
 const (
-	replicas    = 20               // servers that should hold an announcement
-	spare       = 8                // further ones, for those that fail
-	maxServers  = 1 << 15          // known at a time
-	maxSending  = 1 << 16          // keys
-	serverStays = 30 * time.Minute // known
-	failedStays = 10 * time.Minute // passed over
+	replicas     = 20               // servers that should hold an announcement
+	spare        = 8                // further ones, for those that fail
+	maxServers   = 1 << 15          // known at a time
+	maxSending   = 1 << 16          // keys
+	serverStays  = 30 * time.Minute // known
+	failedStays  = 10 * time.Minute // passed over
+	sendingStays = 30 * time.Minute // of a key that is not sent as often as it should be
 )
 
 // nearest stands between the sweep of kad-dht and a DHT, and sees to it that announcements
@@ -53,6 +55,7 @@ type server struct {
 type allocation struct {
 	to         []peer.ID // the closest first
 	next, done int
+	at         time.Time
 }
 
 // GetClosestPeers looks for servers, and remembers those that were found.
@@ -90,16 +93,22 @@ func (n *nearest) SendMessage(ctx context.Context, p peer.ID, m *pb.Message) err
 	}
 	key := string(m.GetKey())
 	defer n.end(key)
-	for {
+	for first := true; ; first = false {
 		to, ok := n.target(key)
 		if !ok {
 			return n.MessageSender.SendMessage(ctx, p, m)
 		}
 		err := n.MessageSender.SendMessage(ctx, to, m)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			return nil
+		}
+		// The first one had all the time that there was.
+		if ctx.Err() == nil || first && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			n.fails(to)
+		}
+		if ctx.Err() != nil {
 			return err
 		}
-		n.fails(to)
 	}
 }
 
@@ -119,12 +128,16 @@ func (n *nearest) target(key string) (peer.ID, bool) {
 	defer n.mu.Unlock()
 	now := time.Now()
 	a := n.sending[key]
+	if a != nil && now.Sub(a.at) > sendingStays { // the sweep gave up on some of its servers
+		a = nil
+		delete(n.sending, key)
+	}
 	if a == nil {
 		if len(n.sending) >= maxSending || n.sending == nil {
 			// Some of these were given up; the rest begins anew, which sends a few twice.
 			n.sending = map[string]*allocation{}
 		}
-		a = &allocation{to: n.closest(keyspace.KeyOf([]byte(key)), now)}
+		a = &allocation{to: n.closest(keyspace.KeyOf([]byte(key)), now), at: now}
 		n.sending[key] = a
 	}
 	for a.next < len(a.to) {
