@@ -64,6 +64,9 @@ func stepFor(cmd *cobra.Command, reason string, err error) string {
 	has := func(other string) bool { return rpc.HasReason(err, other) }
 	switch reason {
 	case api.ReasonUnannounced:
+		if cmd.Flags().Lookup("allow-offline") == nil {
+			return ""
+		}
 		return " (--allow-offline makes this a success)"
 	case api.ReasonAway:
 		step := "; if this node is not meant to be on that network, say so by 'ipns bootstrap rm --all'"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ signed elsewhere, and must have the CID of the content as its value.
 		Example: examples("ipns publish --record=signed.bin --name=$NAME $CID", "ipns publish --key=blog site", "ipns publish --key-file=deploy.pem --json site"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return code(deploy.BadInput, usage(cmd, `argument "folder, cid or car" is required`))
+				return c.publishFailed(code(deploy.BadInput, usage(cmd, `argument "folder, cid or car" is required`)))
 			}
 			o.what = args[0]
 			return c.publish(cmd, o)
@@ -134,6 +135,8 @@ func (c *cli) publish(cmd *cobra.Command, o publishOptions) error {
 	switch {
 	case done != nil:
 		return done
+	case err != nil && ctx.Err() != nil:
+		return c.publishFailed(code(deploy.Interrupted, fmt.Errorf("interrupted: %w", err)))
 	case err != nil:
 		return c.publishFailed(err)
 	}
@@ -226,6 +229,8 @@ func (c *cli) planOutside(ctx context.Context, n rpc.Caller, plan *deploy.Plan) 
 		plan.Peers, plan.Routers = nil, nil
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(plan.Step, deploy.DefaultStep))
+	defer cancel()
 	list, err := rpc.Do(ctx, n, api.BootstrapList, api.BootstrapListRequest{})
 	if err != nil {
 		return err
