@@ -216,7 +216,7 @@ func TestActionPublishes(t *testing.T) {
 	runIpns(t, repo, "config", "--bool", "Routing.LoopbackAddressesOnLanDHT", "true")
 	peers := nw.Addrs()[0] + "\n\n  " + nw.Addrs()[1] + "\n"
 
-	code := r.run(map[string]string{"path": "site", "key": string(pem), "peers": peers, "timeout": "1m"})
+	code := r.run(map[string]string{"path": "site", "key": string(pem), "peers": peers, "timeout": "1m", "acks": "20"})
 	if code != 0 || len(r.outputs) != 4 || r.outputs["sequence"] != "0" {
 		t.Fatalf("exit code %d, outputs %q:\n%s", code, r.outputs, r.log)
 	}

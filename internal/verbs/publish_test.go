@@ -86,7 +86,7 @@ func TestPublishIsVisibleOnEveryDoor(t *testing.T) {
 	for i := range 5 {
 		text := fmt.Sprintf("version %d", i)
 		cid := add(t, Mux(us), text)
-		p, err := publish(t, Mux(us), api.PublishRequest{Path: cid})
+		p, err := publish(t, Mux(us), api.PublishRequest{Path: cid, Wait: "15"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestPublishProgress(t *testing.T) {
 	nw := testnet.ForTest(t, 22)
 	n := start(t, newRepo(t), node.Config{Bootstrap: nw.Addrs()[:1]})
 	req := rpc.New[api.PublishRequest]()
-	req.Path, req.Resolve, req.Progress = "/ipfs/bafkqaaa", false, true
+	req.Path, req.Resolve, req.Progress, req.Wait = "/ipfs/bafkqaaa", false, true, "15"
 	last, events := -1, 0
 	for p, err := range rpc.Call(t.Context(), Mux(n), api.NamePublish, req) {
 		if err != nil {
