@@ -93,7 +93,7 @@ func pinService(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // pinsAt is a pinning service that at first says that a pin is queued, and then that it is
-// pinned. The last request for one is in the file log.
+// pinned. The last request for one is in the file log, until it is removed.
 func pinsAt(log string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer key" {
@@ -101,7 +101,21 @@ func pinsAt(log string) http.HandlerFunc {
 			return
 		}
 		status := "pinned"
-		if r.Method == http.MethodPost {
+		switch {
+		case r.Method == http.MethodDelete:
+			if os.Remove(log) == nil {
+				w.WriteHeader(http.StatusAccepted)
+			}
+			return
+		case r.Method == http.MethodGet && r.URL.Query().Has("cid"):
+			asked := r.URL.Query().Get("cid")
+			if b, err := os.ReadFile(log); err != nil || !strings.Contains(string(b), asked) {
+				fmt.Fprint(w, `{"count":0,"results":[]}`)
+				return
+			}
+			fmt.Fprintf(w, `{"count":1,"results":[{"requestid":"1","status":"pinned","created":"2026-11-28T00:00:00Z","pin":{"cid":%q},"delegates":[]}]}`, asked)
+			return
+		case r.Method == http.MethodPost:
 			status = "queued"
 			body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 			if err == nil {

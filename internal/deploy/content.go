@@ -51,11 +51,17 @@ func (p *Plan) add(ctx context.Context, r *Report) (err error) {
 	return nil
 }
 
-// letGo unpins what a failed deploy has pinned.
-func (p *Plan) letGo(ctx context.Context, r *Report) {
+// letGo unpins what a failed deploy has pinned, here unless it was before, and at the service.
+func (p *Plan) letGo(ctx context.Context, r *Report, before bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoLimit)
 	defer cancel()
-	if r.CID == "" {
+	if r.handedOn {
+		req := api.PinRemoteRemoveRequest{RemoteQuery: p.atService(r)} // one pin, or none
+		if _, err := rpc.Do(ctx, p.Node, api.PinRemoteRm, req); err != nil {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%s may stay pinned by %q: %v", r.CID, p.Service, err))
+		}
+	}
+	if r.CID == "" || before {
 		return
 	}
 	if _, err := rpc.Do(ctx, p.Node, api.PinRm, api.PinRemoveRequest{Paths: []string{r.CID}, Recursive: true}); err != nil {
@@ -96,11 +102,20 @@ func (p *Plan) provide(ctx context.Context, r *Report) error {
 func (p *Plan) handOn(ctx context.Context, r *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Step)
 	defer cancel()
+	r.handedOn = true
+	for range rpc.Call(ctx, p.Node, api.PinRemoteLs, api.PinRemoteListRequest{RemoteQuery: p.atService(r)}) {
+		r.handedOn = false // it was before, or, with an error, may have been
+	}
 	_, err := rpc.Do(ctx, p.Node, api.PinRemoteAdd, api.PinRemoteAddRequest{Path: "/ipfs/" + r.CID, Service: p.Service, Name: r.Name})
 	if err != nil {
 		return fmt.Errorf("have %s pinned by %q: %w", r.CID, p.Service, err)
 	}
 	return nil
+}
+
+// atService selects the pins of the content at the service, whatever their state.
+func (p *Plan) atService(r *Report) api.RemoteQuery {
+	return api.RemoteQuery{Service: p.Service, CIDs: []string{r.CID}, Status: []string{"queued", "pinning", "pinned", "failed"}}
 }
 
 func (p *Plan) reach(ctx context.Context, r *Report) error {

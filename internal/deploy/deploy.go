@@ -15,7 +15,7 @@
 //
 //   - The record is not made before the content was fetched from outside.
 //   - What fails before the record is stored leaves the name as it was, and what was pinned
-//     for it is let go.
+//     for it is let go, also by the service.
 //   - Every step ends: it has a time, and a number of tries.
 package deploy
 
@@ -98,8 +98,9 @@ type Report struct {
 	Warnings []string `json:",omitempty"`
 	Error    string   `json:",omitempty"`
 
-	root   cid.Cid
-	stored bool // the record is on the disk of the node
+	root     cid.Cid
+	handedOn bool // the service was asked to pin it, and had not before
+	stored   bool // the record is on the disk of the node
 }
 
 // Run does all of it. The error, if there is one, is also told by the Report.
@@ -160,8 +161,8 @@ func (p *Plan) run(ctx context.Context, r *Report) error {
 			break
 		}
 	}
-	if err != nil && !r.stored && !before[r.CID] {
-		p.letGo(ctx, r)
+	if err != nil && !r.stored {
+		p.letGo(ctx, r, before[r.CID])
 	}
 	if err != nil || p.alone() {
 		return err

@@ -50,10 +50,10 @@ func TestEachFailureHasItsOutcome(t *testing.T) {
 	}{
 		{"keys", bad, NoNode, nil},
 		{"add", bad, NotAdded, []string{"add"}},
-		{"hand on to files", bad, NotHandedOn, []string{"add", "provide", "hand on to files", "unpin"}},
-		{"publish ", rpc.Because(api.ReasonConflict, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
-		{"publish ", rpc.Because(api.ReasonRival, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
-		{"publish ", rpc.Because(api.ReasonNoKey, bad), NoKey, []string{"add", "provide", "hand on to files", "reach", "publish ", "unpin"}},
+		{"hand on to files", bad, NotHandedOn, []string{"add", "provide", "hand on to files", "take back bafyb from files", "unpin"}},
+		{"publish ", rpc.Because(api.ReasonConflict, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "take back bafyb from files", "unpin"}},
+		{"publish ", rpc.Because(api.ReasonRival, bad), Refused, []string{"add", "provide", "hand on to files", "reach", "publish ", "take back bafyb from files", "unpin"}},
+		{"publish ", rpc.Because(api.ReasonNoKey, bad), NoKey, []string{"add", "provide", "hand on to files", "reach", "publish ", "take back bafyb from files", "unpin"}},
 		{"publish ", rpc.Because(api.ReasonUnannounced, bad), FewAcks, []string{"add", "provide", "hand on to files", "reach", "publish "}},
 	} {
 		f := newFake(t)
@@ -190,6 +190,16 @@ func TestWhatWasPinnedBeforeStaysPinned(t *testing.T) {
 	f.pins = []string{root.String()}
 	f.fail["publish "] = rpc.Because(api.ReasonConflict, errors.New("newer"))
 	f.run(f.plan(), Refused, "add", "provide", "reach", "publish ")
+
+	// So it does at a service.
+	for _, listed := range []error{nil, errors.New("it lists nothing")} {
+		f := newFake(t)
+		f.remote, f.fail["list"] = listed == nil, listed
+		f.fail["publish "] = rpc.Because(api.ReasonConflict, errors.New("newer"))
+		p := f.plan()
+		p.Service = "files"
+		f.run(p, Refused, "add", "provide", "hand on to files", "reach", "publish ", "unpin")
+	}
 }
 
 func TestFewerAcksThanAnybodyWantsAreFew(t *testing.T) {

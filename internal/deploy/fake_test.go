@@ -38,6 +38,7 @@ type fake struct {
 	put   *ipns.Record     // what came by name/put
 	seen  *ipns.Record     // what others have in the end
 
+	remote bool          // the service has the content
 	hidden bool          // the node does not have the key
 	slow   time.Duration // it takes to resolve a name
 	lost   bool          // what put answers, which has stored the record, is not waited for
@@ -88,6 +89,16 @@ func (f *fake) node() rpc.Caller {
 	}))
 	rpc.Handle(m, api.PinRemoteAdd, rpc.One(func(_ context.Context, req api.PinRemoteAddRequest) (api.RemotePin, error) {
 		return api.RemotePin{}, f.did("hand on to " + req.Service)
+	}))
+	rpc.Handle(m, api.PinRemoteLs, func(context.Context, api.PinRemoteListRequest) iter.Seq2[api.RemotePin, error] {
+		return func(yield func(api.RemotePin, error) bool) {
+			if err := f.fail["list"]; f.remote || err != nil {
+				yield(api.RemotePin{Cid: root.String()}, err)
+			}
+		}
+	})
+	rpc.Handle(m, api.PinRemoteRm, rpc.One(func(_ context.Context, req api.PinRemoteRemoveRequest) (rpc.Nothing, error) {
+		return rpc.Nothing{}, f.did("take back " + req.CIDs[0][:5] + " from " + req.Service)
 	}))
 	rpc.Handle(m, api.NamePublish, rpc.One(func(_ context.Context, req api.PublishRequest) (api.Published, error) {
 		return f.published(req.Path, 7), f.did("publish " + req.Wait)
