@@ -69,8 +69,8 @@ async function walk(entry, list, level) {
 
 const isHidden = ({ path }) => path.split("/").slice(1).some((p) => p.startsWith(".") && p !== ".well-known");
 
-// statusOf is that of the name for a choice of addDialog; nothing if it has none.
-const statusOf = (choice) => state.names.get(state.keys.find((k) => `key:${k.Name}` === choice)?.Id);
+// nameOf is the name for a choice of addDialog; nothing if there is none yet.
+const nameOf = (choice) => state.keys.find((k) => `key:${k.Name}` === choice)?.Id;
 
 // addDialog asks what is to become of a list of files, and does it.
 function addDialog(list) {
@@ -85,10 +85,11 @@ function addDialog(list) {
     el("option", { value: "new" }, "A new key…"), el("option", { value: "" }, "No name: only add it"));
   const label = el("input", { type: "text", autocomplete: "off", spellcheck: "false", maxlength: 200 });
   const newField = field("Label of the new key", label);
-  let replaces = null; // what the name leads to, as the dialog shows it
+  let name = "", replaces = null; // what is chosen, and what it leads to, as the dialog shows it
   const replaced = el("p", { class: "note", role: "status" });
   const choose = () => {
-    replaces = statusOf(target.value);
+    name = nameOf(target.value);
+    replaces = state.names.get(name);
     replaced.textContent = replaces?.Value ? `It replaces ${shortPath(replaces.Value)}, which stays in the history.` : "";
     newField.hidden = label.disabled = target.value !== "new";
     label.required = !newField.hidden;
@@ -106,7 +107,7 @@ function addDialog(list) {
     const root = await send(d, files, one, signal);
     const rest = [el("p", { role: "status" }, `Added ${plural(files.filter(({ file }) => file.type !== folderType).length, "file")}.`), el("p", {}, code(root, short(root, 16, 12), "the CID"))];
     if (!target.value) return rest;
-    return publish(d, root, target.value === "new" ? { make: label.value.trim() } : { label: target.value.slice(4), old: replaces }, rest, signal);
+    return publish(d, root, target.value === "new" ? { make: label.value.trim() } : { name, old: replaces }, rest, signal);
   });
   choose();
   dialog.open();
@@ -129,10 +130,9 @@ async function send(dialog, files, one, signal) {
 
 // publish points a name to what was added. If that fails, what was added stays, and the
 // dialog says so.
-async function publish(dialog, root, { make, label, old }, rest, signal) {
-  let name = "";
+async function publish(dialog, root, { make, name, old }, rest, signal) {
   try {
-    name = make ? (await call("key/gen", [make], {}, signal)).Id : state.keys.find((k) => k.Name === label).Id;
+    if (make) name = (await call("key/gen", [make], {}, signal)).Id;
     const options = { key: name };
     if (Number.isSafeInteger(old?.Sequence)) options["if-sequence"] = old.Sequence; // that which the dialog named is replaced, and no other
     return [...rest, ...await announce(dialog, "name/publish", [`/ipfs/${root}`], options, signal), visit(name)].filter(Boolean);

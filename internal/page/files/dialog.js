@@ -31,7 +31,9 @@ export class Dialog {
     }
     this.element = el("dialog", { "aria-labelledby": id }, this.form);
     this.element.addEventListener("close", () => { this.stopping.abort(); this.element.remove(); });
-    this.element.addEventListener("click", (e) => { if (e.target === this.element && !this.busy) this.element.close(); });
+    let outside = false; // a text that is marked with the mouse may end there
+    this.element.addEventListener("pointerdown", (e) => { outside = e.target === this.element; });
+    this.element.addEventListener("click", (e) => { if (outside && e.target === this.element && !this.busy) this.element.close(); });
   }
 
   // open opens it. When it closes, the focus returns to where it was, or goes to otherwise if

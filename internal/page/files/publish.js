@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { announce, Dialog, field } from "./dialog.js";
 import { byId, code, el, plain, shortPath, time, ago } from "./dom.js";
-import { changed, labelOf, readKeys, readName, readRisks, siteOf, state } from "./state.js";
+import { changed, labelOf, readKeys, readName, readRisks, siteOf, state, tell } from "./state.js";
 
 // refresh reads what a publish has changed, in case that no event comes.
 async function refresh(name) {
@@ -94,6 +94,7 @@ export function keyDialog() {
 export function renameDialog(key) {
   const label = el("input", { type: "text", required: true, autocomplete: "off", spellcheck: "false", value: key.Name, maxlength: 200 });
   new Dialog("Rename a key", [field("Label", label, "The name that belongs to the key stays as it is.")], "Rename", async () => {
+    await mustStay(key);
     await call("key/rename", [key.Name, label.value.trim()]);
     await refreshKeys();
   }).open(byId("new-key"));
@@ -109,6 +110,7 @@ export function removeDialog(key) {
     el("p", { class: "note" }, "To keep a copy first: ", el("code", {}, `ipns key export ${plain(key.Name)}`)),
     field("Type the label of the key to remove it", typed),
   ].filter(Boolean), "Remove for ever", async () => {
+    await mustStay(key);
     await call("key/rm", [key.Name]);
     await refreshKeys();
   });
@@ -118,7 +120,13 @@ export function removeDialog(key) {
   dialog.open(byId("new-key"));
 }
 
+// mustStay throws if the label of a key is no longer its own.
+async function mustStay({ Id, Name }) {
+  await readKeys();
+  if (!state.keys.some((k) => k.Name === Name && k.Id === Id)) throw new Error(`${Name} is no longer the label of this key: look at the keys again`);
+}
+
 async function refreshKeys() {
   await readKeys();
-  changed();
+  tell(); // before the dialog closes: what had the focus may be gone
 }

@@ -24,7 +24,14 @@ const together = 30; // milliseconds in which changes are told once
 let telling = 0;
 
 export function changed() {
-  telling ||= setTimeout(() => { telling = 0; told(); }, together);
+  telling ||= setTimeout(tell, together);
+}
+
+// tell tells at once.
+export function tell() {
+  clearTimeout(telling);
+  telling = 0;
+  told();
 }
 
 let labels = new Map(); // of the keys, by name
