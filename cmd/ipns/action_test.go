@@ -57,15 +57,17 @@ func readAction(t *testing.T) action {
 type actionRunner struct {
 	t         *testing.T
 	action    action
-	dir, temp string // the workspace; RUNNER_TEMP
-	path      string // what earlier steps have put on the PATH
+	dir, temp string   // the workspace; RUNNER_TEMP
+	path      string   // what earlier steps have put on the PATH
+	caches    []string // of Go, as GitHub's runners have them
 	outputs   map[string]string
 	summary   string
 	log       string
 }
 
 func newActionRunner(t *testing.T, dir string) *actionRunner {
-	return &actionRunner{t: t, action: readAction(t), dir: dir, temp: t.TempDir()}
+	caches := []string{"GOCACHE=" + goEnv(t, "GOCACHE"), "GOMODCACHE=" + goEnv(t, "GOMODCACHE")}
+	return &actionRunner{t: t, action: readAction(t), dir: dir, temp: t.TempDir(), caches: caches}
 }
 
 var expression = regexp.MustCompile(`\$\{\{ *([a-z_.-]+) *\}\}`)
@@ -133,8 +135,8 @@ func (r *actionRunner) step(i int, step actionStep, value func(string) string, k
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
 	cmd.Dir = r.dir
 	cmd.Env = append(env, "HOME="+r.temp, "PATH="+r.path+os.Getenv("PATH"), "TMPDIR="+os.TempDir(),
-		// What GitHub's runners have, and nothing is fetched here.
-		"GOCACHE="+goEnv(r.t, "GOCACHE"), "GOMODCACHE="+goEnv(r.t, "GOMODCACHE"), "GOPROXY=off", "GOTOOLCHAIN=local")
+		"GOPROXY=off", "GOTOOLCHAIN=local") // nothing is fetched here
+	cmd.Env = append(cmd.Env, r.caches...)
 	out, err := cmd.CombinedOutput()
 	r.log += string(out)
 	read := func(name string) string {
