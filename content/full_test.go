@@ -77,12 +77,16 @@ func TestFullDiskLosesNothing(t *testing.T) {
 		whole()
 	}
 	before := packsOf(t, s)
+	loose := add(t, s, entries(file("x", "x")), AddOptions{})[0].CID
 	disk.left.Store(0)
 	if removed, errs := collect(t, s); removed < 180 || len(errs) != 1 || !errors.Is(errs[0], syscall.ENOSPC) {
 		t.Errorf("%d deleted, %v", removed, errs)
 	}
 	if after := packsOf(t, s); after >= before {
 		t.Errorf("%d packs after, %d before", after, before)
+	}
+	if has, err := s.Has(t.Context(), loose); has || err != nil {
+		t.Errorf("a loose block is left, %v", err)
 	}
 	whole()
 	disk.left.Store(1 << 60)

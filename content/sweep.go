@@ -2,6 +2,7 @@ package content
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,13 +17,15 @@ import (
 )
 
 const (
-	sweepBatch = 4096 // blocks deleted in one step
-	smallPacks = 8    // so many packs with less than a quarter of what one may have are written as one
+	sweepBatch  = 4096     // blocks deleted in one step
+	loosePart   = 128      // times looseBytes of loose blocks are looked at before their space is given back
+	compactRoom = 32 << 20 // bytes that must be free, besides those that are written again, to give space back
+	smallPacks  = 8        // so many packs with less than a quarter of what one may have are written as one
 )
 
 // sweeper deletes the blocks that do not stay, and gives their space back. What frees most for the least comes first, so
-// that it works on a full disk: packs of which nothing stays, then single blocks, then packs of which less than half
-// does, whose rest is written again.
+// that it works on a full disk: packs of which nothing stays, then single blocks, in packs and loose, then packs of which
+// less than half does, whose rest is written again. Then loose blocks that stay move into packs.
 //
 // Nothing may be packed meanwhile. Blocks may be read at any time, and loose ones be stored.
 type sweeper struct {
@@ -35,6 +38,7 @@ type sweeper struct {
 	drained []uint64              // packs that the step at hand takes out of use
 	moved   load                  // to be written into a new pack
 	failed  bool                  // something that should go did not
+	owed    bool                  // there was no room to give back the space of loose blocks
 }
 
 func (w *sweeper) run() error {
@@ -65,15 +69,20 @@ func (w *sweeper) run() error {
 	if len(small) >= smallPacks {
 		sparse = append(sparse, small...)
 	}
-	if err := errors.Join(w.step(nil), w.single()); err != nil {
-		return err
+	for _, f := range []func() error{func() error { return w.step(nil) }, w.single, func() error { return w.loose(false) }} {
+		if err := f(); err != nil {
+			return err
+		}
 	}
 	for _, pack := range sparse {
 		if err := w.empty(pack); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(w.move(), w.loose()); err != nil {
+	if err := w.move(); err != nil {
+		return err
+	}
+	if err := w.loose(true); err != nil {
 		return err
 	}
 	if w.failed {
@@ -291,54 +300,95 @@ func (w *sweeper) tell(g Garbage) error {
 	return nil
 }
 
-// loose deletes loose blocks, and moves those that stay into packs if they are enough for one.
-func (w *sweeper) loose() error {
-	iter, err := w.db.NewIterWithContext(w.ctx, &pebble.IterOptions{LowerBound: blockKeys[0], UpperBound: blockKeys[1]})
-	if err != nil {
-		return err
+// loose deletes the loose blocks that do not stay or, with move, moves those that do into packs if they are enough for
+// one. It does so in parts, and gives back the space of each, so that it never takes much more than before.
+func (w *sweeper) loose(move bool) error {
+	for from := blockKeys[0]; from != nil; {
+		next, kept, changed, err := w.part(from, move)
+		if err == nil && w.moved.bytes >= w.looseBytes {
+			changed, err = true, w.move()
+		}
+		if err == nil {
+			err = w.step(nil)
+		}
+		if err == nil && (changed || move && w.owed) {
+			err = w.compact(from, next, kept)
+		}
+		if err != nil {
+			return err
+		}
+		from = next
 	}
-	changed := false
-	each := func() error {
-		h, err := dshelp.BinaryFromDsKey(datastore.RawKey(string(iter.Key()[len(looseKeys)-1:])))
-		if err != nil {
-			return nil // nothing of ours
+	return nil
+}
+
+// compact gives back the space of deleted loose blocks from a key on to another; nil: to the end. Those that are kept there
+// are written again. Without space for that, the whole database would wait for some: then it is done later.
+func (w *sweeper) compact(from, to []byte, kept int) error {
+	if to == nil {
+		to = blockKeys[1]
+	}
+	if u, err := w.fs.GetDiskUsage(w.dir); err == nil && u.AvailBytes < 2*uint64(kept)+compactRoom {
+		w.owed = true
+		return nil
+	}
+	return w.free(w.ctx, func() error { return w.db.Compact(context.WithoutCancel(w.ctx), from, to, true) })
+}
+
+// part is loose for the blocks from a key on. It returns the key of the next part; nil: there is none. The bytes that are
+// kept are those of blocks that stay loose.
+func (w *sweeper) part(from []byte, move bool) (next []byte, kept int, changed bool, err error) {
+	iter, err := w.db.NewIterWithContext(w.ctx, &pebble.IterOptions{LowerBound: from, UpperBound: blockKeys[1]})
+	if err != nil {
+		return nil, 0, false, err
+	}
+	size := 0
+	for ok := iter.First(); ok && err == nil; ok = iter.Next() {
+		if size >= loosePart*w.looseBytes {
+			next = bytes.Clone(iter.Key())
+			break
 		}
-		_, packed, err := w.place(h)
-		switch {
-		case err != nil:
-			return err
-		case packed: // a crash of an earlier version, or two who stored it at once
-			changed = true
-			return w.change(func(batch *pebble.Batch) error { return batch.Delete(looseKey(h), nil) })
-		case !w.stays(h):
-			changed = true
-			if w.gone = append(w.gone, h); len(w.gone) < sweepBatch {
-				return nil
-			}
-			return w.step(nil)
+		var v []byte
+		if v, err = iter.ValueAndErr(); err != nil {
+			break
 		}
-		v, err := iter.ValueAndErr()
-		if err != nil {
-			return err
+		size += len(v)
+		did := false
+		did, err = w.looseOne(iter.Key(), v, move)
+		changed = changed || did
+		if !move && !did {
+			kept += len(v)
+		}
+		err = cmp.Or(err, w.ctx.Err())
+	}
+	return next, kept, changed, errors.Join(err, iter.Close())
+}
+
+// looseOne is loose for one block, and reports whether blocks went.
+func (w *sweeper) looseOne(key, value []byte, move bool) (changed bool, err error) {
+	h, err := dshelp.BinaryFromDsKey(datastore.RawKey(string(key[len(looseKeys)-1:])))
+	if err != nil {
+		return false, nil // nothing of ours
+	}
+	if move {
+		if !w.stays(h) { // it came after the others were deleted
+			return false, nil
 		}
 		before := len(w.moved.list)
-		err = w.take(h, bytes.Clone(v))
-		changed = changed || len(w.moved.list) <= before
-		return err
+		err = w.take(h, bytes.Clone(value))
+		return len(w.moved.list) <= before, err
 	}
-	for ok := iter.First(); ok && err == nil; ok = iter.Next() {
-		if err = each(); err == nil {
-			err = w.ctx.Err()
-		}
+	_, packed, err := w.place(h)
+	switch {
+	case err != nil:
+		return false, err
+	case packed: // a crash of an earlier version, or two who stored it at once
+		return true, w.change(func(batch *pebble.Batch) error { return batch.Delete(looseKey(h), nil) })
+	case w.stays(h):
+		return false, nil
 	}
-	if err = errors.Join(err, iter.Close()); err != nil {
-		return err
+	if w.gone = append(w.gone, h); len(w.gone) < sweepBatch {
+		return true, nil
 	}
-	if w.moved.bytes >= w.looseBytes {
-		changed, err = true, w.move()
-	}
-	if err = errors.Join(err, w.step(nil)); err != nil || !changed {
-		return err
-	}
-	return w.free(w.ctx, func() error { return w.db.Compact(context.WithoutCancel(w.ctx), blockKeys[0], blockKeys[1], true) })
+	return true, w.step(nil)
 }
