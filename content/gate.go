@@ -24,6 +24,8 @@ type gate struct {
 	closed chan struct{}        // not nil: a collection waits or runs; closed at its end
 	idle   chan struct{}        // not nil: a collection waits; closed when nothing holds any more
 	parked map[*parked]struct{} // what waits in the middle of its work
+
+	pinning sync.Mutex // held while recursive pins are made, or those are removed that only keep values; not under mu
 }
 
 // parked is an add that waits for the end of a collection, with the roots that it will still need.

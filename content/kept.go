@@ -22,14 +22,43 @@ const keptPrefix = "ipns:"
 
 // KeepTree pins a tree to keep it for a name, after fetching what is missing, unless it is pinned.
 func (s *Store) KeepTree(ctx context.Context, c cid.Cid, name string) error {
-	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", c, err)
-	}
-	if keepsOwnPin(had, KeptFor(name)) {
-		return s.noteKept(ctx, c, KeptFor(name))
+	if ok, err := s.keepPinned(ctx, c, KeptFor(name)); ok || err != nil {
+		return err
 	}
 	return s.Pin(ctx, c, Recursive, KeptFor(name))
+}
+
+// keepPinned does what KeepTree does if the tree is pinned.
+func (s *Store) keepPinned(ctx context.Context, c cid.Cid, name string) (ok bool, err error) {
+	s.gate.pinning.Lock()
+	defer s.gate.pinning.Unlock()
+	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
+	if err != nil {
+		return false, fmt.Errorf("keep %s: %w", c, err)
+	}
+	if !keepsOwnPin(had, name) {
+		return false, nil
+	}
+	return true, s.noteKept(ctx, c, name)
+}
+
+// UnpinKept removes the pin of a tree unless, since it was listed, it was pinned again: by hand, or to be kept and not
+// before a time. It reports whether it did.
+func (s *Store) UnpinKept(ctx context.Context, c cid.Cid, before time.Time) (bool, error) {
+	s.gate.pinning.Lock()
+	defer s.gate.pinning.Unlock()
+	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
+	if err != nil {
+		return false, fmt.Errorf("look for the pin of %s: %w", c, err)
+	}
+	if len(had) != 1 || had[0].Mode != pin.Recursive || !strings.HasPrefix(had[0].Name, keptPrefix) {
+		return false, nil
+	}
+	since, err := s.keptSince(ctx, c)
+	if err != nil || !since.Before(before) {
+		return false, err
+	}
+	return true, s.Unpin(ctx, c, Recursive)
 }
 
 // KeptFor is the name of the pins that keep the values of a name.
@@ -63,8 +92,8 @@ func (s *Store) Keep(ctx context.Context, name string) (values int, ok bool, err
 	return int(n), ok, err
 }
 
-// KeptSince returns when a tree was last pinned to be kept; zero: long ago.
-func (s *Store) KeptSince(ctx context.Context, c cid.Cid) (time.Time, error) {
+// keptSince returns when a tree was last pinned to be kept; zero: long ago.
+func (s *Store) keptSince(ctx context.Context, c cid.Cid) (time.Time, error) {
 	n, ok, err := s.remembered(ctx, keptAt.ChildString(c.String()))
 	if err != nil || !ok {
 		return time.Time{}, err
@@ -132,7 +161,7 @@ func (s *Store) CollectTrees(ctx context.Context, trees map[cid.Cid]time.Time, k
 // forgetKept forgets trees that were not pinned again.
 func (s *Store) forgetKept(ctx context.Context, trees map[cid.Cid]time.Time) error {
 	for c, at := range trees {
-		now, err := s.KeptSince(ctx, c)
+		now, err := s.keptSince(ctx, c)
 		if err != nil || !now.Equal(at) {
 			continue
 		}

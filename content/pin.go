@@ -83,6 +83,8 @@ func (s *Store) Pin(ctx context.Context, c cid.Cid, t PinType, name string) erro
 // pinStored recursively pins a tree whose blocks are all stored. The pinner replaces a pin in two steps, so an
 // unchanged pin is left alone.
 func (s *Store) pinStored(ctx context.Context, c cid.Cid, name string) error {
+	s.gate.pinning.Lock()
+	defer s.gate.pinning.Unlock()
 	if err := s.keepAgain(ctx, c); err != nil {
 		return err
 	}
@@ -125,7 +127,10 @@ func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) erro
 			return err
 		}
 	}
-	if err := s.pins.Update(ctx, from, to, !keep); err != nil {
+	s.gate.pinning.Lock()
+	err = s.pins.Update(ctx, from, to, !keep)
+	s.gate.pinning.Unlock()
+	if err != nil {
 		return err
 	}
 	if err := s.Sync(ctx); err != nil {

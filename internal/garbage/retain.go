@@ -2,7 +2,6 @@ package garbage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -71,17 +70,13 @@ func (c *Collector) retain(ctx context.Context) error {
 		if !own[name] || wanted[p.CID] {
 			continue
 		}
-		since, err := c.Content.KeptSince(ctx, p.CID)
+		gone, err := c.Content.UnpinKept(ctx, p.CID, c.now().Add(-underWay))
 		if err != nil {
 			return err
 		}
-		if c.now().Sub(since) < underWay {
-			continue
+		if gone {
+			c.Log.Info("a value is no longer kept", "cid", p.CID, "name", name)
 		}
-		if err := c.Content.Unpin(ctx, p.CID, content.Recursive); err != nil && !errors.Is(err, content.ErrNotPinned) {
-			return err
-		}
-		c.Log.Info("a value is no longer kept", "cid", p.CID, "name", name)
 	}
 	return nil
 }
