@@ -35,6 +35,24 @@ func (s *Store) Block(ctx context.Context, p string) (blocks.Block, error) {
 	return b, nil
 }
 
+// AppendBlock appends a block that is here to b, for who reads many and has the space for them. Others are not asked for
+// one that is not here: the error is then an [ipld.ErrNotFound].
+func (s *Store) AppendBlock(ctx context.Context, b []byte, c cid.Cid) ([]byte, error) {
+	if err := verifcid.ValidateCid(verifcid.DefaultAllowlist, c); err != nil {
+		return b, fmt.Errorf("read block %s: %w", c, err)
+	}
+	if s.deny != nil {
+		if err := denied(s.deny, c); err != nil {
+			return b, err
+		}
+	}
+	err := s.stored.View(ctx, c, func(v []byte) error {
+		b = append(b, v...)
+		return nil
+	})
+	return b, err
+}
+
 // PutBlock stores a block under the CID that prefix makes of it, without looking at what it holds. It is durable when
 // PutBlock returns.
 func (s *Store) PutBlock(ctx context.Context, data []byte, prefix cid.Prefix) (cid.Cid, error) {

@@ -152,7 +152,7 @@ func (b *blockDB) Get(ctx context.Context, c cid.Cid) (blocks.Block, error) {
 		return nil, ipld.ErrNotFound{Cid: c}
 	}
 	var data []byte
-	if err := b.find(c, func(v []byte) error { data = append(make([]byte, 0, len(v)), v...); return nil }); err != nil {
+	if err := b.find(c, func(v []byte) error { data = append([]byte(nil), v...); return nil }); err != nil {
 		return nil, err
 	}
 	b.noteUse(ctx, c.Hash())

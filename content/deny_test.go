@@ -54,10 +54,13 @@ func TestWhatIsDeniedIsNeitherReadNorAdded(t *testing.T) {
 	}
 	all := add(t, s, tree, AddOptions{CIDVersion: 1, Pin: true})
 	root := rootOf(t, all).CID.String()
-	a := ""
+	a, b := "", ""
 	for _, x := range all {
-		if x.Name == "d/a" {
+		switch x.Name {
+		case "d/a":
 			a = x.CID.String()
+		case "d/b":
+			b = x.CID.String()
 		}
 	}
 	read := func(s *Store, p string) error {
@@ -81,6 +84,12 @@ func TestWhatIsDeniedIsNeitherReadNorAdded(t *testing.T) {
 		}
 		if _, err := s.Block(ctx, "/ipfs/"+a); !errors.Is(err, ErrDenied) {
 			t.Errorf("block: %v", err)
+		}
+		if _, err := s.AppendBlock(ctx, nil, cid.MustParse(a)); !errors.Is(err, ErrDenied) {
+			t.Errorf("append: %v", err)
+		}
+		if got, err := s.AppendBlock(ctx, []byte("aaa"), cid.MustParse(b)); err != nil || string(got) != "aaabbb" {
+			t.Errorf("append: %q, %v", got, err)
 		}
 		if _, err := s.Resolve(ctx, "/ipfs/"+root); err != nil {
 			t.Errorf("the folder itself: %v", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
 	boxo "github.com/ipfs/boxo/gateway"
@@ -50,25 +52,45 @@ type file struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	dag    format.NodeGetter
+	here   appendBlock // nil: all blocks come from dag
 	ahead  ahead
 	levels []level // inner nodes, from the root on
 	data   []byte  // of the block at hand, not yet read
+	buffer *[]byte // that holds it; nil: none does
 	skip   uint64  // bytes until the first one that is read
 	left   uint64  // bytes from there to the end
 	soon   uint64  // bytes that will be read, as far as that is known: nothing beyond is fetched ahead
 
 	window int       // how many blocks to have asked for
 	got    time.Time // when the last one was there
+	failed error     // which ended it
 }
+
+// appendBlock appends a block to b, if it is here.
+type appendBlock func(ctx context.Context, b []byte, c cid.Cid) ([]byte, error)
 
 // level is an inner node.
 type level struct {
 	links    []*format.Link
-	sizes    []uint64              // of what each link leads to
-	next     int                   // the link that is followed next
-	promises []*format.NodePromise // of those from next on, as far as they were asked for
-	held     int                   // of ahead
+	sizes    []uint64          // of what each link leads to
+	next     int               // the link that is followed next
+	promises []<-chan promised // of those from next on, as far as they were asked for; each once
+	held     int               // of ahead
 }
+
+// promised is a block that was asked for, or will be one.
+type promised struct {
+	leaf *[]byte // of buffers
+	node *format.NodePromise
+	err  error
+}
+
+// buffers are for blocks that are here and hold nothing but data: most of a large file. Each is used again, since the
+// collector would have as much work with them as the client with what they hold.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxBuffer is the size above which a buffer is not kept.
+const maxBuffer = 1 << 20
 
 // large replaces the reader of a file that boxo has opened, if that has several blocks.
 func (b *backend) large(ctx context.Context, c cid.Cid, ranges []boxo.ByteRange) (*boxo.GetResponse, bool) {
@@ -101,7 +123,7 @@ func (b *backend) large(ctx context.Context, c cid.Cid, ranges []boxo.ByteRange)
 		}
 	}
 	f := newFile(ctx, merkledag.NewSession(ctx, b.dag), b.ahead, from, size-from)
-	f.soon = to - min(from, to)
+	f.here, f.soon = b.here, to-min(from, to)
 	if err := f.enter(root); err != nil {
 		f.stop()
 		return nil, false
@@ -116,8 +138,11 @@ func newFile(ctx context.Context, dag format.NodeGetter, a ahead, from, length u
 
 func (f *file) Read(p []byte) (int, error) {
 	for len(f.data) == 0 && f.left > 0 {
-		if err := f.advance(); err != nil {
-			return 0, err
+		if f.failed == nil {
+			f.failed = f.advance()
+		}
+		if f.failed != nil {
+			return 0, f.failed
 		}
 	}
 	if f.left == 0 {
@@ -146,7 +171,7 @@ func (f *file) advance() error {
 		return nil
 	}
 	f.ask(l)
-	nd, err := l.promises[0].Get(f.ctx)
+	leaf, nd, err := f.get(l.promises[0])
 	if err != nil {
 		return fmt.Errorf("read block %s: %w", l.links[l.next].Cid, err)
 	}
@@ -158,7 +183,59 @@ func (f *file) advance() error {
 	}
 	f.got = time.Now()
 	l.next++
+	if f.buffer != nil && cap(*f.buffer) <= maxBuffer {
+		buffers.Put(f.buffer)
+	}
+	if f.buffer = leaf; leaf != nil {
+		f.begin(*leaf)
+		return nil
+	}
 	return f.enter(nd)
+}
+
+// get waits for a block.
+func (f *file) get(promise <-chan promised) (leaf *[]byte, nd format.Node, err error) {
+	select {
+	case p := <-promise:
+		if p.node != nil {
+			nd, err = p.node.Get(f.ctx)
+			return nil, nd, err
+		}
+		return p.leaf, nil, p.err
+	case <-f.ctx.Done():
+		return nil, nil, f.ctx.Err()
+	}
+}
+
+// promise asks for blocks. Those that are here are read one after the other; from the first on that is not, all are looked
+// for at once.
+func (f *file) promise(keys []cid.Cid) (all []<-chan promised) {
+	got := make(chan promised, len(keys)) // in their order, which is that in which they are read
+	for range keys {
+		all = append(all, got)
+	}
+	nodes := func(keys []cid.Cid) {
+		for _, p := range format.GetNodes(f.ctx, f.dag, keys) {
+			got <- promised{node: p}
+		}
+	}
+	if f.here == nil || slices.ContainsFunc(keys, func(c cid.Cid) bool { return c.Prefix().Codec != cid.Raw }) {
+		nodes(keys)
+		return all
+	}
+	go func() {
+		for i, c := range keys {
+			leaf := buffers.Get().(*[]byte)
+			b, err := f.here(f.ctx, (*leaf)[:0], c)
+			if format.IsNotFound(err) {
+				nodes(keys[i:])
+				return
+			}
+			*leaf = b
+			got <- promised{leaf: leaf, err: err}
+		}
+	}()
+	return all
 }
 
 // ask asks for the next block, if that was not done yet, and for some after it: for twice as many each time, while the
@@ -187,7 +264,7 @@ func (f *file) ask(l *level) {
 	for _, link := range l.links[l.next+have : l.next+have+n] {
 		keys = append(keys, link.Cid)
 	}
-	l.promises = append(l.promises, format.GetNodes(f.ctx, f.dag, keys)...)
+	l.promises = append(l.promises, f.promise(keys)...)
 }
 
 // wanted is how many links are followed for the next bytes: one at least.
@@ -204,7 +281,8 @@ func (l *level) wanted(bytes uint64) int {
 func (f *file) enter(nd format.Node) error {
 	switch nd := nd.(type) {
 	case *merkledag.RawNode:
-		f.data = nd.RawData()
+		f.begin(nd.RawData())
+		return nil
 	case *merkledag.ProtoNode:
 		fs, err := unixfs.FSNodeFromBytes(nd.Data())
 		if err != nil {
@@ -213,17 +291,20 @@ func (f *file) enter(nd format.Node) error {
 		if fs.Type() != unixfs.TFile && fs.Type() != unixfs.TRaw {
 			return fmt.Errorf("read block %s: %w", nd.Cid(), errNoFile)
 		}
-		f.data = fs.Data()
 		if err := f.descend(nd, fs); err != nil {
 			return fmt.Errorf("read block %s: %w", nd.Cid(), err)
 		}
-	default:
-		return fmt.Errorf("read block %s: %w", nd.Cid(), errNoFile)
+		f.begin(fs.Data())
+		return nil
 	}
-	n := min(f.skip, uint64(len(f.data)))
-	f.data = f.data[n:]
+	return fmt.Errorf("read block %s: %w", nd.Cid(), errNoFile)
+}
+
+// begin has data read next.
+func (f *file) begin(data []byte) {
+	n := min(f.skip, uint64(len(data)))
+	f.data = data[n:]
 	f.skip -= n
-	return nil
 }
 
 var (

@@ -8,8 +8,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -146,6 +148,57 @@ func TestSlowReadersGetNothingAhead(t *testing.T) {
 			t.Errorf("%d are left", len(share))
 		}
 	})
+}
+
+// A buffer is used again only when its client has read it, and a block that is not here is fetched.
+func TestBlocksThatAreHereAreReadIntoBuffersThatAreUsedAgain(t *testing.T) {
+	w := newWorld(t, Options{})
+	const block, blocks = 1000, 60
+	c, body := w.addLarge(t, block*blocks, content.AddOptions{CIDVersion: 1, Chunker: fmt.Sprint("size-", block)})
+	dag := merkledag.NewDAGService(w.store.BlockService())
+	root, err := dag.Get(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent, gone := root.Links()[7].Cid, errors.New("gone")
+	var readers sync.WaitGroup
+	for i := range 8 {
+		readers.Go(func() {
+			from := &fetched{NodeGetter: dag}
+			f := newFile(t.Context(), from, make(ahead, allAhead), 0, block*blocks)
+			defer f.Close()
+			denied := cid.Undef
+			if i == 0 {
+				denied = root.Links()[20].Cid
+			}
+			f.here = func(ctx context.Context, b []byte, c cid.Cid) ([]byte, error) {
+				switch c {
+				case absent:
+					return b, format.ErrNotFound{Cid: c}
+				case denied:
+					return b, gone
+				}
+				return w.store.AppendBlock(ctx, b, c)
+			}
+			if err := f.enter(root); err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := io.ReadAll(iotest.OneByteReader(f))
+			if _, again := f.Read(make([]byte, 1)); i == 0 && !errors.Is(again, gone) {
+				t.Errorf("read again: %v", again)
+			}
+			switch {
+			case i == 0 && (!errors.Is(err, gone) || !bytes.Equal(got, body[:20*block])):
+				t.Errorf("%d bytes before what is denied: %v", len(got), err)
+			case i > 0 && (err != nil || !bytes.Equal(got, body)):
+				t.Errorf("%d bytes that differ: %v", len(got), err)
+			case from.n.Load() == 0 || from.n.Load() > 1+maxAhead:
+				t.Errorf("%d blocks were fetched", from.n.Load())
+			}
+		})
+	}
+	readers.Wait()
 }
 
 func TestFilesThatAreNotWhatTheySay(t *testing.T) {

@@ -188,6 +188,7 @@ type backend struct {
 	*boxo.BlocksBackend
 	local *boxo.BlocksBackend // of what is here
 	dag   format.DAGService   // of what is served
+	here  appendBlock         // of what is here
 
 	folders  *folders
 	ahead    ahead
@@ -209,7 +210,7 @@ func newBackend(o Options) (*backend, error) {
 	if !o.NoFetch {
 		served = o.Content.BlockService()
 	}
-	b := &backend{local: local, dag: merkledag.NewDAGService(served), names: o.Names, denied: o.Content.Denied, now: o.Now, folders: newFolders(), ahead: make(ahead, allAhead), troubles: &troubles{}}
+	b := &backend{local: local, here: o.Content.AppendBlock, dag: merkledag.NewDAGService(served), names: o.Names, denied: o.Content.Denied, now: o.Now, folders: newFolders(), ahead: make(ahead, allAhead), troubles: &troubles{}}
 	b.BlocksBackend, err = boxo.NewBlocksBackend(served)
 	return b, err
 }
