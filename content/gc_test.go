@@ -220,3 +220,18 @@ func TestAPinMovesWithItsName(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestAPinMovedByHandIsNotOneOfAName(t *testing.T) {
+	s := offlineStore(t)
+	a := rootOf(t, add(t, s, entries(file("d/a", "a")), AddOptions{Pin: true, PinName: KeptFor("blog")})).CID
+	b := rootOf(t, add(t, s, entries(file("d/a", "changed")), AddOptions{})).CID
+	if err := s.UpdatePin(t.Context(), a, b, true); err != nil {
+		t.Fatal(err)
+	}
+	got := pinned(t, s, Recursive)
+	slices.Sort(got)
+	want := []string{a.String() + " recursive " + KeptFor("blog"), b.String() + " recursive "}
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

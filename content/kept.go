@@ -160,6 +160,7 @@ func (s *Store) CollectTrees(ctx context.Context, trees map[cid.Cid]time.Time, k
 
 // forgetKept forgets trees that were not pinned again.
 func (s *Store) forgetKept(ctx context.Context, trees map[cid.Cid]time.Time) error {
+	ctx = context.WithValue(ctx, freesKey{}, true)
 	for c, at := range trees {
 		now, err := s.keptSince(ctx, c)
 		if err != nil || !now.Equal(at) {

@@ -111,7 +111,7 @@ func Track(ctx context.Context) (context.Context, func() (blocks int, bytes uint
 }
 
 // UpdatePin moves the recursive pin of one tree, with its name, to another, after fetching what the other has and the
-// first has not. With keep both are pinned then.
+// first has not. With keep both are pinned then. A pin that keeps the value of a name leaves that name behind.
 func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) error {
 	ctx, release, err := s.Hold(ctx)
 	if err != nil {
@@ -122,13 +122,18 @@ func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) erro
 		return err
 	}
 	// The pinner looks for differences again, where it finds only what is here.
-	if had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, false, from); err == nil && len(had) == 1 && had[0].Pinned() && from != to {
+	kept := false
+	if had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, from); err == nil && len(had) == 1 && had[0].Pinned() && from != to {
 		if err := dagutils.DiffEnumerate(ctx, s.dag, from, to); err != nil {
 			return err
 		}
+		_, kept = pinOf(had[0]).KeptBy()
 	}
 	s.gate.pinning.Lock()
 	err = s.pins.Update(ctx, from, to, !keep)
+	if err == nil && kept { // a pin by hand, which would go with the values of a name
+		err = s.pins.PinWithMode(ctx, to, pin.Recursive, "")
+	}
 	s.gate.pinning.Unlock()
 	if err != nil {
 		return err
