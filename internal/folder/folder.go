@@ -187,7 +187,7 @@ func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 			w.leaveOut(path.Join(as, name), Hidden)
 			continue
 		}
-		if why := w.ignored(path.Join(as, name), d.IsDir()); why != "" {
+		if why := w.ignored(path.Join(as, name), w.isDir(at, d)); why != "" {
 			w.leaveOut(path.Join(as, name), why)
 			continue
 		}
@@ -200,6 +200,15 @@ func (w *walker) readDir(at, real, as string, info fs.FileInfo) error {
 		}
 	}
 	return nil
+}
+
+// isDir reports whether an entry of a folder is yielded as a folder.
+func (w *walker) isDir(at string, d fs.DirEntry) bool {
+	if d.Type() != fs.ModeSymlink || w.Links == KeepLinks || w.Ignore == nil {
+		return d.IsDir()
+	}
+	info, err := os.Stat(filepath.Join(at, d.Name()))
+	return err == nil && info.IsDir()
 }
 
 func (w *walker) ignored(as string, isDir bool) (why string) {

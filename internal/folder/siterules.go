@@ -47,7 +47,7 @@ func ReadSiteRules(dir string) (*SiteRules, error) {
 		return nil, err
 	}
 	r := &SiteRules{sum: sha256.Sum256(b)}
-	lines := bufio.NewScanner(strings.NewReader(string(b)))
+	lines := bufio.NewScanner(strings.NewReader(strings.TrimPrefix(string(b), "\ufeff"))) // some editors begin with a mark
 	for n := 1; lines.Scan(); n++ {
 		rule, ok, err := parseSiteRule(lines.Text())
 		switch {
@@ -64,7 +64,12 @@ func ReadSiteRules(dir string) (*SiteRules, error) {
 }
 
 func readRulesFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+	info, err := os.Lstat(name)
+	if err == nil && info.Mode().Type() == fs.ModeSymlink { // one to nothing is an error: rules were meant to be there
+		if info, err = os.Stat(name); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -154,7 +159,7 @@ func parseSiteRule(line string) (rule siteRule, ok bool, err error) {
 // sitePattern is the expression of a rule.
 func sitePattern(rule string) string {
 	var b strings.Builder
-	b.WriteString("^")
+	b.WriteString("(?s)^")
 	if !strings.Contains(rule, "/") {
 		b.WriteString("(?:.*/)?") // a name, wherever it is
 	}

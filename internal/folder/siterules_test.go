@@ -44,6 +44,8 @@ func TestSiteRulesAreThoseOfAGitignore(t *testing.T) {
 		{"a.b", "a.b", "acb"},
 		{"ü*.txt", "über.txt", "uber.txt"},
 		{"*", "a b/ c/d", ""},
+		{"\ufeffsecret\n", "secret a/secret", "secrets"}, // as some editors begin a file
+		{"**/cache", "a\nb/cache", "cache2"},
 	} {
 		r := siteRules(t, tt.rules)
 		check := func(list, want string) {
@@ -116,6 +118,35 @@ func TestRulesThatCannotBeReadAreAnErrorThatNamesTheLine(t *testing.T) {
 	}
 	if _, err := ReadSiteRules(dir); err == nil {
 		t.Error("a folder was read as rules")
+	}
+	if err := os.Remove(filepath.Join(dir, RulesFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", filepath.Join(dir, RulesFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSiteRules(dir); err == nil {
+		t.Error("a link to nothing was read as no rules")
+	}
+}
+
+// Links to folders are published as folders, so rules for folders are for them, too.
+func TestARuleForFoldersLeavesOutALinkToOne(t *testing.T) {
+	root := tree(t, ".drafts/secret", "index.html", "drafts -> .drafts")
+	if err := os.WriteFile(filepath.Join(root, RulesFile), []byte("drafts/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := ReadSiteRules(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range Walk(root, Options{Links: FollowWithin, Ignore: rules.LeaveOut}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(e.Path, "drafts") {
+			t.Errorf("%s is not left out", e.Path)
+		}
 	}
 }
 
