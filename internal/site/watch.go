@@ -44,7 +44,7 @@ type Watcher struct {
 	events *fsnotify.Watcher // nil: none come
 	never  bool              // nor will they
 	root   fs.FileInfo       // the folder that is watched
-	count  int               // folders that are watched, at most
+	count  int               // folders that were watched since it was opened
 }
 
 // Watch watches a folder, which should be a path without links, until Close. leaveOut reports what of it, by the path
@@ -241,9 +241,7 @@ func (w *Watcher) event(e fsnotify.Event) bool {
 	}
 	if isDir { // what came into it before it was watched is seen by the look that follows
 		if err := w.add(e.Name); err != nil {
-			w.never = true
-			w.polls(fmt.Sprintf("watching %s: %v", w.dir, err))
-			w.closeEvents()
+			w.reopen() // folders that are gone were counted, too
 		}
 	}
 	return true

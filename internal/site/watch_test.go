@@ -143,6 +143,28 @@ func TestAFolderWithMoreFoldersThanAreWatchedIsLookedAt(t *testing.T) {
 	}
 }
 
+func TestFoldersThatAreMadeAgainAndAgainAreStillWatched(t *testing.T) {
+	dir := site(t)
+	w := watch(t.Context(), dir, 4, func(string, bool) bool { return false })
+	defer w.Close()
+	if w.Polls() != "" {
+		t.Skipf("looks come too: %s", w.Polls())
+	}
+	for range 5 {
+		write(t, filepath.Join(dir, "sub/a"), "1")
+		changedSoon(t, w, "a folder")
+		drain(w)
+		if err := os.RemoveAll(filepath.Join(dir, "sub")); err != nil {
+			t.Fatal(err)
+		}
+		changedSoon(t, w, "a folder that is gone")
+		drain(w)
+	}
+	if w.Polls() != "" {
+		t.Errorf("looked at because %q", w.Polls())
+	}
+}
+
 func TestALoopOfLinksAndAFolderThatCannotBeReadAreWatchedAround(t *testing.T) {
 	dir := site(t)
 	write(t, filepath.Join(dir, "sub/a"), "1")
