@@ -71,9 +71,12 @@ func (u *siteUp) next(err error) time.Duration {
 
 // leaveOut reports whether what happens to a path does not matter.
 func (u *siteUp) leaveOut(path string, isDir bool) bool {
-	hidden := !u.o.hidden && (strings.HasPrefix(path, ".") || strings.Contains(path, "/.")) && !strings.HasPrefix(path, ".well-known")
-	if hidden {
-		return true
+	if !u.o.hidden {
+		for name := range strings.SplitSeq(path, "/") {
+			if strings.HasPrefix(name, ".") && name != ".well-known" {
+				return true
+			}
+		}
 	}
 	rules := u.rules.Load()
 	return rules != nil && rules.LeaveOut(path, isDir) != ""

@@ -235,7 +235,7 @@ func (u *siteUp) readOnce(ctx context.Context, known site.Index) (site.Index, *l
 	} else {
 		known.Root = ""
 	}
-	reading, begin := site.Read(u.o.dir, how), time.Now()
+	reading := site.Read(u.o.dir, how)
 	count := &tally{view: u.view}
 	version := 1
 	var s source
@@ -254,7 +254,6 @@ func (u *siteUp) readOnce(ctx context.Context, known site.Index) (site.Index, *l
 		}
 		root = a.Hash
 	}
-	u.view.took(time.Since(begin))
 	return reading.Index(root), left, s.cause(nil)
 }
 
