@@ -70,8 +70,12 @@ func (b *base) find(ctx context.Context, path string) (*ipld.Link, error) {
 	if l == nil {
 		return nil, fmt.Errorf("%w: %s is not in it", ErrNoBase, path)
 	}
-	if has, err := b.store.here.Blockstore().Has(ctx, l.Cid); err != nil || !has {
-		return nil, fmt.Errorf("%w: %s is not stored (%w)", ErrNoBase, path, err)
+	has, err := b.store.here.Blockstore().Has(ctx, l.Cid)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoBase, path, err)
+	}
+	if !has {
+		return nil, fmt.Errorf("%w: %s is not stored", ErrNoBase, path)
 	}
 	return l, nil
 }
