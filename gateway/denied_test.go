@@ -49,6 +49,7 @@ func TestWhatIsDeniedIsGone(t *testing.T) {
 		}{
 			{},
 			{paths: []string{"/ipns/" + name + "/index.html"}, gone: []string{byName, "http://example.com/index.html", "http://" + name + ".ipns.localhost/index.html"}},
+			{paths: []string{"/ipns/" + name}, gone: []string{at + "/ipns/" + name + "?format=ipns-record"}},
 			{paths: []string{"/ipns/example.com/index.html"}, gone: []string{"http://example.com/index.html"}},
 			{paths: []string{"/ipfs/" + w.root + "/index.html"}, gone: []string{byName, byOther, byCID, "http://example.com/index.html", "http://" + name + ".ipns.localhost/index.html"}},
 			{cids: []string{w.file}, gone: []string{byName, byOther, byCID, file, "http://example.com/index.html", "http://" + name + ".ipns.localhost/index.html", file + "?format=raw"}},

@@ -118,7 +118,7 @@ func newGateway(o Options, changes func() uint64) (http.Handler, error) {
 	plain.RetrievalTimeout = 0     // fetches has it
 	plain.DisableHTMLErrors = true // errorPages makes them
 	fetched := &fetches{next: boxo.NewHandler(plain, b), timeout: cfg.RetrievalTimeout}
-	records := &recordHandler{names: o.Names, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: fetched}
+	records := &recordHandler{names: o.Names, denied: o.Content.Denied, now: o.Now, limit: cmp.Or(cfg.RetrievalTimeout, cfg.MaxRequestDuration), next: fetched}
 	answered := newAnswers(cfg, o, changes, pages(records))
 	answered.troubles = b.troubles
 	mux := http.NewServeMux()
@@ -315,6 +315,9 @@ func (b *backend) GetIPNSRecord(ctx context.Context, c cid.Cid) ([]byte, error) 
 	name, err := ipns.ParseName(c.String())
 	if err != nil {
 		return nil, boxo.NewErrorStatusCode(err, http.StatusBadRequest)
+	}
+	if err := b.denied("/ipns/" + name.String()); err != nil {
+		return nil, statusOf(ctx, err)
 	}
 	hop, err := b.names.Lookup(ctx, name, resolver.Options{})
 	if err != nil {

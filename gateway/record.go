@@ -22,10 +22,11 @@ import (
 // recordHandler serves signed records, with a quoted Etag so that If-None-Match works. It passes all other requests,
 // and malformed ones, to next.
 type recordHandler struct {
-	names Resolver
-	now   func() time.Time
-	limit time.Duration // of a search
-	next  http.Handler
+	names  Resolver
+	denied func(path string) error
+	now    func() time.Time
+	limit  time.Duration // of a search
+	next   http.Handler
 }
 
 func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +37,11 @@ func (h *recordHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.limit)
 	defer cancel()
-	hop, err := h.names.Lookup(ctx, name, resolver.Options{})
+	var hop resolver.Hop
+	err := h.denied("/ipns/" + key)
+	if err == nil {
+		hop, err = h.names.Lookup(ctx, name, resolver.Options{})
+	}
 	now := h.now()
 	if err == nil && hop.Record.Expired(now) {
 		err = resolver.ErrExpired
