@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,7 +39,8 @@ const (
 type Lists struct {
 	folders []string
 	log     *slog.Logger
-	files   map[string]*file // by path; only of Run and Open
+	files   map[string]*file  // by path; only of Run and Open
+	failed  map[string]string // why a folder could not be read at the last look; the same
 
 	current atomic.Pointer[[]*list] // the last has the last word
 	changes atomic.Uint64
@@ -46,8 +48,9 @@ type Lists struct {
 
 // file is a file that was read.
 type file struct {
-	state state
-	list  *list // nil: it could not be read
+	state  state
+	list   *list  // nil: it could not be read
+	failed string // why it could not be read at the last look; "": it could
 }
 
 // state is by what a change of a file is seen.
@@ -79,7 +82,7 @@ func Open(folders []string, log *slog.Logger) *Lists {
 	if os.Getenv(off) != "" {
 		folders = nil
 	}
-	l := &Lists{folders: folders, log: log, files: map[string]*file{}}
+	l := &Lists{folders: folders, log: log, files: map[string]*file{}, failed: map[string]string{}}
 	l.current.Store(new([]*list))
 	l.look()
 	return l
@@ -100,11 +103,7 @@ func (l *Lists) Run(ctx context.Context) error {
 
 // look reads the files that have changed.
 func (l *Lists) look() {
-	paths, err := l.find()
-	if err != nil {
-		l.log.Error("not all denylists can be found; what was read before goes on", "err", err)
-		return
-	}
+	paths := l.find()
 	changed := len(paths) != len(l.files)
 	files := map[string]*file{}
 	var lists []*list
@@ -123,27 +122,44 @@ func (l *Lists) look() {
 	}
 }
 
-// find returns the files in the order in which they count.
-func (l *Lists) find() (paths []string, err error) {
+// find returns the files in the order in which they count. A folder that can't be read takes nothing down: what was read
+// in it before goes on.
+func (l *Lists) find() (paths []string) {
 	for _, folder := range l.folders {
+		var found []string
+		var failed error
+		folder = filepath.Clean(folder) + string(filepath.Separator) // it may be a link
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+			case err != nil:
+				failed = err
+			case d.IsDir() || filepath.Ext(path) != suffix:
+			case len(paths)+len(found) >= maxFiles:
+				failed = fmt.Errorf("there are more than %d", maxFiles)
+				return fs.SkipAll
+			default:
+				found = append(found, path)
 			}
-			if d.IsDir() || filepath.Ext(path) != suffix {
-				return nil
-			}
-			if len(paths) == maxFiles {
-				return fmt.Errorf("there are more than %d", maxFiles)
-			}
-			paths = append(paths, path)
 			return nil
 		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		if failed = errors.Join(failed, err); failed != nil {
+			for path := range l.files {
+				if strings.HasPrefix(path, folder) && !slices.Contains(found, path) && len(paths)+len(found) < maxFiles {
+					found = append(found, path)
+				}
+			}
+			slices.Sort(found)
 		}
+		if text := fmt.Sprint(failed); failed != nil && l.failed[folder] != text {
+			l.failed[folder] = text
+			l.log.Error("not all denylists can be found; what was read before goes on", "folder", folder, "err", failed)
+		} else if failed == nil {
+			delete(l.failed, folder)
+		}
+		paths = append(paths, found...)
 	}
-	return paths, nil
+	return paths
 }
 
 // read returns what a file says, and whether that is news. before may be nil.
@@ -155,14 +171,18 @@ func (l *Lists) read(path string, before *file) (now *file, news bool) {
 		info, err = f.Stat()
 	}
 	if err != nil {
-		l.log.Error("a denylist can't be read", "file", path, "err", err)
 		if before == nil {
-			return &file{}, false
+			before = &file{}
+		}
+		if text := err.Error(); before.failed != text {
+			before.failed = text
+			l.log.Error("a denylist can't be read", "file", path, "err", err)
 		}
 		return before, false
 	}
 	at := state{info.ModTime(), info.Size(), info}
 	if before != nil && before.state.id != nil && before.state.same(at) {
+		before.failed = ""
 		return before, false
 	}
 	list, err := read(f)
@@ -171,7 +191,7 @@ func (l *Lists) read(path string, before *file) (now *file, news bool) {
 		if before != nil {
 			list = before.list
 		}
-		return &file{at, list}, false
+		return &file{state: at, list: list}, false
 	}
 	for _, fault := range list.faults {
 		l.log.Warn("a line of a denylist is skipped", "file", path, "line", fault.line, "err", fault.err)
@@ -181,7 +201,7 @@ func (l *Lists) read(path string, before *file) (now *file, news bool) {
 	}
 	list.faults = nil
 	l.log.Info("denylist read", "file", path, "rules", list.rules)
-	return &file{at, list}, true
+	return &file{state: at, list: list}, true
 }
 
 // Changes is how often the lists have changed.

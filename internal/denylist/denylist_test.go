@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -284,6 +285,48 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect("all gone", false, false, 8)
+	})
+}
+
+// What can't be read takes nothing else down, is reported once, and says what it said before.
+func TestFoldersThatCannotBeRead(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Log("root reads all: only a file in the place of a folder is tried")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolder(t)
+		linked, broken := filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "broken")
+		if err := errors.Join(os.Symlink(f.dir, linked), os.WriteFile(broken, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		a := "/ipfs/" + newCID("a").String()
+		f.write("x.deny", a)
+		f.log.Reset()
+		l := Open([]string{broken, linked}, f.Lists.log)
+		if !l.DeniesPath(a) {
+			t.Error("what is in a folder that is a link, after one that can't be read, is not denied")
+		}
+		l.look()
+		if n := strings.Count(f.log.String(), "not all denylists"); n != 1 {
+			t.Errorf("reported %d times:\n%s", n, f.log.String())
+		}
+		if err := errors.Join(os.Rename(f.dir, f.dir+"2"), os.WriteFile(f.dir, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		changes := l.Changes()
+		if l.look(); !l.DeniesPath(a) || l.Changes() != changes {
+			t.Error("what was read is not denied any more")
+		}
+		l.look()
+		if n := strings.Count(f.log.String(), "can't be read"); n != 1 {
+			t.Errorf("reported %d times:\n%s", n, f.log.String())
+		}
+		if err := os.Remove(f.dir); err != nil {
+			t.Fatal(err)
+		}
+		if l.look(); l.DeniesPath(a) {
+			t.Error("what is no more is still denied")
+		}
 	})
 }
 
