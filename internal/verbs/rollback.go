@@ -89,10 +89,39 @@ func (n *verbs) rollback(ctx context.Context, req api.RollbackRequest) (api.Publ
 		}
 		return again, err
 	}
-	if _, kept, err := n.Content.Keep(ctx, e.Name.String()); err == nil && kept && here {
+	if here && contentRoot(value).Defined() && n.keeps(ctx, e) {
 		again.Keep = new(int)
 	}
 	return again, nil
+}
+
+// keeps reports whether values of a name are kept by pins: it was said how many, or the value of today is.
+func (n *verbs) keeps(ctx context.Context, e recordstore.Entry) bool {
+	name := e.Name.String()
+	if _, said, err := n.Content.Keep(ctx, name); err != nil || said {
+		return err == nil
+	}
+	root := contentRoot(e.Record.Value())
+	if !root.Defined() {
+		return false
+	}
+	p, err := n.Content.PinOf(ctx, root, content.Recursive)
+	by, ok := p.KeptBy()
+	return err == nil && ok && by == name
+}
+
+// contentRoot is the block at which a value begins that is content; undefined: it is none.
+func contentRoot(value string) cid.Cid {
+	rest, ok := strings.CutPrefix(value, "/ipfs/")
+	if !ok {
+		return cid.Undef
+	}
+	root, _, _ := strings.Cut(rest, "/")
+	c, err := cid.Decode(root)
+	if err != nil {
+		return cid.Undef
+	}
+	return c
 }
 
 // pastValue returns a value that a name had.
