@@ -106,20 +106,11 @@ func (s *Store) DropBlock(ctx context.Context, c cid.Cid) error {
 // waits for what adds and pins, which may have found the block.
 func (s *Store) RemoveBlock(ctx context.Context, c cid.Cid) error {
 	return s.gate.alone(ctx, func(parked []iter.Seq2[cid.Cid, error]) error {
-		m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: func(Garbage) bool { return true }}
-		for _, roots := range parked {
-			if err := m.trees(roots); err != nil {
-				return err
-			}
-		}
-		if m.marks.stays(c.Hash()) {
-			return fmt.Errorf("block %s belongs to what is being added", c)
-		}
-		return s.removeBlock(ctx, c)
+		return s.removeBlock(ctx, c, parked)
 	})
 }
 
-func (s *Store) removeBlock(ctx context.Context, c cid.Cid) error {
+func (s *Store) removeBlock(ctx context.Context, c cid.Cid, parked []iter.Seq2[cid.Cid, error]) error {
 	found, err := s.pins.CheckIfPinned(ctx, c)
 	if err != nil {
 		return fmt.Errorf("pin check failed: %w", err)
@@ -133,6 +124,14 @@ func (s *Store) removeBlock(ctx context.Context, c cid.Cid) error {
 	}
 	if !has {
 		return ipld.ErrNotFound{Cid: c}
+	}
+	// The pinner knows CIDs, and the block may be needed by one of another codec: all blocks are listed as raw ones.
+	m := marking{ctx: ctx, dag: s.local, marks: marks{}, yield: func(Garbage) bool { return true }}
+	if err := m.all(s, parked); err != nil {
+		return err
+	}
+	if m.marks.stays(c.Hash()) {
+		return fmt.Errorf("block %s is pinned as part of a tree, or being added", c)
 	}
 	if err := s.blocks.DeleteBlock(ctx, c); err != nil {
 		return fmt.Errorf("delete block %s: %w", c, err)

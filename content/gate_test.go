@@ -88,3 +88,20 @@ func TestBlocksOfAnAddAreNotRemoved(t *testing.T) {
 		t.Error("the pin is not whole")
 	}
 }
+
+// Blocks are listed by raw CIDs, whatever those have that lead to them.
+func TestPinnedBlocksAreNotRemovedByAnotherCID(t *testing.T) {
+	s := offlineStore(t)
+	root := rootOf(t, add(t, s, entries(file("d/a", "a")), AddOptions{Pin: true})).CID
+	for c, err := range s.Blocks(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RemoveBlock(t.Context(), c); err == nil || !strings.Contains(err.Error(), "pinned") {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+	if !here(t, s, root) {
+		t.Error("the pin is not whole")
+	}
+}
