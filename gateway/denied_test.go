@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -73,6 +74,23 @@ func TestWhatIsDeniedIsGone(t *testing.T) {
 					check(t, r, want)
 				}
 			}
+		}
+	}
+}
+
+// The page for a denied name must not say where it leads.
+func TestPageOfADeniedName(t *testing.T) {
+	deny := &listed{}
+	w := newWorldWith(t, Options{}, deny)
+	w.Deny = w.store.Denied
+	name := "/ipns/" + w.name.String()
+	deny.set([]string{name}, nil)
+	r := w.get(at+name, "Accept", "text/html")
+	check(t, r, 410, "Content-Type", "text/html; charset=utf-8")
+	page := bodyOf(t, r)
+	for _, told := range []string{w.root, "Last known value", "Newest record", "Without an answer"} {
+		if strings.Contains(page, told) {
+			t.Errorf("it has %q:\n%s", told, page)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/resolver"
 )
 
@@ -131,7 +132,7 @@ func (e *errorPages) show(w http.ResponseWriter, r *http.Request, asked string, 
 	lacks := v.loss()
 	p := problem{Status: page.status, Asked: asked, Host: r.Host, Text: strings.ToValidUTF8(strings.TrimSpace(string(page.text)), "\uFFFD")}
 	p.explain(lacks.err)
-	if lacks.err != nil {
+	if lacks.err != nil && !errors.Is(lacks.err, content.ErrDenied) { // what is denied is not told either
 		p.name(v.ctx, lacks, e.names)
 	}
 	if parts := strings.SplitN(asked, "/", 4); len(parts) == 4 && (parts[1] == "ipns" || parts[1] == "ipfs") && parts[2] != "" && parts[3] != "" {

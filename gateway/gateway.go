@@ -232,7 +232,11 @@ func (b *backend) ResolveMutable(ctx context.Context, p path.Path) (path.Immutab
 	}
 	if err != nil {
 		if ctx.Err() == nil { // otherwise it is the client who left, or the time-out
-			v.lost(p.String(), err, b.troubles.failed(root, b.now()))
+			since := b.now()
+			if !errors.Is(err, content.ErrDenied) {
+				since = b.troubles.failed(root, since)
+			}
+			v.lost(p.String(), err, since)
 		}
 		if _, noName := ipns.ParseName(root); noName != nil && errors.Is(err, resolver.ErrNotFound) {
 			err = boxo.NewErrorStatusCode(err, http.StatusNotFound) // neither a name nor a domain with a DNSLink
