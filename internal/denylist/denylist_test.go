@@ -288,6 +288,22 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	})
 }
 
+// A domain is denied in each of the ways in which it can be written.
+func TestDomainsInOtherScripts(t *testing.T) {
+	l := lists(t, "/ipns/xn--mnchen-3ya.example\n/ipns/плохо.example/x\n/ipns/example.com\n//"+sha256Hex("evil.example/")+"\n")
+	for _, p := range []string{
+		"münchen.example", "MÜNCHEN.example", "xn--mnchen-3ya.example", "плохо.example/x", "xn--k1agab6a.example/x",
+		"ｅxample.com", "example。com", "example.com", "ｅvil.example", "example-com",
+	} {
+		if !l.DeniesPath("/ipns/" + p) {
+			t.Errorf("%s is not denied", p)
+		}
+	}
+	if l.DeniesPath("/ipns/munchen.example") || l.DeniesPath("/ipns/плохо.example") {
+		t.Error("others are denied, too")
+	}
+}
+
 // What can't be read takes nothing else down, is reported once, and says what it said before.
 func TestFoldersThatCannotBeRead(t *testing.T) {
 	if os.Getuid() == 0 {

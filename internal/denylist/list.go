@@ -9,10 +9,12 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
 	mhreg "github.com/multiformats/go-multihash/core"
+	"golang.org/x/net/idna"
 
 	"github.com/goipns/ipns"
 )
@@ -227,6 +229,12 @@ func parseRoot(root string) (h multihash.Multihash, domain string) {
 	domain = strings.ToLower(strings.TrimSuffix(root, "."))
 	if !strings.Contains(domain, ".") {
 		domain = inlined(domain)
+	}
+	// The resolver looks all the ways in which a domain can be written up as this one.
+	if strings.ContainsFunc(domain, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+			domain = strings.TrimSuffix(ascii, ".")
+		}
 	}
 	return nil, domain
 }
