@@ -246,7 +246,9 @@ func TestTheAgentOfOpenSSH(t *testing.T) {
 	}()
 	a := &agent.Agent{Socket: socket}
 	for _, args := range [][]string{
-		{"-t", "ed25519", "-C", "my blog"}, {"-t", "ecdsa", "-b", "256", "-C", "ec"}, {"-t", "rsa", "-b", "3072", "-C", "rsa"},
+		{"-t", "ed25519", "-C", "my blog"},
+		{"-t", "ecdsa", "-b", "256", "-C", "ec"},
+		{"-t", "rsa", "-b", "3072", "-C", "rsa"},
 		{"-t", "ecdsa", "-b", "521", "-C", "p521"},
 	} {
 		comment := args[len(args)-1]
