@@ -20,6 +20,9 @@ import (
 const (
 	// outsideTimeout bounds a check from outside.
 	outsideTimeout = time.Minute
+	// emptyWait is how long a folder must be empty before that is published: a build may have just removed what it will
+	// write again, and the folder of a disk that is not mounted is empty, too.
+	emptyWait = time.Minute
 	// refresh is the time between two looks at the state of the name.
 	refresh = 15 * time.Second
 )
@@ -113,6 +116,14 @@ func (u *siteUp) round(ctx context.Context) error {
 	u.patience = settled
 	if again {
 		u.patience = min(2*u.patience, retryMost)
+	}
+	if !changes.Empties(u.index) {
+		u.emptied = time.Time{}
+	} else if u.emptied.IsZero() {
+		u.emptied = time.Now()
+	}
+	if !u.emptied.IsZero() && time.Since(u.emptied) < emptyWait {
+		return fmt.Errorf("all files of %s are gone: what was published stays, unless there are none for %v", u.o.dir, emptyWait)
 	}
 	if changes.None() && u.index.Root == u.published {
 		if again {

@@ -45,6 +45,7 @@ type siteUp struct {
 	index     site.Index
 	published string // the root that the name has had last
 	retry     time.Duration
+	emptied   time.Time     // when all files were first found gone; zero: there are some
 	recheck   time.Time     // when files are read again that may have changed without showing it; zero: there are none
 	patience  time.Duration // before that; it doubles, since the times of files may be in the future
 }

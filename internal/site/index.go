@@ -149,6 +149,16 @@ type Changes struct{ Added, Changed, Removed []string }
 // None reports whether nothing differs.
 func (c Changes) None() bool { return len(c.Added)+len(c.Changed)+len(c.Removed) == 0 }
 
+// Empties reports whether nothing of what an index has is left, and nothing else is there.
+func (c Changes) Empties(x Index) bool {
+	_, root := x.Files[""]
+	have := len(x.Files)
+	if root {
+		have--
+	}
+	return have > 0 && len(c.Removed) == have && len(c.Added) == 0
+}
+
 // Len is how many differ.
 func (c Changes) Len() int { return len(c.Added) + len(c.Changed) + len(c.Removed) }
 

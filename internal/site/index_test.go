@@ -157,3 +157,26 @@ func TestALoopOfLinksIsNoChange(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
+
+func TestAFolderWithoutFilesIsEmptied(t *testing.T) {
+	for name, tt := range map[string]struct {
+		had  []string
+		c    Changes
+		want bool
+	}{
+		"all gone":          {[]string{"", "a", "b"}, Changes{Removed: []string{"a", "b"}}, true},
+		"without the root":  {[]string{"a", "b"}, Changes{Removed: []string{"a", "b"}}, true},
+		"one left":          {[]string{"", "a", "b"}, Changes{Removed: []string{"a"}}, false},
+		"another came":      {[]string{"", "a"}, Changes{Removed: []string{"a"}, Added: []string{"c"}}, false},
+		"was empty":         {[]string{""}, Changes{}, false},
+		"nothing was known": {nil, Changes{}, false},
+	} {
+		x := Index{Files: map[string]Stat{}}
+		for _, path := range tt.had {
+			x.Files[path] = Stat{}
+		}
+		if got := tt.c.Empties(x); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
