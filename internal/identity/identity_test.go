@@ -1,12 +1,10 @@
 package identity_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	filippo "filippo.io/age"
 	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/goipns/ipns"
@@ -23,6 +20,7 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/keystore/age"
+	"github.com/goipns/ipns/keystore/age/agetest"
 )
 
 var rounds = flag.Int("kills", 6, "how often a conversion of keys is killed")
@@ -105,24 +103,7 @@ func made(t testing.TB, count int) (repo.Repo, map[string]crypto.PrivKey) {
 // cheap gives a repo a passphrase that costs little work, before its keys are encrypted.
 func cheap(t testing.TB, r repo.Repo) {
 	t.Helper()
-	id, err := filippo.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	scrypt, err := filippo.NewScryptRecipient(string(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	scrypt.SetWorkFactor(10)
-	var sealed bytes.Buffer
-	w, err := filippo.Encrypt(&sealed, scrypt)
-	if err == nil {
-		_, err = io.WriteString(w, id.String())
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(r.Keystore(), "identity.age"), sealed.Bytes(), 0o400); err != nil {
+	if err := agetest.Identity(r.Keystore(), string(secret)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/keystore/age"
+	"github.com/goipns/ipns/keystore/age/agetest"
 )
 
 var secret = []byte("correct horse")
@@ -37,27 +38,11 @@ func generate(t testing.TB) (crypto.PrivKey, ipns.Name) {
 func create(t testing.TB) (*keystore.Store, *age.Vault, string) {
 	t.Helper()
 	dir := t.TempDir()
-	id, err := filippo.GenerateX25519Identity()
-	if err != nil {
+	if err := agetest.Identity(dir, string(secret)); err != nil {
 		t.Fatal(err)
 	}
-	scrypt, err := filippo.NewScryptRecipient(string(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	scrypt.SetWorkFactor(10)
-	var sealed bytes.Buffer
-	w, err := filippo.Encrypt(&sealed, scrypt)
-	if err == nil {
-		_, err = io.WriteString(w, id.String())
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "identity.age"), sealed.Bytes())
-	write(t, filepath.Join(dir, "recipients.txt"), []byte(id.Recipient().String()+"\n"))
 	s, v := lockedAgain(t, dir)
-	if err := v.Unlock(secret); err != nil {
+	if err := errors.Join(v.Unlock(secret), v.Complete(dir)); err != nil {
 		t.Fatal(err)
 	}
 	return s, v, dir
