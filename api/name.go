@@ -96,12 +96,12 @@ var (
 // PublishRequest points a name to a path.
 type PublishRequest struct {
 	Path           string         `arg:"ipfs-path,stdin"`
-	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to"`
+	Key            string         `opt:"key,k" default:"self" help:"name of the key, or the IPNS name or peer id it belongs to; agent:COMMENT of an ssh-agent, signer:URL#LABEL of Ipns.Signers"`
 	Resolve        bool           `opt:"resolve" default:"true" help:"check that the path resolves before publishing"`
 	Lifetime       *time.Duration `opt:"lifetime,t" help:"how long the record is valid: 300s, 36h, 2d (default 48h)"`
 	TTL            *time.Duration `opt:"ttl" help:"how long others may cache the record (default 5m, at most the lifetime)"`
 	Quieter        bool           `opt:"quieter,Q" help:"print only the name"`
-	V1Compat       *bool          `opt:"v1compat" help:"add the fields that clients older than 2023 need, which takes a second signature (default true, but false for a key in an ssh-agent)"`
+	V1Compat       *bool          `opt:"v1compat" help:"add the fields that clients older than 2023 need, which takes a second signature (default true, but false for a key that an ssh-agent or a signer has)"`
 	AllowOffline   bool           `opt:"allow-offline" help:"succeed once the record is stored, even if no server accepts it"`
 	AllowDelegated bool           `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
 	Sequence       *uint64        `opt:"sequence" help:"publish under this sequence number, which must be higher than the last"`

@@ -40,9 +40,8 @@ type Keyring struct {
 	// without a key, never a key without a record. nil: nothing is recorded.
 	Begin func(context.Context, ipns.Name) error
 
-	// Elsewhere has keys that are not in this process; nil: there are none. Set it before
-	// the first use.
-	Elsewhere Elsewhere
+	// Elsewhere has keys that are not in this process. Set it before the first use.
+	Elsewhere []Elsewhere
 
 	store    *Store
 	self     crypto.PrivKey // nil: locked
@@ -53,16 +52,6 @@ type Keyring struct {
 	byName map[ipns.Name]string
 	folder time.Time // modification time of the folder when the index was made
 	stale  bool      // the index must be rebuilt
-}
-
-// Elsewhere has keys that are not in this process, such as those of an ssh-agent. They are
-// not in the Keyring's list, and nothing is known of them while it does not answer.
-type Elsewhere interface {
-	// Find returns the signer with a label, which has a prefix and a colon, or
-	// [ErrNotFound].
-	Find(ctx context.Context, label string) (ipns.Signer, error)
-	// Of returns the signer of a name, or [ErrNotFound].
-	Of(ctx context.Context, name ipns.Name) (ipns.Signer, error)
 }
 
 // A keyFile is what is known about the file of one key.
@@ -100,21 +89,28 @@ func (f keyFile) key(label string) Key { return Key{Label: label, Name: f.name, 
 // error if its file is damaged. A key elsewhere that is found by its name has no label.
 func (k *Keyring) Find(ctx context.Context, text string) (Key, error) {
 	key, err := k.find(text)
-	if k.Elsewhere == nil || !errors.Is(err, ErrNotFound) {
+	if len(k.Elsewhere) == 0 || !errors.Is(err, ErrNotFound) {
 		return key, err
 	}
 	if name, perr := ipns.ParseName(text); perr == nil {
-		if _, eerr := k.Elsewhere.Of(ctx, name); !errors.Is(eerr, ErrNotFound) {
-			return Key{Name: name}, eerr
+		_, eerr := k.ofElsewhere(ctx, name)
+		switch {
+		case eerr == nil:
+			return Key{Name: name}, nil
+		case !errors.Is(eerr, ErrNotFound):
+			return Key{}, fmt.Errorf("%s; %w", err, eerr)
 		}
 		return key, err
 	}
 	if !strings.Contains(text, ":") {
 		return key, err
 	}
-	s, err := k.Elsewhere.Find(ctx, text)
-	if err != nil {
-		return Key{}, err
+	s, eerr := k.findElsewhere(ctx, text)
+	if eerr == ErrNotFound { // no place has such labels
+		return key, err
+	}
+	if eerr != nil {
+		return Key{}, eerr
 	}
 	name, err := ipns.NameOf(s.Public())
 	return Key{Label: text, Name: name}, err
@@ -171,9 +167,8 @@ func (k *Keyring) Signer(ctx context.Context, name ipns.Name) (ipns.Signer, erro
 		return ipns.NewSigner(k.self), nil
 	}
 	key, err := k.Of(name)
-	if k.Elsewhere != nil && errors.Is(err, ErrNotFound) {
-		s, eerr := k.Elsewhere.Of(ctx, name)
-		if !errors.Is(eerr, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
+		if s, eerr := k.ofElsewhere(ctx, name); !errors.Is(eerr, ErrNotFound) {
 			return s, eerr
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/goipns/ipns/internal/roads"
 	"github.com/goipns/ipns/keystore"
 	sshagent "github.com/goipns/ipns/keystore/agent"
+	"github.com/goipns/ipns/keystore/remote"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
@@ -272,7 +273,14 @@ func (n *Node) openKeys(c Config) error {
 	}
 	n.Keys = keystore.NewKeyring(keys.Store, n.Name, n.Key)
 	if socket := cmp.Or(n.Settings.Ipns.SSHAgent, os.Getenv("SSH_AUTH_SOCK")); socket != "" {
-		n.Keys.Elsewhere = &sshagent.Agent{Socket: socket}
+		n.Keys.Elsewhere = append(n.Keys.Elsewhere, &sshagent.Agent{Socket: socket})
+	}
+	for _, s := range n.Settings.Ipns.Signers {
+		place := &remote.Server{URL: s.URL, TokenFile: s.TokenFile, CertFile: s.CertFile, KeyFile: s.KeyFile, CAFile: s.CAFile}
+		if err := place.Check(); err != nil {
+			return fmt.Errorf("config setting Ipns.Signers: %w", err)
+		}
+		n.Keys.Elsewhere = append(n.Keys.Elsewhere, place)
 	}
 	n.Keys.Begin = func(ctx context.Context, name ipns.Name) error { return n.Book.Create(ctx, name) }
 	return nil

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,6 +107,9 @@ type Ipns struct {
 	// SSHAgent is the socket of the ssh-agent whose keys can sign, as agent:COMMENT; "":
 	// $SSH_AUTH_SOCK.
 	SSHAgent string `json:",omitempty"`
+	// Signers are servers whose keys can sign, as signer:URL#LABEL: at most MaxSigners. Not a
+	// key of Kubo's.
+	Signers []Signer `json:",omitempty"`
 	// KeepValues is how many values of a name stay pinned that 'ipns up' and 'ipns publish' have put there; 0: 3. Not a
 	// key of Kubo's.
 	KeepValues int `json:",omitempty"`
@@ -117,6 +121,25 @@ type Ipns struct {
 	// MaxCacheTTL limits how long an answer is reused, whatever its TTL. nil: no limit;
 	// 0: answers are not cached.
 	MaxCacheTTL *Duration
+}
+
+// Signer is a server that signs: see docs/signer.md.
+type Signer struct {
+	URL string // unix:/PATH of a socket, or https://HOST
+	// TokenFile has the secret that the server wants, CertFile and KeyFile the certificate of
+	// this client, CAFile those that sign the server's; "": none, and those of the system.
+	TokenFile, CertFile, KeyFile, CAFile string `json:",omitempty"`
+}
+
+// UnmarshalJSON refuses unknown keys: without its secret, a server might still sign.
+func (s *Signer) UnmarshalJSON(b []byte) error {
+	type plain Signer
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(s)); err != nil {
+		return fmt.Errorf("config setting Ipns.Signers: %w", err)
+	}
+	return nil
 }
 
 // DNS configures where DNSLinks are looked up.
@@ -296,6 +319,9 @@ func (c *Config) check() error {
 	if n := c.Ipns.KeepValues; n < 0 || n > MaxKeepValues {
 		return fmt.Errorf("config setting Ipns.KeepValues is not between 0 and %d: %d", MaxKeepValues, n)
 	}
+	if n := len(c.Ipns.Signers); n > MaxSigners {
+		return fmt.Errorf("config setting Ipns.Signers has %d servers: at most %d are possible", n, MaxSigners)
+	}
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
@@ -346,6 +372,7 @@ const (
 	DefaultResolveCacheSize = 128
 	MaxSweepVisits          = 1024
 	MaxKeepValues           = 1000
+	MaxSigners              = 16 // in Ipns.Signers
 )
 
 // On returns the value of a switch that is on by default.
