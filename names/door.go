@@ -94,5 +94,8 @@ func (b *Book) Forget(ctx context.Context, e recordstore.Entry) error {
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", e.Name, err)
 	}
+	if b.Forgotten != nil {
+		b.Forgotten(context.WithoutCancel(ctx), e.Name)
+	}
 	return nil
 }

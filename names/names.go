@@ -86,6 +86,9 @@ type Entrance struct {
 	// Tenant is who asked to keep the name; empty: the operator. It is stored when
 	// the entry is created or its origin is raised.
 	Tenant string
+	// Claim also moves a hosted name to Tenant from another one if the record is New: who
+	// brings the newer record keeps the name. The operator's names stay.
+	Claim bool
 	// Vouched means that the user vouches for the record being above all that exist,
 	// so Enter does not check whether the last sequence is known. Take ignores it.
 	Vouched bool
@@ -121,6 +124,9 @@ type Book struct {
 	SeenLimit int
 	// Log receives failures that no caller sees; nil: none are logged.
 	Log *slog.Logger
+	// Forgotten is called after Forget has removed a name, before Forget returns; nil:
+	// nobody is told. It may call the Book. It must be set before the Book is used.
+	Forgotten func(context.Context, ipns.Name)
 
 	incoming incoming
 	watchers watchers
@@ -247,6 +253,9 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	next, outcome := judge(e, rec)
 	if in.Origin > e.Origin {
 		next.Origin, next.Tenant = in.Origin, in.Tenant
+	}
+	if in.Claim && outcome == New && next.Origin == recordstore.Hosted && next.Tenant != "" {
+		next.Tenant = in.Tenant
 	}
 	changed := outcome == New || outcome == Fork
 	var rival *ipns.Record
