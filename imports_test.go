@@ -38,6 +38,8 @@ publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 watch               -> ipns names recordstore
+hosting             -> ipns routing names recordstore keystore publisher resolver internal/door internal/repo
+hosting/doors       -> ipns routing routing/delegated names recordstore keystore publisher resolver content watch hosting
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
@@ -59,6 +61,7 @@ internal/provide    -> internal/keyspace internal/repo
 internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
+internal/routingapi -> ipns routing routing/delegated resolver internal/host internal/relay internal/repo
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/page       ->
 internal/serve      -> rpc internal/door internal/guard internal/page internal/repo

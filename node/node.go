@@ -41,6 +41,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/internal/denylist"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
@@ -137,6 +138,7 @@ type Node struct {
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
 
+	Hosting  *hosting.Host // the names of others
 	Garbage  *garbage.Collector
 	Repair   *repair.Repairer
 	Salvaged *store.Salvaged // what Config.Salvage did; nil: nothing

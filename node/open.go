@@ -124,6 +124,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
+	if err := n.openHosting(); err != nil {
+		return err
+	}
 	n.Garbage = &garbage.Collector{Content: n.Content, Book: n.Book, Log: n.Log, Values: n.Settings.Ipns.KeepValues}
 	n.Garbage.Period = n.Settings.Datastore.Period()
 	if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
@@ -152,6 +155,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		n.Republisher.Joined = n.Network.Joined()
 		n.background(func() { n.ended("joining the networks", n.Network.Run(life)) })
 		n.background(func() { n.Provider.Run(life, n.Content.Announced) })
+	}
+	if n.Settings.Addresses.Hosting != "" {
+		n.background(func() { n.ended("hosting", n.Hosting.Run(life)) })
 	}
 	if n.Router != nil {
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })

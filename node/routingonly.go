@@ -17,6 +17,7 @@ import (
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/routingapi"
 	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
@@ -39,7 +40,7 @@ type RoutingServer struct {
 
 	network *host.Network
 	names   *resolver.Resolver
-	api     routingAPI
+	api     routingapi.API
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -96,7 +97,10 @@ func (s *RoutingServer) open(ctx, life context.Context, r repo.Repo, settings *r
 		Book: book, Router: s.network.Router(), Opener: opener,
 		MaxCacheTTL: settings.Ipns.CacheBound(), CacheSize: cmp.Or(settings.Ipns.ResolveCacheSize, routingCache),
 	}
-	s.api = routingAPI{s.network, s.names, opener, relay.New(life, s.running.Go, book, s.names, s.network.Router())}
+	s.api = routingapi.API{
+		Network: s.network, Names: s.names, Opener: opener,
+		Relay: relay.New(life, s.running.Go, book, s.names, s.network.Router()),
+	}
 	s.running.Go(func() { _ = book.Run(life) })
 	s.running.Go(func() { _ = s.network.Run(life) })
 	s.Servers, err = serve.Start(settings, serve.Options{Repo: r, Log: c.Log, Gateway: s.handler, Metrics: promhttp.Handler()})
@@ -104,7 +108,7 @@ func (s *RoutingServer) open(ctx, life context.Context, r repo.Repo, settings *r
 }
 
 func (s *RoutingServer) handler(c *repo.Config) (http.Handler, error) {
-	return withHeaders(c.Gateway.HTTPHeaders, s.api.handler(c)), nil
+	return withHeaders(c.Gateway.HTTPHeaders, s.api.Handler(c)), nil
 }
 
 // withHeaders adds headers of the operator to every answer.

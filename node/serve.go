@@ -6,14 +6,16 @@ import (
 
 	"github.com/goipns/ipns/gateway"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/routingapi"
 	"github.com/goipns/ipns/internal/serve"
 )
 
 // Serve serves everything for which the config has an address: the API, the gateway, the
-// metrics. The caller closes the servers before the node.
+// metrics, the doors of hosting. The caller closes the servers before the node.
 func (n *Node) Serve() (*serve.Servers, error) {
 	return serve.Start(&n.Settings, serve.Options{
 		Repo: n.Repo, Log: n.Log, API: n.api, Gateway: n.gatewayHandler, Metrics: n.Metrics.Handler(),
+		Hosting: n.hostingHandler,
 	})
 }
 
@@ -43,6 +45,19 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 		MaxRequestDuration:    orZero(c.Gateway.MaxRequestDuration),
 		MaxConcurrentRequests: c.Gateway.MaxConcurrentRequests,
 	})
+}
+
+// routingHandler serves what this node knows and finds to others over HTTP; nil if the
+// config disables that. Offline it serves only records.
+func (n *Node) routingHandler(c *repo.Config) http.Handler {
+	if !repo.On(c.Gateway.ExposeRoutingAPI) {
+		return nil
+	}
+	return n.routingAPI().Handler(c)
+}
+
+func (n *Node) routingAPI() routingapi.API {
+	return routingapi.API{Network: n.Network, Names: n.Resolver, Opener: &n.Opener, Relay: n.relay}
 }
 
 func orZero(d *repo.Duration) time.Duration {

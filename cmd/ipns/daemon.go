@@ -123,6 +123,9 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 	if d.servers.Gateway != nil {
 		display.Fprintf(out, "Gateway server listening on %s\n", d.servers.Gateway)
 	}
+	if d.servers.Hosting != nil {
+		display.Fprintf(out, "Hosting server listening on %s\n", d.servers.Hosting)
+	}
 	if d.servers.Metrics != nil {
 		display.Fprintf(out, "Metrics server listening on %s\n", d.servers.Metrics)
 	}

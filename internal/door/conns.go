@@ -3,6 +3,7 @@ package door
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -39,12 +40,21 @@ type conn struct {
 	gone bool          // no longer counted; guarded by conns.mu
 }
 
+// connOf returns the connection that the listener gave to the server, below TLS.
+func connOf(nc net.Conn) (*conn, bool) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	c, ok := nc.(*conn)
+	return c, ok
+}
+
 // connKey is the key of a request's *conn in its context.
 type connKey struct{}
 
 // context returns the context for the requests of a connection.
 func (s *conns) context(ctx context.Context, nc net.Conn) context.Context {
-	if c, ok := nc.(*conn); ok {
+	if c, ok := connOf(nc); ok {
 		ctx, c.end = context.WithCancel(context.WithValue(ctx, connKey{}, c))
 	}
 	return ctx
@@ -123,7 +133,7 @@ func (s *conns) hint() {
 
 // changed is the http.Server's ConnState hook.
 func (s *conns) changed(nc net.Conn, state http.ConnState) {
-	c, ok := nc.(*conn)
+	c, ok := connOf(nc)
 	if !ok {
 		return
 	}

@@ -9,6 +9,7 @@ package door
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -53,7 +54,10 @@ type Options struct {
 	// NoBodies says that the handler reads no bodies but short ones: one beyond maxAhead is
 	// refused.
 	NoBodies bool
-	Log      *slog.Logger // nil: nothing is logged
+	// TLS is what connections are encrypted with; nil: they are not. They speak HTTP/1.1, in
+	// which a connection is one client's request at a time, as the limits count them.
+	TLS *tls.Config
+	Log *slog.Logger // nil: nothing is logged
 }
 
 // Door is one HTTP server.
@@ -88,7 +92,10 @@ func New(o Options, h http.Handler, trusted []netip.Prefix) *Door {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ConnContext:       d.conns.context,
 		ConnState:         d.conns.changed,
+		TLSConfig:         o.TLS,
+		Protocols:         new(http.Protocols),
 	}
+	d.server.Protocols.SetHTTP1(true)
 	return d
 }
 
@@ -97,7 +104,11 @@ func (d *Door) Set(h http.Handler, trusted []netip.Prefix) { d.rules.Store(&rule
 
 // Serve serves connections from l until Close.
 func (d *Door) Serve(l net.Listener) error {
-	return d.server.Serve(&listener{Listener: l, door: d, closed: make(chan struct{})})
+	own := &listener{Listener: l, door: d, closed: make(chan struct{})}
+	if d.o.TLS != nil {
+		return d.server.ServeTLS(own, "", "")
+	}
+	return d.server.Serve(own)
 }
 
 // Close waits for running requests until ctx ends, then closes their connections.

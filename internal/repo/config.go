@@ -29,7 +29,8 @@ type Config struct {
 	DNS       DNS
 	Gateway   Gateway
 	API       API
-	HTTP      HTTP `json:",omitzero"`
+	HTTP      HTTP    `json:",omitzero"`
+	Hosting   Hosting `json:",omitzero"`
 	Swarm     Swarm
 	Datastore Datastore `json:",omitzero"`
 	Pinning   Pinning   `json:",omitzero"`
@@ -56,7 +57,7 @@ type Identity struct {
 	PrivKey string `json:",omitempty"` // base64 (standard, padded) of the serialized PrivateKey; "": it is in the keystore
 }
 
-// Addresses are multiaddrs; API, Gateway and Metrics are one each.
+// Addresses are multiaddrs; API, Gateway, Metrics and Hosting are one each.
 type Addresses struct {
 	Swarm          []string // none: the node listens to no peers
 	Announce       []string // instead of the addresses found
@@ -65,6 +66,7 @@ type Addresses struct {
 	API            string   // "": no API
 	Gateway        string   // "": no gateway
 	Metrics        string   `json:",omitempty"` // "": none; not a key of Kubo's
+	Hosting        string   `json:",omitempty"` // "": none; not a key of Kubo's
 }
 
 // UnmarshalJSON reads addresses; one address may also be a list of one, as in Kubo's config.
@@ -72,10 +74,10 @@ func (a *Addresses) UnmarshalJSON(b []byte) error {
 	type plain Addresses
 	both := struct {
 		*plain
-		API, Gateway, Metrics oneAddress
-	}{(*plain)(a), oneAddress(a.API), oneAddress(a.Gateway), oneAddress(a.Metrics)}
+		API, Gateway, Metrics, Hosting oneAddress
+	}{(*plain)(a), oneAddress(a.API), oneAddress(a.Gateway), oneAddress(a.Metrics), oneAddress(a.Hosting)}
 	err := json.Unmarshal(b, &both)
-	a.API, a.Gateway, a.Metrics = string(both.API), string(both.Gateway), string(both.Metrics)
+	a.API, a.Gateway, a.Metrics, a.Hosting = string(both.API), string(both.Gateway), string(both.Metrics), string(both.Hosting)
 	return err
 }
 
@@ -325,7 +327,7 @@ func (c *Config) check() error {
 	if n := c.Ipns.SweepVisits; n < 0 || n > MaxSweepVisits {
 		return fmt.Errorf("config setting Ipns.SweepVisits is not between 0 and %d: %d", MaxSweepVisits, n)
 	}
-	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check(), c.Bitswap.check(&c.HTTPRetrieval), c.Import.check()); err != nil {
+	if err := errors.Join(c.Provide.check(), c.HTTPRetrieval.check(), c.Hosting.check(), c.Bitswap.check(&c.HTTPRetrieval), c.Import.check()); err != nil {
 		return err
 	}
 	return c.Gateway.check()

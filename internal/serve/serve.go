@@ -1,4 +1,4 @@
-// Package serve is the HTTP servers of a node: the API, the gateway and the metrics. It takes
+// Package serve is the HTTP servers of a node: the API, the gateway, the metrics and the doors of hosting. It takes
 // the ports, tells other processes where they are, and puts each server behind its door,
 // the API behind its guard too.
 //
@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
 	"sync"
 	"time"
 
@@ -33,6 +34,16 @@ const closeTimeout = 5 * time.Second
 var (
 	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
 	metricsDoor = door.Options{Conns: 16, NoBodies: true}
+	hostingDoor = door.Options{
+		Conns: 16_384, PerAddress: 1024, Requests: 512,
+		// Watchers stay for long, and have limits of their own.
+		Class: func(r *http.Request) door.Class {
+			if path.Base(r.URL.Path) == "watch" {
+				return door.Instant
+			}
+			return door.Ordinary
+		},
+	}
 )
 
 // Options are what is served, and for whom.
@@ -44,6 +55,8 @@ type Options struct {
 	// Gateway makes the gateway of a config, at first and whenever that is read again.
 	Gateway func(*repo.Config) (http.Handler, error)
 	Metrics http.Handler
+	// Hosting makes what is served to tenants, as Gateway does.
+	Hosting func(*repo.Config) (http.Handler, error)
 }
 
 // Servers are the HTTP servers of a node.
@@ -51,12 +64,14 @@ type Servers struct {
 	API     ma.Multiaddr // nil: none
 	Gateway ma.Multiaddr // nil: none
 	Metrics ma.Multiaddr // nil: none
+	Hosting ma.Multiaddr // nil: none
 
 	o       Options
 	doors   []*door.Door
 	running sync.WaitGroup
 
-	api, gateway *door.Door // nil: none
+	api, gateway, hosting *door.Door // nil: none
+	certificate           *certificate
 }
 
 // Start serves what the config has addresses for, and tells other processes where it is.
@@ -91,6 +106,12 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var tenants manet.Listener
+	if o.Hosting != nil {
+		if tenants, err = take("Hosting", c.Addresses.Hosting); err != nil {
+			return nil, err
+		}
+	}
 	trusted, err := c.HTTP.Proxies()
 	if err != nil {
 		return nil, err
@@ -98,23 +119,34 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 	if api != nil {
 		s.API = api.Multiaddr()
 	}
+	if tenants != nil {
+		s.Hosting = tenants.Multiaddr()
+		if s.certificate, err = openCertificate(c.Hosting.TLSCert, c.Hosting.TLSKey, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	if gw != nil {
 		s.Gateway = gw.Multiaddr()
 	}
-	apiHandler, gatewayHandler, err := s.handlers(c)
+	h, err := s.handlers(c)
 	if err != nil {
 		return nil, err
 	}
 	open = nil // the servers close them
 	if gw != nil {
-		s.gateway = s.serve(gw, gatewayHandler, gatewayDoor, trusted)
+		s.gateway = s.serve(gw, h.gateway, gatewayDoor, trusted)
 	}
 	if figures != nil {
 		s.Metrics = figures.Multiaddr()
 		s.serve(figures, o.Metrics, metricsDoor, trusted)
 	}
 	if api != nil {
-		s.api = s.serve(api, apiHandler, apiDoor(o.API), trusted)
+		s.api = s.serve(api, h.api, apiDoor(o.API), trusted)
+	}
+	if tenants != nil {
+		limits := hostingDoor
+		limits.TLS = s.certificate.config()
+		s.hosting = s.serve(tenants, h.hosting, limits, trusted)
 	}
 	if err := o.Repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -122,21 +154,28 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 	return s, nil
 }
 
-// handlers are what the addresses of s serve by a config; nil where it has none.
-func (s *Servers) handlers(c *repo.Config) (api, gateway http.Handler, err error) {
+// handlers are what the addresses of Servers serve by a config; nil where there is no address.
+type handlers struct{ api, gateway, hosting http.Handler }
+
+func (s *Servers) handlers(c *repo.Config) (h handlers, err error) {
 	if s.API != nil {
 		if err := s.mayOpen(c); err != nil {
-			return nil, nil, err
+			return h, err
 		}
-		if api, err = s.guarded(c); err != nil {
-			return nil, nil, err
+		if h.api, err = s.guarded(c); err != nil {
+			return h, err
 		}
 	}
 	if s.Gateway != nil {
-		gateway, err = s.o.Gateway(c)
-		gateway = connects{gateway}
+		if h.gateway, err = s.o.Gateway(c); err != nil {
+			return h, err
+		}
+		h.gateway = connects{h.gateway}
 	}
-	return api, gateway, err
+	if s.Hosting != nil {
+		h.hosting, err = s.o.Hosting(c)
+	}
+	return h, err
 }
 
 // connects answers CONNECT, by which a client that uses the gateway as a proxy opens what it
@@ -153,7 +192,7 @@ func (c connects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Reload reads the config again and takes from it who may use the API, what the
-// gateway offers, and HTTP. All else waits for the next start. On an error
+// gateway offers, Hosting, and HTTP. All else waits for the next start. On an error
 // everything stays as it was.
 func (s *Servers) Reload() error {
 	c, err := s.o.Repo.Config()
@@ -164,15 +203,19 @@ func (s *Servers) Reload() error {
 	if err != nil {
 		return err
 	}
-	api, gateway, err := s.handlers(&c)
+	h, err := s.handlers(&c)
 	if err != nil {
 		return err
 	}
 	if s.api != nil {
-		s.api.Set(api, trusted)
+		s.api.Set(h.api, trusted)
 	}
 	if s.gateway != nil {
-		s.gateway.Set(gateway, trusted)
+		s.gateway.Set(h.gateway, trusted)
+	}
+	if s.hosting != nil {
+		s.hosting.Set(h.hosting, trusted)
+		s.certificate.reload(time.Now())
 	}
 	return nil
 }

@@ -1,4 +1,6 @@
-package node
+// Package routingapi is what a node tells others under /routing/v1: what it knows and finds,
+// and what becomes of the records that they PUT.
+package routingapi
 
 import (
 	"context"
@@ -26,36 +28,29 @@ const maxProviders = 1000
 // searchAgain is when clients may retry if too many searches are running.
 const searchAgain = 5 * time.Second
 
-// routingHandler serves what this node knows and finds to others over HTTP; nil if the
-// config disables that. Offline it serves only records.
-func (n *Node) routingHandler(c *repo.Config) http.Handler {
-	if !repo.On(c.Gateway.ExposeRoutingAPI) {
-		return nil
-	}
-	return routingAPI{n.Network, n.Resolver, &n.Opener, n.relay}.handler(c)
+// API is what others may ask by HTTP. Offline it serves only records.
+type API struct {
+	Network *host.Network
+	Names   *resolver.Resolver
+	Opener  *routing.Opener
+	Relay   *relay.Relay // nil: there is nobody to put to
 }
 
-// routingAPI is what others may ask by HTTP.
-type routingAPI struct {
-	network *host.Network
-	names   *resolver.Resolver
-	opener  *routing.Opener
-	relay   *relay.Relay // nil: there is nobody to put to
-}
-
-func (a routingAPI) handler(c *repo.Config) http.Handler {
-	h := &delegated.Handler{Find: a.findRecord, Opener: a.opener}
-	if a.relay != nil && c.Gateway.Relays() {
-		h.Take = a.relay.Take
+// Handler serves it by a config.
+func (a API) Handler(c *repo.Config) http.Handler {
+	h := &delegated.Handler{Find: a.FindRecord, Opener: a.Opener}
+	if a.Relay != nil && c.Gateway.Relays() {
+		h.Take = a.Relay.Take
 	}
-	if a.network.DHT != nil {
+	if a.Network.DHT != nil {
 		h.Providers, h.Peer, h.Closest = a.findProviders, a.findPeer, a.findClosest
 	}
 	return h
 }
 
-func (a routingAPI) findRecord(ctx context.Context, name ipns.Name) (*ipns.Record, time.Time, error) {
-	hop, err := a.names.Lookup(ctx, name, resolver.Options{Timeout: delegated.DefaultLookup})
+// FindRecord is the Find of a [delegated.Handler].
+func (a API) FindRecord(ctx context.Context, name ipns.Name) (*ipns.Record, time.Time, error) {
+	hop, err := a.Names.Lookup(ctx, name, resolver.Options{Timeout: delegated.DefaultLookup})
 	switch {
 	case errors.Is(err, resolver.ErrNotFound), errors.Is(err, resolver.ErrExpired):
 		return nil, time.Time{}, delegated.ErrNotFound
@@ -67,15 +62,15 @@ func (a routingAPI) findRecord(ctx context.Context, name ipns.Name) (*ipns.Recor
 	return hop.Record, hop.LastModified(), nil
 }
 
-func (a routingAPI) findProviders(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
+func (a API) findProviders(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
 	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		delegated.FromChannel(ctx, a.network.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))(yield)
+		delegated.FromChannel(ctx, a.Network.DHT.Dual.FindProvidersAsync(ctx, c, maxProviders))(yield)
 	})
 }
 
-func (a routingAPI) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo, error] {
+func (a API) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.AddrInfo, error] {
 	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		p, err := a.network.DHT.Dual.FindPeer(ctx, id)
+		p, err := a.Network.DHT.Dual.FindPeer(ctx, id)
 		if errors.Is(err, corerouting.ErrNotFound) {
 			err = delegated.ErrNotFound
 		}
@@ -85,15 +80,15 @@ func (a routingAPI) findPeer(ctx context.Context, id peer.ID) iter.Seq2[peer.Add
 
 // findClosest finds the servers closest to a key: on the public network, or on the local
 // one if there is none.
-func (a routingAPI) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
+func (a API) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.AddrInfo, error] {
 	return a.asked(ctx, func(yield func(peer.AddrInfo, error) bool) {
-		d := a.network.DHT.Dual.WAN
+		d := a.Network.DHT.Dual.WAN
 		if d.RoutingTable().Size() == 0 {
-			d = a.network.DHT.Dual.LAN
+			d = a.Network.DHT.Dual.LAN
 		}
 		ids, err := d.GetClosestPeers(ctx, string(c.Hash()))
 		for _, id := range ids {
-			if !yield(a.network.Host.Peerstore().PeerInfo(id), nil) {
+			if !yield(a.Network.Host.Peerstore().PeerInfo(id), nil) {
 				return
 			}
 		}
@@ -105,9 +100,9 @@ func (a routingAPI) findClosest(ctx context.Context, c cid.Cid) iter.Seq2[peer.A
 
 // asked asks once there is somebody to ask: that nobody could be asked is not the same as
 // that nobody has anything.
-func (a routingAPI) asked(ctx context.Context, ask iter.Seq2[peer.AddrInfo, error]) iter.Seq2[peer.AddrInfo, error] {
+func (a API) asked(ctx context.Context, ask iter.Seq2[peer.AddrInfo, error]) iter.Seq2[peer.AddrInfo, error] {
 	return func(yield func(peer.AddrInfo, error) bool) {
-		if err := a.network.WaitForPeers(ctx); err != nil {
+		if err := a.Network.WaitForPeers(ctx); err != nil {
 			yield(peer.AddrInfo{}, err)
 			return
 		}

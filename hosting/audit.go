@@ -1,0 +1,234 @@
+package hosting
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
+)
+
+// Line is one line of the audit log: who did what, when. It has no secrets.
+type Line struct {
+	Number   uint64
+	Time     time.Time
+	What     string // "put", "remove", "token-create", "deny", …
+	Tenant   string `json:",omitempty"`
+	Token    string `json:",omitempty"` // its ID
+	Address  string `json:",omitempty"`
+	Name     string `json:",omitempty"`
+	Sequence uint64 `json:",omitempty"`
+	Value    string `json:",omitempty"`
+	// Hash is the SHA-256 of the line before, in hex, and of this one as JSON without its Hash.
+	Hash string
+}
+
+// line begins a line about something that the caller does.
+func (c *Caller) line(what string, name ipns.Name) Line {
+	l := Line{What: what, Tenant: c.Tenant, Token: c.Token, Name: name.String()}
+	if c.Address.IsValid() {
+		l.Address = c.Address.String()
+	}
+	return l
+}
+
+// Limits of the audit log.
+const (
+	maxAuditLines = 1_000_000 // kept; the oldest go
+	auditBatch    = 512       // lines of one row
+	maxAuditValue = 512       // bytes of a value in a line
+)
+
+// audit is the end of the log. Lines that come while others are written share one write.
+type audit struct {
+	mu      sync.Mutex // guards all below
+	began   bool
+	next    uint64 // number of the next line
+	first   uint64 // number of the first line that is kept
+	last    string // hash of the last line
+	pending []*logging
+	writing bool
+}
+
+// logging is a line that is to be written, or is written by another caller.
+type logging struct {
+	line Line
+	done chan struct{}
+	err  error
+}
+
+// Audit writes a line to the audit log. It returns when that is durable.
+func (h *Host) Audit(ctx context.Context, line Line) error {
+	a := &h.audit
+	if len(line.Value) > maxAuditValue {
+		line.Value = line.Value[:maxAuditValue]
+	}
+	l := &logging{line: line, done: make(chan struct{})}
+	a.mu.Lock()
+	a.pending = append(a.pending, l)
+	if a.writing {
+		a.mu.Unlock()
+		<-l.done // bounded by the writes before: the store gives up by itself
+		return l.err
+	}
+	a.writing = true
+	// Others wait for this caller, so the end of its request must not end it.
+	ctx = context.WithoutCancel(ctx)
+	for len(a.pending) > 0 {
+		n := min(len(a.pending), auditBatch)
+		batch := a.pending[:n:n]
+		a.pending = slices.Clone(a.pending[n:])
+		a.mu.Unlock()
+		err := h.writeAudit(ctx, batch)
+		for _, l := range batch {
+			l.err = err
+			close(l.done)
+		}
+		a.mu.Lock()
+	}
+	a.writing = false
+	a.mu.Unlock()
+	return l.err
+}
+
+func auditKey(n uint64) string { return fmt.Sprintf("%020d", n) }
+
+// writeAudit writes lines as one row. Only one caller at a time does.
+func (h *Host) writeAudit(ctx context.Context, batch []*logging) error {
+	a := &h.audit
+	if !a.began {
+		if err := h.beginAudit(ctx); err != nil {
+			return err
+		}
+	}
+	lines := make([]Line, len(batch))
+	last, now := a.last, h.now().UTC()
+	for i, l := range batch {
+		l.line.Number, l.line.Time = a.next+uint64(i), now
+		l.line.Hash = l.line.chain(last)
+		last, lines[i] = l.line.Hash, l.line
+	}
+	b, err := json.Marshal(lines)
+	if err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	_, err = h.Rows.Swap(ctx, recordstore.Row{Table: auditTable, Key: auditKey(a.next), Value: b})
+	if err != nil {
+		a.began = false // whether it is stored may be unknown
+		return fmt.Errorf("audit log: %w", err)
+	}
+	a.next, a.last = a.next+uint64(len(batch)), last
+	return h.trimAudit(ctx)
+}
+
+// chain returns the hash of a line after one with a hash.
+func (l Line) chain(before string) string {
+	l.Hash = ""
+	b, _ := json.Marshal(l) // a Line has nothing that cannot be marshaled
+	sum := sha256.New()
+	sum.Write([]byte(before))
+	sum.Write(b)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// beginAudit finds the end of the log.
+func (h *Host) beginAudit(ctx context.Context) error {
+	a := &h.audit
+	a.next, a.first, a.last = 0, 0, ""
+	found := false
+	var end recordstore.Row
+	for r, err := range h.Rows.Range(ctx, auditTable, "", "") {
+		if err != nil {
+			return fmt.Errorf("audit log: %w", err)
+		}
+		if !found {
+			var lines []Line
+			if err := json.Unmarshal(r.Value, &lines); err == nil && len(lines) > 0 {
+				a.first = lines[0].Number
+			}
+		}
+		found, end = true, r
+	}
+	if found {
+		var lines []Line
+		if err := json.Unmarshal(end.Value, &lines); err != nil || len(lines) == 0 {
+			return fmt.Errorf("audit log: row %s is damaged: %w", end.Key, errors.Join(err, errBroken))
+		}
+		l := lines[len(lines)-1]
+		a.next, a.last = l.Number+1, l.Hash
+	}
+	a.began = true
+	return nil
+}
+
+// trimAudit removes the oldest rows beyond the limit.
+func (h *Host) trimAudit(ctx context.Context) error {
+	a := &h.audit
+	for a.next-a.first > maxAuditLines {
+		var old []recordstore.Row
+		var first uint64
+		for r, err := range h.Rows.Range(ctx, auditTable, "", "") {
+			if err != nil {
+				return fmt.Errorf("audit log: %w", err)
+			}
+			if old = append(old, r); len(old) == 2 {
+				break
+			}
+		}
+		if len(old) < 2 {
+			return nil
+		}
+		if _, err := fmt.Sscanf(old[1].Key, "%d", &first); err != nil {
+			return fmt.Errorf("audit log: row %q: %w", old[1].Key, err)
+		}
+		old[0].Value = nil
+		if _, err := h.Rows.Swap(ctx, old[0]); err != nil {
+			return fmt.Errorf("audit log: %w", err)
+		}
+		a.first = first
+	}
+	return nil
+}
+
+// errBroken means that lines were changed, or are missing.
+var errBroken = errors.New("the chain of the audit log is broken")
+
+// AuditLog yields the lines of the audit log, oldest first. With verify, it ends with an
+// error at the first line that is not the one that was written there. Lines that were
+// removed for their age are not missed.
+func (h *Host) AuditLog(ctx context.Context, verify bool) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		last, number, begun := "", uint64(0), false
+		for r, err := range h.Rows.Range(ctx, auditTable, "", "") {
+			var lines []Line
+			if err == nil {
+				d := json.NewDecoder(bytes.NewReader(r.Value))
+				d.DisallowUnknownFields()
+				err = d.Decode(&lines)
+			}
+			if err != nil {
+				yield(Line{}, fmt.Errorf("audit log: %w", err))
+				return
+			}
+			for _, l := range lines {
+				if verify && (begun || l.Number == 0) && (l.Number != number || l.Hash != l.chain(last)) {
+					yield(l, fmt.Errorf("line %d: %w", l.Number, errBroken))
+					return
+				}
+				last, number, begun = l.Hash, l.Number+1, true
+				if !yield(l, nil) {
+					return
+				}
+			}
+		}
+	}
+}

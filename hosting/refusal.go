@@ -1,0 +1,143 @@
+package hosting
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/goipns/ipns"
+)
+
+// Why is the kind of a [Refusal].
+type Why int
+
+const (
+	// Outdated: a newer record of the name is known; it is Refusal.Current, or nil if
+	// nobody has it any more.
+	Outdated Why = iota + 1
+	// WrongName: the key of the name did not sign the record.
+	WrongName
+	// Invalid: the bytes are no valid record.
+	Invalid
+	// Expired: the record is past its EOL.
+	Expired
+	// ShortLived: the record is valid for less than the policy wants.
+	ShortLived
+	// TooMany: too many puts in too little time. Refusal.RetryAfter says when one more is taken.
+	TooMany
+	// OverQuota: the tenant has as many names or bytes as it may.
+	OverQuota
+	// Denied: the name or the tenant is on the deny list.
+	Denied
+	// Unauthorized: there is no token, or it is not valid (any more).
+	Unauthorized
+	// Forbidden: the token is valid, and does not allow this.
+	Forbidden
+	// Busy: this node has too much to do, or cannot store anything now.
+	Busy
+	// Failed: something went wrong here.
+	Failed
+
+	whys = int(Failed) + 1
+)
+
+var whyNames = [whys]string{
+	"", "outdated", "wrong-name", "invalid", "expired", "short-lived", "too-many", "over-quota",
+	"denied", "unauthorized", "forbidden", "busy", "failed",
+}
+
+// String returns the kind as it is in JSON and in metrics, such as "over-quota".
+func (w Why) String() string {
+	if w <= 0 || int(w) >= whys {
+		return "unknown"
+	}
+	return whyNames[w]
+}
+
+// Status returns the HTTP status for a refusal in protocols that have none of their own.
+func (w Why) Status() int {
+	switch w {
+	case Outdated:
+		return http.StatusConflict
+	case WrongName, Invalid, Expired, ShortLived:
+		return http.StatusBadRequest
+	case TooMany, OverQuota:
+		return http.StatusTooManyRequests
+	case Denied, Forbidden:
+		return http.StatusForbidden
+	case Unauthorized:
+		return http.StatusUnauthorized
+	case Busy:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// Refusal is the error of a request that was refused, with all that a door needs to say so.
+type Refusal struct {
+	Why Why
+	// Current is the record that is newer, if Why is Outdated.
+	Current *ipns.Record
+	// RetryAfter is when it is worth to try again; 0: it is not.
+	RetryAfter time.Duration
+	Err        error // the reason, for people
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns the reason.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Of returns the refusal that an error is: every error is one.
+func Of(err error) *Refusal {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &Refusal{Why: Failed, Err: err}
+}
+
+func refuse(why Why, format string, args ...any) *Refusal {
+	return &Refusal{Why: why, Err: fmt.Errorf(format, args...)}
+}
+
+func refuseFor(wait time.Duration, why Why, format string, args ...any) *Refusal {
+	r := refuse(why, format, args...)
+	r.RetryAfter = wait
+	return r
+}
+
+// counts count puts since the process began.
+type counts struct {
+	taken   atomic.Uint64
+	refused [whys]atomic.Uint64
+}
+
+// Counts are puts since the process began.
+type Counts struct {
+	Taken   uint64
+	Refused map[string]uint64 // by Why
+}
+
+// Counts returns how many puts were taken and refused.
+func (h *Host) Counts() Counts {
+	c := Counts{Taken: h.counts.taken.Load(), Refused: map[string]uint64{}}
+	for why := range whys {
+		if n := h.counts.refused[why].Load(); n > 0 {
+			c.Refused[Why(why).String()] = n
+		}
+	}
+	return c
+}
+
+// count counts a request by its error, which it returns.
+func (h *Host) count(err error) error {
+	if err == nil {
+		h.counts.taken.Add(1)
+		return nil
+	}
+	h.counts.refused[Of(err).Why].Add(1)
+	return err
+}
