@@ -36,7 +36,7 @@ type reader struct {
 }
 
 func read(t *testing.T, n *watch.Names, since recordstore.Position, of ...ipns.Name) reader {
-	next, stop := iter.Pull2(n.Read(t.Context(), since, of...))
+	next, stop := iter.Pull2(n.Read(t.Context(), watch.Request{Since: since, Names: of}))
 	t.Cleanup(stop)
 	return reader{t, next, stop}
 }
@@ -127,7 +127,7 @@ func TestReadersAreBoundedAndLeaveTheirPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &watch.Names{Book: newBook()}
 		var all []reader
-		for range watch.MaxReaders {
+		for range watch.MaxOperator {
 			r := read(t, n, "")
 			r.event()
 			all = append(all, r)
@@ -160,7 +160,7 @@ func TestAReaderThatIsCancelledIsTold(t *testing.T) {
 		defer cancel()
 		n := &watch.Names{Book: newBook()}
 		var last error
-		for _, err := range n.Read(ctx, "") {
+		for _, err := range n.Read(ctx, watch.Request{}) {
 			last = err
 		}
 		if !errors.Is(last, context.DeadlineExceeded) {

@@ -40,7 +40,7 @@ func (n *verbs) nameWatch(ctx context.Context, from *watch.Names, req api.WatchR
 			ctx, cancel = context.WithTimeout(ctx, req.For)
 			defer cancel()
 		}
-		for event, err := range from.Read(ctx, recordstore.Position(req.Since), of...) {
+		for event, err := range from.Read(ctx, watch.Request{Since: recordstore.Position(req.Since), Names: of}) {
 			var c api.Changed
 			if err == nil {
 				c, err = n.changed(ctx, event)
