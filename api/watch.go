@@ -13,15 +13,20 @@ var NameWatch = rpc.Command[WatchRequest, Changed]{
 		Path: "name/watch", Args: "[<name>...]",
 		Short: "Print the names that change, as they change",
 		Long: "Print the names of this node that change, or those that are given, until it is\n" +
-			"interrupted. As JSON, each line has a position; --since goes on from there, in\n" +
-			"another run of the daemon too. A name that changed more than once meanwhile is\n" +
-			"printed once, with its newest value.",
+			"interrupted. Names of others may be given: they are searched when their TTL is over,\n" +
+			"and come by pubsub where it is on. As JSON, each line has a position; --since goes on\n" +
+			"from there, in another run of the daemon too. A name that changed more than once\n" +
+			"meanwhile is printed once, with its newest value. Of names that are given it is also\n" +
+			"said when their record is ending, or ended, without another.",
 		Examples: []string{`ipns name watch --for=1s`, `ipns name watch --for=1s --json $NAME`},
 		Chunked:  true,
 		Instant:  true, // it stays for long, and has a limit of its own
 	},
 	Text: func(_ WatchRequest, c Changed) string {
-		if c.Status == nil {
+		switch {
+		case c.Event != "":
+			return display.Sprintf("%s %s\n", c.Name, c.Event)
+		case c.Status == nil:
 			return ""
 		}
 		return display.Sprintf("%s %d %s\n", c.Name, c.Status.Sequence, c.Status.Value)
@@ -41,6 +46,9 @@ type Changed struct {
 	Position string
 	Name     string  `json:",omitempty"`
 	Status   *Status `json:",omitempty"` // nil: nothing was published under the name
+	// Event is "ending" or "ended" where the record has not changed, and "gone" where the
+	// node does not hold the name any more.
+	Event string `json:",omitempty"`
 	// Gap says that changes before this position are not known: read all names again.
 	Gap bool `json:",omitempty"`
 }

@@ -63,6 +63,7 @@ import (
 	"github.com/goipns/ipns/routing/dht"
 	"github.com/goipns/ipns/routing/pubsub"
 	"github.com/goipns/ipns/rpc"
+	"github.com/goipns/ipns/watch"
 )
 
 // Config holds settings that are not in the config file of the repo. The zero value is a
@@ -137,6 +138,7 @@ type Node struct {
 	Publisher   *publisher.Publisher
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
+	Watched     *watch.Names // gives names to readers as they change
 
 	Hosting  *hosting.Host // the names of others
 	Garbage  *garbage.Collector

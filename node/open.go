@@ -124,6 +124,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
+	n.openWatch()
 	if err := n.openHosting(); err != nil {
 		return err
 	}

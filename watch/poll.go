@@ -38,7 +38,7 @@ type topic struct {
 	held   bool // by the Book, as an own or hosted name
 	newest recordstore.Mark
 	entry  recordstore.Entry // the newest known; without a record: none
-	since  time.Time         // when it became known
+	warn   time.Duration     // how long before the EOL it is ending
 	said   Kind              // Ending, Ended: of the record with the EOL below
 	eol    time.Time
 	pause  time.Duration // before the next search, after one that failed
@@ -50,7 +50,7 @@ type topic struct {
 func (n *Names) subscribe(r *reader, name ipns.Name) {
 	t := n.topics[name]
 	if t == nil {
-		t = &topic{name: name, readers: make(map[*reader]struct{}), due: n.now()}
+		t = &topic{name: name, readers: make(map[*reader]struct{}), due: time.Now()}
 		if n.topics == nil {
 			n.topics = make(map[ipns.Name]*topic)
 		}
@@ -65,7 +65,7 @@ func (n *Names) subscribe(r *reader, name ipns.Name) {
 		t.owed = make(map[*reader]struct{})
 	}
 	t.owed[r] = struct{}{}
-	r.run.schedule(t, n.now())
+	r.run.schedule(t, time.Now())
 }
 
 // unsubscribe removes a reader from a name. With its last reader a name is searched no
@@ -139,7 +139,7 @@ func (u *run) next() (*topic, time.Duration) {
 	if len(u.due) == 0 {
 		return nil, time.Hour
 	}
-	if wait := u.due[0].due.Sub(u.n.now()); wait > 0 {
+	if wait := u.due[0].due.Sub(time.Now()); wait > 0 {
 		return nil, wait
 	}
 	t := heap.Pop(&u.due).(*topic)
@@ -157,7 +157,7 @@ func (u *run) lookAt(ctx context.Context, t *topic, background func(func())) {
 		seen, err = n.Book.Seen(ctx, t.name)
 	}
 	if err != nil { // the store's fault: the pump says so
-		u.again(t, n.now().Add(or(n.MinPoll, MinPoll)))
+		u.again(t, time.Now().Add(or(n.MinPoll, MinPoll)))
 		return
 	}
 	if u.found(ctx, t, e, seen, background) {
@@ -179,7 +179,7 @@ func (u *run) found(ctx context.Context, t *topic, e recordstore.Entry, seen rec
 	switch {
 	case t.held:
 		if e.Mark.Compare(t.newest) >= 0 {
-			t.newest, t.entry, t.since = e.Mark, e, e.Changed
+			t.newest, t.entry = e.Mark, e
 		}
 	case before:
 		gone := &change{at: u.at, number: u.number, kind: Gone, entry: recordstore.Entry{Name: t.name}}
@@ -209,7 +209,7 @@ func (u *run) found(ctx context.Context, t *topic, e recordstore.Entry, seen rec
 		t.search = time.Time{}
 		return false
 	}
-	return !n.now().Before(t.search) || len(t.owed) > 0 && t.entry.Record == nil
+	return !time.Now().Before(t.search) || len(t.owed) > 0 && t.entry.Record == nil
 }
 
 // searched notes the outcome of a search. What it has found has come by the Book.
@@ -220,16 +220,13 @@ func (u *run) searched(t *topic, rec *ipns.Record, err error) {
 	least, most := or(n.MinPoll, MinPoll), or(n.MaxPoll, MaxPoll)
 	if err != nil || rec == nil {
 		t.pause = min(max(2*t.pause, least), most)
-		t.search = n.now().Add(jittered(t.pause))
+		t.search = time.Now().Add(jittered(t.pause))
 		return
 	}
 	t.pause = 0
-	t.search = n.now().Add(jittered(min(max(rec.TTL(), least), most)))
+	t.search = time.Now().Add(jittered(min(max(rec.TTL(), least), most)))
 	if mark := recordstore.MarkOf(rec); mark.Compare(t.newest) >= 0 {
 		t.newest, t.entry = mark, recordstore.Entry{Name: t.name, Record: rec, Mark: mark, Origin: recordstore.Seen}
-		if t.since.IsZero() {
-			t.since = n.now()
-		}
 	}
 }
 
@@ -242,7 +239,7 @@ func (u *run) say(t *topic) time.Time {
 	n := u.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now := n.now()
+	now := time.Now()
 	next := now.Add(or(n.MinPoll, MinPoll)) // it may not be held any more by then
 	if t.search.After(now) && (!t.held || t.search.Before(next)) {
 		next = t.search
@@ -254,17 +251,20 @@ func (u *run) say(t *topic) time.Time {
 	}
 	if eol := t.entry.Record.EOL(); !eol.Equal(t.eol) {
 		t.said, t.eol = 0, eol
+		t.warn = min(Warn, n.until(eol)/4)
+		if t.held {
+			t.warn = min(Warn, eol.Sub(t.entry.Changed)/4)
+		}
 	}
 	kind := Kind(0)
-	warn := t.eol.Add(-min(Warn, t.eol.Sub(t.since)/4))
-	switch {
-	case !now.Before(t.eol):
+	switch left := n.until(t.eol); {
+	case left <= 0:
 		kind = Ended
-	case !now.Before(warn):
+	case left <= t.warn:
 		kind = Ending
-		next = earlier(next, t.eol)
+		next = earlier(next, now.Add(left))
 	default:
-		next = earlier(next, warn)
+		next = earlier(next, now.Add(left-t.warn))
 	}
 	news := kind > t.said
 	t.said = max(t.said, kind)

@@ -158,8 +158,8 @@ func (u *run) tellTopic(t *topic, c *change) {
 	if c.entry.Mark.Compare(t.newest) < 0 {
 		return
 	}
-	t.newest, t.entry, t.since = c.entry.Mark, c.entry, u.n.now()
-	u.schedule(t, u.n.now())
+	t.newest, t.entry = c.entry.Mark, c.entry
+	u.schedule(t, time.Now())
 	for r := range t.readers {
 		r.offer(c)
 	}

@@ -179,20 +179,18 @@ func (r *reader) isBehind() bool {
 func (r *reader) next() (Event, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.queue.take()
-	switch {
-	case c == nil && !r.gap:
-		return Event{}, false
-	case c == nil:
+	if r.gap {
 		r.gap = false
-		return Event{Position: r.at, Gap: true}, true
+		return Event{Position: r.at, Gap: true, More: r.queue.len() > 0}, true
+	}
+	c := r.queue.take()
+	if c == nil {
+		return Event{}, false
 	}
 	if c.number >= r.number {
 		r.at, r.number = c.at, c.number
 	}
-	e := Event{Position: r.at, Kind: c.kind, Entry: c.entry, Gap: r.gap, More: r.queue.len() > 0, from: c}
-	r.gap = false
-	return e, true
+	return Event{Position: r.at, Kind: c.kind, Entry: c.entry, More: r.queue.len() > 0, from: c}, true
 }
 
 // wakeUp has the reader look again.

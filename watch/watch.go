@@ -34,7 +34,7 @@ const (
 	// MaxPerCaller bounds the readers of one caller.
 	MaxPerCaller = 10_240
 	// MaxOperator bounds those of the operator, such as the page and the command line.
-	MaxOperator = 256
+	MaxOperator = 64
 	// MaxNames bounds the names that one reader watches.
 	MaxNames = 1024
 	// MaxTopics bounds the names that all readers together watch by name.
@@ -48,6 +48,8 @@ const (
 var (
 	// ErrFull means that no more readers are taken now.
 	ErrFull = errors.New("too many readers watch names already")
+	// ErrCaller means that no more are taken of this caller.
+	ErrCaller = errors.New("you have too many readers already")
 	// ErrNames means that a reader wants too many names.
 	ErrNames = fmt.Errorf("a reader watches %d names at most", MaxNames)
 )
@@ -76,7 +78,7 @@ type Event struct {
 	// Entry is that of the name that has changed. Its name is zero if Kind is.
 	Entry recordstore.Entry
 	// Gap says that changes before this position are not known any more: what the reader
-	// knows of names may be old.
+	// knows of names may be old. Kind is then zero.
 	Gap bool
 	// More says that another event is at hand.
 	More bool
@@ -106,8 +108,6 @@ type Names struct {
 	Search func(context.Context, ipns.Name) (*ipns.Record, error)
 	// Listen has records of a name come by pubsub, into the Book, until ctx ends. nil: none do.
 	Listen func(context.Context, ipns.Name)
-	// Now is the clock of EOLs; nil: time.Now.
-	Now func() time.Time
 
 	MaxReaders   int           // 0: the constant MaxReaders
 	MaxPerCaller int           // 0: the constant MaxPerCaller
@@ -182,14 +182,14 @@ func (n *Names) read(ctx context.Context, r *reader, yield func(Event, error) bo
 
 // enter counts a reader, and starts the pump with the first one.
 func (n *Names) enter(ctx context.Context, req Request) (*reader, error) {
-	if len(req.Names) > MaxNames {
+	r := &reader{names: unique(req.Names), resumes: req.Since != "", caller: req.Caller, poll: req.Poll, wake: make(chan struct{}, 1)}
+	if len(r.names) > MaxNames {
 		return nil, ErrNames
 	}
-	r := &reader{names: unique(req.Names), resumes: req.Since != "", caller: req.Caller, poll: req.Poll, wake: make(chan struct{}, 1)}
 	n.mu.Lock()
-	if !n.mayEnter(req.Caller) {
+	if err := n.mayEnter(req.Caller); err != nil {
 		n.mu.Unlock()
-		return nil, ErrFull
+		return nil, err
 	}
 	if n.callers == nil {
 		n.callers = make(map[string]int)
@@ -215,12 +215,15 @@ func (n *Names) enter(ctx context.Context, req Request) (*reader, error) {
 	}
 }
 
-// mayEnter reports whether there is room for a reader. Call with mu held.
-func (n *Names) mayEnter(caller string) bool {
-	if caller == "" {
-		return n.callers[""] < MaxOperator
+// mayEnter says why there is no room for a reader. Call with mu held.
+func (n *Names) mayEnter(caller string) error {
+	switch {
+	case caller == "" && n.callers[""] >= MaxOperator, caller != "" && n.readers >= or(n.MaxReaders, MaxReaders):
+		return ErrFull
+	case caller != "" && n.callers[caller] >= or(n.MaxPerCaller, MaxPerCaller):
+		return ErrCaller
 	}
-	return n.readers < or(n.MaxReaders, MaxReaders) && n.callers[caller] < or(n.MaxPerCaller, MaxPerCaller)
+	return nil
 }
 
 // or returns v, or if it is not set what else applies.
@@ -315,11 +318,12 @@ func (n *Names) Readers() (readers, watched int) {
 	return n.readers + n.callers[""], len(n.topics)
 }
 
-func (n *Names) now() time.Time {
-	if n.Now != nil {
-		return n.Now()
+// until returns how long it is until a time by the clock of the Book, which may jump.
+func (n *Names) until(at time.Time) time.Duration {
+	if n.Book.Now != nil {
+		return at.Sub(n.Book.Now())
 	}
-	return time.Now()
+	return time.Until(at)
 }
 
 // unique returns names without those that are there twice.

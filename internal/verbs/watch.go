@@ -13,17 +13,11 @@ import (
 )
 
 func (n *verbs) handleWatch(m *rpc.Mux) {
-	names := &watch.Names{}
-	if n.Node != nil {
-		names.Book, names.Stopping = n.Book, n.Stopping()
-	}
-	rpc.Handle(m, api.NameWatch, func(ctx context.Context, req api.WatchRequest) iter.Seq2[api.Changed, error] {
-		return n.nameWatch(ctx, names, req)
-	})
+	rpc.Handle(m, api.NameWatch, n.nameWatch)
 }
 
 // nameWatch implements the command.
-func (n *verbs) nameWatch(ctx context.Context, from *watch.Names, req api.WatchRequest) iter.Seq2[api.Changed, error] {
+func (n *verbs) nameWatch(ctx context.Context, req api.WatchRequest) iter.Seq2[api.Changed, error] {
 	return func(yield func(api.Changed, error) bool) {
 		var of []ipns.Name
 		for _, text := range req.Names {
@@ -40,7 +34,7 @@ func (n *verbs) nameWatch(ctx context.Context, from *watch.Names, req api.WatchR
 			ctx, cancel = context.WithTimeout(ctx, req.For)
 			defer cancel()
 		}
-		for event, err := range from.Read(ctx, watch.Request{Since: recordstore.Position(req.Since), Names: of}) {
+		for event, err := range n.Watched.Read(ctx, watch.Request{Since: recordstore.Position(req.Since), Names: of}) {
 			var c api.Changed
 			if err == nil {
 				c, err = n.changed(ctx, event)
@@ -62,6 +56,9 @@ func (n *verbs) changed(ctx context.Context, e watch.Event) (api.Changed, error)
 		return c, nil
 	}
 	c.Name = e.Entry.Name.String()
+	if e.Kind&watch.Changed == 0 {
+		c.Event = e.Kind.String()
+	}
 	if e.Entry.Record == nil {
 		return c, nil
 	}

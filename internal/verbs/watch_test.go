@@ -121,7 +121,7 @@ func TestChangesArriveAsTheyHappenAndStopWithTheNode(t *testing.T) {
 // Readers take no turns of other requests, and have a limit.
 func TestManyReadersLeaveRoomForOthers(t *testing.T) {
 	_, s := served(t)
-	for range watch.MaxReaders {
+	for range watch.MaxOperator {
 		watching(t, s)
 	}
 	base := strings.TrimSuffix(s.PageURL(), "webui") + "api/v0/"

@@ -1,0 +1,36 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/resolver"
+	"github.com/goipns/ipns/watch"
+)
+
+// openWatch makes what gives names to readers as they change.
+func (n *Node) openWatch() {
+	n.Watched = &watch.Names{Book: n.Book, Stopping: n.stopping}
+	if n.Router != nil {
+		n.Watched.Search = n.search
+	}
+	if n.Pubsub != nil {
+		n.Watched.Listen = n.listen
+	}
+}
+
+// search asks the networks for a name that somebody watches.
+func (n *Node) search(ctx context.Context, name ipns.Name) (*ipns.Record, error) {
+	hop, err := n.Resolver.Lookup(ctx, name, resolver.Options{NoCache: true, Confidence: resolver.All})
+	return hop.Record, err
+}
+
+// listen keeps a name hot, so that its records come into the Book as they are published.
+func (n *Node) listen(ctx context.Context, name ipns.Name) {
+	for _, err := range n.Pubsub.Watch(ctx, name) {
+		if err != nil && ctx.Err() == nil {
+			n.Log.Debug("not listening any more", "name", fmt.Sprint(name), "err", err)
+		}
+	}
+}
