@@ -95,6 +95,7 @@ type Publisher struct {
 	announce map[ipns.Name]*announcement // the newest of each name
 	retries  map[ipns.Name]retry
 	asking   map[ipns.Name]bool // names being searched before they are announced
+	calls    map[ipns.Name]int  // calls of Publish under way
 
 	at func(step) error // fails a step, for tests; nil: never
 }
@@ -230,6 +231,7 @@ func (p *Publisher) init() {
 		p.announce = make(map[ipns.Name]*announcement)
 		p.retries = make(map[ipns.Name]retry)
 		p.asking = make(map[ipns.Name]bool)
+		p.calls = make(map[ipns.Name]int)
 	})
 }
 
@@ -257,12 +259,29 @@ func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request
 	if err != nil {
 		return Result{}, fmt.Errorf("publish: %w", err)
 	}
+	defer p.calling(name)()
 	res, err := p.enter(ctx, name, signer, req, nil)
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}
 	res, err = p.announceAndWait(ctx, res, waiting{req.Via, req.Wait, req.Timeout, req.OnProgress})
 	return p.warnClock(res), err
+}
+
+// calling notes that Publish is called for a name until the returned function is. Meanwhile
+// Run leaves the name alone: it would find the record in the Book first, and announce it
+// without looking for rivals.
+func (p *Publisher) calling(name ipns.Name) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[name]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.calls[name]--; p.calls[name] == 0 {
+			delete(p.calls, name)
+		}
+	}
 }
 
 // PutRequest says how to put a record that was signed elsewhere.

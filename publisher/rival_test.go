@@ -143,6 +143,36 @@ func TestOwnRecordsAreNoRivals(t *testing.T) {
 
 // A publish with a given sequence is never made with another one, and one with RivalStop
 // signs nothing.
+// Run, which starts at the same time, finds the record in the Book before the publish
+// announces it. It must leave that to the publish, which looks for rivals.
+func TestPublishMeetsARivalWhileRunStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 20)
+		hold(s, s.key.Record(t, 40, theirs, epoch.Add(100*time.Hour)), 20)
+		run, stop := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		var once sync.Once
+		s.SetStep(func(step string) error {
+			switch step {
+			case "answer":
+				once.Do(func() {
+					go func() { defer close(ran); s.Run(run) }()
+					synctest.Wait()
+				})
+			case "announce":
+				time.Sleep(time.Second) // an announcement by Run would still be under way
+			}
+			return nil
+		})
+		res := s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+		if res.Record.Sequence() != 41 || len(res.Rivals) != 1 || res.Rivals[0].Value() != theirs {
+			t.Errorf("sequence %d, rivals %v", res.Record.Sequence(), res.Rivals)
+		}
+		stop()
+		<-ran
+	})
+}
+
 func TestPublishGivesWayToARival(t *testing.T) {
 	three, zero := uint64(3), uint64(0)
 	for _, tt := range []struct {

@@ -180,8 +180,14 @@ func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.E
 }
 
 // proceed announces the record of an entry, or goes on with a publish that was to rise
-// above a rival when the process ended.
+// above a rival when the process ended. A call of Publish for the name does it itself.
 func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
+	p.mu.Lock()
+	called := p.calls[e.Name] > 0 // e was read before
+	p.mu.Unlock()
+	if called {
+		return nil
+	}
 	if e.Pending == nil {
 		_, err := p.start(e.Record, nil, nil)
 		return err

@@ -15,9 +15,6 @@ import (
 // Two nodes have the same key, each with its own last sequence. They are online one after
 // the other, since they have the same peer id.
 func TestPublishNamesTheRivalThatItMet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a publish that is slowed down by the race detector misses the rival in one of seven runs; the whole form runs it")
-	}
 	t.Parallel() // it mostly waits
 	nw := testnet.ForTest(t, 25)
 	r := newRepo(t)
