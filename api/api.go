@@ -15,7 +15,7 @@ import (
 
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
-	nameCommands, pubsubCommands, republishCommands, keyCommands,
+	nameCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
@@ -27,6 +27,10 @@ var Groups = map[string]string{
 	"name/pubsub": "Show which names are subscribed to over pubsub",
 	"republish":   "Show how names are kept online",
 	"key":         "Make and manage the keys of names",
+	"host":        "Keep the names of others alive",
+	"host/token":  "Make, list, replace and end the tokens of tenants",
+	"host/tenant": "Say what tenants may have, export and remove them",
+	"host/deny":   "Refuse names and tenants",
 	"files":       "Describe files and folders",
 	"pin":         "Pin content, so that it stays",
 	"pin/remote":  "Have content pinned by services",

@@ -1,6 +1,7 @@
 package hosting
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,11 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 		return Taken{}, err
 	}
 	defer end()
+	// What is here already costs no more than to read it.
+	if e, err := h.Book.Get(ctx, name); err == nil && e.Origin == recordstore.Hosted && e.Record != nil && bytes.Equal(e.Record.Raw(), raw) && !e.Record.Expired(h.now()) {
+		warning, err := h.lasts(e.Record)
+		return Taken{Record: e.Record, Outcome: names.Same, Warning: warning}, err
+	}
 	rec, err := h.open(name, raw)
 	if err != nil {
 		return Taken{}, err
@@ -127,7 +133,7 @@ func (h *Host) allowed(ctx context.Context, c Caller, name ipns.Name) error {
 // called when what is to be done is done.
 func (h *Host) Begin(ctx context.Context, c Caller) (end func(), err error) {
 	if !c.Operator {
-		q, err := h.quota(ctx, c.Tenant)
+		q, err := h.QuotaOf(ctx, c.Tenant)
 		if err != nil {
 			return nil, err
 		}

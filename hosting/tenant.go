@@ -73,7 +73,7 @@ func (h *Host) Tenant(ctx context.Context, name string) (Tenant, error) {
 	if errors.Is(err, recordstore.ErrNotFound) {
 		return Tenant{}, fmt.Errorf("tenant %q: %w", name, ErrNoTenant)
 	}
-	t.Quota = t.Quota.or(h.Settings().Tenant)
+	t.Quota = t.Quota.or(h.Settings().Tenant).whole()
 	return t, err
 }
 
@@ -84,7 +84,7 @@ func (h *Host) Tenants(ctx context.Context) ([]Tenant, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tenants: %w", err)
 		}
-		t.Quota = t.Quota.or(h.Settings().Tenant)
+		t.Quota = t.Quota.or(h.Settings().Tenant).whole()
 		list = append(list, t)
 	}
 	return list, nil
@@ -108,8 +108,8 @@ func (h *Host) SetTenant(ctx context.Context, name string, q Quota) error {
 	return nil
 }
 
-// quota returns what a tenant, or an address, may have.
-func (h *Host) quota(ctx context.Context, tenant string) (q Quota, err error) {
+// QuotaOf returns what a tenant, or an address, may have.
+func (h *Host) QuotaOf(ctx context.Context, tenant string) (q Quota, err error) {
 	if IsAnonymous(tenant) {
 		q = h.Settings().Address
 	} else {
@@ -119,6 +119,11 @@ func (h *Host) quota(ctx context.Context, tenant string) (q Quota, err error) {
 			q, err = h.Settings().Tenant, nil
 		}
 	}
+	return q.whole(), err
+}
+
+// whole returns q with its Bytes.
+func (q Quota) whole() Quota {
 	q.Bytes = or(q.Bytes, int64(q.Names)*bytesPerName)
-	return q, err
+	return q
 }

@@ -193,6 +193,11 @@ func (h *Host) endToken(ctx context.Context, id string, f func(*TokenInfo)) (Tok
 	})
 }
 
+// dropToken removes a token.
+func (h *Host) dropToken(ctx context.Context, t TokenInfo) error {
+	return change(ctx, h.Rows, tokenTable, hex.EncodeToString(t.Hash), func(TokenInfo, bool) (*TokenInfo, error) { return nil, nil })
+}
+
 // find returns what is stored of a token that somebody shows, or a Refusal.
 func (h *Host) find(ctx context.Context, token string) (TokenInfo, error) {
 	hash := sha256.Sum256([]byte(token))

@@ -200,7 +200,7 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 	if err := h.Count(ctx); err != nil {
 		return nil, err
 	}
-	q, err := h.quota(ctx, tenant)
+	q, err := h.QuotaOf(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 	case more > 0 && u.total >= s.MaxNames:
 		return nil, refuseFor(retryQuota, OverQuota, "this node hosts %d names, which is its limit", u.total)
 	case limited && more > 0 && has.Names+has.Custodial+going.Names >= q.Names:
-		return nil, refuseFor(retryQuota, OverQuota, "%s has %d names, which is its quota", who(tenant), has.Names+has.Custodial)
+		return nil, refuseFor(retryQuota, OverQuota, "%s has or is about to have %d names, which is its quota", who(tenant), q.Names)
 	case limited && bytes > 0 && has.Bytes+going.Bytes+bytes > q.Bytes:
 		return nil, refuseFor(retryQuota, OverQuota, "%s has records of %d bytes, and its quota is %d", who(tenant), has.Bytes, q.Bytes)
 	}

@@ -84,9 +84,13 @@ var beforeExample = map[string]string{
 	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
 	"publish": "exec ipns name publish --key=blog /ipfs/$CID\nexec sh -c 'ipns name get $NAME > signed.bin'\n" +
 		"exec ipns key export --format=pem-pkcs8-cleartext --output=deploy.pem blog\n",
-	"name put":       "exec sh -c 'ipns name get $NAME > record.bin'\n",
-	"export":         "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
-	"key verify":     "exec ipns key sign --key=blog site/index.html\ncapture SIGNATURE stdout '\"Signature\":\"(\\S+)\"'\n",
+	"name put":          "exec sh -c 'ipns name get $NAME > record.bin'\n",
+	"export":            "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
+	"key verify":        "exec ipns key sign --key=blog site/index.html\ncapture SIGNATURE stdout '\"Signature\":\"(\\S+)\"'\n",
+	"host token rotate": "exec ipns host token list\ncapture ID stdout '([0-9a-f]{12})'\n",
+	"host list": "exec sh -c 'export IPNS_PATH=$WORK/tenant; ipns init --profile test; ipns name publish --allow-offline /ipfs/bafkqaaa; " +
+		"N=$(ipns key ls -l | cut -d\" \" -f1); printf \"{\\\"Name\\\":\\\"%s\\\",\\\"Record\\\":\\\"%s\\\"}\" $N $(ipns name get $N | base64 -w0) > $WORK/tenant.ndjson'\n" +
+		"exec ipns host import --tenant=friends tenant.ndjson\nexec ipns host list\ncapture HOSTED stdout '(k51\\w+)'\n",
 	"config replace": "exec sh -c 'ipns config show > config.json'\n",
 	// On a repo of its own, which no daemon uses.
 	"key rotate":    "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",

@@ -17,6 +17,7 @@ var chapters = []struct {
 	{"Start here", []string{"up", "publish", "init", "daemon", "testnet"}},
 	{"Names", []string{"name", "republish", "contenthash", "ens", "dnslink"}},
 	{"Keys", []string{"key"}},
+	{"Hosting", []string{"host"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
 	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},

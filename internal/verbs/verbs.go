@@ -22,6 +22,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleRepublish(m)
 	v.handleRouting(m)
 	v.handleKeys(m)
+	v.handleHost(m)
 	v.handleContent(m)
 	v.handleLists(m)
 	v.handleRefs(m)
