@@ -15,8 +15,11 @@ import (
 	"github.com/goipns/ipns/republisher"
 )
 
-// path is where the metrics are.
-const path = "/metrics"
+// Where the metrics are, on a port of their own and on that of the API.
+const (
+	path    = "/metrics"
+	apiPath = "/debug/metrics/prometheus"
+)
 
 // Metrics are the figures of a node. Times are counted as things happen; all else is read
 // from the parts when somebody asks.
@@ -67,7 +70,9 @@ func observe(of *prometheus.HistogramVec, begin time.Time, err error) {
 // Handler serves the metrics, and those that libp2p keeps.
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+path, promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
+	h := promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{})
+	mux.Handle("GET "+path, h)
+	mux.Handle("GET "+apiPath, h)
 	return mux
 }
 
@@ -95,7 +100,8 @@ var readings = []reading{
 	gauge("names_expired", "Names whose record has ended.", func(s republisher.Status) float64 { return float64(s.Expired) }),
 	gauge("names_due", "Names that are to be announced again now.", func(s republisher.Status) float64 { return float64(s.Due) }),
 	gauge("names_late", "Names that wait for more than five minutes to be announced again.", func(s republisher.Status) float64 { return float64(s.Late) }),
-	gauge("names_at_risk", "Names with less than a quarter of their life left or too few holders.", func(s republisher.Status) float64 { return float64(s.AtRiskCount) }),
+	gauge("names_at_risk", "Names with less than a quarter of their life left, too few holders, or a key that cannot sign.", func(s republisher.Status) float64 { return float64(s.AtRiskCount) }),
+	gauge("names_unready", "Names whose key cannot sign: it is locked or damaged, or the agent or signer that has it does not answer.", func(s republisher.Status) float64 { return float64(s.Unready) }),
 	gauge("holders", "Servers that took a record when it was last announced, of all names.", func(s republisher.Status) float64 { return float64(s.Holders) }),
 	gauge("survival_ratio", "Share of the holders that still have a record when it is announced again; 0: not known.", func(s republisher.Status) float64 { return s.Survival }),
 	gauge("republish_regions_done", "Regions of the key space, of 64, in which no name waits.", func(s republisher.Status) float64 { return float64(s.RegionsDone) }),
