@@ -218,6 +218,8 @@ type Status struct {
 	Of        int
 	Networks  []NetworkReceipt `json:",omitempty"`
 	LastError string           `json:",omitempty"`
+	// Signer is why its key cannot sign now; "": it can, as far as is known.
+	Signer string `json:",omitempty"`
 	// Network is what the network holds now, if it was asked.
 	Network *Held `json:",omitempty"`
 	// Rivals counts other values under the same sequence, which RivalValues lists:
@@ -313,6 +315,9 @@ func (StatusRequest) Text(s Statuses) string {
 		}
 		if n.LastError != "" {
 			display.Fprintf(tw, "Last error:\t%s\n", n.LastError)
+		}
+		if n.Signer != "" {
+			display.Fprintf(tw, "Signer:\tits key cannot sign, so that it is not renewed: %s\n", n.Signer)
 		}
 	})
 }

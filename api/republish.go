@@ -55,10 +55,12 @@ type Republishing struct {
 	// again; 0: unknown.
 	Survival float64
 
-	// AtRisk lists names with less than a quarter of their lifetime left or fewer than
-	// ten holders, at most 1000; AtRiskCount counts all.
+	// AtRisk lists names with less than a quarter of their lifetime left, fewer than ten
+	// holders, or a key that cannot sign, at most 1000; AtRiskCount counts all. Unready
+	// counts those whose key cannot sign.
 	AtRisk      []AtRisk
 	AtRiskCount int
+	Unready     int `json:",omitempty"`
 	// OtherWriters are own names for which someone else has published a newer record.
 	OtherWriters []string
 
@@ -75,6 +77,10 @@ type AtRisk struct {
 	EOL     time.Time
 	Holders int
 	Reason  string
+	// Signer is why the key cannot sign; "": it can, as far as is known. NoKey says that no
+	// key was found, neither here nor at an agent or signer.
+	Signer string `json:",omitempty"`
+	NoKey  bool   `json:",omitempty"`
 }
 
 // shownAtRisk is how many names at risk are printed.

@@ -59,6 +59,7 @@ type keyFile struct {
 	size    int64
 	changed time.Time
 	name    ipns.Name
+	locked  bool // it cannot be decrypted
 	err     error
 }
 
@@ -156,6 +157,21 @@ func (k *Keyring) of(name ipns.Name) (Key, error) {
 		return Key{}, notFound("no key by the given name or PeerID was found: " + name.String())
 	}
 	return Key{Label: label, Name: name}, nil
+}
+
+// Ready reports whether the key of a name is here and not locked, so that [Keyring.Signer]
+// asks nobody.
+func (k *Keyring) Ready(name ipns.Name) bool {
+	if name == k.selfName {
+		return k.self != nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		return false
+	}
+	label, ok := k.byName[name]
+	return ok && !k.files[label].locked
 }
 
 // Signer returns the signer of a name, [ErrNotFound] or [ErrLocked].
@@ -341,7 +357,7 @@ func (k *Keyring) look(label string) (keyFile, error) {
 	f := keyFile{size: info.Size(), changed: info.ModTime()}
 	file, err := k.store.read(label)
 	if err == nil {
-		f.name, err = k.store.nameOf(file)
+		f.name, f.locked, err = k.store.nameOf(file)
 	}
 	if err != nil {
 		f.err = fmt.Errorf("read key %q from %s: %w", label, k.store.path(label), err)

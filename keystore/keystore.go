@@ -174,7 +174,7 @@ func (s *Store) NameOf(name string) (ipns.Name, error) {
 	}
 	var of ipns.Name
 	if err == nil {
-		of, err = s.nameOf(file)
+		of, _, err = s.nameOf(file)
 	}
 	if err != nil {
 		err = fmt.Errorf("read key %q from %s: %w", name, s.path(name), err)
@@ -182,16 +182,17 @@ func (s *Store) NameOf(name string) (ipns.Name, error) {
 	return of, err
 }
 
-// nameOf is [Store.NameOf] for the file of a key.
-func (s *Store) nameOf(file []byte) (ipns.Name, error) {
+// nameOf is [Store.NameOf] for the file of a key, and whether it cannot be decrypted.
+func (s *Store) nameOf(file []byte) (name ipns.Name, locked bool, err error) {
 	key, err := s.parse(file)
 	switch {
 	case err == nil:
-		return ipns.NameOf(key.GetPublic())
+		name, err = ipns.NameOf(key.GetPublic())
 	case errors.Is(err, ErrLocked) && s.Cipher != nil:
-		return s.Cipher.Name(file)
+		locked = true
+		name, err = s.Cipher.Name(file)
 	}
-	return ipns.Name{}, err
+	return name, locked, err
 }
 
 // seal returns the file of a key.

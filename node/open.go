@@ -203,6 +203,7 @@ func (n *Node) openNames(router routing.Router) error {
 		Book:      n.Book,
 		Router:    n.Router,
 		Signers:   n.Keys.Signer,
+		Ready:     n.Keys.Ready,
 		Clock:     n.Publisher,
 		Log:       n.Log,
 		OwnPeriod: time.Duration(n.Settings.Ipns.RepublishPeriod),

@@ -14,7 +14,7 @@ func (r *Republisher) Step(ctx context.Context) error {
 		}
 	}
 	signing := newSigning(r)
-	signing.begin(ctx, r.makePlan().renew)
+	signing.begin(ctx, r.makePlan().renew, nil)
 	signing.wait()
 	return r.follow(ctx, r.makePlan())
 }

@@ -32,6 +32,7 @@ type plan struct {
 	sectors [sectors]int // number of due routine names per sector
 	late    int          // number of names that have waited too long
 	renew   []ipns.Name  // names to renew; at most maxRenewals
+	probe   []ipns.Name  // names whose signers to ask for; at most maxRenewals
 	ask     []question   // names for which others may have a newer record; at most maxAsked
 	ended   []ipns.Name  // hosted names whose record has expired; at most maxEnded per sector
 }
@@ -73,6 +74,7 @@ type sectorScan struct {
 	urgent  []urgent
 	routine int
 	renew   []ipns.Name
+	probe   []ipns.Name
 	ask     []question
 	ended   []ipns.Name
 	tally   tally
@@ -168,6 +170,13 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 				renew = false
 			}
 		}
+		if at, probe := r.probe(w.Entry); probe && !renew {
+			if at.After(v.at) {
+				v.wake(at)
+			} else if len(v.probe) < maxRenewals {
+				v.probe = append(v.probe, w.Entry.Name)
+			}
+		}
 		v.count(r, w, l, at, wrong)
 		if renew && len(v.renew) < maxRenewals {
 			v.renew = append(v.renew, w.Entry.Name)
@@ -204,6 +213,7 @@ func (r *Republisher) makePlan() plan {
 		p.ended = append(p.ended, v.ended...)
 		v.ended = nil
 		p.renew = append(p.renew, v.renew[:min(len(v.renew), maxRenewals-len(p.renew))]...)
+		p.probe = append(p.probe, v.probe[:min(len(v.probe), maxRenewals-len(p.probe))]...)
 		p.ask = append(p.ask, v.ask[:min(len(v.ask), maxAsked-len(p.ask))]...)
 	}
 	p.urgent = mostUrgent(p.urgent)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -110,59 +109,6 @@ func (r *Republisher) renewBelow(life time.Duration) time.Duration {
 // sector's turn.
 func highTime(life time.Duration) time.Duration { return life * 3 / 8 }
 
-// signing runs the renewals of a Republisher in the background.
-type signing struct {
-	r       *Republisher
-	slots   chan struct{} // one element per renewal in progress
-	running sync.WaitGroup
-}
-
-func newSigning(r *Republisher) *signing {
-	return &signing{r: r, slots: make(chan struct{}, signers)}
-}
-
-func (s *signing) wait() { s.running.Wait() }
-
-// begin starts renewing the names, up to maxRenewals in progress. The next plan contains
-// the others again.
-func (s *signing) begin(ctx context.Context, list []ipns.Name) {
-	r := s.r
-	r.mu.Lock()
-	list = list[:max(0, min(len(list), maxRenewals-len(r.renewing)))]
-	for _, name := range list {
-		r.renewing[name] = r.now()
-	}
-	r.mu.Unlock()
-	if len(list) == 0 {
-		return
-	}
-	s.running.Go(func() {
-		for i, name := range list {
-			select {
-			case s.slots <- struct{}{}:
-			case <-ctx.Done():
-				r.forgetRenewing(list[i:])
-				return
-			}
-			s.running.Go(func() {
-				defer func() { <-s.slots }()
-				defer r.forgetRenewing([]ipns.Name{name})
-				r.renewAndNote(ctx, name)
-			})
-		}
-	})
-}
-
-func (r *Republisher) forgetRenewing(list []ipns.Name) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range list {
-		delete(r.renewing, name)
-		r.scans[sectorOf(name)].dirty = true
-	}
-	r.hurry()
-}
-
 func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	err := r.renew(ctx, name)
 	if ctx.Err() != nil {
@@ -176,6 +122,9 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	if err == nil {
 		r.counts.renewed++
 		delete(r.unsigned, name)
+		if _, known := r.probed[name]; known {
+			r.answered(name)
+		}
 		r.mu.Unlock()
 		return
 	}
@@ -217,6 +166,11 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 	return nil // it keeps changing; the next scan finds it again
 }
 
+// signerError is the error of a signer, or of looking for one.
+type signerError struct{ error }
+
+func (e signerError) Unwrap() error { return e.error }
+
 // Renew signs the record of an entry again, changing only the EOL, and enters it into
 // the Book. If the entry has changed since it was read, the error is
 // recordstore.ErrConflict, so that no publish is overtaken. If the last sequence is not
@@ -238,11 +192,11 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	defer cancel()
 	signer, err := r.Signers(ctx, e.Name)
 	if err != nil {
-		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+		return nil, fmt.Errorf("renew %s: %w", e.Name, signerError{err})
 	}
 	rec, err := ipns.Renew(ctx, signer, e.Record, eol)
 	if err != nil {
-		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+		return nil, fmt.Errorf("renew %s: %w", e.Name, signerError{err})
 	}
 	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Origin: recordstore.Own})
 	if err == nil && outcome != names.New {

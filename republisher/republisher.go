@@ -16,7 +16,8 @@
 //
 // Four parts run concurrently. The scan reads, about once a minute, the sectors in which
 // something has changed or is due; it only collects work and figures. Signing renews
-// records in the background, so that a slow signer delays nothing else. Putting follows
+// records in the background, and asks in each period for the signers of keys that are
+// elsewhere, so that a slow one delays nothing else and one that is away is known in time. Putting follows
 // the last scan: new values first, then names near their EOL or with too few holders,
 // then the sectors whose turn has come, at a pace that spreads the load. Asking searches
 // for newer records of the names from an earlier generation.
@@ -92,6 +93,10 @@ type Republisher struct {
 	// Signers returns the signer of an own name. If it is nil or fails, the record
 	// cannot be renewed and is put unchanged until it expires.
 	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
+	// Ready reports whether the key of an own name is in this process and can sign; nil: all
+	// are. The Signers of other names are asked for in each period, so that names whose key
+	// cannot sign are at risk long before they need it, and delay no others.
+	Ready func(ipns.Name) bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Clock tells whether Now is right; nil: nobody knows. While it is wrong, nothing is
@@ -131,8 +136,9 @@ type Republisher struct {
 	counts    counts
 	survival  [sectors]survival
 	short     map[ipns.Name]struct{}  // names that too few took last time
-	renewing  map[ipns.Name]time.Time // start times of the renewals in progress
+	renewing  map[ipns.Name]time.Time // start times of the renewals and probes in progress
 	unsigned  map[ipns.Name]postponed // names whose renewal failed
+	probed    map[ipns.Name]postponed // names whose key is not Ready, and why it cannot sign
 	signed    map[ipns.Name][32]byte  // renewals not put yet; at most maxRenewals
 	unasked   map[ipns.Name]postponed // names for which too few servers answered
 	askAfter  time.Time               // no questions before
@@ -149,6 +155,7 @@ func (r *Republisher) init() {
 		r.soon = make(chan struct{}, 1)
 		r.questions = make(chan []question)
 		r.unsigned = make(map[ipns.Name]postponed)
+		r.probed = make(map[ipns.Name]postponed)
 		r.signed = make(map[ipns.Name][32]byte)
 		r.unasked = make(map[ipns.Name]postponed)
 		r.renewing = make(map[ipns.Name]time.Time)
@@ -236,7 +243,7 @@ func (r *Republisher) look(ctx context.Context, signing *signing) error {
 	p := r.makePlan()
 	r.endHosted(ctx, p.ended)
 	r.pace(p) // also applies to the sweep in progress
-	signing.begin(ctx, p.renew)
+	signing.begin(ctx, p.renew, p.probe)
 	select {
 	case r.questions <- p.ask:
 	default: // the questions of an earlier plan are still in progress

@@ -2,6 +2,7 @@ package republisher
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 	"time"
@@ -43,10 +44,12 @@ type Status struct {
 	Survival float64
 
 	// AtRisk are names with less than a quarter of their lifetime left, with fewer than
-	// AtRiskHolders holders although there are more servers, or not renewed because their
-	// signer fails or the clock is wrong; at most 1000 of the AtRiskCount.
+	// AtRiskHolders holders although there are more servers, whose key cannot sign, or that
+	// are not renewed because the clock is wrong; at most 1000 of the AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
+	// Unready counts own names whose key cannot sign now, whatever is left of their record.
+	Unready int
 	// OtherWriters are own names for which another holder of the key has published; at
 	// most 1000.
 	OtherWriters []string
@@ -68,12 +71,15 @@ type AtRisk struct {
 	EOL     time.Time
 	Holders int
 	Reason  string
+	// Signer is why its key cannot sign; nil: it can, as far as is known.
+	Signer error
 }
 
 // tally holds the figures of one sector.
 type tally struct {
 	own, hosted, expired int
 	holders, due, late   int
+	unready              int
 	atRisk               []AtRisk
 	atRiskCount          int
 }
@@ -106,9 +112,18 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	v.wake(eol.Add(1))
 	v.wake(eol.Add(1 - r.lifetime(e)/4))
 	var why string
+	signer := r.Unready(e.Name)
+	unready := wrong == nil && signer != nil
+	if unready {
+		wrong = signer
+	} else if errors.As(wrong, new(signerError)) {
+		unready, signer = true, wrong
+	}
 	switch {
 	case expired:
 		why = "expired"
+	case unready:
+		why = "its key cannot sign"
 	case wrong != nil:
 		why = "it is not renewed"
 	case r.nearEnd(e, now):
@@ -130,8 +145,11 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	} else if w.Upkeep.LastErr != "" {
 		why += ": " + w.Upkeep.LastErr
 	}
+	if signer != nil {
+		t.unready++
+	}
 	if t.atRiskCount++; len(t.atRisk) < maxListed {
-		t.atRisk = append(t.atRisk, AtRisk{Name: e.Name, EOL: eol, Holders: holders(w), Reason: why})
+		t.atRisk = append(t.atRisk, AtRisk{Name: e.Name, EOL: eol, Holders: holders(w), Reason: why, Signer: signer})
 	}
 }
 
@@ -285,6 +303,7 @@ func (s *Status) add(t tally) {
 	s.Due += t.due
 	s.Late += t.late
 	s.AtRisk = append(s.AtRisk, t.atRisk[:min(len(t.atRisk), maxListed-len(s.AtRisk))]...)
+	s.Unready += t.unready
 	s.AtRiskCount += t.atRiskCount
 	if t.due > 0 {
 		s.RegionsDone--

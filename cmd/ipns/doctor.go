@@ -187,6 +187,9 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 				return err
 			}
 		}
+		if err := e.addElsewhere(ctx, n, known.Names); err != nil {
+			return err
+		}
 		if id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]()); err == nil && down == nil {
 			e.facts.Locked = id.KeysLocked
 		}
@@ -229,6 +232,33 @@ func (e *examination) addName(key api.Key, known []api.Status) error {
 		}
 	}
 	e.facts.Names = append(e.facts.Names, n)
+	return nil
+}
+
+const ownOrigin = "own" // of names with a key, in their status
+
+// addElsewhere adds own names whose keys are not here: an agent or signer has them, or nobody.
+func (e *examination) addElsewhere(ctx context.Context, n rpc.Caller, known []api.Status) error {
+	status, err := rpc.Do(ctx, n, api.RepublishStatus, api.RepublishStatusRequest{})
+	if err != nil {
+		return err
+	}
+	risks := map[string]api.AtRisk{}
+	for _, r := range status.AtRisk {
+		risks[r.Name] = r
+	}
+	for _, s := range known {
+		here := slices.ContainsFunc(e.facts.Names, func(n doctor.Name) bool { return n.Err == "" && n.Name.String() == s.Name })
+		risk := risks[s.Name]
+		// A name that has ended and has no key anywhere was given up.
+		if here || s.Origin != ownOrigin || s.Expired && risk.NoKey {
+			continue
+		}
+		if err := e.addName(api.Key{Name: s.Name, Id: s.Name}, known); err != nil {
+			return err
+		}
+		e.facts.Names[len(e.facts.Names)-1].Signer = risk.Signer
+	}
 	return nil
 }
 

@@ -60,6 +60,8 @@ type Name struct {
 	Announced time.Time
 	Holders   int
 	LastError string
+	// Signer is why its key, which is at an agent or signer, cannot sign; "": it can.
+	Signer string
 	// Rivals says that another holder of the key has published.
 	Rivals bool
 	// Outside is what others have; nil: they were not asked.
@@ -84,6 +86,7 @@ var Checks = []Check{
 	{"kubo", closed},
 	{"key", keys},
 	{"passphrase", passphrase},
+	{"signer", signers},
 	{"files", files},
 	{"record", records},
 	{"announced", announced},

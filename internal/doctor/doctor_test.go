@@ -60,6 +60,7 @@ func TestEachTroubleIsFoundAndSaysWhatMendsIt(t *testing.T) {
 	}{
 		"a Kubo that runs":     {func(f *Facts) { f.Closed = errors.New("running") }, "kubo", false, "running"},
 		"a damaged key":        {func(f *Facts) { f.Names = append(f.Names, Name{Key: "bad", Err: "torn"}) }, "key", false, "torn"},
+		"a signer away":        {func(f *Facts) { f.Names[0].Signer = "no one listens" }, "signer", false, "cannot sign: no one listens"},
 		"a readable key":       {func(f *Facts) { f.Open = []File{{"/repo/keystore/key_a", 0o644}} }, "files", false, "0644"},
 		"an expired record":    {func(f *Facts) { f.Names[0].Record.EOL = now }, "record", false, "sequence 7, expired 2026-11-28T12:00:00Z"},
 		"a record at risk":     {func(f *Facts) { f.Names[0].Record.EOL = now.Add(time.Hour) }, "record", false, "ends"},

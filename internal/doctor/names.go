@@ -65,6 +65,24 @@ func passphrase(f Facts) []Finding {
 	}}
 }
 
+func signers(f Facts) []Finding {
+	var all []Finding
+	for _, n := range f.Names {
+		if n.Signer == "" {
+			continue
+		}
+		means := "its record is not renewed, and the name leads nowhere when that ends"
+		if n.Record != nil {
+			means = "its record is not renewed, and the name leads nowhere after " + n.Record.EOL.UTC().Format(time.RFC3339)
+		}
+		all = append(all, Finding{
+			Subject: n.Key, Found: "its key cannot sign: " + n.Signer, Means: means,
+			Mend: "start the ssh-agent or signer that has the key, or name it in Ipns.SSHAgent or Ipns.Signers; if the key was removed for good, nothing",
+		})
+	}
+	return all
+}
+
 func records(f Facts) []Finding {
 	var all []Finding
 	for _, n := range f.Names {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/keystore/agent"
+	"github.com/goipns/ipns/keystore/remote"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -187,10 +191,17 @@ func encodeKey(key keystore.Key, encode func(ipns.Name) string) string {
 // findKey finds a key by its label, its IPNS name or its peer id.
 func (n *verbs) findKey(ctx context.Context, text string) (keystore.Key, error) {
 	key, err := n.Keys.Find(ctx, text)
-	if errors.Is(err, keystore.ErrNotFound) {
-		err = rpc.Because(api.ReasonNoKey, err)
+	if !errors.Is(err, keystore.ErrNotFound) {
+		return key, err
 	}
-	return key, err
+	listed := func(s repo.Signer) bool { return strings.HasPrefix(text, remote.Prefix+s.URL) }
+	switch {
+	case strings.HasPrefix(text, remote.Prefix) && !slices.ContainsFunc(n.Settings.Ipns.Signers, listed):
+		err = fmt.Errorf("%w: the config setting Ipns.Signers lists no such signer", err)
+	case strings.HasPrefix(text, agent.Prefix) && len(n.Keys.Elsewhere) == len(n.Settings.Ipns.Signers):
+		err = fmt.Errorf("%w: there is no ssh-agent, by neither Ipns.SSHAgent nor $SSH_AUTH_SOCK of the daemon", err)
+	}
+	return key, rpc.Because(api.ReasonNoKey, err)
 }
 
 // signer returns the signer of a name.

@@ -169,8 +169,9 @@ func (n *verbs) nameArgument(ctx context.Context, text string) (ipns.Name, error
 	if err == nil {
 		return name, nil
 	}
-	if key, kerr := n.findKey(ctx, text); kerr == nil {
-		return key.Name, nil
+	key, err := n.findKey(ctx, text)
+	if err == nil || !errors.Is(err, keystore.ErrNotFound) { // an agent or signer may not answer
+		return key.Name, err
 	}
 	return ipns.Name{}, rpc.Because(api.ReasonNoKey, fmt.Errorf("%q is neither a name nor the name of a key", text))
 }
@@ -222,6 +223,12 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 		}
 		s, err := n.status(ctx, e)
 		s.Network = held
+		if e.Origin == recordstore.Own && !req.Local && !n.Keys.Ready(e.Name) {
+			s.Signer = ""
+			if _, err := n.Keys.Signer(ctx, e.Name); err != nil {
+				s.Signer = err.Error()
+			}
+		}
 		return api.Statuses{One: &s}, err
 	}
 	out := api.Statuses{Names: []api.Status{}}
@@ -289,6 +296,9 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 	}
 	if key, err := n.Keys.Of(e.Name); err == nil {
 		s.Key = key.Label
+	}
+	if err := n.Republisher.Unready(e.Name); err != nil {
+		s.Signer = err.Error()
 	}
 	u, err := n.Book.Upkeep(ctx, e.Name)
 	if errors.Is(err, recordstore.ErrNotFound) {

@@ -36,9 +36,15 @@ func (n *verbs) keySign(ctx context.Context, req api.KeySignRequest) (api.KeySig
 	if err != nil {
 		return api.KeySigned{}, err
 	}
-	sig, err := signer.Sign(ctx, append([]byte(signedPrefix), data...))
+	msg := append([]byte(signedPrefix), data...)
+	sig, err := signer.Sign(ctx, msg)
 	if err != nil {
 		return api.KeySigned{}, fmt.Errorf("sign with the key %q: %w", key.Label, err)
+	}
+	if isRemote(signer) {
+		if ok, err := signer.Public().Verify(msg, sig); err != nil || !ok {
+			return api.KeySigned{}, fmt.Errorf("sign with the key %q: its signature does not fit the key", key.Label)
+		}
 	}
 	text, err := multibase.Encode(multibase.Base64url, sig)
 	if err != nil {
@@ -75,6 +81,15 @@ func (n *verbs) keyVerify(ctx context.Context, req api.KeyVerifyRequest) (api.Ke
 // publicKey returns the public key of a key here, or of any name that contains it; then the
 // label is empty.
 func (n *verbs) publicKey(ctx context.Context, text string) (keystore.Key, crypto.PubKey, error) {
+	if name, err := ipns.ParseName(text); err == nil { // then nobody elsewhere needs to be asked
+		if pub, err := name.PublicKey(); err == nil {
+			key, err := n.Keys.Of(name)
+			if err != nil {
+				key = keystore.Key{Name: name}
+			}
+			return key, pub, nil
+		}
+	}
 	key, err := n.Keys.Find(ctx, text)
 	if err == nil {
 		if pub, err := key.Name.PublicKey(); err == nil {
@@ -86,11 +101,11 @@ func (n *verbs) publicKey(ctx context.Context, text string) (keystore.Key, crypt
 		}
 		return key, signer.Public(), nil
 	}
-	name, bad := ipns.ParseName(text)
-	switch {
-	case !errors.Is(err, keystore.ErrNotFound):
+	if !errors.Is(err, keystore.ErrNotFound) {
 		return key, nil, err
-	case bad != nil:
+	}
+	name, bad := ipns.ParseName(text)
+	if bad != nil {
 		return key, nil, fmt.Errorf("'%q' is not a known key, an IPNS Name, or a valid PeerID", text)
 	}
 	pub, err := name.PeerID().ExtractPublicKey()
