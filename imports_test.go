@@ -38,8 +38,9 @@ publisher           -> ipns routing names recordstore
 resolver            -> ipns routing names recordstore
 republisher         -> ipns routing names recordstore internal/keyspace
 watch               -> ipns names recordstore
-hosting             -> ipns routing names recordstore keystore publisher resolver internal/door internal/repo
-hosting/doors       -> ipns routing routing/delegated names recordstore keystore publisher resolver content watch hosting
+hosting             -> ipns routing names recordstore keystore publisher republisher resolver internal/door internal/repo
+hosting/doors       -> ipns routing routing/delegated names recordstore keystore publisher resolver content watch hosting hosting/pins
+hosting/pins        -> content recordstore
 content             -> internal/folder
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
