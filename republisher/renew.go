@@ -61,6 +61,10 @@ func (r *Republisher) checkClock() error {
 	return err
 }
 
+// ErrStopped is the error of a signer whose name is not to be renewed any more: it ends, and is
+// not at risk.
+var ErrStopped = errors.New("it is no longer renewed, as its owner wants")
+
 // errNoSigner says that a name cannot be renewed here.
 var errNoSigner = errors.New("there is no key to renew it")
 
@@ -124,6 +128,13 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 		delete(r.unsigned, name)
 		if _, known := r.probed[name]; known {
 			r.answered(name)
+		}
+		r.mu.Unlock()
+		return
+	}
+	if errors.Is(err, ErrStopped) {
+		if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
+			r.unsigned[name] = postponed{delay: lastUnsign, again: r.now().Add(lastUnsign), why: err, of: of}
 		}
 		r.mu.Unlock()
 		return

@@ -120,6 +120,8 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 		unready, signer = true, wrong
 	}
 	switch {
+	case errors.Is(wrong, ErrStopped):
+		return // it is to end
 	case expired:
 		why = "expired"
 	case unready:
