@@ -2,10 +2,19 @@ package hosting
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore"
 )
 
 // Custodial is a name of a tenant whose key is kept here.
@@ -13,40 +22,289 @@ type Custodial struct {
 	Tenant  string
 	Label   string // what the tenant calls it
 	Name    string
+	Value   string // published last, or to be published when it is no longer Stopped
+	Stopped bool   // it is not renewed
 	Created time.Time
+	Changed time.Time
 }
+
+const (
+	maxLabel   = 64 // bytes of a label: with tenant and prefix it is one of the Keyring
+	maxImports = 8  // at once
+)
+
+// ErrLabelTaken means that the tenant has a name with the label already.
+var ErrLabelTaken = errors.New("there is a name with this label already")
 
 func custodyKey(tenant, label string) string { return tenant + "/" + label }
 
-// AddCustodial notes that the key of a name is kept here for the caller, within its quota.
-// The key must be durable already. It does nothing else.
-func (h *Host) AddCustodial(ctx context.Context, c Caller, label string, name ipns.Name) error {
+// keyPrefix begins the labels of keys that are kept for tenants.
+const keyPrefix = "hosted@"
+
+func keyLabel(tenant, label string) string { return keyPrefix + tenant + "@" + label }
+
+// tenantOf returns whose key has a label of the Keyring; ok is false if it is none of a tenant.
+func tenantOf(keyLabel string) (tenant, label string, ok bool) {
+	rest, ok := strings.CutPrefix(keyLabel, keyPrefix)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, "@")
+}
+
+func checkLabel(label string) error {
+	bad := func(r rune) bool { return r == '/' || unicode.IsControl(r) }
+	if label == "" || len(label) > maxLabel || !utf8.ValidString(label) || strings.ContainsFunc(label, bad) {
+		return refuse(Invalid, "label %.80q: use 1 to %d bytes without slashes and control characters", label, maxLabel)
+	}
+	return nil
+}
+
+// custodian refuses what a caller may not do with a label.
+func (h *Host) custodian(c Caller, label string) error {
+	switch {
+	case h.Keys == nil || h.Publisher == nil:
+		return refuse(Forbidden, "this node keeps no keys of tenants")
+	case c.Tenant == "" || IsAnonymous(c.Tenant):
+		return refuse(Unauthorized, "a token is needed")
+	case !c.MayPublish(label):
+		return refuse(Forbidden, "the token does not allow to publish under the label %q", label)
+	}
+	return nil
+}
+
+// CustodialRequest asks for a name whose key is kept here.
+type CustodialRequest struct {
+	Label   string
+	Value   string         // a path
+	Key     crypto.PrivKey // nil: one is made
+	Stopped bool           // nothing is published yet
+}
+
+// CreateCustodial makes a name for a tenant, and publishes it unless it is to be stopped. When it
+// returns without an error, the key, the name and its record are durable. After an error there is no such
+// name, unless it is [recordstore.ErrDoubt].
+func (h *Host) CreateCustodial(ctx context.Context, c Caller, req CustodialRequest) (Custodial, error) {
+	v, err := h.createCustodial(ctx, c, req)
+	if err != nil {
+		err = settle(err)
+	}
+	return v, h.count(err)
+}
+
+func (h *Host) createCustodial(ctx context.Context, c Caller, req CustodialRequest) (Custodial, error) {
+	if err := h.custodian(c, req.Label); err != nil {
+		return Custodial{}, err
+	}
+	if err := checkLabel(req.Label); err != nil {
+		return Custodial{}, err
+	}
+	if h.Encrypted == nil || !h.Encrypted() {
+		return Custodial{}, refuse(Forbidden, "the keys of this node are not encrypted, and only then it keeps those of tenants")
+	}
+	if req.Key != nil && !req.Stopped {
+		// The network is searched for what was published before, which can take long.
+		if h.imports.Add(1) > maxImports {
+			h.imports.Add(-1)
+			return Custodial{}, refuseFor(retryPut, Busy, "too many keys are imported at once")
+		}
+		defer h.imports.Add(-1)
+	}
+	end, err := h.Begin(ctx, c)
+	if err != nil {
+		return Custodial{}, err
+	}
+	v, name, err := h.makeCustodial(ctx, c, req)
+	end()
+	if err != nil || req.Stopped {
+		return v, err
+	}
+	if err := h.publishCustodial(ctx, c, name, req.Value); err != nil {
+		var rival *publisher.RivalError
+		if !errors.Is(err, recordstore.ErrDoubt) && !errors.As(err, &rival) {
+			err = errors.Join(err, h.undoCustodial(context.WithoutCancel(ctx), c, req.Label))
+		}
+		return v, err
+	}
+	return v, nil
+}
+
+// makeCustodial makes key and row. A crash in between leaves a key that nobody was told of: it makes room
+// for the next with that label.
+func (h *Host) makeCustodial(ctx context.Context, c Caller, req CustodialRequest) (v Custodial, name ipns.Name, err error) {
+	h.custody.Lock()
+	defer h.custody.Unlock()
+	if _, err := h.Custodial(ctx, c.Tenant, req.Label); !errors.Is(err, recordstore.ErrNotFound) {
+		if err == nil {
+			err = &Refusal{Why: Forbidden, Err: ErrLabelTaken}
+		}
+		return v, name, err
+	}
+	label := keyLabel(c.Tenant, req.Label)
+	if _, err := h.Keys.Remove(label); err != nil && !errors.Is(err, keystore.ErrNotFound) {
+		return v, name, err
+	}
+	var key keystore.Key
+	if req.Key == nil {
+		key, err = h.Keys.Create(ctx, label, ipns.Ed25519, 0)
+	} else {
+		key, err = h.importKey(ctx, label, req.Key)
+	}
+	if err != nil {
+		return v, name, err
+	}
+	now := h.now().UTC()
+	v = Custodial{
+		Tenant: c.Tenant, Label: req.Label, Name: key.Name.String(),
+		Value: req.Value, Stopped: req.Stopped, Created: now, Changed: now,
+	}
+	if err := h.addCustodial(ctx, c, v, key.Name); err != nil {
+		if !errors.Is(err, recordstore.ErrDoubt) {
+			_, undo := h.Keys.Remove(label)
+			err = errors.Join(err, undo)
+		}
+		return v, name, err
+	}
+	return v, key.Name, nil
+}
+
+// importKey takes a key that a tenant brings, unless it is here for somebody else.
+func (h *Host) importKey(ctx context.Context, label string, priv crypto.PrivKey) (keystore.Key, error) {
+	name, err := ipns.NameOf(priv.GetPublic())
+	if err != nil {
+		return keystore.Key{}, refuse(Invalid, "the key: %w", err)
+	}
+	if err := h.DeniedName(ctx, name); err != nil {
+		return keystore.Key{}, err
+	}
+	if _, err := h.Keys.Of(name); !errors.Is(err, keystore.ErrNotFound) {
+		if err == nil {
+			err = refuse(Forbidden, "the key of %s is here already", name)
+		}
+		return keystore.Key{}, err
+	}
+	return h.Keys.Import(label, priv)
+}
+
+// addCustodial stores a name, within the quota of its tenant.
+func (h *Host) addCustodial(ctx context.Context, c Caller, v Custodial, name ipns.Name) error {
 	release, err := h.reserve(ctx, c.Tenant, ipns.Name{}, 0)
 	if err != nil {
 		return err
 	}
 	defer release()
-	made := false
-	err = change(ctx, h.Rows, custodyTable, custodyKey(c.Tenant, label), func(v Custodial, had bool) (*Custodial, error) {
+	err = change(ctx, h.Rows, custodyTable, custodyKey(v.Tenant, v.Label), func(_ Custodial, had bool) (*Custodial, error) {
 		if had {
-			return nil, refuse(Forbidden, "there is a name with the label %q already", label)
+			return nil, &Refusal{Why: Forbidden, Err: ErrLabelTaken}
 		}
-		made = true
-		return &Custodial{Tenant: c.Tenant, Label: label, Name: name.String(), Created: h.now().UTC()}, nil
+		return &v, nil
 	})
 	if err != nil {
 		return fmt.Errorf("keep the key of %s: %w", name, err)
 	}
-	if made {
-		h.usage.mu.Lock()
-		of(h.usage.tenants, c.Tenant).Custodial++
-		h.usage.mu.Unlock()
-	}
+	h.usage.mu.Lock()
+	of(h.usage.tenants, c.Tenant).Custodial++
+	h.usage.mu.Unlock()
 	return h.Audit(ctx, c.line("key-create", name))
+}
+
+// undoCustodial removes a name that nobody was told of.
+func (h *Host) undoCustodial(ctx context.Context, c Caller, label string) error {
+	if err := h.DropCustodial(ctx, c, label); err != nil {
+		return err
+	}
+	_, err := h.Keys.Remove(keyLabel(c.Tenant, label))
+	return err
+}
+
+// publishCustodial publishes a value under a name, as the operator's names are published: it returns when
+// the record is stored, and that is announced in the background.
+func (h *Host) publishCustodial(ctx context.Context, c Caller, name ipns.Name, value string) error {
+	signer, err := h.Keys.Signer(ctx, name)
+	if errors.Is(err, keystore.ErrLocked) {
+		return refuseFor(time.Minute, Busy, "the keys of this node are locked until its operator opens them")
+	}
+	if err != nil {
+		return err
+	}
+	res, err := h.Publisher.Publish(ctx, signer, publisher.Request{Value: value, Wait: publisher.WaitStored})
+	var rival *publisher.RivalError
+	switch {
+	case errors.As(err, &rival):
+		return &Refusal{Why: Outdated, Current: rival.Rival, Err: err}
+	case errors.Is(err, publisher.ErrUnknownSequence), errors.Is(err, publisher.ErrClock):
+		return &Refusal{Why: Busy, RetryAfter: time.Minute, Err: err}
+	case err != nil:
+		return err
+	}
+	line := c.line("publish", name)
+	line.Sequence, line.Value = res.Record.Sequence(), value
+	return h.Audit(ctx, line)
+}
+
+// ChangeCustodial gives a name another value, if that is not empty, and stops or continues it, if enabled
+// is not nil. A name that is stopped is not published: it gets the value when it continues.
+func (h *Host) ChangeCustodial(ctx context.Context, c Caller, label, value string, enabled *bool) (Custodial, error) {
+	v, err := h.changeCustodial(ctx, c, label, value, enabled)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		err = settle(err)
+	}
+	return v, h.count(err)
+}
+
+func (h *Host) changeCustodial(ctx context.Context, c Caller, label, value string, enabled *bool) (Custodial, error) {
+	if err := h.custodian(c, label); err != nil {
+		return Custodial{}, err
+	}
+	v, err := h.Custodial(ctx, c.Tenant, label)
+	if err != nil {
+		return v, err
+	}
+	name, err := ipns.ParseName(v.Name)
+	if err != nil {
+		return v, err
+	}
+	if err := h.DeniedName(ctx, name); err != nil {
+		return v, err
+	}
+	end, err := h.Begin(ctx, c)
+	if err != nil {
+		return v, err
+	}
+	end() // a publish may search the network, which nobody else is to wait for
+	stopped, publish := v.Stopped, value != ""
+	if enabled != nil {
+		stopped = !*enabled
+		publish = publish || v.Stopped
+	}
+	if value == "" {
+		value = v.Value
+	}
+	if publish && !stopped {
+		if err := h.publishCustodial(ctx, c, name, value); err != nil {
+			return v, err
+		}
+	}
+	// A crash here leaves a name with a newer record than its row says: the Book is right.
+	err = change(ctx, h.Rows, custodyTable, custodyKey(c.Tenant, label), func(now Custodial, had bool) (*Custodial, error) {
+		if !had {
+			return nil, recordstore.ErrNotFound
+		}
+		now.Value, now.Stopped, now.Changed = value, stopped, h.now().UTC()
+		v = now
+		return &now, nil
+	})
+	if err == nil && stopped && enabled != nil {
+		err = h.Audit(ctx, c.line("stop", name))
+	}
+	return v, err
 }
 
 // Custodial returns a name of a tenant by its label, or recordstore.ErrNotFound.
 func (h *Host) Custodial(ctx context.Context, tenant, label string) (Custodial, error) {
+	if checkLabel(label) != nil {
+		return Custodial{}, recordstore.ErrNotFound
+	}
 	v, _, err := read[Custodial](ctx, h.Rows, custodyTable, custodyKey(tenant, label))
 	return v, err
 }

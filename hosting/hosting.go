@@ -82,6 +82,9 @@ type Host struct {
 	// nil: there are none.
 	Keys      *keystore.Keyring
 	Publisher *publisher.Publisher
+	// Encrypted reports whether keys are encrypted on disk; nil: they are not. No key of a
+	// tenant is taken then.
+	Encrypted func() bool
 	// Warned is called, at least once for each record, when a hosted name comes near its
 	// EOL; nil: nobody is told. An error has it called again.
 	Warned func(context.Context, Risk) error
@@ -96,6 +99,8 @@ type Host struct {
 	announce announcer
 	counts   counts
 	risks    risks
+	custody  sync.Mutex   // held while keys of tenants are made
+	imports  atomic.Int64 // of keys, going on
 	once     sync.Once
 }
 

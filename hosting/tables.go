@@ -17,6 +17,7 @@ const (
 	denyTable    = "hosting/deny"    // by "name:" or "tenant:" and what is denied
 	auditTable   = "hosting/audit"   // by the number of the first line
 	custodyTable = "hosting/custody" // by tenant, "/" and label
+	endedTable   = "hosting/ended"   // by name
 	warnedTable  = "hosting/warned"  // by name
 )
 

@@ -127,3 +127,9 @@ func (q Quota) whole() Quota {
 	q.Bytes = or(q.Bytes, int64(q.Names)*bytesPerName)
 	return q
 }
+
+// PinLimit returns how many bytes of content a tenant may keep here; 0: none.
+func (h *Host) PinLimit(ctx context.Context, tenant string) (uint64, error) {
+	q, err := h.quota(ctx, tenant)
+	return uint64(max(q.PinnedBytes, 0)), err
+}

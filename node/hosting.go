@@ -1,10 +1,12 @@
 package node
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/hosting/doors"
+	"github.com/goipns/ipns/hosting/pins"
 	"github.com/goipns/ipns/internal/repo"
 )
 
@@ -13,7 +15,9 @@ func (n *Node) openHosting() error {
 	n.Hosting = &hosting.Host{
 		Book: n.Book, Rows: n.records.Rows(), Opener: &n.Opener, Router: n.Router,
 		Resolver: n.Resolver, Keys: n.Keys, Publisher: n.Publisher, Log: n.Log,
+		Encrypted: func() bool { return n.Identity.Store.Encrypt },
 	}
+	n.Republisher.Signers = n.Hosting.Signer
 	s, err := hosting.FromConfig(&n.Settings.Hosting)
 	if err != nil {
 		return err
@@ -29,5 +33,12 @@ func (n *Node) hostingHandler(c *repo.Config) (http.Handler, error) {
 		return nil, err
 	}
 	n.Hosting.Set(s)
-	return doors.New(doors.Options{Host: n.Hosting, Find: n.routingAPI().FindRecord}), nil
+	return doors.New(doors.Options{Host: n.Hosting, Find: n.routingAPI().FindRecord, Pins: n.Pins}), nil
+}
+
+// openPins opens what content is kept for tenants.
+func (n *Node) openPins(ctx context.Context) error {
+	n.Pins = &pins.Pins{Rows: n.records.Rows(), Content: n.Content, Limit: n.Hosting.PinLimit, Host: n.Host, Self: n.Name.PeerID(), Log: n.Log}
+	n.Garbage.Needed = n.Pins.Roots
+	return n.Pins.Load(ctx)
 }

@@ -42,6 +42,7 @@ import (
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/hosting"
+	"github.com/goipns/ipns/hosting/pins"
 	"github.com/goipns/ipns/internal/denylist"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
@@ -141,6 +142,7 @@ type Node struct {
 	Watched     *watch.Names // gives names to readers as they change
 
 	Hosting  *hosting.Host // the names of others
+	Pins     *pins.Pins    // content that is kept for them
 	Garbage  *garbage.Collector
 	Repair   *repair.Repairer
 	Salvaged *store.Salvaged // what Config.Salvage did; nil: nothing

@@ -136,6 +136,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if n.Garbage.CacheMax, err = n.Settings.Datastore.Cache(); err != nil {
 		return err
 	}
+	if err := n.openPins(ctx); err != nil {
+		return err
+	}
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	if n.Pubsub != nil {
@@ -159,6 +162,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	if n.Settings.Addresses.Hosting != "" {
 		n.background(func() { n.ended("hosting", n.Hosting.Run(life)) })
+		n.background(func() { n.ended("keeping content of tenants", n.Pins.Run(life)) })
 	}
 	if n.Router != nil {
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
+	"github.com/goipns/ipns/hosting/pins"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing/delegated"
 )
@@ -25,6 +26,11 @@ type Options struct {
 	// Find returns the newest record of a name that is not kept here, and when it was first
 	// seen, or delegated.ErrNotFound. nil: only what is kept here is served.
 	Find func(context.Context, ipns.Name) (*ipns.Record, time.Time, error)
+	// Watch serves the changes of a name, or of all if it is zero, to a WebSocket, each as
+	// [Updated] returns it; nil: there is no watching.
+	Watch func(http.ResponseWriter, *http.Request, ipns.Name)
+	// Pins keeps content for tenants; nil: none is kept.
+	Pins *pins.Pins
 }
 
 // doors are the handlers.
@@ -33,10 +39,19 @@ type doors struct{ Options }
 // New returns the handler of all doors.
 func New(o Options) http.Handler {
 	d := &doors{o}
-	mux := http.NewServeMux()
-	d.addRouting(mux)
-	d.addWellKnown(mux)
-	return pages(mux)
+	return pages(d.mux())
+}
+
+// mux has all doors.
+func (d *doors) mux() *mux {
+	m := &mux{}
+	d.addRouting(m)
+	d.addWellKnown(m)
+	d.addW3Name(m)
+	d.addNames(m)
+	d.addPins(m)
+	d.addOpenAPI(m)
+	return m
 }
 
 // pages lets pages of any origin use the doors: who may do what depends on tokens, which a

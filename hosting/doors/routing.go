@@ -15,7 +15,7 @@ import (
 
 // addRouting adds the records of Delegated Routing V1: PUT takes one by the policy, GET
 // shows the newest.
-func (d *doors) addRouting(mux *http.ServeMux) {
+func (d *doors) addRouting(mux *mux) {
 	read := &delegated.Handler{Find: d.find}
 	mux.Handle("/routing/v1/", read)
 	mux.HandleFunc("/routing/v1/ipns/{name}", func(w http.ResponseWriter, r *http.Request) {

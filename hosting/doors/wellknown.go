@@ -18,7 +18,7 @@ type wellKnown struct {
 }
 
 // addWellKnown adds what the server says of itself: whom to write to about abuse.
-func (d *doors) addWellKnown(mux *http.ServeMux) {
+func (d *doors) addWellKnown(mux *mux) {
 	mux.HandleFunc("GET /.well-known/ipns-hosting", func(w http.ResponseWriter, _ *http.Request) {
 		s := d.Host.Settings()
 		w.Header().Set("Content-Type", "application/json")

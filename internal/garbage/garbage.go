@@ -42,6 +42,8 @@ type Collector struct {
 	// CacheMax is how many bytes of blocks from other nodes, which nothing needs, stay when a look collects: those used
 	// last. Above it, a look deletes the rest of them, and nothing else. 0: any number stays.
 	CacheMax uint64
+	// Needed yields the roots of what is kept for others, whether or not it is pinned; nil: there is none.
+	Needed func(context.Context) iter.Seq2[cid.Cid, error]
 
 	keeping sync.Mutex // held while pins are made and removed that keep values
 }
@@ -144,9 +146,16 @@ func (c *Collector) remove(ctx context.Context, leave content.Leave) (removed in
 	return removed, err
 }
 
-// named yields the roots of what own names lead to, or led to until recently.
+// named yields the roots of what own names lead to, or led to until recently, and of what others need.
 func (c *Collector) named(ctx context.Context) iter.Seq2[cid.Cid, error] {
 	return func(yield func(cid.Cid, error) bool) {
+		if c.Needed != nil {
+			for root, err := range c.Needed(ctx) {
+				if !yield(root, err) || err != nil {
+					return
+				}
+			}
+		}
 		for e, err := range c.Book.Scan(ctx, recordstore.Region{}) {
 			var recs []*ipns.Record
 			if err == nil && e.Origin == recordstore.Own {
