@@ -33,7 +33,7 @@ func (n *Node) hostingHandler(c *repo.Config) (http.Handler, error) {
 		return nil, err
 	}
 	n.Hosting.Set(s)
-	return doors.New(doors.Options{Host: n.Hosting, Find: n.routingAPI().FindRecord, Pins: n.Pins}), nil
+	return doors.New(doors.Options{Host: n.Hosting, Find: n.routingAPI().FindRecord, Names: n.Watched, Pins: n.Pins}), nil
 }
 
 // openPins opens what content is kept for tenants.

@@ -18,6 +18,7 @@ import (
 	"github.com/goipns/ipns/hosting/pins"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing/delegated"
+	"github.com/goipns/ipns/watch"
 )
 
 // Options are what the doors lead to.
@@ -26,9 +27,8 @@ type Options struct {
 	// Find returns the newest record of a name that is not kept here, and when it was first
 	// seen, or delegated.ErrNotFound. nil: only what is kept here is served.
 	Find func(context.Context, ipns.Name) (*ipns.Record, time.Time, error)
-	// Watch serves the changes of a name, or of all if it is zero, to a WebSocket, each as
-	// [Updated] returns it; nil: there is no watching.
-	Watch func(http.ResponseWriter, *http.Request, ipns.Name)
+	// Names gives names to readers as they change; nil: there is no watching.
+	Names *watch.Names
 	// Pins keeps content for tenants; nil: none is kept.
 	Pins *pins.Pins
 }

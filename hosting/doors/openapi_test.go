@@ -229,7 +229,7 @@ func TestTheSchemasOfRequestsAreRight(t *testing.T) {
 	}{
 		{"Pin", pinObject{CID: oneCID, Name: "n", Origins: []string{"/ip4/192.0.2.1"}, Meta: map[string]string{"k": "v"}}},
 		{"NewName", nameRequest{Label: "l", CID: oneCID, Key: "k", Enabled: &yes}},
-		{"W3Update", W3Update{Key: "k", Value: "v", Record: "r"}},
+		{"W3Update", w3Record{Key: "k", Value: "v", Record: "r"}},
 	} {
 		b, err := json.Marshal(c.v)
 		must(t, err)

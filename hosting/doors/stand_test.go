@@ -23,6 +23,7 @@ import (
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
+	"github.com/goipns/ipns/watch"
 )
 
 // stand is a server of all doors over stores in memory. Nobody else is on its network.
@@ -69,7 +70,7 @@ func newStand(t *testing.T, s hosting.Settings) *stand {
 	running.Go(func() { _ = d.pins.Run(ctx) })
 	d.options = Options{
 		Host: d.host, Pins: d.pins,
-		Watch: func(http.ResponseWriter, *http.Request, ipns.Name) {},
+		Names: &watch.Names{Book: book},
 	}
 	d.Server = httptest.NewServer(New(d.options))
 	t.Cleanup(func() {

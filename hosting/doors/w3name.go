@@ -2,13 +2,16 @@ package doors
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/watch"
 )
 
 // maxW3Body bounds the body of a put: a record in base64, and a line break.
@@ -19,7 +22,7 @@ const maxW3Body = (ipns.MaxRecordSize+2)/3*4 + 2
 func (d *doors) addW3Name(mux *mux) {
 	mux.HandleFunc("GET /name/{key}", d.w3Get)
 	mux.HandleFunc("POST /name/{key}", d.w3Post)
-	if d.Watch != nil {
+	if d.Names != nil {
 		mux.HandleFunc("GET /name/{key}/watch", d.w3Watch)
 	}
 }
@@ -30,22 +33,15 @@ type w3Said struct {
 	ID      string `json:"id,omitempty"`
 }
 
-// W3Update tells of a record.
-type W3Update struct {
-	Key    string `json:"key,omitempty"` // only to those who watch
+// w3Record is a record as clients get it.
+type w3Record struct {
+	Key    string `json:"key,omitempty"` // only for those who watch
 	Value  string `json:"value"`
 	Record string `json:"record"` // in base64
 }
 
-// Updated returns what those who watch a name are told of its record.
-func Updated(rec *ipns.Record) W3Update {
-	u := current(rec)
-	u.Key = rec.Name().String()
-	return u
-}
-
-func current(rec *ipns.Record) W3Update {
-	return W3Update{Value: rec.Value(), Record: base64.StdEncoding.EncodeToString(rec.Raw())}
+func w3RecordOf(rec *ipns.Record) w3Record {
+	return w3Record{Value: rec.Value(), Record: base64.StdEncoding.EncodeToString(rec.Raw())}
 }
 
 func (d *doors) w3Get(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +59,7 @@ func (d *doors) w3Get(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		w3Refuse(w, err)
 	default:
-		answer(w, http.StatusOK, current(e.Record))
+		answer(w, http.StatusOK, w3RecordOf(e.Record))
 	}
 }
 
@@ -95,14 +91,61 @@ func (d *doors) w3Post(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusAccepted, w3Said{ID: r.PathValue("key")})
 }
 
+// w3Watch sends the records of a name as they change, or of all names that are kept here: for
+// that the client needs a token, since it learns which these are.
 func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("key") == "*" {
-		d.Watch(w, r, ipns.Name{})
+	if !watch.IsSocket(r) {
+		answer(w, http.StatusBadRequest, w3Said{Message: "expected websocket upgrade"})
 		return
 	}
-	if name, ok := w3Key(w, r); ok {
-		d.Watch(w, r, name)
+	var req watch.Request
+	if r.Header.Get("Authorization") != "" {
+		caller, err := d.Host.Admit(r)
+		if err != nil {
+			w3Refuse(w, err)
+			return
+		}
+		req.Caller = caller.Tenant
 	}
+	if r.PathValue("key") == "*" {
+		if req.Caller == "" || hosting.IsAnonymous(req.Caller) {
+			answer(w, http.StatusUnauthorized, w3Said{Message: "all names are shown only to who has a token"})
+			return
+		}
+	} else {
+		name, ok := w3Key(w, r)
+		if !ok {
+			return
+		}
+		req.Names = []ipns.Name{name}
+	}
+	if req.Caller == "" {
+		req.Caller = "@" + hostOf(r.RemoteAddr)
+	}
+	d.Names.Socket(w, r, req, w3Event)
+}
+
+// hostOf returns the address in host:port.
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
+}
+
+// w3Event is what a client is told of an event: nothing but new records.
+func w3Event(e watch.Event) []byte {
+	if e.Kind&watch.Changed == 0 || e.Entry.Record == nil {
+		return nil
+	}
+	told := w3RecordOf(e.Entry.Record)
+	told.Key = e.Entry.Name.String()
+	b, err := json.Marshal(told)
+	if err != nil {
+		return nil // it has only texts
+	}
+	return b
 }
 
 // w3Key returns the name of a request.

@@ -3,10 +3,13 @@ package doors
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
@@ -108,7 +111,7 @@ func TestTheSameRecordHasTheSameVerdictAtEveryDoor(t *testing.T) {
 				if want7 {
 					now = raw
 				}
-				var shown W3Update
+				var shown w3Record
 				d.send("GET", "/name/"+a.name.String(), "", nil).into(t, &shown)
 				if shown.Record != base64.StdEncoding.EncodeToString(now) || shown.Value != value {
 					t.Errorf("%s: kept is another record: %+v", door, shown)
@@ -186,5 +189,72 @@ func TestW3NameTakesANameInEverySpelling(t *testing.T) {
 	}
 	if got := d.send("GET", "/name/"+a.name.String(), "", nil); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// watching is what a client gets by WebSocket.
+func (d *stand) watching(key, token string) (next func() w3Record, status int) {
+	d.Helper()
+	head := http.Header{}
+	if token != "" {
+		head.Set("Authorization", "Bearer "+token)
+	}
+	conn, resp, err := websocket.Dial(d.Context(), strings.Replace(d.URL, "http", "ws", 1)+"/name/"+key+"/watch", &websocket.DialOptions{HTTPHeader: head})
+	if err != nil {
+		if resp == nil {
+			d.Fatal(err)
+		}
+		return nil, resp.StatusCode
+	}
+	d.Cleanup(func() { _ = conn.CloseNow() })
+	return func() (got w3Record) {
+		d.Helper()
+		_, b, err := conn.Read(d.Context())
+		must(d.T, err)
+		must(d.T, json.Unmarshal(b, &got))
+		return got
+	}, resp.StatusCode
+}
+
+// Whatever door a record comes by, who watches its name gets it, once and in order.
+func TestW3NameIsWatched(t *testing.T) {
+	d := newStand(t, hosting.Settings{})
+	a, b := newAuthor(t), newAuthor(t)
+	next, status := d.watching(a.name.String(), "")
+	all, statusOfAll := d.watching("*", d.token)
+	if status != 101 || statusOfAll != 101 {
+		t.Fatalf("%d, %d", status, statusOfAll)
+	}
+	var want []string
+	for seq := range uint64(4) {
+		raw := a.record(t, seq, "/ipfs/"+oneCID, 48*time.Hour)
+		if seq%2 == 0 {
+			d.send("POST", "/name/"+a.name.String(), d.token, base64.StdEncoding.EncodeToString(raw))
+		} else {
+			d.send("PUT", "/routing/v1/ipns/"+a.name.String(), d.token, raw, "Content-Type", ipns.RecordMediaType)
+		}
+		text := base64.StdEncoding.EncodeToString(raw)
+		if got := next(); got.Key != a.name.String() || got.Record != text || got.Value != "/ipfs/"+oneCID {
+			t.Errorf("of sequence %d: %+v", seq, got)
+		}
+		want = append(want, text)
+	}
+	other := base64.StdEncoding.EncodeToString(b.record(t, 1, "/ipfs/"+oneCID, 48*time.Hour))
+	d.send("POST", "/name/"+b.name.String(), d.token, other)
+	seen := map[string]bool{}
+	for !seen[other] {
+		seen[all().Record] = true
+	}
+	if !seen[want[3]] {
+		t.Error("who watches all names missed one")
+	}
+	for key, token := range map[string]string{"*": "", "nope": "", a.name.String(): "wrong"} {
+		want := map[string]int{"*": 401, "nope": 400, a.name.String(): 401}[key]
+		if _, status := d.watching(key, token); status != want {
+			t.Errorf("%s: %d", key, status)
+		}
+	}
+	if got := d.send("GET", "/name/"+a.name.String()+"/watch", "", nil); got.status != 400 {
+		t.Errorf("without a WebSocket: %d %s", got.status, got.body)
 	}
 }
