@@ -130,6 +130,6 @@ func (q Quota) whole() Quota {
 
 // PinLimit returns how many bytes of content a tenant may keep here; 0: none.
 func (h *Host) PinLimit(ctx context.Context, tenant string) (uint64, error) {
-	q, err := h.quota(ctx, tenant)
+	q, err := h.QuotaOf(ctx, tenant)
 	return uint64(max(q.PinnedBytes, 0)), err
 }

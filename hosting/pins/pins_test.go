@@ -320,10 +320,17 @@ func TestListSelectsAndGoesThroughPages(t *testing.T) {
 			q    Query
 			want int
 		}{
-			{Query{}, 27}, {Query{Statuses: []string{Pinned}}, 26}, {Query{Statuses: []string{Pinning, Queued}}, 1},
-			{Query{CIDs: []cid.Cid{b}}, 1}, {Query{Name: "Site 1"}, 1}, {Query{Name: "site 1"}, 0},
-			{Query{Name: "site 1", Match: AnyCase}, 1}, {Query{Name: "ite 1", Match: Part}, 11}, {Query{Name: "SITE", Match: PartAnyCase}, 25},
-			{Query{Meta: map[string]string{"app": "x"}}, 25}, {Query{Meta: map[string]string{"app": "x", "n": "3"}}, 1},
+			{Query{}, 27},
+			{Query{Statuses: []string{Pinned}}, 26},
+			{Query{Statuses: []string{Pinning, Queued}}, 1},
+			{Query{CIDs: []cid.Cid{b}}, 1},
+			{Query{Name: "Site 1"}, 1},
+			{Query{Name: "site 1"}, 0},
+			{Query{Name: "site 1", Match: AnyCase}, 1},
+			{Query{Name: "ite 1", Match: Part}, 11},
+			{Query{Name: "SITE", Match: PartAnyCase}, 25},
+			{Query{Meta: map[string]string{"app": "x"}}, 25},
+			{Query{Meta: map[string]string{"app": "x", "n": "3"}}, 1},
 		} {
 			c.q.Limit = 1000
 			if got, n, err := p.List(t.Context(), "ann", c.q); err != nil || n != c.want || len(got) != n {
