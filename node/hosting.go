@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/hosting/doors"
 	"github.com/goipns/ipns/hosting/pins"
@@ -23,7 +24,10 @@ func (n *Node) openHosting() error {
 		return err
 	}
 	n.Hosting.Set(s)
-	n.Book.Forgotten = n.Hosting.Forgotten
+	n.Book.Forgotten = func(ctx context.Context, name ipns.Name) {
+		n.Hosting.Forgotten(ctx, name)
+		n.Watched.Forgotten(ctx, name)
+	}
 	return nil
 }
 

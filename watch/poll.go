@@ -46,6 +46,16 @@ type topic struct {
 	quiet  context.CancelFunc
 }
 
+// Forgotten says that the Book may not hold a name any more, so that its readers hear of it
+// now and not when it is next looked at.
+func (n *Names) Forgotten(_ context.Context, name ipns.Name) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := n.topics[name]; t != nil {
+		n.run.schedule(t, time.Now())
+	}
+}
+
 // subscribe adds a reader to a name. Call with Names.mu held.
 func (n *Names) subscribe(r *reader, name ipns.Name) {
 	t := n.topics[name]

@@ -20,9 +20,12 @@ const Stall = 20 * time.Second
 // application/x-ndjson, or by WebSocket.
 type Handler struct {
 	Names *Names
-	// Caller returns who asks, for the limits, and whether it may watch all names that this
-	// node holds. nil: its address, and it may not.
-	Caller func(*http.Request) (caller string, all bool)
+	// Admit returns who asks, for the limits, and whether it may watch all names that this
+	// node holds; or it answers the request itself, with ok false. nil: the address asks,
+	// and it may not.
+	Admit func(http.ResponseWriter, *http.Request) (caller string, all, ok bool)
+	// Still reports whether a request would still be admitted; nil: always.
+	Still func(*http.Request) bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -32,10 +35,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "changes of names are read by GET", http.StatusMethodNotAllowed)
 		return
 	}
-	req, err := h.request(r)
+	caller, all, ok := address(r), false, true
+	if h.Admit != nil {
+		caller, all, ok = h.Admit(w, r)
+	}
+	if !ok {
+		return
+	}
+	req, err := request(r, all)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
+	}
+	req.Caller = caller
+	if h.Still != nil {
+		req.Still = func() bool { return h.Still(r) }
 	}
 	switch {
 	case IsSocket(r):
@@ -47,26 +61,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) request(r *http.Request) (Request, error) {
+// request reads a request. all says that it may be about all names.
+func request(r *http.Request, all bool) (Request, error) {
 	q := r.URL.Query()
 	req := Request{Since: recordstore.Position(q.Get("since"))}
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		req.Since = recordstore.Position(id)
 	}
-	all := false
-	if h.Caller != nil {
-		req.Caller, all = h.Caller(r)
-	} else {
-		req.Caller = address(r)
-	}
-	for _, list := range q["name"] {
-		for text := range strings.SplitSeq(list, ",") {
-			name, err := ipns.ParseName(text)
-			if err != nil {
-				return req, fmt.Errorf("the parameter name: %w", err)
-			}
-			req.Names = append(req.Names, name)
+	for _, text := range q["name"] {
+		name, err := ipns.ParseName(text)
+		if err != nil {
+			return req, fmt.Errorf("the parameter name: %w", err)
 		}
+		req.Names = append(req.Names, name)
 	}
 	if len(req.Names) == 0 && !all {
 		return req, errors.New("which names? add name=… to the address, once or more")

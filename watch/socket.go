@@ -26,7 +26,8 @@ func (n *Names) Socket(w http.ResponseWriter, r *http.Request, req Request, enco
 			_ = conn.CloseNow()
 		}
 	}()
-	ctx, cancel := context.WithCancel(r.Context())
+	// The context of a request ends when its connection is taken over.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	for e, err := range n.Read(ctx, req) {
 		switch {

@@ -50,6 +50,8 @@ var (
 	ErrFull = errors.New("too many readers watch names already")
 	// ErrCaller means that no more are taken of this caller.
 	ErrCaller = errors.New("you have too many readers already")
+	// ErrRevoked means that the caller may not read any more.
+	ErrRevoked = errors.New("you may not watch names any more")
 	// ErrNames means that a reader wants too many names.
 	ErrNames = fmt.Errorf("a reader watches %d names at most", MaxNames)
 )
@@ -97,6 +99,8 @@ type Request struct {
 	// Poll has a hosted name searched as if it were foreign: its owner may publish
 	// elsewhere only.
 	Poll bool
+	// Still says at each heartbeat whether the caller may still read; nil: it may.
+	Still func() bool
 }
 
 // Names are the names that readers watch. Set its fields before first use.
@@ -137,7 +141,7 @@ func (n *Names) Read(ctx context.Context, req Request) iter.Seq2[Event, error] {
 			yield(Event{}, err)
 			return
 		}
-		if err := n.read(ctx, r, yield); err != nil {
+		if err := n.read(ctx, r, req.Still, yield); err != nil {
 			yield(Event{}, err)
 		}
 	}
@@ -145,7 +149,7 @@ func (n *Names) Read(ctx context.Context, req Request) iter.Seq2[Event, error] {
 
 // read yields what a reader gets. It returns the error that ended it, or nil if the reader
 // or the node did.
-func (n *Names) read(ctx context.Context, r *reader, yield func(Event, error) bool) error {
+func (n *Names) read(ctx context.Context, r *reader, still func() bool, yield func(Event, error) bool) error {
 	if !yield(Event{Position: r.position()}, nil) {
 		return nil
 	}
@@ -172,6 +176,9 @@ func (n *Names) read(ctx context.Context, r *reader, yield func(Event, error) bo
 			return r.run.err
 		case <-r.wake:
 		case <-beat.C:
+			if still != nil && !still() {
+				return ErrRevoked
+			}
 			n.advance(r)
 			if !yield(Event{Position: r.position()}, nil) {
 				return nil

@@ -49,6 +49,7 @@ func (d *doors) mux() *mux {
 	d.addWellKnown(m)
 	d.addW3Name(m)
 	d.addNames(m)
+	d.addWatch(m)
 	d.addPins(m)
 	d.addOpenAPI(m)
 	return m
