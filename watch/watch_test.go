@@ -142,6 +142,30 @@ func TestReadersAreBoundedAndLeaveTheirPlace(t *testing.T) {
 	})
 }
 
+// What a slow reader of all names can't hold, it reads from the store later.
+func TestASlowReaderGetsWhatItCannotHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		r := read(t, &watch.Names{Book: b}, "")
+		r.event()
+		want := make(map[ipns.Name]uint64)
+		for i := range uint64(2*watch.MaxPending + 100) {
+			k := recordstoretest.KeyFromSeed(t, i%(watch.MaxPending+50))
+			enter(t, b, k.Record(t, i, "/ipfs/bafkqaaa", epoch.Add(time.Hour)))
+			want[k.Name] = i
+		}
+		synctest.Wait()
+		for len(want) > 0 {
+			if e := r.event(); e.Kind == 0 {
+				t.Fatalf("%d names are missing", len(want))
+			} else if e.Entry.Record.Sequence() == want[e.Entry.Name] {
+				delete(want, e.Entry.Name)
+			}
+		}
+		r.stop()
+	})
+}
+
 func TestReadersLeaveWhenTheNodeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopping := make(chan struct{})
