@@ -15,7 +15,7 @@ import (
 
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
-	nameCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
+	nameCommands, webhookCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
@@ -23,17 +23,18 @@ var All = slices.Concat(
 
 // Groups are the first words of commands that have more than one.
 var Groups = map[string]string{
-	"name":        "Publish and resolve names",
-	"name/pubsub": "Show which names are subscribed to over pubsub",
-	"republish":   "Show how names are kept online",
-	"key":         "Make and manage the keys of names",
-	"host":        "Keep the names of others alive",
-	"host/token":  "Make, list, replace and end the tokens of tenants",
-	"host/tenant": "Say what tenants may have, export and remove them",
-	"host/deny":   "Refuse names and tenants",
-	"files":       "Describe files and folders",
-	"pin":         "Pin content, so that it stays",
-	"pin/remote":  "Have content pinned by services",
+	"name":         "Publish and resolve names",
+	"name/webhook": "Send what changes of names to addresses",
+	"name/pubsub":  "Show which names are subscribed to over pubsub",
+	"republish":    "Show how names are kept online",
+	"key":          "Make and manage the keys of names",
+	"host":         "Keep the names of others alive",
+	"host/token":   "Make, list, replace and end the tokens of tenants",
+	"host/tenant":  "Say what tenants may have, export and remove them",
+	"host/deny":    "Refuse names and tenants",
+	"files":        "Describe files and folders",
+	"pin":          "Pin content, so that it stays",
+	"pin/remote":   "Have content pinned by services",
 
 	"pin/remote/service": "Add, list and remove pinning services",
 

@@ -24,6 +24,7 @@ func (n *Node) openHosting() error {
 		return err
 	}
 	n.Hosting.Set(s)
+	n.Hosting.Warned = func(ctx context.Context, risk hosting.Risk) error { return n.Webhooks.Warn(ctx, risk.Name) }
 	n.Book.Forgotten = func(ctx context.Context, name ipns.Name) {
 		n.Hosting.Forgotten(ctx, name)
 		n.Watched.Forgotten(ctx, name)

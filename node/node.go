@@ -139,7 +139,8 @@ type Node struct {
 	Publisher   *publisher.Publisher
 	Republisher *republisher.Republisher // runs if there is a Router
 	Resolver    *resolver.Resolver
-	Watched     *watch.Names // gives names to readers as they change
+	Watched     *watch.Names    // gives names to readers as they change
+	Webhooks    *watch.Webhooks // sends them to receivers
 
 	Hosting  *hosting.Host // the names of others
 	Pins     *pins.Pins    // content that is kept for them

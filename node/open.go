@@ -155,6 +155,9 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if !c.ReadOnFull {
 		n.background(func() { n.Repair.RepairOwn(life) })
 	}
+	if !c.ReadOnFull && !c.Offline {
+		n.background(func() { n.ended("sending webhooks", n.Webhooks.Run(life)) })
+	}
 	if !c.Offline {
 		n.Republisher.Joined = n.Network.Joined()
 		n.background(func() { n.ended("joining the networks", n.Network.Run(life)) })

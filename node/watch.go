@@ -12,6 +12,7 @@ import (
 // openWatch makes what gives names to readers as they change.
 func (n *Node) openWatch() {
 	n.Watched = &watch.Names{Book: n.Book, Stopping: n.stopping}
+	n.Webhooks = &watch.Webhooks{Names: n.Watched, Rows: n.records.Rows(), Log: n.Log, Agent: n.Agent}
 	if n.Router != nil {
 		n.Watched.Search = n.search
 	}

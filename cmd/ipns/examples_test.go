@@ -92,6 +92,8 @@ var beforeExample = map[string]string{
 		"N=$(ipns key ls -l | cut -d\" \" -f1); printf \"{\\\"Name\\\":\\\"%s\\\",\\\"Record\\\":\\\"%s\\\"}\" $N $(ipns name get $N | base64 -w0) > $WORK/tenant.ndjson'\n" +
 		"exec ipns host import --tenant=friends tenant.ndjson\nexec ipns host list\ncapture HOSTED stdout '(k51\\w+)'\n",
 	"config replace": "exec sh -c 'ipns config show > config.json'\n",
+	// A receiver that nobody is.
+	"name webhook replay": "exec ipns name webhook add --private http://127.0.0.1:9/\ncapture HOOK stdout '(wh\\w+)'\n",
 	// On a repo of its own, which no daemon uses.
 	"key rotate":    "env IPNS_PATH=$WORK/rotated\nexec ipns init --profile test\n",
 	"key encrypt":   "env IPNS_PATH=$WORK/encrypted\nexec ipns init --profile test\nexec sh -c 'printf x > secret'\nidentity encrypted/keystore x\n",

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 //	ethereum VAR CHAIN NAME HEX  set VAR to an Ethereum node, where NAME has a contenthash
 //	dns VAR HOST TEXT       set VAR to a DNS server at which HOST has the TXT record TEXT
 //	pins VAR                set VAR to a pinning service whose key is key; requests go to pins.log
+//	hook VAR LOG            set VAR to a receiver of webhooks, which writes what it gets to LOG
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
@@ -60,6 +61,7 @@ func scripts(dir string) testscript.Params {
 			"dns":       dnsServer,
 			"pins":      pinService,
 			"identity":  writeIdentity,
+			"hook":      webhook,
 		},
 	}
 }

@@ -18,6 +18,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	m := &rpc.Mux{Offline: n != nil && n.Host == nil, Instead: api.Instead}
 	v.handleNames(m)
 	v.handleWatch(m)
+	v.handleWebhooks(m)
 	v.handlePubsub(m)
 	v.handleRepublish(m)
 	v.handleRouting(m)
