@@ -8,6 +8,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/publisher"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
 // restart ends the process of a site and starts another on the same store. It returns
@@ -128,4 +129,51 @@ func TestNothingElseIsRaisedAfterARestart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestASignerThatHangsDelaysNoOtherNameAtTheStart has a publish that is to rise above a rival, whose
+// signer does not answer, and other names that are to be announced.
+func TestASignerThatHangsDelaysNoOtherNameAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 20)
+		s.Router = nil
+		stored := func(r *publisher.Request) { r.Wait = publisher.WaitStored }
+		res := s.publish(t, mine, stored)
+		if err := s.Book.Pend(t.Context(), s.key.Name, res.Record); err != nil {
+			t.Fatal(err)
+		}
+		var others []*ipns.Record
+		for seed := range uint64(8) {
+			k := recordstoretest.KeyFromSeed(t, 100+seed)
+			if err := s.Book.Create(t.Context(), k.Name); err != nil {
+				t.Fatal(err)
+			}
+			res, err := s.Publish(t.Context(), k.Signer, publisher.Request{Value: mine, Wait: publisher.WaitStored})
+			if err != nil {
+				t.Fatal(err)
+			}
+			others = append(others, res.Record)
+		}
+		over, end := context.WithCancel(t.Context())
+		end()
+		s.Close(over)
+		s.Publisher = &publisher.Publisher{Book: s.Book, Router: s.net, Now: s.Now, Signers: func(ctx context.Context, _ ipns.Name) (ipns.Signer, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		for _, rec := range others {
+			if n := s.net.Holders(rec); n != 20 {
+				t.Errorf("%d hold another name", n)
+			}
+		}
+		cancel()
+		<-done
+		if e := s.entry(t); e.Pending == nil {
+			t.Error("what was to go on at the next start was given up")
+		}
+	})
 }

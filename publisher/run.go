@@ -180,7 +180,8 @@ func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.E
 }
 
 // proceed announces the record of an entry, or goes on with a publish that was to rise
-// above a rival when the process ended. A call of Publish for the name does it itself.
+// above a rival when the process ended. A call of Publish for the name does it itself. To go
+// on needs the signer, which may be elsewhere and slow, so it happens in the background.
 func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
 	p.mu.Lock()
 	called := p.calls[e.Name] > 0 // e was read before
@@ -192,7 +193,45 @@ func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
 		_, err := p.start(e.Record, nil, nil)
 		return err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.asking[e.Name] {
+		return nil
+	}
+	p.asking[e.Name] = true
+	p.running.Go(func() {
+		err := p.goOn(ctx, e)
+		p.mu.Lock()
+		delete(p.asking, e.Name)
+		p.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			p.log().Error("going on with a publish", "name", e.Name.String(), "error", err)
+			p.retryLater(e.Name, p.now())
+		}
+	})
+	return nil
+}
+
+// goOn announces the pending record of an entry, or gives way to the rival if it has no signer.
+func (p *Publisher) goOn(ctx context.Context, e recordstore.Entry) error {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	e, err := p.Book.Get(ctx, e.Name)
+	if err != nil {
+		return err
+	}
+	if e.Pending == nil { // a publish has superseded it meanwhile
+		_, err := p.start(e.Record, nil, nil)
+		return err
+	}
 	m, err := p.remake(ctx, e)
+	if ctx.Err() != nil {
+		return ctx.Err() // the next start goes on
+	}
 	if err != nil {
 		p.log().Warn("a publish that was interrupted gives way to that of another holder of the key",
 			"value", e.Pending.Value(), "error", err)
