@@ -21,6 +21,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ const (
 	listLimit = 5 * time.Second  // an agent lists its keys without asking anybody
 	signLimit = 60 * time.Second // somebody may have to confirm a signature
 	maxKeys   = 1000             // that are looked at
+	maxNamed  = 4                // that an error lists
 )
 
 // Agent is the ssh-agent at a Unix socket. It is a [keystore.Elsewhere], safe for concurrent
@@ -74,7 +76,11 @@ func (a *Agent) Find(ctx context.Context, label string) (ipns.Signer, error) {
 	case len(found) == 0:
 		return nil, fmt.Errorf("%w: the ssh-agent has no key %q; 'ssh-add -l' lists those it has", keystore.ErrNotFound, text)
 	case len(found) > 1:
-		return nil, fmt.Errorf("the ssh-agent has %d keys with the comment %q: name one by its fingerprint, %s%s", len(found), text, Prefix, ssh.FingerprintSHA256(found[0]))
+		var each []string
+		for _, k := range found[:min(len(found), maxNamed)] {
+			each = append(each, Prefix+ssh.FingerprintSHA256(k))
+		}
+		return nil, fmt.Errorf("the ssh-agent has %d keys with the comment %q: name one by its fingerprint, %s", len(found), text, strings.Join(each, " or "))
 	}
 	k, err := parse(found[0])
 	if err != nil {
@@ -106,7 +112,12 @@ func (a *Agent) list(ctx context.Context) (list []*sshagent.Key, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the keys of the ssh-agent: %w", err)
 	}
-	return list[:min(len(list), maxKeys)], nil
+	// A certificate is no other key: ssh-add adds it with the key, and the same comment.
+	list = slices.DeleteFunc(list, func(k *sshagent.Key) bool { return strings.HasSuffix(k.Type(), "-cert-v01@openssh.com") })
+	if len(list) > maxKeys {
+		return nil, fmt.Errorf("list the keys of the ssh-agent: it has %d, and at most %d are possible", len(list), maxKeys)
+	}
+	return list, nil
 }
 
 // ask calls f with a connection to the agent, which ends with the call, ctx or the limit.

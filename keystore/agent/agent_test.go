@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -219,6 +220,72 @@ func TestAnOldSignatureOfRSAIsRefused(t *testing.T) {
 	if _, err := s.Sign(t.Context(), []byte("message")); err == nil || !strings.Contains(err.Error(), `of type "ssh-rsa"`) {
 		t.Errorf("a signature with SHA-1: %v", err)
 	}
+}
+
+// TestACertificateIsNoSecondKey has a key and its certificate, as ssh-add adds them.
+func TestACertificateIsNoSecondKey(t *testing.T) {
+	all := keys(t)
+	signer, err := ssh.NewSignerFromKey(all["ed"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, signer); err != nil {
+		t.Fatal(err)
+	}
+	ring := sshagent.NewKeyring()
+	for _, added := range []sshagent.AddedKey{{PrivateKey: all["ed"], Certificate: cert, Comment: "blog"}, {PrivateKey: all["ed"], Comment: "blog"}} {
+		if err := ring.Add(added); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &agent.Agent{Socket: listen(t, func(c net.Conn) { _ = sshagent.ServeAgent(ring, c) })}
+	s, err := a.Find(t.Context(), "agent:blog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign(t, s, ipns.V2Only)
+}
+
+// TestAnAgentThatAnswersGarbageIsAnError sends what is no answer, to a list and to a request of a
+// signature.
+func TestAnAgentThatAnswersGarbageIsAnError(t *testing.T) {
+	for what, answer := range map[string]string{
+		"a failure": "\x00\x00\x00\x01\x05", "another type": "\x00\x00\x00\x01\xff", "no length": "\x00", "a huge length": "\xff\xff\xff\xff",
+		"nothing in it": "\x00\x00\x00\x00", "a list that is cut": "\x00\x00\x00\x05\x0c\x00\x00\x00\x09", "text": "hello, this is no agent at all",
+	} {
+		a := &agent.Agent{Socket: listen(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 5))
+			_, _ = io.WriteString(c, answer)
+		})}
+		if _, err := a.Find(t.Context(), "agent:ed"); err == nil || errors.Is(err, keystore.ErrNotFound) || !strings.Contains(err.Error(), "list the keys of the ssh-agent") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	ring := sshagent.NewKeyring().(sshagent.ExtendedAgent)
+	if err := ring.Add(sshagent.AddedKey{PrivateKey: keys(t)["ec"], Comment: "ec"}); err != nil {
+		t.Fatal(err)
+	}
+	for what, blob := range map[string][]byte{"nothing": nil, "no numbers": []byte("hello"), "zeros": ssh.Marshal(struct{ R, S *big.Int }{big.NewInt(0), big.NewInt(0)}), "below zero": ssh.Marshal(struct{ R, S *big.Int }{big.NewInt(-5), big.NewInt(7)})} {
+		a := &agent.Agent{Socket: listen(t, func(c net.Conn) { _ = sshagent.ServeAgent(lying{ring, blob}, c) })}
+		s, err := a.Find(t.Context(), "agent:ec")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ipns.Sign(t.Context(), s, ipns.Fields{Value: "/ipfs/bafkqaaa", EOL: time.Now().Add(time.Hour)}, ipns.V2Only); err == nil {
+			t.Errorf("%s was taken for a signature", what)
+		}
+	}
+}
+
+// lying answers with a signature that is none.
+type lying struct {
+	sshagent.ExtendedAgent
+	blob []byte
+}
+
+func (l lying) SignWithFlags(k ssh.PublicKey, _ []byte, _ sshagent.SignatureFlags) (*ssh.Signature, error) {
+	return &ssh.Signature{Format: k.Type(), Blob: l.blob}, nil
 }
 
 // TestTheAgentOfOpenSSH signs with ssh-agent itself.
