@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -52,5 +53,33 @@ func TestFullDiskLeavesNoKey(t *testing.T) {
 	}
 	if err := s.Put("blog", key); err != nil {
 		t.Errorf("with space again: %v", err)
+	}
+}
+
+// TestWhatIsNoFileBlocksNothing has a pipe and a folder where keys should be. Reading a pipe would
+// wait for ever.
+func TestWhatIsNoFileBlocksNothing(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Put("good", good), os.Mkdir(s.path("folder"), 0o700), syscall.Mkfifo(s.path("pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, label := range []string{"folder", "pipe"} {
+		if _, err := s.Get(label); err == nil || !strings.Contains(err.Error(), "it is no file") {
+			t.Errorf("%s: %v", label, err)
+		}
+	}
+	if n, err := s.Locked(); n != 0 || err != nil {
+		t.Errorf("%d locked, %v", n, err)
+	}
+	if back, err := s.Get("good"); err != nil || !back.Equals(good) {
+		t.Error(err)
 	}
 }

@@ -131,6 +131,13 @@ func (s *Store) Get(name string) (crypto.PrivKey, error) {
 
 // read returns the file of a key.
 func (s *Store) read(name string) ([]byte, error) {
+	info, err := os.Stat(s.path(name))
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would wait for a writer
+		return nil, fmt.Errorf("it is no file, but %v", info.Mode().Type())
+	}
 	f, err := os.Open(s.path(name))
 	if err != nil {
 		return nil, err
@@ -237,57 +244,6 @@ func (s *Store) Replace(name string, key crypto.PrivKey) error {
 	return nil
 }
 
-// Convert encrypts the files of all keys, or writes them in clear, but for that of [Self]. It returns how many it rewrote. Damaged files stay as they
-// are, each with an error that names it. A crash leaves some files in one form and some in
-// the other, all of them readable, and Convert can be called again.
-func (s *Store) Convert(clear bool) (n int, err error) {
-	labels, err := s.List()
-	if err != nil {
-		return 0, err
-	}
-	to := Store{dir: s.dir, Cipher: s.Cipher, Encrypt: !clear}
-	for _, label := range labels {
-		one := func() error {
-			if label == Self {
-				return nil
-			}
-			file, err := s.read(label)
-			if err != nil || encrypted(file) != clear {
-				return err
-			}
-			key, err := s.parse(file)
-			if err != nil {
-				return err
-			}
-			if err := to.Replace(label, key); err != nil {
-				return err
-			}
-			n++
-			return nil
-		}
-		if cerr := one(); cerr != nil {
-			err = errors.Join(err, fmt.Errorf("convert key %q in %s: %w", label, s.path(label), cerr))
-		}
-	}
-	return n, err
-}
-
-// Locked returns how many files of keys are encrypted and cannot be decrypted.
-func (s *Store) Locked() (n int, err error) {
-	labels, err := s.List()
-	if err != nil {
-		return 0, err
-	}
-	for _, label := range labels {
-		if file, err := s.read(label); err == nil && encrypted(file) {
-			if _, err := s.parse(file); err != nil {
-				n++
-			}
-		}
-	}
-	return n, nil
-}
-
 // Clean removes unfinished key files that a crash left behind. Nothing else may write
 // meanwhile: call it with the lock of the repo held.
 func (s *Store) Clean() error {
@@ -351,16 +307,14 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 	}
 	switch {
 	case s.same(name, to):
-		// A crash left the key under both labels: this rename finishes the job.
+		// A crash left the key under both labels, or it was stored twice: this rename
+		// finishes the job, and loses nothing.
 		err = os.Remove(s.path(name))
 	case overwrite:
 		overwrote = s.Has(to)
 		err = os.Rename(s.path(name), s.path(to))
 	default:
-		if err = os.Link(s.path(name), s.path(to)); err == nil {
-			// A crash here leaves the key under both labels.
-			err = os.Remove(s.path(name))
-		}
+		err = renameNew(s.path(name), s.path(to))
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return false, ErrExist
@@ -371,14 +325,35 @@ func (s *Store) Rename(name, to string, overwrite bool) (overwrote bool, err err
 	return overwrote, s.sync()
 }
 
-// same reports whether two labels belong to the same file.
+// renameByLink is renameNew where no call does it in one step.
+func renameByLink(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	// A crash here leaves the key under both labels.
+	return os.Remove(from)
+}
+
+// same reports whether two labels belong to the same key: to one file, or, when it was
+// encrypted or decrypted since, to two.
 func (s *Store) same(name, other string) bool {
 	a, err := os.Stat(s.path(name))
 	if err != nil {
 		return false
 	}
 	b, err := os.Stat(s.path(other))
-	return err == nil && os.SameFile(a, b)
+	if err != nil {
+		return false
+	}
+	if os.SameFile(a, b) {
+		return true
+	}
+	key, err := s.Get(name)
+	if err != nil {
+		return false
+	}
+	of, err := s.Get(other)
+	return err == nil && key.Equals(of)
 }
 
 func (s *Store) sync() error { return durable.SyncDir(s.dir) }

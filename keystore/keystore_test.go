@@ -207,6 +207,61 @@ func TestRenameGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
+// TestARenameThatACrashInterruptedGoesOnOnceTheKeyIsEncrypted has both labels converted, so that
+// they are two files.
+func TestARenameThatACrashInterruptedGoesOnOnceTheKeyIsEncrypted(t *testing.T) {
+	s, dir := open(t)
+	s.Cipher = reverse{}
+	key, other := generate(t), generate(t)
+	if err := errors.Join(s.Put("a", key), s.Put("c", other)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(dir, "key_me"), filepath.Join(dir, "key_mi")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Convert(false); n != 3 || err != nil {
+		t.Fatalf("%d converted, %v", n, err)
+	}
+	if over, err := s.Rename("a", "b", false); over || err != nil || s.Has("a") {
+		t.Errorf("the key is still there twice: %v", err)
+	}
+	if _, err := s.Rename("b", "c", false); !errors.Is(err, keystore.ErrExist) {
+		t.Errorf("to a label of another key: %v", err)
+	}
+	mustGet(t, s, "b", key)
+	mustGet(t, s, "c", other)
+}
+
+// reverse is a cipher that hides nothing.
+type reverse struct{}
+
+const reversed = "age-encryption.org/reversed "
+
+func (reverse) Encrypt(name ipns.Name, key []byte) ([]byte, error) {
+	b := []byte(reversed + name.String() + " ")
+	for i := range key {
+		b = append(b, key[len(key)-1-i])
+	}
+	return b, nil
+}
+
+func (reverse) split(file []byte) (name, key []byte) {
+	name, key, _ = bytes.Cut(bytes.TrimPrefix(file, []byte(reversed)), []byte(" "))
+	return name, key
+}
+
+func (r reverse) Decrypt(file []byte) ([]byte, error) {
+	_, key := r.split(file)
+	key = slices.Clone(key)
+	slices.Reverse(key)
+	return key, nil
+}
+
+func (r reverse) Name(file []byte) (ipns.Name, error) {
+	name, _ := r.split(file)
+	return ipns.ParseName(string(name))
+}
+
 // Temporary files left by kill -9 are removed at the next start.
 func TestCleanRemovesLeftovers(t *testing.T) {
 	s, dir := open(t)

@@ -42,7 +42,7 @@ func setupStep(err error) string {
 		return "; run 'ipns init', or set IPNS_PATH"
 	case errors.Is(err, node.ErrDamaged):
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
-	case errors.Is(err, keystore.ErrLocked):
+	case errors.Is(err, keystore.ErrLocked) && !errors.Is(err, age.ErrDamaged):
 		return ": give it by --passphrase-file or $IPNS_PASSPHRASE"
 	case errors.Is(err, age.ErrPassphrase):
 		return "; nothing was changed"

@@ -31,15 +31,15 @@ const maxPassphrase = 1 << 10
 // passphrase returns the passphrase of the keys, or nothing if no source is given. It asks on
 // the terminal if --ask-passphrase says so.
 func (c *cli) passphrase() ([]byte, error) {
+	if text := os.Getenv(passphraseEnv); text != "" {
+		c.passphraseText = text
+		_ = os.Unsetenv(passphraseEnv) // so that no program started from here gets it
+	}
 	switch file := os.Getenv(passphraseFileEnv); {
 	case c.passphraseFile != "":
 		return readPassphrase(c.passphraseFile)
 	case file != "":
 		return readPassphrase(file)
-	}
-	if text := os.Getenv(passphraseEnv); text != "" {
-		c.passphraseText = text
-		_ = os.Unsetenv(passphraseEnv) // so that no program started from here gets it
 	}
 	if text := c.passphraseText; text != "" {
 		return checkPassphrase([]byte(text), "$"+passphraseEnv)
@@ -174,6 +174,9 @@ is signed, with a peer id for that run, and signs nothing. Nobody can recover th
 it is lost: keep a backup of both. What was on the disk before may still be found in
 blocks that are free now. No daemon may run on the repo.
 
+Other daemons that share the keys can have a line each in keystore/recipients.txt (age1…);
+keys that are encrypted already are then encrypted again, for all of them.
+
 With --new-passphrase-file, keys that are encrypted get another passphrase.`,
 		Example: examples("ipns key encrypt --passphrase-file=secret"),
 		Args:    cobra.NoArgs,
@@ -190,7 +193,7 @@ With --new-passphrase-file, keys that are encrypted get another passphrase.`,
 		return c.withKeys(b, func(k *identity.Keys) error {
 			n, err := k.Encrypt(b)
 			display.Fprintf(c.out, "encrypted %d keys\n", n)
-			return errors.Join(err, k.Damaged)
+			return errors.Join(err, k.Reseal(), k.Damaged)
 		})
 	}
 	return cmd

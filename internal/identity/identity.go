@@ -50,7 +50,7 @@ func Open(r repo.Repo, id repo.Identity, passphrase []byte) (*Keys, error) {
 	}
 	k.Damaged = k.Store.Clean() // no one else writes
 	if k.vault != nil {
-		k.Damaged = errors.Join(k.Damaged, k.vault.Damaged(), k.vault.Complete(r.Keystore()))
+		k.Damaged = errors.Join(k.Damaged, k.vault.Complete(r.Keystore()), k.vault.Damaged())
 	}
 	if err := k.readSelf(id); err != nil {
 		return nil, fmt.Errorf("the config of %s has no valid Identity: %w; restore the file from a backup", string(r), err)
@@ -86,7 +86,11 @@ func (k *Keys) openStore(passphrase []byte) (err error) {
 	if len(passphrase) == 0 {
 		return nil
 	}
-	return vault.Unlock(passphrase)
+	// A damaged identity locks the keys, and blocks nothing else.
+	if err := vault.Unlock(passphrase); errors.Is(err, age.ErrPassphrase) {
+		return err
+	}
+	return nil
 }
 
 // readSelf reads the key of the node from the config, else from the keystore.
@@ -157,9 +161,15 @@ func (k *Keys) Encrypt(passphrase []byte) (n int, err error) {
 	return n + others, errors.Join(err, k.repo.ForgetKey())
 }
 
+// Reseal encrypts all keys that are encrypted again, so that daemons whose recipients were
+// added to recipients.txt can use them, and those that were removed cannot use the files.
+func (k *Keys) Reseal() error { return k.Store.Reseal() }
+
 // seal makes the vault if there is none.
 func (k *Keys) seal(passphrase []byte) (err error) {
 	switch {
+	case k.vault != nil && k.vault.Damaged() != nil:
+		return k.vault.Damaged()
 	case k.vault != nil && k.Self == nil:
 		return keystore.ErrLocked
 	case k.vault != nil:
@@ -242,6 +252,8 @@ func (k *Keys) Decrypt() (n int, err error) {
 	switch {
 	case k.vault == nil:
 		return 0, nil
+	case k.Self == nil && k.vault.Damaged() != nil:
+		return 0, k.vault.Damaged()
 	case k.Self == nil:
 		return 0, keystore.ErrLocked
 	}
@@ -292,6 +304,15 @@ func (k *Keys) SetSelf(id repo.Identity, key crypto.PrivKey) error {
 			return err
 		}
 		id.PrivKey = ""
+	} else if k.Store.Has(keystore.Self) {
+		// A decryption that a damaged file has stopped left a copy there, which would later
+		// look like the key of another node. The config has that key until the next line.
+		if err := k.sameSelf(); err != nil {
+			return err
+		}
+		if err := k.Store.Remove(keystore.Self); err != nil {
+			return err
+		}
 	}
 	return k.repo.SetIdentity(id)
 }

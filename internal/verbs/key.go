@@ -15,6 +15,7 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/keystore/age"
 	"github.com/goipns/ipns/keystore/agent"
 	"github.com/goipns/ipns/keystore/remote"
 	"github.com/goipns/ipns/rpc"
@@ -207,7 +208,7 @@ func (n *verbs) findKey(ctx context.Context, text string) (keystore.Key, error) 
 // signer returns the signer of a name.
 func (n *verbs) signer(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
 	s, err := n.Keys.Signer(ctx, name)
-	if errors.Is(err, keystore.ErrLocked) {
+	if errors.Is(err, keystore.ErrLocked) && !errors.Is(err, age.ErrDamaged) {
 		err = rpc.Because(api.ReasonLocked, err)
 	}
 	return s, err

@@ -38,6 +38,19 @@ import (
 // encrypted.
 var ErrPassphrase = errors.New("wrong passphrase")
 
+// ErrDamaged means that keys cannot be decrypted with any passphrase, since the identity's file
+// is damaged. It is a [keystore.ErrLocked], too.
+var ErrDamaged = errors.New("the identity that keys are encrypted to is damaged; restore its file from a backup")
+
+// damagedIdentity is an ErrDamaged.
+type damagedIdentity struct{ cause error }
+
+func (d damagedIdentity) Error() string { return fmt.Sprintf("%v (%v)", ErrDamaged, d.cause) }
+func (d damagedIdentity) Is(target error) bool {
+	return target == ErrDamaged || target == keystore.ErrLocked
+}
+func (d damagedIdentity) Unwrap() error { return d.cause }
+
 const (
 	identityFile   = "identity.age"
 	recipientsFile = "recipients.txt"
@@ -64,15 +77,19 @@ type Vault struct {
 
 	mu       sync.Mutex
 	identity *age.X25519Identity // nil: locked
+	broken   error               // of the identity's file; nil: none, or not known yet
 }
 
 // Open returns the vault of a folder, which is locked, or [fs.ErrNotExist] if there is none.
 func Open(dir string) (*Vault, error) {
 	sealed, err := readFile(filepath.Join(dir, identityFile), maxIdentity)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the identity that keys are encrypted to: %w", err)
 	}
 	v := &Vault{sealed: sealed}
+	if err != nil {
+		v.broken = damagedIdentity{err}
+	}
 	text, err := readFile(filepath.Join(dir, recipientsFile), maxRecipients*128)
 	if errors.Is(err, fs.ErrNotExist) { // a crash in Create: Complete writes it
 		return v, nil
@@ -86,8 +103,13 @@ func Open(dir string) (*Vault, error) {
 	return v, nil
 }
 
-// Damaged returns why no key can be encrypted although there is a file of recipients, or nil.
-func (v *Vault) Damaged() error { return v.damaged }
+// Damaged returns why keys can be encrypted or decrypted by no one, as far as that is known, or
+// nil.
+func (v *Vault) Damaged() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return errors.Join(v.damaged, v.broken)
+}
 
 func parseRecipients(text []byte) ([]age.Recipient, error) {
 	list, err := age.ParseRecipients(bytes.NewReader(text))
@@ -159,29 +181,45 @@ func sealIdentity(identity *age.X25519Identity, passphrase []byte) ([]byte, erro
 	return encrypt([]byte(identity.String()+"\n"), r)
 }
 
-// Unlock makes a vault able to decrypt. A wrong passphrase is [ErrPassphrase].
+// Unlock makes a vault able to decrypt. A wrong passphrase is [ErrPassphrase]; after any other
+// error, which is ErrDamaged, it stays locked and encrypts nothing.
 func (v *Vault) Unlock(passphrase []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken != nil {
+		return v.broken
+	}
+	identity, err := openIdentity(v.sealed, passphrase)
+	switch {
+	case err == nil:
+		v.identity = identity
+	case !errors.Is(err, ErrPassphrase):
+		v.broken = damagedIdentity{err}
+		err = v.broken
+	}
+	return err
+}
+
+// openIdentity decrypts an identity.
+func openIdentity(sealed, passphrase []byte) (*age.X25519Identity, error) {
 	scrypt, err := age.NewScryptIdentity(string(passphrase))
 	if err != nil {
-		return fmt.Errorf("%w: it is empty", ErrPassphrase)
+		return nil, fmt.Errorf("%w: it is empty", ErrPassphrase)
 	}
 	scrypt.SetMaxWorkFactor(maxWork)
-	plain, err := decrypt(v.sealed, scrypt)
+	plain, err := decrypt(sealed, scrypt)
 	var mismatch *age.NoIdentityMatchError
 	if errors.As(err, &mismatch) {
-		return ErrPassphrase
+		return nil, ErrPassphrase
 	}
 	if err != nil {
-		return fmt.Errorf("decrypt the identity of the keys: %w", err)
+		return nil, err
 	}
 	identity, err := age.ParseX25519Identity(strings.TrimSpace(string(plain)))
 	if err != nil {
-		return errors.New("decrypt the identity of the keys: it is not an X25519 identity")
+		return nil, errors.New("it is not an X25519 identity")
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.identity = identity
-	return nil
+	return identity, nil
 }
 
 // Passphrase encrypts the identity of an unlocked vault with another passphrase.
@@ -189,6 +227,8 @@ func (v *Vault) Passphrase(dir string, passphrase []byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
+	case v.broken != nil:
+		return v.broken
 	case v.identity == nil:
 		return keystore.ErrLocked
 	case len(passphrase) == 0:
@@ -209,8 +249,8 @@ func (v *Vault) Passphrase(dir string, passphrase []byte) error {
 func (v *Vault) Encrypt(name ipns.Name, key []byte) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.damaged != nil {
-		return nil, v.damaged
+	if err := errors.Join(v.damaged, v.broken); err != nil {
+		return nil, err
 	}
 	if len(v.recipients) == 0 {
 		return nil, keystore.ErrLocked
@@ -233,9 +273,12 @@ func (v *Vault) Encrypt(name ipns.Name, key []byte) ([]byte, error) {
 // Decrypt implements [keystore.Cipher].
 func (v *Vault) Decrypt(file []byte) ([]byte, error) {
 	v.mu.Lock()
-	identity := v.identity
+	identity, broken := v.identity, v.broken
 	v.mu.Unlock()
-	if identity == nil {
+	switch {
+	case broken != nil:
+		return nil, broken
+	case identity == nil:
 		return nil, keystore.ErrLocked
 	}
 	return decrypt(file, identity)
