@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	importAtOnce  = 48 // puts of an import that are going on: places stay for others
+	importAtOnce  = 256 // puts of an import that are going on, most of which wait for the disk
 	progressEvery = time.Second
 	maxImportErrs = 100 // refusals that are told one by one
 )

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -54,6 +55,7 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 	if err != nil {
 		return Taken{}, err
 	}
+	end = sync.OnceFunc(end)
 	defer end()
 	// What is here already costs no more than to read it.
 	if e, err := h.Book.Get(ctx, name); err == nil && e.Origin == recordstore.Hosted && e.Record != nil && bytes.Equal(e.Record.Raw(), raw) && !e.Record.Expired(h.now()) {
@@ -89,6 +91,7 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 			return Taken{}, err
 		}
 	}
+	end() // what follows takes no turn: lines of the log share a write
 	if fresh {
 		line := c.line("put", name)
 		line.Sequence, line.Value = rec.Sequence(), rec.Value()

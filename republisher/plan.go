@@ -44,14 +44,27 @@ type urgent struct {
 	// before is the order within a lane: when the name became due (laneNew), or the
 	// EOL of its record.
 	before time.Time
+	own    bool
 }
 
-// mostUrgent sorts names by lane and time, and keeps the first maxUrgent.
+// mostUrgent sorts names by lane, own ones before those of others, and by time, and keeps
+// the first maxUrgent: however much tenants put, own names do not wait for it.
 func mostUrgent(list []urgent) []urgent {
 	slices.SortStableFunc(list, func(a, b urgent) int {
-		return cmp.Or(cmp.Compare(a.lane, b.lane), a.before.Compare(b.before))
+		return cmp.Or(cmp.Compare(a.lane, b.lane), -compareBool(a.own, b.own), a.before.Compare(b.before))
 	})
 	return slices.Clip(list[:min(len(list), maxUrgent)])
+}
+
+// compareBool orders true after false.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // waits adds an urgent name that is due at the given time. A sectorScan holds at most twice
@@ -60,7 +73,7 @@ func (v *sectorScan) waits(e recordstore.Entry, l lane, at time.Time) {
 	if l != laneNew {
 		at = e.Record.EOL()
 	}
-	if v.urgent = append(v.urgent, urgent{e.Name, l, at}); len(v.urgent) >= 2*maxUrgent {
+	if v.urgent = append(v.urgent, urgent{e.Name, l, at, e.Origin == recordstore.Own}); len(v.urgent) >= 2*maxUrgent {
 		v.urgent = mostUrgent(v.urgent)
 	}
 }

@@ -38,3 +38,18 @@ func TestTheMostUrgentNamesComeFirst(t *testing.T) {
 		t.Error("a name with a later EOL displaced one with an earlier EOL")
 	}
 }
+
+// However many new names of others wait, new own names are in the plan, and first.
+func TestNamesOfOthersDoNotCrowdOutOwnOnes(t *testing.T) {
+	var v sectorScan
+	k := recordstoretest.KeyFromSeed(t, 1)
+	for i := range 3 * maxUrgent {
+		if i == 2*maxUrgent {
+			v.waits(recordstore.Entry{Name: k.Name, Origin: recordstore.Own}, laneNew, recordstoretest.Epoch.Add(time.Hour))
+		}
+		v.waits(recordstore.Entry{Name: k.Name, Origin: recordstore.Hosted}, laneNew, recordstoretest.Epoch)
+	}
+	if got := mostUrgent(v.urgent); !got[0].own {
+		t.Error("an own name is not the first of the plan")
+	}
+}
