@@ -66,7 +66,7 @@ internal/routingapi -> ipns routing routing/delegated resolver internal/host int
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/page       ->
 internal/serve      -> rpc internal/door internal/guard internal/page internal/repo
-internal/metrics    -> names publisher republisher routing/pubsub
+internal/metrics    -> hosting names publisher republisher routing/pubsub
 internal/deploy     -> ipns api check rpc
 internal/doctor     -> ipns check contenthash internal/display internal/dnslink
 internal/identity   -> ipns keystore keystore/age internal/repo

@@ -75,7 +75,7 @@ func tokenOf(r *http.Request) string {
 func (h *Host) Admit(r *http.Request) (Caller, error) {
 	c, err := h.admit(r)
 	if err != nil {
-		return Caller{}, h.count(err)
+		return Caller{}, h.count("", err)
 	}
 	return c, nil
 }

@@ -31,7 +31,7 @@ func (h *Host) Put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 	if err != nil {
 		err = settle(err)
 	}
-	return taken, h.count(err)
+	return taken, h.count(c.Tenant, err)
 }
 
 // settle makes a Refusal of an error.

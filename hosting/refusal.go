@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -107,37 +106,4 @@ func refuseFor(wait time.Duration, why Why, format string, args ...any) *Refusal
 	r := refuse(why, format, args...)
 	r.RetryAfter = wait
 	return r
-}
-
-// counts count puts since the process began.
-type counts struct {
-	taken   atomic.Uint64
-	refused [whys]atomic.Uint64
-}
-
-// Counts are puts since the process began.
-type Counts struct {
-	Taken   uint64
-	Refused map[string]uint64 // by Why
-}
-
-// Counts returns how many puts were taken and refused.
-func (h *Host) Counts() Counts {
-	c := Counts{Taken: h.counts.taken.Load(), Refused: map[string]uint64{}}
-	for why := range whys {
-		if n := h.counts.refused[why].Load(); n > 0 {
-			c.Refused[Why(why).String()] = n
-		}
-	}
-	return c
-}
-
-// count counts a request by its error, which it returns.
-func (h *Host) count(err error) error {
-	if err == nil {
-		h.counts.taken.Add(1)
-		return nil
-	}
-	h.counts.refused[Of(err).Why].Add(1)
-	return err
 }

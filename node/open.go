@@ -141,6 +141,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
+	n.Metrics.AddHosting(n.Hosting)
 	if n.Pubsub != nil {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}

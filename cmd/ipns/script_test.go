@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ipns": main, "ipfs": main})
+	testscript.Main(m, map[string]func(){"ipns": main, "ipfs": main, "curl": curl})
 }
 
 // TestScripts runs testdata/script/*.txtar, which specify the command. Beside
