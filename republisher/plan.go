@@ -29,7 +29,7 @@ const (
 // plan is the work to do.
 type plan struct {
 	urgent  []urgent     // in the order of mostUrgent
-	sectors [sectors]int // number of due routine names per sector
+	sectors [sectors]int // number of due names per sector that are not in urgent
 	late    int          // number of names that have waited too long
 	renew   []ipns.Name  // names to renew; at most maxRenewals
 	probe   []ipns.Name  // names whose signers to ask for; at most maxRenewals
@@ -74,7 +74,9 @@ func (v *sectorScan) waits(e recordstore.Entry, l lane, at time.Time) {
 		at = e.Record.EOL()
 	}
 	if v.urgent = append(v.urgent, urgent{e.Name, l, at, e.Origin == recordstore.Own}); len(v.urgent) >= 2*maxUrgent {
+		before := len(v.urgent)
 		v.urgent = mostUrgent(v.urgent)
+		v.routine += before - len(v.urgent)
 	}
 }
 
@@ -229,7 +231,11 @@ func (r *Republisher) makePlan() plan {
 		p.probe = append(p.probe, v.probe[:min(len(v.probe), maxRenewals-len(p.probe))]...)
 		p.ask = append(p.ask, v.ask[:min(len(v.ask), maxAsked-len(p.ask))]...)
 	}
-	p.urgent = mostUrgent(p.urgent)
+	all := p.urgent
+	p.urgent = mostUrgent(all)
+	for _, u := range all[len(p.urgent):] {
+		p.sectors[sectorOf(u.name)]++ // put with the others of its sector, after the most urgent
+	}
 	return p
 }
 

@@ -53,3 +53,29 @@ func TestNamesOfOthersDoNotCrowdOutOwnOnes(t *testing.T) {
 		t.Error("an own name is not the first of the plan")
 	}
 }
+
+// Names that do not fit into a plan as urgent ones are put with their sectors in the same
+// plan: a hundred thousand new ones do not wait for 25 plans.
+func TestUrgentNamesThatDoNotFitGoWithTheirSectors(t *testing.T) {
+	var r Republisher
+	const each = 200 // of each sector
+	for i := range sectors {
+		var name ipns.Name
+		for seed := uint64(1); ; seed++ {
+			if name = recordstoretest.KeyFromSeed(t, seed).Name; sectorOf(name) == i {
+				break
+			}
+		}
+		for range each {
+			r.scans[i].waits(recordstore.Entry{Name: name, Origin: recordstore.Hosted}, laneNew, recordstoretest.Epoch)
+		}
+	}
+	p := r.makePlan()
+	rest := 0
+	for _, n := range p.sectors {
+		rest += n
+	}
+	if len(p.urgent) != maxUrgent || rest != sectors*each-maxUrgent {
+		t.Errorf("%d urgent names and %d with their sectors, of %d", len(p.urgent), rest, sectors*each)
+	}
+}

@@ -75,7 +75,7 @@ const (
 	fewNames     = 16               // names of one sector below which no sweep is made
 	spread       = 2 * time.Minute  // maximum time over which routine names are spread
 	copies       = 20               // servers per name, to compute the pace
-	maxUrgent    = 4096             // urgent names in one plan; the others wait for the next
+	maxUrgent    = 4096             // urgent names in one plan; the others go with their sectors
 	maxEnded     = 1024             // expired hosted names removed per sector and scan
 	forgetAtOnce = 64               // of them, removed concurrently to share disk writes
 	maxShort     = 65_536           // bounds Republisher.short
