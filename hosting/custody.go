@@ -89,7 +89,7 @@ func (h *Host) CreateCustodial(ctx context.Context, c Caller, req CustodialReque
 	if err != nil {
 		err = settle(err)
 	}
-	return v, h.count(err)
+	return v, h.count(c.Tenant, err)
 }
 
 func (h *Host) createCustodial(ctx context.Context, c Caller, req CustodialRequest) (Custodial, error) {
@@ -249,7 +249,7 @@ func (h *Host) ChangeCustodial(ctx context.Context, c Caller, label, value strin
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 		err = settle(err)
 	}
-	return v, h.count(err)
+	return v, h.count(c.Tenant, err)
 }
 
 func (h *Host) changeCustodial(ctx context.Context, c Caller, label, value string, enabled *bool) (Custodial, error) {

@@ -1,7 +1,6 @@
 package hosting_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
@@ -280,179 +278,6 @@ func TestWhatIsDeniedIsNotKept(t *testing.T) {
 	}
 	if was, err := w.Undeny(t.Context(), a.name.String()); err != nil || !was {
 		t.Errorf("undeny: %v, %v", was, err)
-	}
-}
-
-// The audit log has every put, and shows when a line was changed or removed.
-func TestTheAuditLogShowsWhatWasChangedInIt(t *testing.T) {
-	w := newWorld(t, hosting.Settings{Policy: hosting.Token, Tenant: hosting.Quota{PutsPerMinute: 6000}})
-	c := w.caller(t, "a")
-	var puts sync.WaitGroup
-	for range 20 {
-		puts.Go(func() {
-			a := newAuthor(t)
-			if _, err := w.Put(t.Context(), c, a.name, a.record(t, 1, 48*time.Hour).Raw()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	puts.Wait()
-	h := w.restarted(w.Settings())
-	if _, err := h.Deny(t.Context(), "b", ""); err != nil { // a line of another run
-		t.Fatal(err)
-	}
-	lines, put := 0, 0
-	for l, err := range h.AuditLog(t.Context(), true) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if lines++; l.What == "put" && l.Tenant == "a" && l.Token == c.Token && l.Name != "" {
-			put++
-		}
-	}
-	if lines != 22 || put != 20 {
-		t.Errorf("%d lines, %d of them puts", lines, put)
-	}
-	var rows []recordstore.Row
-	for r, err := range w.rows.Range(t.Context(), "hosting/audit", "", "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows = append(rows, r)
-	}
-	broken := func() bool {
-		for _, err := range h.AuditLog(t.Context(), true) {
-			if err != nil {
-				return true
-			}
-		}
-		return false
-	}
-	for what, value := range map[string][]byte{"removed": nil, "changed": []byte(strings.Replace(string(rows[1].Value), `"put"`, `"pat"`, 1))} {
-		r := rows[1]
-		r.Value = value
-		stored, err := w.rows.Swap(t.Context(), r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !broken() {
-			t.Errorf("a line was %s and nobody sees it", what)
-		}
-		r.Value, r.Version = rows[1].Value, stored.Version
-		if rows[1], err = w.rows.Swap(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if broken() {
-		t.Error("the log is broken though all is as it was")
-	}
-}
-
-// A record near its end is warned of once, however often it is looked at, and again after a
-// warning that failed.
-func TestANameNearItsEndIsWarnedOfOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, hosting.Settings{Policy: hosting.Token, Warn: 24 * time.Hour})
-		c := w.caller(t, "a")
-		a, b := newAuthor(t), newAuthor(t)
-		var mu sync.Mutex
-		warned := map[ipns.Name]int{}
-		fail := true
-		w.Warned = func(_ context.Context, r hosting.Risk) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if fail {
-				fail = false
-				return errors.New("nobody listens")
-			}
-			if r.Tenant != "a" {
-				t.Errorf("the tenant is %q", r.Tenant)
-			}
-			warned[r.Name]++
-			return nil
-		}
-		for who, life := range map[author]time.Duration{a: 48 * time.Hour, b: 200 * time.Hour} {
-			if _, err := w.Put(t.Context(), c, who.name, who.record(t, 1, life).Raw()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		var run sync.WaitGroup
-		defer run.Wait()
-		defer cancel()
-		run.Go(func() { _ = w.Run(ctx) })
-		time.Sleep(23 * time.Hour)
-		if len(warned) != 0 {
-			t.Errorf("warned too soon: %v", warned)
-		}
-		time.Sleep(3 * time.Hour)
-		if byTenant, total := w.AtRisk(); total != 1 || byTenant["a"] != 1 {
-			t.Errorf("at risk: %d, %v", total, byTenant)
-		}
-		// A newer record makes it safe, and is warned of again at its end.
-		if _, err := w.Put(t.Context(), c, a.name, a.record(t, 2, 48*time.Hour).Raw()); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Hour)
-		if _, total := w.AtRisk(); total != 0 {
-			t.Errorf("%d are at risk", total)
-		}
-		time.Sleep(24 * time.Hour)
-		mu.Lock()
-		defer mu.Unlock()
-		if warned[a.name] != 2 || warned[b.name] != 0 {
-			t.Errorf("warned %v", warned)
-		}
-	})
-}
-
-// An import that a quota ends goes on where it was, as one does that was killed: what is
-// here already is neither verified nor logged again.
-func TestAnImportGoesOnWhereItWas(t *testing.T) {
-	w := newWorld(t, hosting.Settings{})
-	if err := w.SetTenant(t.Context(), "a", hosting.Quota{Names: 30}); err != nil {
-		t.Fatal(err)
-	}
-	entries := func(yield func(recordstore.Entry, error) bool) {
-		for range 50 {
-			a := newAuthor(t)
-			if !yield(recordstore.Entry{Name: a.name, Record: a.record(t, 1, 48*time.Hour)}, nil) {
-				return
-			}
-		}
-	}
-	for _, format := range []string{hosting.NDJSON, hosting.Tar} {
-		var out strings.Builder
-		if err := hosting.Export(&out, format, entries); err != nil {
-			t.Fatal(err)
-		}
-		run := func() (last hosting.Imported, err error) {
-			for i, e := range w.Import(t.Context(), strings.NewReader(out.String()), "a") {
-				if e != nil {
-					return last, e
-				}
-				last = i
-			}
-			return last, nil
-		}
-		first, err := run()
-		if why(err) != hosting.OverQuota || first.Taken != 30 || first.Done || first.Refused["over-quota"] == 0 {
-			t.Fatalf("%s: %+v, %v", format, first, err)
-		}
-		if err := w.SetTenant(t.Context(), "a", hosting.Quota{Names: 100}); err != nil {
-			t.Fatal(err)
-		}
-		second, err := run()
-		if err != nil || second.Taken != 20 || second.Same != 30 || !second.Done {
-			t.Errorf("%s: again: %+v, %v", format, second, err)
-		}
-		if n, err := w.RemoveTenant(t.Context(), "a"); n != 50 || err != nil {
-			t.Fatalf("removed %d, %v", n, err)
-		}
-		if err := w.SetTenant(t.Context(), "a", hosting.Quota{Names: 30}); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
