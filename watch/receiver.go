@@ -51,11 +51,11 @@ func (l letter) record(name string) *ipns.Record {
 	return rec
 }
 
-// told is the newest that was sent of a name that has no position.
+// told is the newest that was sent of a name out of its turn: because it has no position,
+// or waited while something newer came.
 type told struct {
-	Sequence uint64
-	EOL      time.Time
-	Kind     Kind // Ending, Ended: said of that record
+	Mark recordstore.Mark
+	Kind Kind // all that was said of that record
 }
 
 // receiver is the goroutine of one webhook, which owns the rows of it.
@@ -251,11 +251,8 @@ func (r *receiver) event(ctx context.Context, e Event) error {
 		return nil // a crash lost the mark of a name that is not held, and a search found less
 	}
 	positional := e.Kind == Changed && e.Entry.Version != 0
-	if !positional {
-		known, err := r.told(ctx, name, e)
-		if err != nil || known && !waits {
-			return err
-		}
+	if known, err := r.told(ctx, name, e); err != nil || known && !waits {
+		return err
 	}
 	switch {
 	case waits:
@@ -288,13 +285,11 @@ func (r *receiver) told(ctx context.Context, name string, e Event) (bool, error)
 	if err != nil || !ok {
 		return false, err
 	}
-	switch {
-	case t.Sequence != rec.Sequence():
-		return t.Sequence > rec.Sequence(), nil
-	case !t.EOL.Equal(rec.EOL()):
-		return t.EOL.After(rec.EOL()), nil
+	mark := recordstore.MarkOf(rec)
+	if d := t.Mark.Compare(mark); d != 0 {
+		return d > 0, nil
 	}
-	return e.Kind&^t.Kind == 0, nil
+	return t.Mark.Hash == mark.Hash && e.Kind&^t.Kind == 0, nil
 }
 
 // keep has an event wait, in place of an earlier one of its name.
@@ -369,15 +364,15 @@ func (r *receiver) failed(ctx context.Context, name string, l letter, err error)
 	return r.keep(ctx, name, l)
 }
 
-// sent forgets what waited of a name. Of a name that has no position it notes what was
-// sent, first: a crash in between has it sent once more.
+// sent notes what was sent of a name, and then forgets that it waited: a crash in between
+// has it sent once more. Changes that are still to come may be older.
 func (r *receiver) sent(ctx context.Context, name string, l letter) error {
 	if rec := l.record(name); rec != nil {
-		t := told{Sequence: rec.Sequence(), EOL: rec.EOL(), Kind: l.Kind}
+		t := told{Mark: recordstore.MarkOf(rec), Kind: l.Kind}
 		var before told
 		if ok, err := load(ctx, r.all.Rows, toldTable, r.hook.ID+"/"+name, &before); err != nil {
 			return err
-		} else if ok && before.Sequence == t.Sequence && before.EOL.Equal(t.EOL) {
+		} else if ok && before.Mark.Compare(t.Mark) == 0 && before.Mark.Hash == t.Mark.Hash {
 			t.Kind |= before.Kind
 		}
 		if err := set(ctx, r.all.Rows, toldTable, r.hook.ID+"/"+name, t); err != nil {

@@ -24,7 +24,7 @@ const (
 	positionTable = "webhook-positions" // up to where a webhook was served, or has rows
 	waitingTable  = "webhook-waiting"   // what is to be sent again
 	deadTable     = "webhook-dead"      // what was given up
-	toldTable     = "webhook-told"      // what was sent of names that have no position
+	toldTable     = "webhook-told"      // what was sent out of its turn: see told
 )
 
 const (
@@ -193,7 +193,7 @@ func (w *Webhooks) Add(ctx context.Context, hook Webhook) (Webhook, error) {
 		// What this node has seen already of names that it does not hold is no change.
 		mark, err := w.Names.Book.Seen(ctx, name)
 		if err == nil && !mark.IsZero() {
-			err = set(ctx, w.Rows, toldTable, hook.ID+"/"+name.String(), told{Sequence: mark.Sequence, EOL: mark.EOL, Kind: Changed})
+			err = set(ctx, w.Rows, toldTable, hook.ID+"/"+name.String(), told{Mark: mark, Kind: Changed})
 		}
 		if err != nil {
 			return hook, fmt.Errorf("add a webhook: %w", err)
