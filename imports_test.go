@@ -50,6 +50,7 @@ cmd/ipns            -> ipns api check content contenthash keystore keystore/age 
 node                -> *
 internal/verbs      -> *
 internal/display    ->
+internal/follow     -> ipns names recordstore content watch
 internal/folder     ->
 internal/site       -> internal/durable internal/folder
 internal/request    ->

@@ -15,7 +15,7 @@ import (
 
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
-	nameCommands, webhookCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
+	nameCommands, webhookCommands, followCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
@@ -29,6 +29,7 @@ var Groups = map[string]string{
 	"republish":    "Show how names are kept online",
 	"key":          "Make and manage the keys of names",
 	"host":         "Keep the names of others alive",
+	"follow":       "Keep names of others alive, and their content",
 	"host/token":   "Make, list, replace and end the tokens of tenants",
 	"host/tenant":  "Say what tenants may have, export and remove them",
 	"host/deny":    "Refuse names and tenants",

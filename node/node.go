@@ -44,6 +44,7 @@ import (
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/hosting/pins"
 	"github.com/goipns/ipns/internal/denylist"
+	"github.com/goipns/ipns/internal/follow"
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/identity"
@@ -141,6 +142,7 @@ type Node struct {
 	Resolver    *resolver.Resolver
 	Watched     *watch.Names    // gives names to readers as they change
 	Webhooks    *watch.Webhooks // sends them to receivers
+	Follows     *follow.Follower
 
 	Hosting  *hosting.Host // the names of others
 	Pins     *pins.Pins    // content that is kept for them

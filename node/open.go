@@ -139,6 +139,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openPins(ctx); err != nil {
 		return err
 	}
+	n.openFollows()
 	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
 	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
 	n.Metrics.AddHosting(n.Hosting)
@@ -158,6 +159,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	}
 	if !c.ReadOnFull && !c.Offline {
 		n.background(func() { n.ended("sending webhooks", n.Webhooks.Run(life)) })
+		n.background(func() { n.ended("following names", n.Follows.Run(life)) })
 	}
 	if !c.Offline {
 		n.Republisher.Joined = n.Network.Joined()

@@ -3,8 +3,12 @@ package node
 import (
 	"context"
 	"fmt"
+	"iter"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/follow"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/watch"
 )
@@ -18,6 +22,24 @@ func (n *Node) openWatch() {
 	}
 	if n.Pubsub != nil {
 		n.Watched.Listen = n.listen
+	}
+}
+
+// openFollows makes what follows names of others, and says that their content is no garbage.
+func (n *Node) openFollows() {
+	n.Follows = &follow.Follower{Names: n.Watched, Book: n.Book, Rows: n.records.Rows(), Content: n.Content, Log: n.Log}
+	others := n.Garbage.Needed
+	n.Garbage.Needed = func(ctx context.Context) iter.Seq2[cid.Cid, error] {
+		return func(yield func(cid.Cid, error) bool) {
+			more := true
+			each := func(c cid.Cid, err error) bool {
+				more = yield(c, err)
+				return more && err == nil
+			}
+			if others(ctx)(each); more {
+				n.Follows.Roots(ctx)(each)
+			}
+		}
 	}
 }
 

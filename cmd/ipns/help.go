@@ -15,7 +15,7 @@ var chapters = []struct {
 	words []string
 }{
 	{"Start here", []string{"up", "publish", "init", "daemon", "testnet"}},
-	{"Names", []string{"name", "republish", "contenthash", "ens", "dnslink"}},
+	{"Names", []string{"name", "follow", "republish", "contenthash", "ens", "dnslink"}},
 	{"Keys", []string{"key"}},
 	{"Hosting", []string{"host"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},

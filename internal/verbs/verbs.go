@@ -19,6 +19,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleNames(m)
 	v.handleWatch(m)
 	v.handleWebhooks(m)
+	v.handleFollows(m)
 	v.handlePubsub(m)
 	v.handleRepublish(m)
 	v.handleRouting(m)
