@@ -200,17 +200,17 @@ func (u *run) found(ctx context.Context, t *topic, e recordstore.Entry, seen rec
 	case seen.Compare(t.newest) > 0:
 		t.newest = seen
 	}
-	if t.held && t.quiet != nil {
-		t.quiet()
-		t.quiet = nil
-	}
 	poll := !t.held
 	if e.Origin == recordstore.Hosted {
 		for r := range t.readers {
 			poll = poll || r.poll
 		}
 	}
-	if poll && !t.held && n.Listen != nil && t.quiet == nil && len(t.readers) > 0 {
+	if !poll && t.quiet != nil {
+		t.quiet()
+		t.quiet = nil
+	}
+	if poll && n.Listen != nil && t.quiet == nil && len(t.readers) > 0 {
 		var listening context.Context
 		listening, t.quiet = context.WithCancel(ctx)
 		background(func() { n.Listen(listening, t.name) })
