@@ -25,9 +25,14 @@ type jsClient struct {
 
 func startJS(t *testing.T) *jsClient {
 	t.Helper()
-	packages := js.Need(t, "js")
+	return startClient(t, js.Need(t, "js"))
+}
+
+// startClient runs the client.mjs of some packages, with more of an environment.
+func startClient(t *testing.T, packages js.Packages, env ...string) *jsClient {
+	t.Helper()
 	cmd := exec.Command(packages.Node, "client.mjs")
-	cmd.Dir, cmd.Stderr = packages.Dir, os.Stderr
+	cmd.Dir, cmd.Stderr, cmd.Env = packages.Dir, os.Stderr, append(os.Environ(), env...)
 	in, err := cmd.StdinPipe()
 	mustDo(t, err)
 	out, err := cmd.StdoutPipe()

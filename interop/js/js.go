@@ -21,12 +21,12 @@ const minNode = 22
 
 // Packages are installed packages.
 type Packages struct {
-	Dir  string // of this package, absolute: scripts run there
+	Dir  string // of their package.json, absolute: scripts run there
 	Node string // path of Node.js
 }
 
-// Need returns the packages for a test; dir is where this package is. It ends the
-// test where they can't be had.
+// Need returns the packages for a test; dir has their package.json. It ends the test where
+// they can't be had.
 func Need(t *testing.T, dir string) Packages {
 	t.Helper()
 	p, err := install(dir)
@@ -47,22 +47,31 @@ func Missing(t *testing.T, why error) {
 }
 
 var (
-	once   sync.Once
-	result Packages
-	failed error
+	mu        sync.Mutex // guards installed, and is held while npm fetches
+	installed = map[string]result{}
 )
 
+// result is what became of the packages of a folder.
+type result struct {
+	packages Packages
+	err      error
+}
+
 func install(dir string) (Packages, error) {
-	once.Do(func() {
-		if result.Dir, failed = filepath.Abs(dir); failed != nil {
-			return
-		}
-		if failed = fetch(result.Dir); failed != nil {
-			return
-		}
-		result.Node, failed = node(result.Dir)
-	})
-	return result, failed
+	mu.Lock()
+	defer mu.Unlock()
+	r, ok := installed[dir]
+	if ok {
+		return r.packages, r.err
+	}
+	if r.packages.Dir, r.err = filepath.Abs(dir); r.err == nil {
+		r.err = fetch(r.packages.Dir)
+	}
+	if r.err == nil {
+		r.packages.Node, r.err = node(r.packages.Dir)
+	}
+	installed[dir] = r
+	return r.packages, r.err
 }
 
 // fetch has npm fetch the packages, unless they are there. Test binaries that run at
