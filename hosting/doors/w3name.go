@@ -49,6 +49,10 @@ func (d *doors) w3Get(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if err := d.Host.DeniedName(r.Context(), name); err != nil {
+		w3Refuse(w, err)
+		return
+	}
 	e, err := d.Host.Book.Get(r.Context(), name)
 	if err == nil && e.Record == nil {
 		err = recordstore.ErrNotFound
@@ -115,6 +119,10 @@ func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
 	} else {
 		name, ok := w3Key(w, r)
 		if !ok {
+			return
+		}
+		if err := d.Host.DeniedName(r.Context(), name); err != nil {
+			w3Refuse(w, err)
 			return
 		}
 		req.Names = []ipns.Name{name}

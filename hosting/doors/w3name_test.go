@@ -179,6 +179,24 @@ func TestW3NameRefusesWhatIsNoRequest(t *testing.T) {
 	}
 }
 
+// A name on the deny list is neither taken nor shown.
+func TestADeniedNameIsNotShown(t *testing.T) {
+	d := newStand(t, hosting.Settings{})
+	a := newAuthor(t)
+	body := base64.StdEncoding.EncodeToString(a.record(t, 1, "/ipfs/bafkqaaa", 48*time.Hour))
+	d.send("POST", "/name/"+a.name.String(), d.token, body)
+	_, err := d.host.Deny(t.Context(), a.name.String(), "phishing")
+	must(t, err)
+	for _, method := range []string{"GET", "POST"} {
+		if got := d.send(method, "/name/"+a.name.String(), d.token, body); got.status != 403 || !strings.Contains(string(got.body), "phishing") {
+			t.Errorf("%s: %d %s", method, got.status, got.body)
+		}
+	}
+	if _, status := d.watching(a.name.String(), ""); status != 403 {
+		t.Errorf("watch: %d", status)
+	}
+}
+
 // The other spellings of a name are the same name.
 func TestW3NameTakesANameInEverySpelling(t *testing.T) {
 	d := newStand(t, hosting.Settings{})

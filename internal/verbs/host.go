@@ -243,6 +243,9 @@ func (n *verbs) hostTenantList(ctx context.Context, _ api.HostTenantListRequest)
 // hostTenantRemove implements the command.
 func (n *verbs) hostTenantRemove(ctx context.Context, req api.HostTenantRemoveRequest) (api.HostRemoved, error) {
 	removed, err := n.Hosting.RemoveTenant(ctx, req.Tenant)
+	if err == nil {
+		_, err = n.Pins.RemoveAll(ctx, req.Tenant)
+	}
 	return api.HostRemoved{Tenant: req.Tenant, Names: removed}, err
 }
 
