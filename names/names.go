@@ -342,3 +342,29 @@ func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) 
 	}
 	return e, nil
 }
+
+// Spend counts the sequences up to seq as used: records with them were signed in advance,
+// and are to enter later. A name without an entry gets one with the Entrance's origin.
+func (b *Book) Spend(ctx context.Context, name ipns.Name, seq uint64, in Entrance) error {
+	for range takeTries {
+		e, err := b.Store.Get(ctx, name)
+		if errors.Is(err, recordstore.ErrNotFound) {
+			e = recordstore.Entry{Name: name, Origin: in.Origin, Tenant: in.Tenant, Changed: b.now()}
+			err = b.liftSeen(ctx, &e)
+		}
+		if err == nil && e.Version != 0 && e.Next > seq {
+			return nil
+		}
+		if err == nil {
+			e.Next = max(e.Next, after(seq))
+			_, err = b.swap(ctx, e, Change{})
+		}
+		if !errors.Is(err, recordstore.ErrConflict) {
+			if err != nil {
+				err = fmt.Errorf("spend sequence %d of %s: %w", seq, name, err)
+			}
+			return err
+		}
+	}
+	return recordstore.ErrConflict
+}
