@@ -157,7 +157,8 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 		if w.Entry.Origin < recordstore.Hosted {
 			continue
 		}
-		if hasEnded(w.Entry, v.at) && len(v.ended) < maxEnded {
+		ahead := r.outlook(w.Entry)
+		if hasEnded(w.Entry, v.at) && !ahead.Signed && len(v.ended) < maxEnded {
 			v.ended = append(v.ended, w.Entry.Name)
 		}
 		l, at := r.due(w, sector, v.at)
@@ -178,6 +179,9 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 			renew = false
 		}
 		wrong := r.unsignable(w.Entry)
+		if ahead.Signed {
+			wrong = nil
+		}
 		if renew {
 			if off := r.checkClock(); off != nil {
 				wrong = off
@@ -192,7 +196,7 @@ func (r *Republisher) scanSector(ctx context.Context, sector int) (sectorScan, e
 				v.probe = append(v.probe, w.Entry.Name)
 			}
 		}
-		v.count(r, w, l, at, wrong)
+		v.count(r, w, l, at, wrong, ahead.Risk)
 		if renew && len(v.renew) < maxRenewals {
 			v.renew = append(v.renew, w.Entry.Name)
 		}
@@ -257,7 +261,7 @@ func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
 		}
 		g.Go(func() error {
 			e, err := r.Book.Get(ctx, name)
-			if err == nil && hasEnded(e, r.now()) {
+			if err == nil && hasEnded(e, r.now()) && !r.outlook(e).Signed {
 				err = r.Book.Forget(ctx, e)
 			}
 			r.touch(name)

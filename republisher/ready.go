@@ -22,7 +22,7 @@ func (r *Republisher) probe(e recordstore.Entry) (time.Time, bool) {
 	if r.Ready == nil || r.Signers == nil || e.Origin != recordstore.Own {
 		return time.Time{}, false
 	}
-	ready := r.Ready(e.Name) || len(e.Staged) > 0 // what comes next is signed
+	ready := r.Ready(e.Name) || r.outlook(e).Signed
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ready {

@@ -74,7 +74,7 @@ var errNoSigner = errors.New("there is no key to renew it")
 // turns it is renewed only below highTime. A renewal in progress is not repeated.
 func (r *Republisher) renewal(w recordstore.Work, now time.Time, l lane) (time.Time, bool) {
 	e := w.Entry
-	if e.Origin != recordstore.Own {
+	if e.Origin != recordstore.Own || r.outlook(e).Signed {
 		return time.Time{}, false
 	}
 	left, life := e.Record.EOL().Sub(now), r.lifetime(e)

@@ -102,6 +102,8 @@ type Republisher struct {
 	// Clock tells whether Now is right; nil: nobody knows. While it is wrong, nothing is
 	// renewed, and records are put as they are.
 	Clock Clock
+	// Outlook says what else is known of a name's future; nil: nothing.
+	Outlook func(recordstore.Entry) Outlook
 	// Log may be nil.
 	Log *slog.Logger
 

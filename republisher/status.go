@@ -44,8 +44,9 @@ type Status struct {
 	Survival float64
 
 	// AtRisk are names with less than a quarter of their lifetime left, with fewer than
-	// AtRiskHolders holders although there are more servers, whose key cannot sign, or that
-	// are not renewed because the clock is wrong; at most 1000 of the AtRiskCount.
+	// AtRiskHolders holders although there are more servers, whose key cannot sign, that are
+	// not renewed because the clock is wrong, or with an Outlook that says so; at most 1000 of
+	// the AtRiskCount.
 	AtRisk      []AtRisk
 	AtRiskCount int
 	// Unready counts own names whose key cannot sign now, whatever is left of their record.
@@ -75,6 +76,23 @@ type AtRisk struct {
 	Signer error
 }
 
+// Outlook is what others know of a name's future.
+type Outlook struct {
+	// Signed says that the next records of the name are signed already, and enter the Book
+	// in time: it is neither renewed nor removed.
+	Signed bool
+	// Risk is why the name may be lost although its record is valid; "": nothing is known.
+	Risk string
+}
+
+// outlook returns what others know of the name of an entry.
+func (r *Republisher) outlook(e recordstore.Entry) Outlook {
+	if r.Outlook == nil {
+		return Outlook{}
+	}
+	return r.Outlook(e)
+}
+
 // tally holds the figures of one sector.
 type tally struct {
 	own, hosted, expired int
@@ -85,8 +103,9 @@ type tally struct {
 }
 
 // count adds one name to the tally. at is when it became due, unless l is laneNone;
-// wrong is the error of the signer or of the clock because of which it is not renewed.
-func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time, wrong error) {
+// wrong is the error of the signer or of the clock because of which it is not renewed, risk
+// that of its Outlook.
+func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.Time, wrong error, risk string) {
 	e, t, now := w.Entry, &v.tally, v.at
 	if e.Origin == recordstore.Own {
 		t.own++
@@ -97,7 +116,7 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	expired := e.Record.Expired(now)
 	if expired {
 		t.expired++
-		if e.Origin != recordstore.Own {
+		if e.Origin != recordstore.Own && risk == "" {
 			return // expired
 		}
 	}
@@ -132,6 +151,8 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 		why = "less than a quarter of its life is left"
 	case strings.HasPrefix(w.Upkeep.LastErr, unsure):
 		why = "it is not announced"
+	case risk != "":
+		why = risk
 	case !fewHold(w):
 		return
 	case now.Sub(e.Changed) < r.grace(e) && !fellShort(w):
@@ -144,7 +165,7 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	}
 	if wrong != nil {
 		why += ": " + wrong.Error()
-	} else if w.Upkeep.LastErr != "" {
+	} else if w.Upkeep.LastErr != "" && why != risk {
 		why += ": " + w.Upkeep.LastErr
 	}
 	if signer != nil {
