@@ -15,7 +15,7 @@ import (
 
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
-	nameCommands, webhookCommands, followCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
+	nameCommands, ladderCommands, webhookCommands, followCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
 	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,

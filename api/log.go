@@ -46,7 +46,7 @@ type RollbackRequest struct {
 
 	Name         string  `arg:"name"`
 	To           string  `arg:"sequence or cid,optional"`
-	Force        bool    `opt:"force" help:"publish it even if not all of its content is here"`
+	Force        bool    `opt:"force" help:"publish it even if not all of its content is here, or if the name led to another name"`
 	IfSequence   *uint64 `opt:"if-sequence" help:"publish only if this is the last sequence number of the name"`
 	AllowOffline bool    `opt:"allow-offline" help:"succeed once the record is stored"`
 	Quieter      bool    `opt:"quieter,Q" help:"print only the name"`

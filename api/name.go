@@ -72,15 +72,6 @@ var (
 			Examples: []string{`ipns name get $NAME > record.bin`},
 		},
 	}
-	// NamePut: publish a record that was signed elsewhere.
-	NamePut = rpc.Command[NamePutRequest, Published]{
-		Info: rpc.Info{
-			Path: "name/put", Args: "<name> <file>",
-			Short:    "Publish a record that was signed elsewhere",
-			Examples: []string{`ipns name put $NAME record.bin`},
-		},
-		Text: NamePutRequest.Text,
-	}
 	// NameInspect: show the fields of a record, and whether it is valid.
 	NameInspect = rpc.Command[InspectRequest, Inspected]{
 		Info: rpc.Info{
@@ -122,6 +113,8 @@ type Published struct {
 	Name  string
 	Value string
 	Outcome
+	// Ladder is the ladder that was put; nil: it was a record.
+	Ladder *Ladder `json:",omitempty"`
 }
 
 // Text is Kubo's line.
@@ -135,25 +128,6 @@ func (req PublishRequest) Text(p Published) string {
 // NameGetRequest returns the record of a name.
 type NameGetRequest struct {
 	Name string `arg:"name"`
-}
-
-// NamePutRequest puts a signed record on the network.
-type NamePutRequest struct {
-	Name           string    `arg:"name"`
-	Record         io.Reader `file:"record,stdin"`
-	AllowOffline   bool      `opt:"allow-offline" help:"succeed once the record is stored here"`
-	AllowDelegated bool      `opt:"allow-delegated" help:"publish over HTTP, without the DHT (needs Ipns.DelegatedPublishers)"`
-	Force          bool      `opt:"force,f" help:"succeed though a newer record is known, which stays"`
-	Quiet          bool      `opt:"quiet,q" help:"print nothing"`
-	Wait           string    `opt:"wait" help:"what to wait for: stored, a number of servers, or all (default 10 servers, or all that are reachable)"`
-}
-
-// Text is the name.
-func (req NamePutRequest) Text(p Published) string {
-	if req.Quiet {
-		return ""
-	}
-	return display.Sprintf("%s\n", p.Name)
 }
 
 // StatusRequest shows the state of a name, or of all names of this node.
@@ -232,6 +206,12 @@ type Status struct {
 	// Damaged says that the stored entry cannot be read, and that this was rebuilt from
 	// other data.
 	Damaged bool `json:",omitempty"`
+	// Risk is why the name may be lost although its record is valid.
+	Risk string `json:",omitempty"`
+	// Ladder is what was signed in advance.
+	Ladder *Ladder `json:",omitempty"`
+	// Chain lists the names behind this one, if it leads to another name.
+	Chain []Delegated `json:",omitempty"`
 }
 
 // MarshalJSON writes one object or a list.
@@ -278,6 +258,15 @@ func (StatusRequest) Text(s Statuses) string {
 		display.Fprintf(tw, "Sequence:\t%d\n", n.Sequence)
 		display.Fprintf(tw, "EOL:\t%s (%s)\n", n.EOL.UTC().Format(time.RFC3339), n.lifeText())
 		display.Fprintf(tw, "TTL:\t%s\n", n.TTL)
+		for _, hop := range n.Chain {
+			display.Fprintf(tw, "Leads to:\t%s\n", hop.words(time.Now()))
+		}
+		if n.Ladder != nil {
+			n.Ladder.write(tw)
+		}
+		if n.Risk != "" {
+			display.Fprintf(tw, "At risk:\t%s\n", n.Risk)
+		}
 		switch {
 		case n.LastAnnounced != nil && n.Announced == 0:
 			display.Fprintf(tw, "Announced:\tto nobody; last tried %s\n", n.LastAnnounced.UTC().Format(time.RFC3339))

@@ -48,6 +48,7 @@ import (
 	"github.com/goipns/ipns/internal/garbage"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/identity"
+	"github.com/goipns/ipns/internal/ladder"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
 	"github.com/goipns/ipns/internal/relay"
@@ -144,8 +145,11 @@ type Node struct {
 	Webhooks    *watch.Webhooks // sends them to receivers
 	Follows     *follow.Follower
 
-	Hosting  *hosting.Host // the names of others
-	Pins     *pins.Pins    // content that is kept for them
+	Hosting *hosting.Host  // the names of others
+	Pins    *pins.Pins     // content that is kept for them
+	Desk    *ladder.Desk   // signs requests
+	Ladders *ladder.Keeper // releases what was signed in advance
+
 	Garbage  *garbage.Collector
 	Repair   *repair.Repairer
 	Salvaged *store.Salvaged // what Config.Salvage did; nil: nothing

@@ -124,6 +124,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openNames(c.Router); err != nil {
 		return err
 	}
+	n.openLadders(life)
 	n.openWatch()
 	if err := n.openHosting(); err != nil {
 		return err
@@ -173,6 +174,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if n.Router != nil {
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })
 		n.background(func() { n.ended("republishing", n.Republisher.Run(life)) })
+		n.background(func() { n.ended("releasing ladders", n.Ladders.Run(life)) })
 	}
 	return nil
 }

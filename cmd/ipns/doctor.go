@@ -182,6 +182,11 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 		if err != nil {
 			return err
 		}
+		for _, s := range known.Names {
+			if s.Risk != "" {
+				e.facts.Risks = append(e.facts.Risks, doctor.Risk{Name: s.Name, Why: s.Risk})
+			}
+		}
 		for _, key := range keys.Keys {
 			if err := e.addName(key, known.Names); err != nil {
 				return err

@@ -84,6 +84,7 @@ var beforeExample = map[string]string{
 	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
 	"publish": "exec ipns name publish --key=blog /ipfs/$CID\nexec sh -c 'ipns name get $NAME > signed.bin'\n" +
 		"exec ipns key export --format=pem-pkcs8-cleartext --output=deploy.pem blog\n",
+	"name delegate":     "exec ipns key gen anchor\n",
 	"name put":          "exec sh -c 'ipns name get $NAME > record.bin'\n",
 	"export":            "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
 	"key verify":        "exec ipns key sign --key=blog site/index.html\ncapture SIGNATURE stdout '\"Signature\":\"(\\S+)\"'\n",

@@ -64,7 +64,7 @@ func leaves(cmd *cobra.Command, path []string) [][]string {
 
 // bytesOf are the commands that print bytes as they are.
 var bytesOf = []string{
-	"cat", "get", "name get", "routing get", "block get", "dag get", "dag export",
+	"cat", "get", "name get", "name request", "name sign", "routing get", "block get", "dag get", "dag export",
 	"multibase encode", "multibase decode", "multibase transcode", "host export", "host tenant export",
 }
 

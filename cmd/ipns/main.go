@@ -155,6 +155,7 @@ func (c *cli) root() *cobra.Command {
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,
 		"name/rollback":    c.publishing,
+		"name/delegate":    c.publishing,
 		"republish/status": c.republishStatus,
 		"version":          c.version,
 		"commands":         c.listCommands(root),
@@ -164,7 +165,7 @@ func (c *cli) root() *cobra.Command {
 		"diag/profile":     c.savingProfile,
 		"pin/add":          c.pinning,
 		"provide/once":     c.provideOnce,
-	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd()})
+	}, map[string]*cobra.Command{"add": c.addCmd(), "shutdown": c.shutdownCmd(), "config/show": c.configShowCmd(), "name/sign": c.nameSignCmd()})
 	c.at(root, "commands").AddCommand(c.completionCmd())
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd(), c.keyEncryptCmd(), c.keyDecryptCmd())

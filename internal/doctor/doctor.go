@@ -31,6 +31,8 @@ type Facts struct {
 	Path  string // of the repo
 	Kubo  bool   // it is Kubo's
 	Names []Name
+	// Risks are names that may be lost though their records are valid, also of others.
+	Risks []Risk
 	// Closed is why the inside of a Kubo repo cannot be read; nil: it can.
 	Closed error
 
@@ -68,6 +70,9 @@ type Name struct {
 	Outside *check.Report
 }
 
+// Risk is a name that may be lost, and why.
+type Risk struct{ Name, Why string }
+
 // Record is what the repo has.
 type Record struct {
 	Sequence uint64
@@ -89,6 +94,7 @@ var Checks = []Check{
 	{"signer", signers},
 	{"files", files},
 	{"record", records},
+	{"ahead", ahead},
 	{"announced", announced},
 	{"outside", outside},
 	{"writers", writers},

@@ -109,6 +109,17 @@ func records(f Facts) []Finding {
 	return all
 }
 
+func ahead(f Facts) []Finding {
+	var all []Finding
+	for _, r := range f.Risks {
+		all = append(all, Finding{
+			Subject: r.Name, Found: r.Why, Means: "the name ends then, or leads nowhere, though its record is valid now",
+			Mend: "where its key is, sign another ladder or delegation; 'ipns name status " + r.Name + "' shows all of it",
+		})
+	}
+	return all
+}
+
 func announced(f Facts) []Finding {
 	if f.Kubo {
 		return nil // Kubo keeps no books about it

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/ladder"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
@@ -28,6 +29,9 @@ func (n *verbs) handleNames(m *rpc.Mux) {
 	rpc.Handle(m, api.NameInspect, rpc.One(n.nameInspect))
 	rpc.Handle(m, api.NameLog, rpc.One(n.nameLog))
 	rpc.Handle(m, api.NameStatus, rpc.One(n.nameStatus))
+	rpc.Handle(m, api.NameRequest, rpc.One(n.nameRequest))
+	rpc.Handle(m, api.NameSign, rpc.One(n.nameSign))
+	rpc.Handle(m, api.NameDelegate, n.nameDelegate)
 }
 
 func bytesReader(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
@@ -52,13 +56,14 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if err != nil {
 		return api.Published{}, fmt.Errorf("invalid IPNS name: %w", err)
 	}
-	raw, err := io.ReadAll(io.LimitReader(req.Record, ipns.MaxRecordSize+1))
+	raw, err := io.ReadAll(io.LimitReader(req.Record, ladder.MaxFile+1))
+	isLadder := ladder.IsLadder(raw)
 	switch {
 	case err != nil:
 		return api.Published{}, err
 	case len(raw) == 0:
 		return api.Published{}, errors.New("record is empty")
-	case len(raw) > ipns.MaxRecordSize && !req.Force: // forced, it is no record either
+	case len(raw) > ipns.MaxRecordSize && !isLadder && !req.Force: // forced, it is no record either
 		return api.Published{}, fmt.Errorf("record exceeds maximum size of %d bytes", ipns.MaxRecordSize)
 	}
 	switch {
@@ -67,6 +72,9 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 		return api.Published{}, api.ErrOffline
 	case rpc.IsOffline(ctx):
 		asked.Via, asked.Wait = nowhere{}, publisher.WaitDefault // whom should it wait for
+	}
+	if isLadder {
+		return n.putLadder(ctx, name, raw, asked, req)
 	}
 	rec, err := ipns.Open(name, raw, time.Now())
 	if err != nil {
@@ -96,8 +104,9 @@ func (n *verbs) namePut(ctx context.Context, req api.NamePutRequest) (api.Publis
 	if err = n.announced(ctx, err, req.AllowOffline); err != nil {
 		return api.Published{}, err
 	}
+	n.keepTarget(ctx, rec)
 	p := published(name.String(), res)
-	p.Warnings = res.Warnings
+	p.Warnings = append(res.Warnings, n.overtaken(ctx, name)...)
 	return p, nil
 }
 
@@ -209,6 +218,9 @@ func (n *verbs) nameLog(ctx context.Context, req api.LogRequest) (api.Log, error
 
 // nameStatus implements the command.
 func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Statuses, error) {
+	if err := n.Ladders.Load(ctx); err != nil {
+		return api.Statuses{}, err
+	}
 	if req.Name != "" {
 		e, err := n.entry(ctx, req.Name)
 		if err != nil {
@@ -222,6 +234,9 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 			}
 		}
 		s, err := n.status(ctx, e)
+		if err == nil {
+			err = n.addFuture(ctx, e, &s, req.Local)
+		}
 		s.Network = held
 		if e.Origin == recordstore.Own && !req.Local && !n.Keys.Ready(e.Name) {
 			s.Signer = ""
@@ -287,6 +302,7 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 		Origin:   e.Origin.String(),
 		Rivals:   len(e.Rivals),
 		Damaged:  e.Damaged,
+		Risk:     n.Risk(ctx, e),
 	}
 	for _, r := range e.Rivals {
 		s.RivalValues = append(s.RivalValues, r.Value())

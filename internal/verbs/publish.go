@@ -235,7 +235,7 @@ func (n *verbs) publish(ctx context.Context, signer ipns.Signer, printed string,
 	}
 	out := published(printed, res)
 	out.Announcing = n.Host != nil && n.Router != nil && !res.Complete
-	out.Warnings = res.Warnings
+	out.Warnings = append(res.Warnings, n.overtaken(ctx, res.Record.Name())...)
 	if isRemote(signer) && asked.Form == ipns.V2Only && (res.Previous == nil || res.Previous.Form() != ipns.V2Only) {
 		out.Warnings = append(out.Warnings, "the record has one signature, for clients since 2023: with --v1compat it has a second one for older clients")
 	}

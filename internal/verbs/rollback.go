@@ -70,6 +70,9 @@ func (n *verbs) rollback(ctx context.Context, req api.RollbackRequest) (api.Publ
 	if err != nil {
 		return api.PublishRequest{}, err
 	}
+	if err := checkAnchor(e, value); err != nil && !req.Force {
+		return api.PublishRequest{}, err
+	}
 	last := e.Record.Sequence() // a record published meanwhile is not replaced
 	if req.IfSequence != nil {
 		last = *req.IfSequence
