@@ -84,3 +84,54 @@ func TestTermsLiveWhereTheySay(t *testing.T) {
 		}
 	}
 }
+
+// TestSecurityNamesTestsThatExist wants each line of the table in SECURITY.md to name tests that exist,
+// or to say that nothing protects.
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	page, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(page), "\n|---|---|---|---|\n")
+	if !ok {
+		t.Fatal("there is no table")
+	}
+	exist := map[string]bool{}
+	testFiles(t, func(_, source string) {
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(source, -1) {
+			exist[m[1]] = true
+		}
+	})
+	var from []string
+	lines := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if lines++; len(cells) != 4 {
+			t.Errorf("%d cells: %s", len(cells), line)
+			continue
+		}
+		if who := strings.TrimSpace(cells[0]); who != "" {
+			from = append(from, who)
+		}
+		named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(cells[3], -1)
+		for _, m := range named {
+			if !exist[m[1]] {
+				t.Errorf("there is no %s: %s", m[1], line)
+			}
+		}
+		if not := strings.TrimSpace(cells[3]) == "not"; len(named) == 0 && !not || not && !strings.Contains(cells[2], "**not**") {
+			t.Errorf("neither a test nor \"not\": %s", line)
+		}
+	}
+	for _, who := range []string{"disk", "another user", "backup", "memory", "API", "DHT"} {
+		if !slices.ContainsFunc(from, func(f string) bool { return strings.Contains(f, who) }) {
+			t.Errorf("nothing is said of %s", who)
+		}
+	}
+	if lines < 20 {
+		t.Errorf("only %d lines", lines)
+	}
+}

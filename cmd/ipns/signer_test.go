@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -91,6 +93,25 @@ func TestASignerElsewhereSignsForADaemon(t *testing.T) {
 	back, err := ipnsCommand(t, other, publish(label, "--sequence=3", "/ipfs/bafkqaaa")...).CombinedOutput()
 	if err == nil || !strings.Contains(string(back), "it refuses: sequence 9 was signed, so 3 would go back") {
 		t.Errorf("going back: %v\n%s", err, back)
+	}
+
+	// Nothing of the key is left where the node is.
+	key, err := os.ReadFile(filepath.Join(dir, "keys", "blog.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := key[4 : 4+32] // after the head of the protobuf message
+	err = filepath.WalkDir(repo, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, seed) {
+			t.Errorf("the key is in %s, %v", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 
 	// The signer is there, then it is not: status, metrics and doctor say so, and not before.

@@ -92,6 +92,21 @@ func TestCreatedVaultsOpenByTheirPassphrase(t *testing.T) {
 	}
 }
 
+// TestAGuessOfThePassphraseTakesAsMuchWorkAsAgeWants reads the identity's header: 2^18 rounds of scrypt.
+func TestAGuessOfThePassphraseTakesAsMuchWorkAsAgeWants(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := age.Create(dir, secret); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "identity.age"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(string(b), "\n"); len(lines) < 2 || !strings.HasPrefix(lines[1], "-> scrypt ") || !strings.HasSuffix(lines[1], " 18") {
+		t.Errorf("it begins with %q", lines[:min(2, len(lines))])
+	}
+}
+
 // lockedAgain returns the keystore as a process without the passphrase sees it.
 func lockedAgain(t testing.TB, dir string) (*keystore.Store, *age.Vault) {
 	t.Helper()
