@@ -12,7 +12,7 @@ import (
 )
 
 // repoCommands are the commands of this file.
-var repoCommands = []rpc.Spec{RepoStat, RepoGC, RepoVerify, RepoVersion, RepoLs, StatsRepo}
+var repoCommands = []rpc.Spec{RepoStat, RepoGC, RepoVerify, RepoVersion, RepoLs, RepoDump, StatsRepo}
 
 var (
 	// RepoStat: show how large the repo is.
@@ -67,6 +67,17 @@ var (
 		},
 		Text: RepoVersionRequest.Text,
 	}
+	// RepoDump: write what the store has of names.
+	RepoDump = rpc.Command[RepoDumpRequest, rpc.Stream]{
+		Info: rpc.Info{
+			Path:  "repo/dump",
+			Short: "Write all that is stored of names as lines of JSON",
+			Long: "Write all that is stored of names as lines of JSON: records with their history, marks,\n" +
+				"rows, and the list of pins. Keys are not in it. It is what 'ipns backup' takes from a\n" +
+				"running daemon. The last line is an End; what comes without it is not whole.",
+			Examples: []string{`ipns repo dump`},
+		},
+	}
 	// RepoLs: list all blocks that are here.
 	RepoLs = rpc.Command[RefsLocalRequest, Ref]{
 		Info: rpc.Info{
@@ -78,6 +89,9 @@ var (
 		Text: func(_ RefsLocalRequest, r Ref) string { return r.line() },
 	}
 )
+
+// RepoDumpRequest asks for all that is stored of names.
+type RepoDumpRequest struct{}
 
 // RepoStatRequest asks how large the repo is.
 type RepoStatRequest struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -110,6 +111,28 @@ func (b *Book) liftSeen(ctx context.Context, e *recordstore.Entry) error {
 		e.Next = max(e.Next, after(mark.Sequence))
 	}
 	return nil
+}
+
+// AllSeen yields the marks of all seen names, those that are not written yet included.
+func (b *Book) AllSeen(ctx context.Context) iter.Seq2[recordstore.SeenMark, error] {
+	return func(yield func(recordstore.SeenMark, error) bool) {
+		b.seen.mu.Lock()
+		pending := maps.Clone(b.seen.marks)
+		b.seen.mu.Unlock()
+		for m, err := range b.marks().AllSeen(ctx) {
+			if p, ok := pending[m.Name]; err == nil && ok && p.Mark.Compare(m.Mark) >= 0 {
+				continue
+			}
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+		for _, m := range pending {
+			if !yield(m, nil) {
+				return
+			}
+		}
+	}
 }
 
 // keepMark raises the mark of a name that is about to lose its entry.

@@ -125,7 +125,13 @@ func Identity(key crypto.PrivKey) (repo.Identity, error) {
 }
 
 // withBook calls fill with the Book of a repo, which is closed when it returns.
-func withBook(ctx context.Context, r repo.Repo, fill func(*names.Book) error) (err error) {
+func withBook(ctx context.Context, r repo.Repo, fill func(*names.Book) error) error {
+	return WithStore(ctx, r, func(s *store.Store) error { return fill(&names.Book{Store: s}) })
+}
+
+// WithStore calls f with the store of names of a repo, which is made if it is missing and
+// closed when f returns. The caller holds the lock of the repo.
+func WithStore(ctx context.Context, r repo.Repo, f func(*store.Store) error) (err error) {
 	disk := &store.Disk{Dir: r.Database()}
 	log := slog.New(slog.DiscardHandler)
 	db, err := store.OpenDB(ctx, disk, log)
@@ -141,5 +147,5 @@ func withBook(ctx context.Context, r repo.Repo, fill func(*names.Book) error) (e
 	if err != nil {
 		return err
 	}
-	return errors.Join(fill(&names.Book{Store: records}), records.Close())
+	return errors.Join(f(records), records.Close())
 }

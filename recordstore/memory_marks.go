@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -38,6 +39,29 @@ func (m *Memory) SetSeen(ctx context.Context, marks ...SeenMark) error {
 		}
 	}
 	return nil
+}
+
+// AllSeen implements Marks.
+func (m *Memory) AllSeen(ctx context.Context) iter.Seq2[SeenMark, error] {
+	return func(yield func(SeenMark, error) bool) {
+		m.mu.RLock()
+		var list []SeenMark
+		for _, k := range m.names {
+			if !k.seen.Mark.IsZero() {
+				list = append(list, k.seen)
+			}
+		}
+		m.mu.RUnlock()
+		for _, s := range list {
+			if err := ctx.Err(); err != nil {
+				yield(SeenMark{}, err)
+				return
+			}
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
 }
 
 // PruneSeen implements Marks.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -72,6 +73,25 @@ func (m *MemoryRows) Range(ctx context.Context, table, from, to string) iter.Seq
 			}
 			if !yield(r, err) || err != nil {
 				return
+			}
+		}
+	}
+}
+
+// All implements Rows.
+func (m *MemoryRows) All(ctx context.Context) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		m.mu.Lock()
+		tables := make(map[string]bool)
+		for at := range m.rows {
+			tables[at.table] = true
+		}
+		m.mu.Unlock()
+		for _, table := range slices.Sorted(maps.Keys(tables)) {
+			for r, err := range m.Range(ctx, table, "", "") {
+				if !yield(r, err) || err != nil {
+					return
+				}
 			}
 		}
 	}

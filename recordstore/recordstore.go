@@ -145,6 +145,10 @@ type Marks interface {
 	// a Store on the same disk.
 	SetSeen(ctx context.Context, marks ...SeenMark) error
 
+	// AllSeen yields all marks, in any order. One that is damaged is an error, and the
+	// last: a copy without it would be believed to be whole.
+	AllSeen(ctx context.Context) iter.Seq2[SeenMark, error]
+
 	// PruneSeen deletes the marks whose Until is before the given time, and if more
 	// than limit are left, those with the earliest Until. It returns how many remain.
 	PruneSeen(ctx context.Context, before time.Time, limit int) (int, error)

@@ -43,6 +43,10 @@ type Rows interface {
 	// byte order of the keys. An empty to means no upper limit. Concurrent writes may
 	// or may not be seen.
 	Range(ctx context.Context, table, from, to string) iter.Seq2[Row, error]
+
+	// All yields the rows of all tables, in byte order of tables and keys. One that is
+	// damaged is an error, and the last: a copy without it would be believed to be whole.
+	All(ctx context.Context) iter.Seq2[Row, error]
 }
 
 // SettleRow returns the row to store when Swap replaces old with next, under a version

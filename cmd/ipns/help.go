@@ -21,7 +21,7 @@ var chapters = []struct {
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
 	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
-	{"Node", []string{"id", "config", "repo", "doctor", "export", "log", "diag", "version", "commands", "shutdown"}},
+	{"Node", []string{"id", "config", "repo", "doctor", "backup", "restore", "export", "log", "diag", "version", "commands", "shutdown"}},
 }
 
 const rootHelp = `Give content a name that never changes, and keep both online.

@@ -155,7 +155,7 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 
 // makeRepo makes a repo with the given config, and a new key unless that has one.
 func (c *cli) makeRepo(ctx context.Context, r repo.Repo, config repo.Config, o initOptions, out io.Writer) error {
-	passphrase, err := c.newPassphrase(c.askPassphrase)
+	passphrase, err := c.newPassphrase(c.askPassphrase, encryptKeys)
 	if err != nil {
 		return err
 	}

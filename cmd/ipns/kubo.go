@@ -63,7 +63,7 @@ func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args 
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	passphrase, err := c.newPassphrase(c.askPassphrase)
+	passphrase, err := c.newPassphrase(c.askPassphrase, encryptKeys)
 	if err != nil {
 		return err
 	}

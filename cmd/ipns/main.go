@@ -105,6 +105,7 @@ type cli struct {
 	passphraseFile string
 	passphraseText string // of the environment
 	askPassphrase  bool
+	keysStayLocked bool // the passphrase is for something else
 
 	salvage bool // a damaged database is to be made anew
 	freeing bool // space is to be freed
@@ -150,7 +151,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.publishCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.doctorCmd())
+	root.AddCommand(c.upCmd(), c.publishCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.backupCmd(), c.restoreCmd(), c.doctorCmd())
 	c.tree(root, map[string]runner{
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,
@@ -177,7 +178,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"init ", "daemon ", "testnet ", "export ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
+var localCommands = []string{"init ", "daemon ", "testnet ", "export ", "backup ", "restore ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {

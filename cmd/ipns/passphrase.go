@@ -35,6 +35,9 @@ func (c *cli) passphrase() ([]byte, error) {
 		c.passphraseText = text
 		_ = os.Unsetenv(passphraseEnv) // so that no program started from here gets it
 	}
+	if c.keysStayLocked {
+		return nil, nil
+	}
 	switch file := os.Getenv(passphraseFileEnv); {
 	case c.passphraseFile != "":
 		return readPassphrase(c.passphraseFile)
@@ -115,14 +118,17 @@ func (c *cli) givenPassphrase() ([]byte, error) {
 	return c.passphrase()
 }
 
-// newPassphrase is passphrase for keys that are to be encrypted: it asks twice, if no other
+// encryptKeys asks for the passphrase of keys that are to be encrypted.
+const encryptKeys = "Passphrase to encrypt the keys with: "
+
+// newPassphrase is passphrase for what is to be encrypted: it asks twice, if no other
 // source is given and ask is set.
-func (c *cli) newPassphrase(ask bool) ([]byte, error) {
+func (c *cli) newPassphrase(ask bool, question string) ([]byte, error) {
 	b, err := c.givenPassphrase()
 	if b != nil || err != nil || !ask {
 		return b, err
 	}
-	if b, err = c.prompt("Passphrase to encrypt the keys with: "); err != nil {
+	if b, err = c.prompt(question); err != nil {
 		return nil, err
 	}
 	again, err := c.prompt("The same once more: ")
@@ -186,7 +192,7 @@ With --new-passphrase-file, keys that are encrypted get another passphrase.`,
 		if file != "" {
 			return c.changePassphrase(file)
 		}
-		b, err := c.newPassphrase(true)
+		b, err := c.newPassphrase(true, encryptKeys)
 		if err != nil {
 			return err
 		}

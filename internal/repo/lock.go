@@ -17,7 +17,7 @@ import (
 type Lock struct{ f *os.File }
 
 // Lock locks the repo for this process, or fails with [ErrLocked]. It removes the files
-// api and gateway of a killed daemon.
+// api and gateway of a killed daemon, and completes or removes what a restore has left.
 func (r Repo) Lock() (*Lock, error) {
 	f, err := os.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -33,6 +33,9 @@ func (r Repo) Lock() (*Lock, error) {
 			return nil, fmt.Errorf("the repo %s is %w (it holds %s); stop that one first, or set IPNS_PATH to another repo", string(r), ErrLocked, r.path(lockFile))
 		}
 		return nil, fmt.Errorf("lock %s: %w", r.path(lockFile), err)
+	}
+	if _, err := r.settle(); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	r.RemoveAddresses()
 	return &Lock{f: f}, nil

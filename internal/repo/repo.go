@@ -15,6 +15,7 @@
 //	sites.json        which folder each key publishes; only the command up writes it
 //	sites.lock        held (flock) while it does
 //	repo.lock         held (flock) by the one process that uses the folder
+//	before-restore-*  what was here before a backup was restored
 //	api, gateway      where a running daemon listens; gone when it stopped
 //
 // Invariants: a file is replaced as a whole or not at all, and is on disk when the call
@@ -133,6 +134,9 @@ const kubosSpec = "datastore_spec"
 // Check returns nil if the folder holds a repo of this [Version], [ErrNoRepo]
 // if it holds none, [ErrKubo] if it holds one of Kubo's.
 func (r Repo) Check() error {
+	if err := r.settleIfFree(); err != nil {
+		return err
+	}
 	if !r.Exists() {
 		return fmt.Errorf("%w: %s", ErrNoRepo, string(r))
 	}

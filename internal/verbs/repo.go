@@ -16,6 +16,7 @@ import (
 func (n *verbs) handleRepo(m *rpc.Mux) {
 	rpc.Handle(m, api.RepoVerify, n.repoVerify)
 	rpc.Handle(m, api.RepoGC, n.repoGC)
+	rpc.Handle(m, api.RepoDump, rpc.One(n.repoDump))
 	rpc.Handle(m, api.RepoStat, rpc.One(n.repoStat))
 	rpc.Handle(m, api.StatsRepo, rpc.One(n.repoStat))
 	rpc.Handle(m, api.RepoVersion, rpc.One(n.repoVersion))

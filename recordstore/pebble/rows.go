@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/goipns/ipns/recordstore"
 )
@@ -135,6 +136,34 @@ func (rows Rows) Range(ctx context.Context, table, from, to string) iter.Seq2[re
 			}
 			if err != nil {
 				yield(recordstore.Row{}, fmt.Errorf("rows of %s: %w", table, err))
+				return
+			}
+			if old, pending := s.rowLocks.before(string(p.key)); pending {
+				if r = old; r.Version == 0 {
+					continue
+				}
+				r.Value = bytes.Clone(r.Value)
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// All implements recordstore.Rows.
+func (rows Rows) All(ctx context.Context) iter.Seq2[recordstore.Row, error] {
+	s := rows.s
+	start, end := s.key(kindRow), s.key(kindRow+1)
+	return func(yield func(recordstore.Row, error) bool) {
+		for p, err := range s.wholePairs(ctx, start, end) {
+			var r recordstore.Row
+			if err == nil {
+				table, key, _ := strings.Cut(string(p.key[len(start):]), "\x00")
+				r, err = decodeRow(table, key, p.value)
+			}
+			if err != nil {
+				yield(recordstore.Row{}, fmt.Errorf("all rows: %w", err))
 				return
 			}
 			if old, pending := s.rowLocks.before(string(p.key)); pending {

@@ -45,6 +45,24 @@ func (s *Store) pairs(ctx context.Context, from, to []byte, damaged func(key []b
 	}
 }
 
+// wholePairs yields the keys and values in [from, to). One that is unreadable is an error.
+func (s *Store) wholePairs(ctx context.Context, from, to []byte) iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		var damage error
+		for p, err := range s.pairs(ctx, from, to, func(_ []byte, err error) { damage = errors.Join(damage, err) }) {
+			if damage != nil {
+				break
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+		if damage != nil {
+			yield(pair{}, damage)
+		}
+	}
+}
+
 // readChunk returns some pairs and the key to continue from, nil at the end. After an
 // error, that is the first key that could not be read.
 func (s *Store) readChunk(ctx context.Context, from, to []byte) (list []pair, next []byte, err error) {

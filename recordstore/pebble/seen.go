@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -66,6 +67,26 @@ func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
 		return fmt.Errorf("write seen marks: %w", err)
 	}
 	return nil
+}
+
+// AllSeen implements recordstore.Marks.
+func (s *Store) AllSeen(ctx context.Context) iter.Seq2[recordstore.SeenMark, error] {
+	from, to := s.bounds(kindSeen, recordstore.Region{})
+	return func(yield func(recordstore.SeenMark, error) bool) {
+		for p, err := range s.wholePairs(ctx, from, to) {
+			var m recordstore.SeenMark
+			if err == nil {
+				m, err = decodeSeen(p.value)
+			}
+			if err != nil {
+				yield(recordstore.SeenMark{}, fmt.Errorf("all seen marks: %w", err))
+				return
+			}
+			if !yield(m, nil) {
+				return
+			}
+		}
+	}
 }
 
 // PruneSeen implements recordstore.Marks. It needs 8 bytes of memory for each mark.

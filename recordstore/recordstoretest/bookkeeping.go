@@ -147,6 +147,18 @@ func testSeen(t *testing.T, s Store) {
 	for e := range s.Scan(ctx, recordstore.Region{}) {
 		t.Fatalf("seen name %s has an entry", e.Name)
 	}
+	all := make(map[ipns.Name]recordstore.SeenMark)
+	for m, err := range s.AllSeen(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[m.Name] = m
+	}
+	for i := range names {
+		if all[mark(i, 5).Name] != mark(i, 5) || len(all) != names {
+			t.Fatalf("mark %d of all %d: %+v", i, len(all), all[mark(i, 5).Name])
+		}
+	}
 	for _, step := range []struct{ before, limit, left int }{{10, 1000, 40}, {10, 7, 7}, {0, 7, 7}} {
 		left, err := s.PruneSeen(ctx, Epoch.Add(time.Duration(step.before)*time.Second), step.limit)
 		if err != nil || left != step.left {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,6 +126,19 @@ func testRowRange(t *testing.T, rows recordstore.Rows) {
 	}
 	if n != 700 {
 		t.Errorf("%d rows of 700", n)
+	}
+	var all []string
+	for r, err := range rows.All(t.Context()) {
+		if err != nil || r.Version == 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if r.Table != "many" && string(r.Value) != r.Table+"/"+r.Key {
+			t.Fatalf("of all rows: %+v", r)
+		}
+		all = append(all, r.Table+"\x00"+r.Key)
+	}
+	if len(all) != 700+4*len(keys) || !slices.IsSorted(all) {
+		t.Errorf("%d of all rows, want %d in order", len(all), 700+4*len(keys))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
