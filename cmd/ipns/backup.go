@@ -220,6 +220,9 @@ func (c *cli) printRestored(o backup.Restoration, res backup.Restored) {
 	for _, what := range res.Had {
 		display.Fprintf(c.errOut, "note: it had %s, which %s\n", what, put)
 	}
+	if res.Running {
+		display.Fprintln(c.errOut, "note: a daemon runs on it, which must be stopped before")
+	}
 	if o.DryRun {
 		return
 	}

@@ -106,6 +106,8 @@ func (p typed) run(t *testing.T, begin string) {
 			switch {
 			case line == "ipns daemon":
 				b.WriteString("start daemon.log 'Daemon is ready' ipns daemon\n")
+			case line == "ipns --repo-dir=second daemon":
+				b.WriteString("start second.log 'Daemon is ready' " + line + "\n")
 			case p.instead[line] != "":
 				fmt.Fprintf(&b, "exec sh -c '%s'\n", strings.ReplaceAll(p.instead[line], "'", "''"))
 			default:

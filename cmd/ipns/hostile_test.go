@@ -65,7 +65,7 @@ func leaves(cmd *cobra.Command, path []string) [][]string {
 // bytesOf are the commands that print bytes as they are.
 var bytesOf = []string{
 	"cat", "get", "name get", "name request", "name sign", "routing get", "block get", "dag get", "dag export",
-	"multibase encode", "multibase decode", "multibase transcode", "host export", "host tenant export",
+	"multibase encode", "multibase decode", "multibase transcode", "host export", "host tenant export", "repo dump",
 }
 
 // perLine are the commands that take each line of the input as an argument of its own,

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/backup"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/internal/transport"
@@ -44,8 +45,10 @@ func setupStep(err error) string {
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
 	case errors.Is(err, keystore.ErrLocked) && !errors.Is(err, age.ErrDamaged):
 		return ": give it by --passphrase-file or $IPNS_PASSPHRASE"
-	case errors.Is(err, age.ErrPassphrase):
+	case errors.Is(err, age.ErrPassphrase), errors.Is(err, backup.ErrSecret), errors.Is(err, backup.ErrDamaged), errors.Is(err, backup.ErrFormat):
 		return "; nothing was changed"
+	case errors.Is(err, backup.ErrLoses):
+		return "; --replace puts it aside"
 	case errors.Is(err, transport.ErrTaken):
 		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
 	case errors.Is(err, serve.ErrOpen):

@@ -39,6 +39,7 @@ type Restored struct {
 	Manifest Manifest
 	Skipped  []string // newer files of the folder, and what is wrong with each
 	Had      []string // what there was in the repo
+	Running  bool     // of a dry run: another process uses the repo, so what it has is not known
 	Before   string   // the folder where that is now; "": nothing was
 }
 
@@ -58,7 +59,8 @@ func Restore(ctx context.Context, o Restoration) (res Restored, err error) {
 	if o.DryRun {
 		if _, err := os.Stat(string(o.Into)); err == nil {
 			err = o.into(ctx, &res, func() error { return nil })
-			if err != nil && !errors.Is(err, ErrLoses) {
+			res.Running = errors.Is(err, repo.ErrLocked)
+			if err != nil && !res.Running && !errors.Is(err, ErrLoses) {
 				return res, err
 			}
 		}
