@@ -31,6 +31,9 @@ func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.En
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
 	}
+	if copied(e, gen) {
+		e.Pending = nil
+	}
 	if e.Origin == recordstore.Own {
 		e.Known = gen
 	} else {
@@ -53,4 +56,10 @@ func (b *Book) Confirmed(ctx context.Context, e recordstore.Entry) (recordstore.
 	}
 	e.Known = gen
 	return e, nil
+}
+
+// copied reports whether an entry came from an earlier life of the store. What was pending
+// then must not rise above what was published after the copy was made.
+func copied(e recordstore.Entry, gen recordstore.Generation) bool {
+	return e.Known != gen && e.Entered != gen
 }

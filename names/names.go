@@ -264,6 +264,9 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 		if err != nil {
 			return 0, false, err
 		}
+		if copied(e, gen) && next.Pending != rec {
+			next.Pending = nil
+		}
 		if next.Record == rec {
 			next.Entered, next.Span = gen, span
 		}

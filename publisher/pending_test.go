@@ -177,3 +177,33 @@ func TestASignerThatHangsDelaysNoOtherNameAtTheStart(t *testing.T) {
 		}
 	})
 }
+
+// A copy of the store, or a backup, has a publish that was to rise above a rival. Since then
+// the node has published again: the copy learns that, and gives the old value up. R5.
+func TestACopyDoesNotRaiseWhatWasPendingThen(t *testing.T) {
+	for _, newer := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, 20)
+			s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+			res := s.publish(t, mine+"/2", func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+			if err := s.Book.Pend(t.Context(), s.key.Name, res.Record); err != nil {
+				t.Fatal(err)
+			}
+			want := res.Record
+			if newer {
+				want = s.key.Record(t, 8, mine+"/3", epoch.Add(100*time.Hour))
+				hold(s, want, 20)
+			}
+			s.store.Renew()
+			defer s.restart(t)()
+			time.Sleep(time.Minute)
+			e := s.entry(t)
+			if e.Pending != nil || e.Record.Value() != want.Value() || e.Record.Sequence() != want.Sequence() {
+				t.Errorf("the Book has %s with sequence %d, pending %v", e.Record.Value(), e.Record.Sequence(), e.Pending)
+			}
+			if n := s.net.Holders(want); n != 20 {
+				t.Errorf("%d hold %s", n, want.Value())
+			}
+		})
+	}
+}

@@ -26,8 +26,8 @@ type Names struct {
 }
 
 const (
-	fillers    = 32  // names entered concurrently: their swaps share an fsync
-	fillerRoom = 64  // lines that wait for one of them
+	fillers     = 32  // names entered concurrently: their swaps share an fsync
+	fillerRoom  = 64  // lines that wait for one of them
 	marksAtOnce = 512 // marks written at once
 )
 

@@ -167,11 +167,17 @@ func (r Repo) arrive() error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int {
-		return boolInt(a.Name() == configFile) - boolInt(b.Name() == configFile)
-	})
+	names := []string{}
 	for _, e := range entries {
-		if err := rename(from.path(e.Name()), r.path(e.Name())); err != nil {
+		if e.Name() != configFile {
+			names = append(names, e.Name())
+		}
+	}
+	if from.has(configFile) {
+		names = append(names, configFile)
+	}
+	for _, name := range names {
+		if err := rename(from.path(name), r.path(name)); err != nil {
 			return err
 		}
 	}
@@ -182,13 +188,6 @@ func (r Repo) arrive() error {
 		return err
 	}
 	return durable.SyncDir(string(r))
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // maxBefore bounds how many folders of earlier restores are kept.

@@ -1,0 +1,95 @@
+package backup
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goipns/ipns/internal/repo"
+)
+
+func TestOfAFolderTheNewestWholeBackupIsRestored(t *testing.T) {
+	secret := cheap(t)
+	r := small(t)
+	dir := filepath.Join(t.TempDir(), "backups") + string(filepath.Separator)
+	var paths []string
+	for range 4 {
+		paths = append(paths, save(t, r, dir, secret).Path)
+	}
+	if list, err := inFolder(dir); err != nil || len(list) != 4 || list[0] != paths[3] {
+		t.Fatalf("%q, %v", list, err)
+	}
+	if err := os.Truncate(paths[3], 3000); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(paths[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[60] ^= 1 // in the header: as if the secret did not fit
+	if err := os.WriteFile(paths[2], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	into := repo.Repo(filepath.Join(t.TempDir(), "r"))
+	res, err := restore(t, dir, into, secret)
+	if err != nil || res.Path != paths[1] || len(res.Skipped) != 2 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if !strings.Contains(res.Skipped[0], paths[3]) || !strings.Contains(res.Skipped[1], paths[2]) {
+		t.Errorf("skipped %q", res.Skipped)
+	}
+	// Each opens alone.
+	alone := filepath.Join(t.TempDir(), "alone.age")
+	if err := os.Rename(paths[0], alone); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t, alone, repo.Repo(filepath.Join(t.TempDir(), "r")), secret); err != nil {
+		t.Error(err)
+	}
+	if _, err := restore(t, dir, repo.Repo(filepath.Join(t.TempDir(), "x")), Secret{Identities: cheap(t).Identities}); !errors.Is(err, ErrSecret) && !errors.Is(err, ErrDamaged) {
+		t.Errorf("with another identity: %v", err)
+	}
+	if _, err := restore(t, t.TempDir(), repo.Repo(filepath.Join(t.TempDir(), "x")), secret); err == nil {
+		t.Error("restored from a folder without backups")
+	}
+}
+
+func TestARepoWithKeysOrNamesIsNotReplacedUnasked(t *testing.T) {
+	secret := cheap(t)
+	r := newRepo(t)
+	path := filepath.Join(t.TempDir(), "names.age")
+	save(t, r, path, secret)
+	before := files(t, string(r))
+	_, err := restore(t, path, r, secret)
+	if !errors.Is(err, ErrLoses) || !strings.Contains(err.Error(), "1 keys, folders that it publishes, records of 30 names") {
+		t.Errorf("%v", err)
+	}
+	lock, err := r.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t, path, r, secret); !errors.Is(err, repo.ErrLocked) {
+		t.Errorf("with a daemon: %v", err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	dry, err := Restore(t.Context(), Restoration{Path: path, Secret: secret, Into: r, DryRun: true, Open: openNames})
+	if err != nil || len(dry.Had) != 3 || dry.Manifest.Counts.Names != 32 {
+		t.Errorf("%+v, %v", dry, err)
+	}
+	if !maps.Equal(before, files(t, string(r))) {
+		t.Fatal("the repo has changed")
+	}
+	res, err := Restore(t.Context(), Restoration{Path: path, Secret: secret, Into: r, Replace: true, Open: openNames})
+	if err != nil || res.Before != filepath.Join(string(r), "before-restore-1") {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if kept := files(t, res.Before); !maps.Equal(before, kept) {
+		t.Errorf("kept %q of %q", slices.Sorted(maps.Keys(kept)), slices.Sorted(maps.Keys(before)))
+	}
+}
