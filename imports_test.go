@@ -46,8 +46,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/move internal/repo internal/request internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
-cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/move internal/repo internal/request internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/move internal/repo internal/request internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->

@@ -147,7 +147,7 @@ before the network was asked for something newer. If there is no network, publis
 refused, unless it is forced. Do not start the node that the backup is of again: two
 nodes would publish with one key. Content is not in a backup: 'ipns pin add' fetches what is
 listed in restored-pins.txt.`,
-		Example: examples("ipns restore --dry-run --passphrase-file=secret names.age", "ipns --repo-dir=second restore --passphrase-file=secret names.age"),
+		Example: examples("ipns restore --dry-run --passphrase-file=secret names.age"),
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringArrayVar(&identities, "identity", nil, "file with an age identity that can read the backup, instead of a passphrase; may be given more than once")
