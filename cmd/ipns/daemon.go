@@ -101,6 +101,8 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 	display.Fprintf(out, "PeerID: %s\n", id.ID)
 	if id.KeysLocked {
 		display.Fprintln(c.errOut, "warning: the keys are encrypted, and no passphrase was given: nothing is signed or renewed, and the peer id is for this run alone")
+	} else if !d.node.Identity.Store.Encrypt {
+		display.Fprintln(c.errOut, "note: keys are in clear, as Kubo's are; 'ipns key encrypt' encrypts them")
 	}
 	listen, err := rpc.Do(ctx, n, api.SwarmAddrsListen, api.SwarmAddrsListenRequest{})
 	if errors.Is(err, api.ErrOffline) {
