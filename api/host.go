@@ -250,6 +250,9 @@ type HostTenant struct {
 	Bytes     int64 // of its records
 	AtRisk    int   // names whose record ends soon
 
+	Pins        int    // trees that it asked to keep
+	PinnedBytes uint64 // of them
+
 	MaxNames, PutsPerMinute  int
 	MaxBytes, MaxPinnedBytes int64
 	Created                  time.Time `json:",omitzero"`

@@ -37,21 +37,36 @@ func TestTheGuideForHostingIsAsItSays(t *testing.T) {
 			"ipns daemon": "exec ipns config profile apply test\nexec ipns config --json Bootstrap '[\"'$PEER'\"]'\n" +
 				"exec ipns config --bool Routing.LoopbackAddressesOnLanDHT true\nexec ipns config Addresses.Hosting /ip4/127.0.0.1/tcp/0\n",
 		},
-		instead: map[string]string{line: fmt.Sprintf(put, "$PORT")},
+		instead: func() map[string]string {
+			ours := map[string]string{line: fmt.Sprintf(put, "$PORT")}
+			for _, other := range []string{
+				"curl --fail http://127.0.0.1:%s/openapi.json", "curl --fail http://127.0.0.1:%s/name/$NAME",
+				`curl --fail -H "Authorization: Bearer $TOKEN" http://127.0.0.1:%s/v1/names`,
+				"ipns pin remote service add friends http://127.0.0.1:%s $TOKEN",
+			} {
+				ours[fmt.Sprintf(other, "8090")] = fmt.Sprintf(other, "$PORT")
+			}
+			return ours
+		}(),
 		after: map[string]string{
 			"ipns daemon": "capture PORT daemon.log 'Hosting server listening on /ip4/127.0.0.1/tcp/(\\d+)'\n",
 			"ipns host token create --tenant=friends --names=100 --scope=put --expires=720h": "capture TOKEN stdout '(ipnsh_\\S+)'\n",
 			"ipns host token list": "stdout '  friends  valid  '\n" + tenant,
 			"ipns host tenant set --names=200 --puts-per-minute=60 friends": "stdout '^friends may have 200 names'\n",
 			"ipns host import --tenant=friends records.ndjson":              "stdout '^imported: read 1, new 0, here already 1, refused 0$'\n",
-			"ipns host list":                                   "stdout '^'$NAME'  friends .*  ok$'\n",
-			"ipns host show $NAME":                             "stdout '^Tenant: +friends$'\n",
-			"ipns host tenant list":                            "stdout '^friends +1 +200 '\n",
-			"ipns host deny add --reason=phishing $NAME":       "stdout '^denied name '$NAME'$'\n",
-			"ipns host deny list":                              "stdout phishing\nstdout mallory\n",
-			"ipns host audit --verify":                         "stdout '  put  friends  .*  sequence 0$'\nstdout '^verified: '\n",
-			"ipns host tenant export friends > friends.ndjson": "! stdout .\n",
-			"ipns host tenant remove friends":                  "stdout '^removed friends with 0 names$'\n",
+			"ipns host list":                                                               "stdout '^'$NAME'  friends .*  ok$'\n",
+			"ipns host show $NAME":                                                         "stdout '^Tenant: +friends$'\n",
+			"ipns host tenant list":                                                        "stdout '^friends +1 +200 '\n",
+			"ipns host deny add --reason=phishing $NAME":                                   "stdout '^denied name '$NAME'$'\n",
+			"ipns host tenant set --pinned-bytes=1GB friends":                              "stdout '^friends may have 200 names'\n",
+			"curl --fail http://127.0.0.1:8090/openapi.json":                               "stdout '\"openapi\": \"3.1.0\"'\n",
+			"curl --fail http://127.0.0.1:8090/name/$NAME":                                 "stdout '\"value\":\"/ipfs/bafkqaaa\"'\n",
+			`curl --fail -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8090/v1/names`: "stdout '^\\[\\]$'\n",
+			"ipns pin remote ls --service=friends":                                         "! stdout .\n",
+			"ipns host deny list":                                                          "stdout phishing\nstdout mallory\n",
+			"ipns host audit --verify":                                                     "stdout '  put  friends  .*  sequence 0$'\nstdout '^verified: '\n",
+			"ipns host tenant export friends > friends.ndjson":                             "! stdout .\n",
+			"ipns host tenant remove friends":                                              "stdout '^removed friends with 0 names$'\n",
 		},
 	}.run(t, "start testnet.log 'Testnet is ready' ipns testnet\n"+"capture PEER testnet.log 'ipfs swarm connect (\\S+)'\n")
 }

@@ -183,12 +183,13 @@ func (n *verbs) tenant(ctx context.Context, name string) (api.HostTenant, error)
 	if err != nil {
 		return api.HostTenant{}, err
 	}
-	return tenantOf(t, has), nil
+	return n.tenantOf(t, has), nil
 }
 
-func tenantOf(t hosting.Tenant, has hosting.Usage) api.HostTenant {
+func (n *verbs) tenantOf(t hosting.Tenant, has hosting.Usage) api.HostTenant {
+	pins, pinned := n.Pins.Used(has.Tenant)
 	return api.HostTenant{
-		Tenant: has.Tenant, Names: has.Names, Custodial: has.Custodial, Bytes: has.Bytes,
+		Tenant: has.Tenant, Names: has.Names, Custodial: has.Custodial, Bytes: has.Bytes, Pins: pins, PinnedBytes: pinned,
 		MaxNames: t.Quota.Names, PutsPerMinute: t.Quota.PutsPerMinute, MaxBytes: t.Quota.Bytes, MaxPinnedBytes: t.Quota.PinnedBytes,
 		Created: t.Created,
 	}
@@ -222,14 +223,14 @@ func (n *verbs) hostTenantList(ctx context.Context, _ api.HostTenantListRequest)
 	risks, _ := n.Hosting.AtRisk()
 	all := map[string]api.HostTenant{}
 	for _, t := range tenants {
-		all[t.Name] = tenantOf(t, hosting.Usage{Tenant: t.Name})
+		all[t.Name] = n.tenantOf(t, hosting.Usage{Tenant: t.Name})
 	}
 	for _, u := range usages {
 		t := hosting.Tenant{Created: all[u.Tenant].Created}
 		if t.Quota, err = n.Hosting.QuotaOf(ctx, u.Tenant); err != nil {
 			return api.HostTenants{}, err
 		}
-		all[u.Tenant] = tenantOf(t, u)
+		all[u.Tenant] = n.tenantOf(t, u)
 	}
 	out := api.HostTenants{Tenants: []api.HostTenant{}}
 	for name, t := range all {
