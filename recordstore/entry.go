@@ -97,7 +97,7 @@ type Entry struct {
 	// will use it for quotas and billing.
 	Tenant string
 	// Staged records are signed in advance and replace Record as it nears its EOL; in
-	// the order of Compare. Offline signing will fill them.
+	// the order of Compare. Nothing fills them: ladders (internal/ladder) are Rows.
 	Staged []*ipns.Record
 	// Known is the generation of the store in which nothing newer than Mark was known
 	// to exist, because the key was made here or a complete search said so.

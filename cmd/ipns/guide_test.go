@@ -78,6 +78,43 @@ func TestTheGuideForENSIsAsItSays(t *testing.T) {
 		"mkdir site\nexec sh -c 'echo \"<p>a front page\" > site/index.html'\n")
 }
 
+// keysGuide says where keys can be.
+const keysGuide = "../../docs/guides/keys.md"
+
+// TestTheGuideForKeysIsAsItSays types every line in docs/guides/keys.md.
+func TestTheGuideForKeysIsAsItSays(t *testing.T) {
+	t.Parallel() // it waits for other processes
+	// The machine with the key is another repo.
+	const cold, back = "env IPNS_PATH=$WORK/cold\n", "env IPNS_PATH=$WORK/.ipns\n"
+	typed{
+		page: keysGuide,
+		before: map[string]string{
+			"ipns init": back,
+			"ipns key encrypt --passphrase-file=secret": "exec sh -c 'printf x > secret'\nidentity .ipns/keystore x\n",
+			// The public network of this test is on this machine.
+			"ipns daemon": "exec ipns config profile apply test\nexec ipns config --json Bootstrap '[\"'$PEER'\"]'\n" +
+				"exec ipns config --bool Routing.LoopbackAddressesOnLanDHT true\n",
+			"ipns name sign --output=site.record site.request":     cold,
+			"ipns name sign --output=year.ladder year.request":     cold,
+			"ipns name sign --output=anchor.record anchor.request": cold,
+			"ipns name put $NAME site.record":                      back,
+			"ipns name put $NAME year.ladder":                      back,
+			"ipns name put $NAME anchor.record":                    back,
+		},
+		after: map[string]string{
+			"ipns key gen hot":                                 "capture HOT stdout '(k51\\w+)'\n",
+			"ipns key encrypt --passphrase-file=secret":        "stdout '^encrypted 3 keys$'\n",
+			"ipns name sign --output=site.record site.request": "stderr '^1 of 1 for '$NAME': /ipfs/bafkqaaa, sequence 0 until 20'\n",
+			"ipns name resolve $NAME":                          "stdout '^/ipfs/bafkqaaa$'\n",
+			"ipns name sign --output=year.ladder year.request": "stderr '^12 of 12 for '$NAME\n",
+			"ipns name put $NAME year.ladder":                  "stdout '^11 of 12 steps are left'\n",
+			"ipns name put $NAME anchor.record":                "stderr '11 of the 12 steps of the ladder of this name are older'\nexec ipns name resolve $NAME\nstdout '^/ipfs/bafkqaaa$'\n",
+			"ipns name status $NAME":                           "stdout '^Sequence: +[01]$'\n",
+		},
+	}.run(t, "start testnet.log 'Testnet is ready' ipns testnet\ncapture PEER testnet.log 'ipfs swarm connect (\\S+)'\n"+
+		cold+"exec ipns init --profile test\nexec ipns key gen anchor\ncapture NAME stdout '(k51\\w+)'\n")
+}
+
 // typed is a page whose commands are typed, one after the other.
 type typed struct {
 	page          string
