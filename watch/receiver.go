@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	firstRetry = time.Second // after the first failure; each further one doubles it
+	firstRetry = time.Second // after the first failure; each further one makes it half as long again
 	lastRetry  = time.Hour
 	// breakAfter is how many failures in a row pause a receiver: then nothing is sent to it
 	// for a time that each further failure doubles.
@@ -355,9 +355,9 @@ func (r *receiver) failed(ctx context.Context, name string, l letter, err error)
 	if l.Since.IsZero() {
 		l.Since = now
 	}
-	pause := lastRetry
-	if l.Tries < 12 {
-		pause = min(firstRetry<<l.Tries, lastRetry)
+	pause := firstRetry
+	for range min(l.Tries, 30) {
+		pause = min(pause*3/2, lastRetry)
 	}
 	l.Tries++
 	l.Next, l.Error = now.Add(pause/2+rand.N(pause)), err.Error()
