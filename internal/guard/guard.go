@@ -38,6 +38,8 @@ type Guard struct {
 	Page http.Handler
 	// Next handles allowed requests.
 	Next http.Handler
+
+	running running
 }
 
 // PagePath is where a browser finds the page of an API, as Kubo's.
@@ -97,10 +99,16 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.Page.ServeHTTP(w, r)
 		return
 	}
-	if len(g.Authorizations) > 0 && !authorized(g.Authorizations, r) {
+	if !g.admits(r) {
 		http.Error(w, denied, http.StatusForbidden)
 		return
 	}
+	r, end, next := g.begin(r)
+	if next != nil {
+		next.ServeHTTP(w, r)
+		return
+	}
+	defer end()
 	g.Next.ServeHTTP(w, r)
 }
 

@@ -69,7 +69,7 @@ func isLocal(m ma.Multiaddr) bool {
 }
 
 // guarded is the API behind its guard.
-func (s *Servers) guarded(c *repo.Config) (http.Handler, error) {
+func (s *Servers) guarded(c *repo.Config) (*guard.Guard, error) {
 	g := &guard.Guard{Page: page.Handler(guard.PagePath), Next: withDebug(s.o.API, s.o.Metrics)}
 	g.SetHeaders(c.API.HTTPHeaders)
 	for name, a := range c.API.Authorizations {

@@ -71,6 +71,7 @@ type Servers struct {
 	running sync.WaitGroup
 
 	api, gateway, hosting *door.Door // nil: none
+	guard                 *guard.Guard
 	certificate           *certificate
 }
 
@@ -141,7 +142,7 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 		s.serve(figures, o.Metrics, metricsDoor, trusted)
 	}
 	if api != nil {
-		s.api = s.serve(api, h.api, apiDoor(o.API), trusted)
+		s.api, s.guard = s.serve(api, h.api, apiDoor(o.API), trusted), h.api
 	}
 	if tenants != nil {
 		limits := hostingDoor
@@ -155,7 +156,10 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 }
 
 // handlers are what the addresses of Servers serve by a config; nil where there is no address.
-type handlers struct{ api, gateway, hosting http.Handler }
+type handlers struct {
+	api              *guard.Guard
+	gateway, hosting http.Handler
+}
 
 func (s *Servers) handlers(c *repo.Config) (h handlers, err error) {
 	if s.API != nil {
@@ -209,6 +213,8 @@ func (s *Servers) Reload() error {
 	}
 	if s.api != nil {
 		s.api.Set(h.api, trusted)
+		s.guard.Replaced(h.api)
+		s.guard = h.api
 	}
 	if s.gateway != nil {
 		s.gateway.Set(h.gateway, trusted)

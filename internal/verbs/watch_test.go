@@ -132,3 +132,29 @@ func TestManyReadersLeaveRoomForOthers(t *testing.T) {
 		t.Errorf("another request: %s", resp.Status)
 	}
 }
+
+// A watch does not outlive the secret that let it in; one whose secret stays goes on.
+func TestAWatchEndsWithItsSecret(t *testing.T) {
+	n, s := served(t)
+	lines := watching(t, s)
+	for _, secret := range []string{"bearer:s", "bearer:other"} {
+		if _, err := n.Repo.Set("API.Authorizations", map[string]any{"page": map[string]any{"AuthSecret": secret, "AllowedPaths": []string{"/api/v0"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if secret == "bearer:s" {
+			req := rpc.New[api.PublishRequest]()
+			req.AllowOffline, req.Resolve, req.Path = true, false, "/ipfs/bafkqaaa"
+			if _, err := rpc.Do(t.Context(), Mux(n), api.NamePublish, req); err != nil {
+				t.Fatal(err)
+			}
+			if !lines.Scan() {
+				t.Fatal("it ends although its secret is as before")
+			}
+		}
+	}
+	for lines.Scan() { // until it ends
+	}
+}
