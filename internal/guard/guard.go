@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goipns/ipns/rpc"
 )
@@ -39,7 +40,9 @@ type Guard struct {
 	// Next handles allowed requests.
 	Next http.Handler
 
-	running running
+	mu      sync.Mutex // guards the fields below
+	running *running   // nil: there were no requests yet
+	next    *Guard     // that took the place of this one; nil: none
 }
 
 // PagePath is where a browser finds the page of an API, as Kubo's.
