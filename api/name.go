@@ -321,10 +321,15 @@ func (n NetworkReceipt) awayWords() string {
 
 // rivalWords says what happened to the last rival, and what to do.
 func (s Status) rivalWords() string {
-	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
-		return "another holder of the key has published it, and the name has it now; publish again to replace it, and find out who has the key"
+	since := ""
+	if !s.LastRival.Since.IsZero() {
+		since = ", since " + s.LastRival.Since.UTC().Format(time.RFC3339)
 	}
-	return "another holder of the key had published it, and it was replaced from here; find out who has the key"
+	what := "it was replaced from here"
+	if s.LastRival.Sequence > s.Sequence || s.LastRival.Value == s.Value {
+		what = "the name has its value now, publish again to replace it"
+	}
+	return "another writer signs with this key" + since + ": " + what + "; find out who has the key"
 }
 
 // words describes what the source holds.

@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/routing"
@@ -38,6 +39,7 @@ type Outcome struct {
 type Rival struct {
 	Value    string
 	Sequence uint64
+	Since    time.Time `json:",omitzero"` // when the record came in; zero: not known, or just now
 }
 
 // NetworkReceipt is the result of putting a record on one network.

@@ -308,7 +308,7 @@ func (n *verbs) status(ctx context.Context, e recordstore.Entry) (api.Status, er
 		s.RivalValues = append(s.RivalValues, r.Value())
 	}
 	if e.Rival != nil {
-		s.LastRival = &api.Rival{Value: e.Rival.Value(), Sequence: e.Rival.Sequence()}
+		s.LastRival = &api.Rival{Value: e.Rival.Value(), Sequence: e.Rival.Sequence(), Since: n.cameIn(ctx, e.Rival)}
 	}
 	if key, err := n.Keys.Of(e.Name); err == nil {
 		s.Key = key.Label

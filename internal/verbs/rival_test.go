@@ -75,7 +75,7 @@ func TestPublishNamesTheRivalThatItMet(t *testing.T) {
 		if err != nil || s.One.LastRival == nil || s.One.LastRival.Value != second || s.One.Value != req.Path {
 			t.Fatalf("status %+v, %v", s.One, err)
 		}
-		if text := (api.StatusRequest{}).Text(s); !strings.Contains(text, second) || !strings.Contains(text, "find out who has the key") {
+		if text := (api.StatusRequest{}).Text(s); !strings.Contains(text, second) || !strings.Contains(text, "another writer signs with this key, since 20") || !strings.Contains(text, "find out who has the key") {
 			t.Errorf("status %s", text)
 		}
 	})
