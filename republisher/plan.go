@@ -53,7 +53,7 @@ func mostUrgent(list []urgent) []urgent {
 	slices.SortStableFunc(list, func(a, b urgent) int {
 		return cmp.Or(cmp.Compare(a.lane, b.lane), -compareBool(a.own, b.own), a.before.Compare(b.before))
 	})
-	return slices.Clip(list[:min(len(list), maxUrgent)])
+	return slices.Clone(list[:min(len(list), maxUrgent)]) // a plan does not hold the rest
 }
 
 // compareBool orders true after false.
@@ -224,6 +224,11 @@ func (r *Republisher) makePlan() plan {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var p plan
+	total := 0
+	for i := range r.scans {
+		total += len(r.scans[i].urgent)
+	}
+	p.urgent = make([]urgent, 0, total)
 	for i := range r.scans {
 		v := &r.scans[i]
 		p.sectors[i] = v.routine

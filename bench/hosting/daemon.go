@@ -27,6 +27,7 @@ type daemon struct {
 	cmd           *exec.Cmd
 	doors, api    string // URLs
 	log           *output
+	sampler       *sampler
 }
 
 // output is what a process prints, read while it runs.
@@ -103,6 +104,8 @@ func (d *daemon) start(ctx context.Context, args ...string) error {
 	if err := d.cmd.Start(); err != nil {
 		return err
 	}
+	d.sampler = new(sampler)
+	go d.sampler.sample(d.cmd.Process.Pid) // ends with the process
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		text := d.log.String()
 		if doors, api := doorsLine.FindStringSubmatch(text), apiLine.FindStringSubmatch(text); doors != nil && api != nil && strings.Contains(text, "Daemon is ready") {
@@ -175,17 +178,38 @@ func (d *daemon) sweeping(ctx context.Context) (s api.Republishing, err error) {
 	return s, errors.New("nothing is put")
 }
 
-// memory is the most that the daemon has had of it, in MB.
-func (d *daemon) memory() int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	var kb int
-	for line := range strings.Lines(string(b)) {
-		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kb); err == nil {
-			break
+// memory is how much the process has had at most, in MB: of its own, and with the pages of
+// its program and files, which others can have too.
+func (d *daemon) memory() (own, all int) {
+	d.sampler.mu.Lock()
+	defer d.sampler.mu.Unlock()
+	return d.sampler.own / 1024, d.sampler.all / 1024
+}
+
+// sampler looks at the memory of a process now and then.
+type sampler struct {
+	mu       sync.Mutex // guards all below
+	own, all int        // kB
+}
+
+// sample looks until the process has ended.
+func (s *sampler) sample(pid int) {
+	for {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return
 		}
+		var own, all int
+		for line := range strings.Lines(string(b)) {
+			_, _ = fmt.Sscanf(line, "RssAnon: %d kB", &own) // of the lines one is this
+			_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &all)
+		}
+		if own == 0 {
+			return // it has ended
+		}
+		s.mu.Lock()
+		s.own, s.all = max(s.own, own), max(s.all, all)
+		s.mu.Unlock()
+		time.Sleep(200 * time.Millisecond)
 	}
-	return kb / 1024
 }
