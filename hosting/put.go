@@ -57,8 +57,12 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 	}
 	end = sync.OnceFunc(end)
 	defer end()
+	e, err := h.Book.Get(ctx, name)
+	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
+		return Taken{}, err
+	}
 	// What is here already costs no more than to read it.
-	if e, err := h.Book.Get(ctx, name); err == nil && e.Origin == recordstore.Hosted && e.Record != nil && bytes.Equal(e.Record.Raw(), raw) && !e.Record.Expired(h.now()) {
+	if e.Origin == recordstore.Hosted && e.Record != nil && bytes.Equal(e.Record.Raw(), raw) && !e.Record.Expired(h.now()) {
 		warning, err := h.lasts(e.Record)
 		return Taken{Record: e.Record, Outcome: names.Same, Warning: warning}, err
 	}
@@ -70,7 +74,7 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 	if taken.Warning, err = h.lasts(rec); err != nil {
 		return Taken{}, err
 	}
-	fresh, err := h.judge(ctx, c, rec)
+	fresh, err := h.judge(c, e, rec)
 	if err != nil {
 		return Taken{}, err
 	}
@@ -183,12 +187,8 @@ func (h *Host) lasts(rec *ipns.Record) (warning string, err error) {
 
 // judge compares a record with what is kept, so that one that changes nothing is neither
 // limited nor logged. fresh is false for one that is kept already.
-func (h *Host) judge(ctx context.Context, c Caller, rec *ipns.Record) (fresh bool, err error) {
-	e, err := h.Book.Get(ctx, rec.Name())
+func (h *Host) judge(c Caller, e recordstore.Entry, rec *ipns.Record) (fresh bool, err error) {
 	switch {
-	case errors.Is(err, recordstore.ErrNotFound):
-	case err != nil:
-		return false, err
 	case e.Origin == recordstore.Own:
 		return false, refuse(Forbidden, "%s is a name of this node itself", rec.Name())
 	case e.Record != nil && e.Record.Hash() == rec.Hash():
