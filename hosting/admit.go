@@ -1,7 +1,6 @@
 package hosting
 
 import (
-	"context"
 	"encoding/base64"
 	"net/http"
 	"net/netip"
@@ -39,21 +38,9 @@ func (c *Caller) MayPublish(name string) bool {
 	return c.Operator || slices.Contains(c.Scopes, ScopePublish+"*") || slices.Contains(c.Scopes, ScopePublish+Scope(name))
 }
 
-// tokenKey is the key of a token in a context.
-type tokenKey struct{}
-
-// WithToken returns the request with a token that did not come in its Authorization, such as
-// one in the path: Admit takes it.
-func WithToken(r *http.Request, token string) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), tokenKey{}, token))
-}
-
 // tokenOf returns the token that a request shows. Some clients wrap it: as the password of
 // Basic, or as the secret of "key:secret" in base64 as a Bearer.
 func tokenOf(r *http.Request) string {
-	if t, ok := r.Context().Value(tokenKey{}).(string); ok {
-		return t
-	}
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
 	}

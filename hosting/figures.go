@@ -94,16 +94,6 @@ func (c *Counts) add(of *counted) {
 	}
 }
 
-// Counts returns how many puts were taken and refused.
-func (h *Host) Counts() (sum Counts) {
-	h.counts.mu.Lock()
-	defer h.counts.mu.Unlock()
-	for _, of := range h.counts.tenants {
-		sum.add(of)
-	}
-	return sum
-}
-
 // Figures are what is to be seen of a tenant, or of several.
 type Figures struct {
 	Usage

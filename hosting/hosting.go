@@ -101,7 +101,6 @@ type Host struct {
 	risks    risks
 	custody  sync.Mutex   // held while keys of tenants are made
 	imports  atomic.Int64 // of keys, going on
-	once     sync.Once
 }
 
 // Set replaces the settings.

@@ -125,7 +125,7 @@ func (h *Host) allowed(ctx context.Context, c Caller, name ipns.Name) error {
 		}
 	case s.Policy == Allow && !s.Allow[name]:
 		return refuse(Unauthorized, "%s is not on the list of names for which no token is needed", name)
-	case s.Policy == Token:
+	case s.Policy != Allow && s.Policy != Open:
 		return refuse(Unauthorized, "a token is needed")
 	default:
 		if err := h.denied(ctx, "tenant:"+c.Tenant); err != nil {

@@ -199,7 +199,7 @@ func TestRatesOfATenantAreItsOwn(t *testing.T) {
 		if _, err := w.Put(t.Context(), a, who.name, rec); err != nil {
 			t.Error("after the pause:", err)
 		}
-		if got := w.Counts().Refused["too-many"]; got == 0 {
+		if got := refused(w.Host, "too-many"); got == 0 {
 			t.Error("refusals are not counted")
 		}
 	})

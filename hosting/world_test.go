@@ -97,3 +97,11 @@ func why(err error) hosting.Why {
 	}
 	return hosting.Of(err).Why
 }
+
+// refused is how many requests of all tenants were refused for a reason.
+func refused(h *hosting.Host, why string) (n uint64) {
+	for _, f := range h.Figures() {
+		n += f.Refused[why]
+	}
+	return n
+}

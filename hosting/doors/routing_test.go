@@ -162,7 +162,7 @@ func TestTooManyPutsAreToldWhenToGoOn(t *testing.T) {
 	if seen[200] != 3 || seen[429] != 27 {
 		t.Errorf("the answers are %v", seen)
 	}
-	if c := h.Counts(); c.Refused["over-quota"] == 0 || c.Refused["too-many"] == 0 || c.Taken != 3 {
+	if c := h.Figures(); len(c) != 1 || c[0].Refused["over-quota"] == 0 || c[0].Refused["too-many"] == 0 || c[0].Taken != 3 {
 		t.Errorf("counted %+v", c)
 	}
 }
