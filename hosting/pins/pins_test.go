@@ -258,8 +258,11 @@ func TestTenantsTakeTurns(t *testing.T) {
 		s.mu.Unlock()
 		pin := mustAdd(t, p, "ann", Request{CID: a})
 		synctest.Wait()
-		if got := status(t, p, "ann", pin.ID); got != Pinned || s.most > fetchesPerTenant+1 {
-			t.Errorf("%s with %d fetches at once", got, s.most)
+		s.mu.Lock()
+		most := s.most
+		s.mu.Unlock()
+		if got := status(t, p, "ann", pin.ID); got != Pinned || most > fetchesPerTenant+1 {
+			t.Errorf("%s with %d fetches at once", got, most)
 		}
 		time.Sleep(stalled + time.Second)
 		synctest.Wait()
