@@ -73,8 +73,9 @@ var (
 			Path:  "repo/dump",
 			Short: "Write all that is stored of names as lines of JSON",
 			Long: "Write all that is stored of names as lines of JSON: records with their history, marks,\n" +
-				"rows, and the list of pins. Keys are not in it. It is what 'ipns backup' takes from a\n" +
-				"running daemon. The last line is an End; what comes without it is not whole.",
+				"rows, and the list of pins. Keys are not in it, but secrets of webhooks are. It is what\n" +
+				"'ipns backup' takes from a running daemon. The last line is an End; what comes without it\n" +
+				"is not whole.",
 			Examples: []string{`ipns repo dump`},
 		},
 	}

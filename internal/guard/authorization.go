@@ -58,6 +58,10 @@ func Header(secret string) (string, error) {
 	return "", errors.New("the secret is neither bearer:TOKEN nor basic:USER:PASSWORD")
 }
 
+// dumpPath shows all that is stored of names, with the secrets of hooks and the marks of
+// tokens. So it needs all commands, or itself by name: api/v0/repo is not enough.
+const dumpPath = rpc.Prefix + "repo/dump"
+
 // versionPath is open to anyone who knows any of the secrets.
 const versionPath = rpc.Prefix + "version"
 
@@ -92,6 +96,9 @@ func (a Authorization) covers(asked string) bool {
 		return false // the server would serve another path
 	}
 	for _, p := range a.paths {
+		if strings.HasPrefix(asked+"/", dumpPath+"/") && p == path.Dir(dumpPath) {
+			continue
+		}
 		if p == "/" || asked == p || strings.HasPrefix(asked, p+"/") {
 			return true
 		}

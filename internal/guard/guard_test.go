@@ -208,6 +208,8 @@ func TestAuthorizationCoversWholeSegments(t *testing.T) {
 		all("basic:ann:pw", "/api/v0/name", "/api/v0/key/list"),
 		all("token", "/"),
 		all("bearer:nothing"),
+		all("bearer:repo", "/api/v0/repo/"),
+		all("bearer:dump", "/api/v0/repo/dump"),
 	}
 	for _, c := range []struct {
 		header, path string
@@ -233,6 +235,16 @@ func TestAuthorizationCoversWholeSegments(t *testing.T) {
 		{"Bearer nothing", "/api/v0/id", 403},
 		{"Bearer nothing", "/api/v0/version", 200},
 		{"", "/api/v0/version", 403},
+		// A dump has secrets of others.
+		{"Bearer repo", "/api/v0/repo/stat", 200},
+		{"Bearer repo", "/api/v0/repo/dump", 403},
+		{"Bearer repo", "/api/v0/repo/dump/", 403},
+		{"Bearer repo", "/api/v0/repo/dump/x", 403},
+		{"Bearer repo", "/api/v0/repo//dump", 403},
+		{"Bearer dump", "/api/v0/repo/dump", 200},
+		{"Bearer dump", "/api/v0/repo/stat", 403},
+		{"Bearer all", "/api/v0/repo/dump", 200},
+		{"Bearer token", "/api/v0/repo/dump", 200},
 	} {
 		g := &Guard{Authorizations: auth}
 		var header []string
