@@ -33,7 +33,7 @@ It has all keys, records with their history, marks, rows, the config, which fold
 published and the list of pins; content is not in it. Keys that are encrypted stay so inside.
 A daemon may run on the repo. Everything that was acknowledged before is in the file, which
 is read back before it takes the place of an older one. In a folder, each backup is a new
-file, and whole: 'ipns restore' takes the newest that is.
+file, and whole: 'ipns restore' takes the newest.
 
 The file is in the age format, with a tar inside: 'age -d FILE | tar x' opens it. It is
 encrypted with the passphrase that --passphrase-file, $IPNS_PASSPHRASE_FILE or
@@ -140,7 +140,8 @@ func (c *cli) restoreCmd() *cobra.Command {
 The repo, in the folder that --repo-dir or $IPNS_PATH names, has all of the backup
 afterwards, or is as it was. One that has keys or names of its own is refused without
 --replace, which puts it aside, into a folder before-restore-1 inside. Of a folder of
-backups the newest whole one is taken.
+backups the newest one is taken. If that is damaged, or encrypted with something else, it
+is an error; --older takes the newest that can be read, with which names may go back.
 
 What was restored may be old. So nothing of it is announced, renewed or signed again
 before the network was asked for something newer. If there is no network, publishing is
@@ -153,6 +154,7 @@ listed in restored-pins.txt.`,
 	cmd.Flags().StringArrayVar(&identities, "identity", nil, "file with an age identity that can read the backup, instead of a passphrase; may be given more than once")
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "read and check everything, and say what would be done")
 	cmd.Flags().BoolVar(&o.Replace, "replace", false, "put aside the repo that is there, with its keys and names")
+	cmd.Flags().BoolVar(&o.Older, "older", false, "of a folder, take an older backup if the newest cannot be read")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		o.Path, o.Open = args[0], verbs.OpenNames
 		if o.Into, err = c.repository(); err != nil {

@@ -45,6 +45,8 @@ func setupStep(err error) string {
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
 	case errors.Is(err, keystore.ErrLocked) && !errors.Is(err, age.ErrDamaged):
 		return ": give it by --passphrase-file or $IPNS_PASSPHRASE"
+	case errors.Is(err, backup.ErrNewest):
+		return ", which --older tries; nothing was changed"
 	case errors.Is(err, age.ErrPassphrase), errors.Is(err, backup.ErrSecret), errors.Is(err, backup.ErrDamaged), errors.Is(err, backup.ErrFormat):
 		return "; nothing was changed"
 	case errors.Is(err, backup.ErrLoses):

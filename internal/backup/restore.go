@@ -16,16 +16,23 @@ import (
 // takes a second.
 const maxTries = 8
 
-// ErrLoses means that a repo has something that a restore would replace.
-var ErrLoses = errors.New("a restore would replace it")
+var (
+	// ErrLoses means that a repo has something that a restore would replace.
+	ErrLoses = errors.New("a restore would replace it")
+	// ErrNewest means that the newest backup of a folder cannot be restored, and older ones
+	// are there: with one of those, names may go back.
+	ErrNewest = errors.New("there are older ones")
+)
 
 // Restoration is what is to be restored, and how.
 type Restoration struct {
-	Path   string // a file, or a folder of which the newest whole one is taken
+	Path   string // a file, or a folder of which the newest one is taken
 	Secret Secret
 	Into   repo.Repo
 	// Replace allows to put aside a repo that has something.
 	Replace bool
+	// Older allows to take an older backup of a folder if the newest one cannot be read.
+	Older bool
 	// DryRun reads everything and changes nothing.
 	DryRun bool
 	// Open opens the store of names of a repo, makes it if there is none, and closes it
@@ -64,14 +71,14 @@ func Restore(ctx context.Context, o Restoration) (res Restored, err error) {
 				return res, err
 			}
 		}
-		return res, res.newest(paths, func(path string) (Manifest, error) { return read(path, &checker{}) })
+		return res, o.newest(&res, paths, func(path string) (Manifest, error) { return read(path, &checker{}) })
 	}
 	_, missing := os.Stat(string(o.Into))
 	if err := os.MkdirAll(string(o.Into), 0o755); err != nil {
 		return res, err
 	}
 	err = o.into(ctx, &res, func() error {
-		err := res.newest(paths, func(path string) (m Manifest, err error) {
+		err := o.newest(&res, paths, func(path string) (m Manifest, err error) {
 			staged, err := o.Into.Restoring()
 			if err != nil {
 				return m, err
@@ -180,8 +187,9 @@ func candidates(path string) ([]string, error) {
 	return list, err
 }
 
-// newest calls f for one file after another until one is whole.
-func (res *Restored) newest(paths []string, f func(path string) (Manifest, error)) (err error) {
+// newest calls f for the newest file or, if that is allowed, for one after another until
+// one is whole.
+func (o Restoration) newest(res *Restored, paths []string, f func(path string) (Manifest, error)) (err error) {
 	var first error
 	for _, path := range paths[:min(len(paths), maxTries)] {
 		res.Path = path
@@ -189,8 +197,11 @@ func (res *Restored) newest(paths []string, f func(path string) (Manifest, error
 			return nil
 		}
 		err = fmt.Errorf("%s: %w", path, err)
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrSecret) {
+		switch unread := errors.Is(err, ErrDamaged) || errors.Is(err, ErrSecret) || errors.Is(err, ErrFormat); {
+		case !unread:
 			return err
+		case !o.Older && len(paths) > 1:
+			return fmt.Errorf("%w; %w", err, ErrNewest)
 		}
 		if first == nil {
 			first = err
@@ -200,5 +211,6 @@ func (res *Restored) newest(paths []string, f func(path string) (Manifest, error
 	if len(paths) > 1 {
 		return fmt.Errorf("none of the newest %d backups can be restored: %w", len(res.Skipped), first)
 	}
+	res.Skipped = nil // the error says it
 	return first
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/goipns/ipns/internal/repo"
 )
 
-func TestOfAFolderTheNewestWholeBackupIsRestored(t *testing.T) {
+func TestOfAFolderAnOlderBackupIsRestoredOnlyIfAsked(t *testing.T) {
 	secret := cheap(t)
 	r := small(t)
 	dir := filepath.Join(t.TempDir(), "backups") + string(filepath.Separator)
@@ -35,7 +35,26 @@ func TestOfAFolderTheNewestWholeBackupIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	into := repo.Repo(filepath.Join(t.TempDir(), "r"))
-	res, err := restore(t, dir, into, secret)
+	kept := filepath.Join(t.TempDir(), "kept")
+	for i := range 2 { // the newest is torn, then not for this secret
+		if res, err := restore(t, dir, into, secret); !errors.Is(err, ErrNewest) || len(res.Skipped) != 0 {
+			t.Errorf("unasked: %+v, %v", res, err)
+		}
+		if _, err := os.Stat(string(into)); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("something was restored: %v", err)
+		}
+		if _, err := Restore(t.Context(), Restoration{Path: dir, Secret: secret, Into: into, DryRun: true, Open: openNames}); !errors.Is(err, ErrNewest) {
+			t.Errorf("dry: %v", err)
+		}
+		from, to := paths[3], kept // then the other is the newest
+		if i == 1 {
+			from, to = to, from
+		}
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := Restore(t.Context(), Restoration{Path: dir, Secret: secret, Into: into, Older: true, Open: openNames})
 	if err != nil || res.Path != paths[1] || len(res.Skipped) != 2 {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -50,8 +69,11 @@ func TestOfAFolderTheNewestWholeBackupIsRestored(t *testing.T) {
 	if _, err := restore(t, alone, repo.Repo(filepath.Join(t.TempDir(), "r")), secret); err != nil {
 		t.Error(err)
 	}
-	if _, err := restore(t, dir, repo.Repo(filepath.Join(t.TempDir(), "x")), Secret{Identities: cheap(t).Identities}); !errors.Is(err, ErrSecret) && !errors.Is(err, ErrDamaged) {
-		t.Errorf("with another identity: %v", err)
+	for _, older := range []bool{false, true} {
+		o := Restoration{Path: dir, Secret: Secret{Identities: cheap(t).Identities}, Into: repo.Repo(filepath.Join(t.TempDir(), "x")), Older: older, Open: openNames}
+		if _, err := Restore(t.Context(), o); !errors.Is(err, ErrSecret) {
+			t.Errorf("with another identity: %v", err)
+		}
 	}
 	if _, err := restore(t, t.TempDir(), repo.Repo(filepath.Join(t.TempDir(), "x")), secret); err == nil {
 		t.Error("restored from a folder without backups")
