@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,60 +46,67 @@ func (c *Caller) line(what string, name ipns.Name) Line {
 // Limits of the audit log.
 const (
 	maxAuditLines = 1_000_000 // kept; the oldest go
-	auditBatch    = 512       // lines of one row
-	maxAuditValue = 512       // bytes of a value in a line
+	auditBatch    = 256       // lines of one row: even with the longest values less than recordstore.MaxRow
+	maxAuditValue = 512       // bytes of a value in a line; JSON may spell each with six
 )
 
 // audit is the end of the log. Lines that come while others are written share one write.
 type audit struct {
-	mu      sync.Mutex // guards all below
-	began   bool
-	next    uint64 // number of the next line
-	first   uint64 // number of the first line that is kept
-	last    string // hash of the last line
+	mu      sync.Mutex // guards pending and writing
 	pending []*logging
-	writing bool
+	writing bool // a caller writes; only that one uses what is below
+
+	began bool
+	next  uint64 // number of the next line
+	first uint64 // number of the first line that is kept
+	last  string // hash of the last line
 }
 
-// logging is a line that is to be written, or is written by another caller.
+// logging is a line that is to be written.
 type logging struct {
 	line Line
-	done chan struct{}
+	turn chan struct{} // closed when the line is written, or when its caller is to write
+	lead bool          // its caller is to write
 	err  error
 }
 
 // Audit writes a line to the audit log. It returns when that is durable.
 func (h *Host) Audit(ctx context.Context, line Line) error {
 	a := &h.audit
-	if len(line.Value) > maxAuditValue {
-		line.Value = line.Value[:maxAuditValue]
-	}
-	l := &logging{line: line, done: make(chan struct{})}
+	line.Value = line.Value[:min(len(line.Value), maxAuditValue)]
+	line.Value = strings.ToValidUTF8(line.Value, "\uFFFD") // else its hash is not that of what is read again
+	l := &logging{line: line, turn: make(chan struct{})}
 	a.mu.Lock()
 	a.pending = append(a.pending, l)
 	if a.writing {
 		a.mu.Unlock()
-		<-l.done // bounded by the writes before: the store gives up by itself
-		return l.err
-	}
-	a.writing = true
-	// Others wait for this caller, so the end of its request must not end it.
-	ctx = context.WithoutCancel(ctx)
-	for len(a.pending) > 0 {
-		n := min(len(a.pending), auditBatch)
-		batch := a.pending[:n:n]
-		a.pending = slices.Clone(a.pending[n:])
-		a.mu.Unlock()
-		err := h.writeAudit(ctx, batch)
-		for _, l := range batch {
-			l.err = err
-			close(l.done)
+		<-l.turn // bounded by the writes before: the store gives up by itself
+		if !l.lead {
+			return l.err
 		}
 		a.mu.Lock()
 	}
-	a.writing = false
+	a.writing = true
+	n := min(len(a.pending), auditBatch)
+	batch := a.pending[:n:n] // the first is l
+	a.pending = slices.Clone(a.pending[n:])
 	a.mu.Unlock()
-	return l.err
+	// Others wait for this caller, so the end of its request must not end it.
+	err := h.writeAudit(context.WithoutCancel(ctx), batch)
+	for _, other := range batch[1:] {
+		other.err = err
+		close(other.turn)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.pending) == 0 {
+		a.writing = false
+		return err
+	}
+	// Who waits longest writes next, so that nobody writes for more than its own batch.
+	a.pending[0].lead = true
+	close(a.pending[0].turn)
+	return err
 }
 
 func auditKey(n uint64) string { return fmt.Sprintf("%020d", n) }
@@ -127,7 +136,10 @@ func (h *Host) writeAudit(ctx context.Context, batch []*logging) error {
 		return fmt.Errorf("audit log: %w", err)
 	}
 	a.next, a.last = a.next+uint64(len(batch)), last
-	return h.trimAudit(ctx)
+	if err := h.trimAudit(ctx); err != nil {
+		h.log().Error("removing the oldest lines of the audit log", "err", err) // the next write tries again
+	}
+	return nil
 }
 
 // chain returns the hash of a line after one with a hash.
@@ -144,30 +156,59 @@ func (l Line) chain(before string) string {
 func (h *Host) beginAudit(ctx context.Context) error {
 	a := &h.audit
 	a.next, a.first, a.last = 0, 0, ""
-	found := false
-	var end recordstore.Row
-	for r, err := range h.Rows.Range(ctx, auditTable, "", "") {
-		if err != nil {
-			return fmt.Errorf("audit log: %w", err)
-		}
-		if !found {
-			var lines []Line
-			if err := json.Unmarshal(r.Value, &lines); err == nil && len(lines) > 0 {
-				a.first = lines[0].Number
-			}
-		}
-		found, end = true, r
+	first, _, found, err := h.auditRow(ctx, 0)
+	if err != nil {
+		return err
 	}
 	if found {
-		var lines []Line
-		if err := json.Unmarshal(end.Value, &lines); err != nil || len(lines) == 0 {
-			return fmt.Errorf("audit log: row %s is damaged: %w", end.Key, errors.Join(err, errBroken))
+		lines, err := h.lastAuditRow(ctx, first)
+		if err != nil {
+			return err
 		}
-		l := lines[len(lines)-1]
-		a.next, a.last = l.Number+1, l.Hash
+		end := lines[len(lines)-1]
+		a.first, a.next, a.last = first, end.Number+1, end.Hash
 	}
 	a.began = true
 	return nil
+}
+
+// auditRow returns the first row whose number is at least from.
+func (h *Host) auditRow(ctx context.Context, from uint64) (number uint64, value []byte, found bool, err error) {
+	for r, err := range h.Rows.Range(ctx, auditTable, auditKey(from), "") {
+		if err == nil {
+			number, err = strconv.ParseUint(r.Key, 10, 64)
+		}
+		if err != nil {
+			return 0, nil, false, fmt.Errorf("audit log: %w", err)
+		}
+		return number, r.Value, true, nil
+	}
+	return 0, nil, false, nil
+}
+
+// lastAuditRow returns the lines of the last row, given the number of any. It does not read
+// all rows: it looks ever further ahead until nothing follows, and then ever closer.
+func (h *Host) lastAuditRow(ctx context.Context, last uint64) (lines []Line, err error) {
+	var value []byte
+	closer := false
+	for step := uint64(0); ; {
+		number, v, found, err := h.auditRow(ctx, last+step)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			last, value = number, v
+		}
+		if closer = closer || !found; !closer {
+			step = max(1, 2*step)
+		} else if step /= 2; step == 0 {
+			break
+		}
+	}
+	if err = json.Unmarshal(value, &lines); err != nil || len(lines) == 0 {
+		return nil, fmt.Errorf("audit log: row %s is damaged: %w", auditKey(last), errors.Join(err, errBroken))
+	}
+	return lines, nil
 }
 
 // trimAudit removes the oldest rows beyond the limit.
@@ -176,7 +217,8 @@ func (h *Host) trimAudit(ctx context.Context) error {
 	for a.next-a.first > maxAuditLines {
 		var old []recordstore.Row
 		var first uint64
-		for r, err := range h.Rows.Range(ctx, auditTable, "", "") {
+		// Not from the beginning of the table: the store may pass all that was removed there.
+		for r, err := range h.Rows.Range(ctx, auditTable, auditKey(a.first), "") {
 			if err != nil {
 				return fmt.Errorf("audit log: %w", err)
 			}
