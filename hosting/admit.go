@@ -79,14 +79,12 @@ func (h *Host) admit(r *http.Request) (Caller, error) {
 		}
 		return Caller{Tenant: addressTenant + addressText(address), Address: address}, nil
 	}
-	// Who guesses waits.
-	if wait := h.rates.wait(h.now(), "guess:"+addressText(address), h.Settings().Address.PutsPerMinute, false); wait > 0 {
-		return Caller{}, refuseFor(wait, TooMany, "too many wrong tokens from this address")
-	}
 	t, err := h.find(r.Context(), token)
 	if err != nil {
-		if address.IsValid() {
-			h.rates.wait(h.now(), "guess:"+addressText(address), h.Settings().Address.PutsPerMinute, true)
+		// Who guesses waits. Who has a token does not, though others at the address guess.
+		wait := h.rates.wait(h.now(), "guess:"+addressText(address), h.Settings().Address.PutsPerMinute, true)
+		if Of(err).Why == Unauthorized && wait > 0 {
+			err = refuseFor(wait, TooMany, "too many wrong tokens from this address")
 		}
 		return Caller{}, err
 	}

@@ -148,13 +148,11 @@ func (h *Host) Figures() []Figures {
 	return fold(list)
 }
 
-// fold makes one of all figures beyond the first maxShown.
+// fold makes one of all figures beyond the first maxShown, and of the puts that were not
+// counted one by one.
 func fold(list []Figures) []Figures {
-	if len(list) <= maxShown {
-		return list
-	}
 	others := Figures{Usage: Usage{Tenant: shownOthers}}
-	for _, f := range list[maxShown:] {
+	add := func(f Figures) {
 		others.Names += f.Names
 		others.Bytes += f.Bytes
 		others.Custodial += f.Custodial
@@ -170,11 +168,17 @@ func fold(list []Figures) []Figures {
 			others.Soonest = f.Soonest
 		}
 	}
-	list = list[:maxShown:maxShown]
-	if i := slices.IndexFunc(list, func(f Figures) bool { return f.Tenant == shownOthers }); i >= 0 {
-		list[i].Counts.Taken += others.Taken // those that were not counted one by one
-		others.Taken = list[i].Counts.Taken
+	i := slices.IndexFunc(list, func(f Figures) bool { return f.Tenant == shownOthers })
+	if i >= 0 {
+		add(list[i])
 		list = slices.Delete(list, i, i+1)
 	}
-	return append(list, others)
+	if i < 0 && len(list) <= maxShown {
+		return list
+	}
+	shown := min(len(list), maxShown)
+	for _, f := range list[shown:] {
+		add(f)
+	}
+	return append(list[:shown:shown], others)
 }

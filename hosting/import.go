@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	importAtOnce  = 256 // puts of an import that are going on, most of which wait for the disk
+	importAtOnce  = 128 // puts of an import that are going on, most of which wait for the disk: others of its tenant have room in the queue
 	progressEvery = time.Second
 	maxImportErrs = 100 // refusals that are told one by one
 )
@@ -39,7 +39,7 @@ type importing struct {
 	mu    sync.Mutex // guards all below
 	sum   Imported
 	told  int
-	quota error // because of which it stopped
+	quota error // the refusal because of which it stopped
 }
 
 // Import puts the records of an export for tenants: each for the one that the export says,
@@ -110,6 +110,8 @@ func (i *importing) read(ctx context.Context, r io.Reader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
+	case i.quota != nil && Of(i.quota).Why != OverQuota:
+		return fmt.Errorf("%w; %d of the records read were taken or here already, and the same import goes on from there", i.quota, i.sum.Taken+i.sum.Same)
 	case i.quota != nil:
 		return fmt.Errorf("%w; %d of the records read were taken or here already. Give more by 'ipns host token create --tenant' or 'ipns host tenant set', and run the same import again: it goes on from there",
 			i.quota, i.sum.Taken+i.sum.Same)
@@ -179,6 +181,11 @@ func (i *importing) progress() Imported {
 // were. Keys that are kept here for it stay until they are removed by their names.
 func (h *Host) RemoveTenant(ctx context.Context, tenant string) (removed int, err error) {
 	fail := func(err error) (int, error) { return removed, fmt.Errorf("remove tenant %s: %w", tenant, err) }
+	if !IsAnonymous(tenant) {
+		if err := CheckTenant(tenant); err != nil { // "" is the operator, whose tokens would be all
+			return fail(err)
+		}
+	}
 	tokens, err := h.Tokens(ctx, tenant)
 	if err != nil {
 		return fail(err)

@@ -82,31 +82,40 @@ func (h *Host) put(ctx context.Context, c Caller, name ipns.Name, raw []byte) (T
 	if err != nil {
 		return Taken{}, err
 	}
-	taken.Outcome, err = h.Book.Take(ctx, rec, names.Entrance{
-		Origin: recordstore.Hosted, Tenant: c.Tenant, Claim: c.Tenant != "" && !IsAnonymous(c.Tenant),
-	})
+	taken.Outcome, err = h.take(ctx, c, rec, fresh)
 	release()
 	if err != nil {
 		return Taken{}, err
 	}
-	if taken.Outcome == names.Older || taken.Outcome == names.Fork {
-		// A newer one came meanwhile, or the mark of a name that was seen is above it.
-		if err := h.outdated(ctx, rec, taken.Outcome); err != nil {
-			return Taken{}, err
-		}
-	}
-	end() // what follows takes no turn: lines of the log share a write
-	if fresh {
-		line := c.line("put", name)
-		line.Sequence, line.Value = rec.Sequence(), rec.Value()
-		if err := h.Audit(ctx, line); err != nil {
-			return Taken{}, err
-		}
-	}
-	if taken.Outcome == names.New {
+	if taken.Outcome != names.Same {
 		h.announce.add(c.Tenant, name)
 	}
 	return taken, nil
+}
+
+// take enters a record into the Book, and into the audit log if it is fresh. The line comes
+// first: a crash in between leaves a line about a record that nobody was told is kept, and
+// never a record of which the log does not say who put it.
+func (h *Host) take(ctx context.Context, c Caller, rec *ipns.Record, fresh bool) (names.Outcome, error) {
+	line := c.line("put", rec.Name())
+	line.Sequence, line.Value = rec.Sequence(), rec.Value()
+	if fresh {
+		if err := h.Audit(ctx, line); err != nil {
+			return 0, err
+		}
+	}
+	outcome, err := h.Book.Take(ctx, rec, names.Entrance{
+		Origin: recordstore.Hosted, Tenant: c.Tenant, Claim: c.Tenant != "" && !IsAnonymous(c.Tenant),
+	})
+	if err == nil && (outcome == names.Older || outcome == names.Fork) {
+		// A newer one came meanwhile, or the mark of a name that was seen is above it.
+		err = h.outdated(ctx, rec, outcome)
+	}
+	if err != nil && fresh {
+		line.What = "put-failed"
+		err = errors.Join(err, h.Audit(ctx, line))
+	}
+	return outcome, err
 }
 
 // allowed refuses a put that neither the token nor the policy allows.
@@ -144,13 +153,10 @@ func (h *Host) Begin(ctx context.Context, c Caller) (end func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		now := h.now()
 		// A tenant with a token counts as such, wherever its puts come from: many may share
-		// an address.
-		if !IsAnonymous(c.Tenant) || c.Address.IsValid() {
-			if wait := h.rates.wait(now, "tenant:"+c.Tenant, q.PutsPerMinute, true); wait > 0 {
-				return nil, refuseFor(wait, TooMany, "too many puts by %s: %d a minute are allowed", who(c.Tenant), q.PutsPerMinute)
-			}
+		// an address. This machine is one address: a proxy may send what comes from there.
+		if wait := h.rates.wait(h.now(), "tenant:"+c.Tenant, q.PutsPerMinute, true); wait > 0 {
+			return nil, refuseFor(wait, TooMany, "too many puts by %s: %d a minute are allowed", who(c.Tenant), q.PutsPerMinute)
 		}
 	}
 	return h.queue.enter(ctx, c.Tenant)
@@ -240,7 +246,7 @@ var ErrOthers = errors.New("the name belongs to another tenant")
 // Remove stops keeping a hosted name, and returns what was kept. It returns
 // recordstore.ErrNotFound if the name is not hosted, and a Refusal if it is of another tenant.
 func (h *Host) Remove(ctx context.Context, c Caller, name ipns.Name) (recordstore.Entry, error) {
-	for {
+	for logged := false; ; {
 		e, err := h.Book.Get(ctx, name)
 		if err == nil && e.Origin != recordstore.Hosted {
 			err = recordstore.ErrNotFound
@@ -251,6 +257,14 @@ func (h *Host) Remove(ctx context.Context, c Caller, name ipns.Name) (recordstor
 		if e.Tenant != c.Tenant && (!c.Operator || c.Tenant != "") {
 			return e, &Refusal{Why: Forbidden, Err: fmt.Errorf("remove %s: %w", name, ErrOthers)}
 		}
+		if !logged { // first: what was removed cannot be removed again by whom a crash has stopped
+			line := c.line("remove", name)
+			line.Tenant = e.Tenant
+			if err := h.Audit(ctx, line); err != nil {
+				return e, err
+			}
+			logged = true
+		}
 		err = h.Book.Forget(ctx, e)
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
@@ -258,8 +272,6 @@ func (h *Host) Remove(ctx context.Context, c Caller, name ipns.Name) (recordstor
 		if err != nil {
 			return e, fmt.Errorf("remove: %w", err)
 		}
-		line := c.line("remove", name)
-		line.Tenant = e.Tenant
-		return e, h.Audit(ctx, line)
+		return e, nil
 	}
 }

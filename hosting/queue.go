@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxPuts    = 64   // puts that are verified and stored at once
+	maxPuts    = 128  // puts that are verified, logged and stored at once; most wait for the disk
 	maxWaiting = 256  // puts of one tenant that wait
 	maxQueued  = 8192 // puts of all tenants that wait
 	retryPut   = 2 * time.Second

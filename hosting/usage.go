@@ -209,7 +209,8 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	more, bytes := 1, int64(size)
-	if n, ok := u.names[name]; ok {
+	n, here := u.names[name]
+	if here {
 		if n.tenant.Tenant == tenant {
 			more = 0
 			bytes -= int64(n.size)
@@ -219,9 +220,10 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 	}
 	has, going := of(u.tenants, tenant), of(u.reserved, tenant)
 	defer u.clear(has)
+	defer u.settle(going)
 	limited := tenant != ""
 	switch {
-	case more > 0 && u.total >= s.MaxNames:
+	case !here && u.total >= s.MaxNames:
 		return nil, refuseFor(retryQuota, OverQuota, "this node hosts %d names, which is its limit", u.total)
 	case limited && more > 0 && has.Names+has.Custodial+going.Names >= q.Names:
 		return nil, refuseFor(retryQuota, OverQuota, "%s has or is about to have %d names, which is its quota", who(tenant), q.Names)
@@ -234,10 +236,16 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		going.Names -= more
-		if going.Bytes -= max(bytes, 0); going.Names == 0 && going.Bytes == 0 && u.reserved[tenant] == going {
-			delete(u.reserved, tenant)
-		}
+		going.Bytes -= max(bytes, 0)
+		u.settle(going)
 	}, nil
+}
+
+// settle forgets what a tenant has reserved if that is nothing. Call with mu held.
+func (u *usage) settle(going *Usage) {
+	if going.Names == 0 && going.Bytes == 0 && u.reserved[going.Tenant] == going {
+		delete(u.reserved, going.Tenant)
+	}
 }
 
 func who(tenant string) string {
