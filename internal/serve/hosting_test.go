@@ -103,6 +103,46 @@ func TestTheDoorOfHostingOutlastsHalfOpenConnections(t *testing.T) {
 	})
 }
 
+// Reads that take long, as those that search the network, do not keep puts waiting.
+func TestReadsOfHostingDoNotKeepPutsWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				<-r.Context().Done()
+			}
+		})
+		d := door.New(hostingDoor, h, nil)
+		s := make(street)
+		served := make(chan error, 1)
+		go func() { served <- d.Serve(s) }()
+		var clients []net.Conn
+		send := func(method string) net.Conn {
+			client, server := net.Pipe()
+			s <- from{server, len(clients)}
+			clients = append(clients, client)
+			fmt.Fprintf(client, "%s / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", method)
+			return client
+		}
+		for range 2 * hostingDoor.Requests {
+			send(http.MethodGet)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(send(http.MethodPut)), nil)
+		if err != nil || resp.StatusCode != http.StatusOK || time.Since(begin) > 0 {
+			t.Errorf("a put: %v, %v, after %s", resp, err, time.Since(begin))
+		}
+		for _, c := range clients {
+			c.Close()
+		}
+		close(s)
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-served
+	})
+}
+
 // writeCertificate writes a certificate for a name.
 func writeCertificate(t *testing.T, dir, name string, at time.Time) (cert, key string) {
 	t.Helper()

@@ -35,11 +35,13 @@ var (
 	gatewayDoor = door.Options{Conns: 2048, PerAddress: 256, NoBodies: true}
 	metricsDoor = door.Options{Conns: 16, NoBodies: true}
 	hostingDoor = door.Options{
-		Conns: 16_384, PerAddress: 1024, Requests: 512,
-		// Watchers stay for long, and have limits of their own.
+		Conns: 16_384, PerAddress: 1024, Requests: 512, Reserve: 512,
 		Class: func(r *http.Request) door.Class {
-			if path.Base(r.URL.Path) == "watch" {
-				return door.Instant
+			switch {
+			case path.Base(r.URL.Path) == "watch":
+				return door.Instant // watchers stay for long, and have limits of their own
+			case r.Method != http.MethodGet && r.Method != http.MethodHead:
+				return door.Control // a put does not wait for reads, each of which may search the network
 			}
 			return door.Ordinary
 		},
