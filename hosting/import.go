@@ -34,7 +34,7 @@ type Imported struct {
 type importing struct {
 	h      *Host
 	tenant string
-	stop   context.CancelFunc
+	stop   context.CancelFunc // of what is not begun
 
 	mu    sync.Mutex // guards all below
 	sum   Imported
@@ -56,13 +56,15 @@ func (h *Host) Import(ctx context.Context, r io.Reader, tenant string) iter.Seq2
 				return
 			}
 		}
-		ctx, stop := context.WithCancel(ctx)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		more, stop := context.WithCancel(ctx)
 		defer stop()
 		run := &importing{h: h, tenant: tenant, stop: stop, sum: Imported{Refused: map[string]int{}}}
 		over := make(chan error, 1)
 		var reading sync.WaitGroup
 		defer reading.Wait()
-		reading.Go(func() { over <- run.read(ctx, r) })
+		reading.Go(func() { over <- run.read(ctx, more, r) })
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
@@ -76,7 +78,7 @@ func (h *Host) Import(ctx context.Context, r io.Reader, tenant string) iter.Seq2
 				return
 			case <-tick.C:
 				if !yield(run.progress(), nil) {
-					stop()
+					cancel()
 					return
 				}
 			}
@@ -84,8 +86,8 @@ func (h *Host) Import(ctx context.Context, r io.Reader, tenant string) iter.Seq2
 	}
 }
 
-// read puts the records, and returns when all have ended.
-func (i *importing) read(ctx context.Context, r io.Reader) error {
+// read puts the records until more ends, and returns when all that it has begun have ended.
+func (i *importing) read(ctx, more context.Context, r io.Reader) error {
 	var puts sync.WaitGroup
 	places := make(chan struct{}, importAtOnce)
 	var failed error
@@ -96,9 +98,9 @@ func (i *importing) read(ctx context.Context, r io.Reader) error {
 		}
 		select {
 		case places <- struct{}{}:
-		case <-ctx.Done():
+		case <-more.Done():
 		}
-		if ctx.Err() != nil {
+		if more.Err() != nil {
 			break
 		}
 		puts.Go(func() {
@@ -138,9 +140,6 @@ func (i *importing) put(ctx context.Context, item Placed) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if err != nil && ctx.Err() != nil && i.quota != nil {
-		return // it was ended with the others
-	}
 	i.sum.Read++
 	switch {
 	case err != nil:
