@@ -47,9 +47,11 @@ func TestANameNearItsEndIsWarnedOfOnce(t *testing.T) {
 		defer cancel()
 		run.Go(func() { _ = w.Run(ctx) })
 		time.Sleep(23 * time.Hour)
+		mu.Lock()
 		if len(warned) != 0 {
 			t.Errorf("warned too soon: %v", warned)
 		}
+		mu.Unlock()
 		time.Sleep(3 * time.Hour)
 		if byTenant, total := w.AtRisk(); total != 1 || byTenant["a"] != 1 {
 			t.Errorf("at risk: %d, %v", total, byTenant)
