@@ -46,7 +46,7 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/move internal/repo internal/request internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/move internal/repo internal/request internal/routingapi internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
@@ -63,7 +63,7 @@ internal/provide    -> internal/keyspace internal/repo
 internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
-internal/routingapi -> ipns routing routing/delegated resolver internal/host internal/relay internal/repo
+internal/routingapi -> ipns routing routing/delegated names recordstore resolver internal/host internal/relay internal/repo internal/serve
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
 internal/page       ->
 internal/serve      -> rpc internal/door internal/guard internal/page internal/repo

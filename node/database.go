@@ -33,7 +33,7 @@ func (n *Node) openDatabase(ctx, life context.Context, c Config) (err error) {
 		defer cancel()
 		return store.CloseDB(ctx, n.disk, n.db)
 	})
-	n.records, err = store.New(n.db, store.Options{Disk: n.disk, Log: n.Log, Witness: witness(n.Repo), Outside: witnessPlaces()})
+	n.records, err = store.New(n.db, store.Options{Disk: n.disk, Log: n.Log, Witness: n.Repo.Witness(), Outside: repo.WitnessPlaces()})
 	if err != nil {
 		return err
 	}
@@ -57,8 +57,6 @@ func openDB(ctx context.Context, disk *store.Disk, log *slog.Logger, readOnFull 
 	}
 	return db, nil
 }
-
-func witness(r repo.Repo) string { return r.Database() + ".witness" }
 
 // stopWithDatabase stops the node when the database can no longer be written: only the
 // next start can tell what is on disk.
@@ -143,7 +141,7 @@ func WithStore(ctx context.Context, r repo.Repo, f func(*store.Store) error) (er
 		defer cancel()
 		err = errors.Join(err, store.CloseDB(ctx, disk, db))
 	}()
-	records, err := store.New(db, store.Options{Disk: disk, Log: log, Witness: witness(r), Outside: witnessPlaces()})
+	records, err := store.New(db, store.Options{Disk: disk, Log: log, Witness: r.Witness(), Outside: repo.WitnessPlaces()})
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if config.Routing.Type = cmp.Or(c.Routing, config.Routing.Type); !slices.Contains(repo.RoutingTypes, cmp.Or(config.Routing.Type, "auto")) {
 		return nil, fmt.Errorf("routing is %q: use %s", config.Routing.Type, strings.Join(repo.RoutingTypes, ", "))
 	}
-	n := &Node{Repo: r, Settings: config, Log: c.Log, Agent: agent(&config, c.AgentSuffix), stopping: make(chan struct{})}
+	n := &Node{Repo: r, Settings: config, Log: c.Log, Agent: AgentOf(&config, c.AgentSuffix), stopping: make(chan struct{})}
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}

@@ -17,8 +17,8 @@ const Agent = "goipns/" + Release
 // maxSuffix bounds the suffix of the agent version, in characters.
 const maxSuffix = 64
 
-// agent returns the agent version with the suffix of the config, or else the given one.
-func agent(c *repo.Config, suffix string) string {
+// AgentOf returns the agent version with the suffix of the config, or else the given one.
+func AgentOf(c *repo.Config, suffix string) string {
 	plain := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) {
 			return r

@@ -19,6 +19,7 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/routingapi"
 	"github.com/goipns/ipns/internal/serve"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
@@ -48,7 +49,7 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err er
 type runningDaemon struct {
 	lock    *repo.Lock
 	node    *node.Node
-	routing *node.RoutingServer // instead of a node, with the servers
+	routing *routingapi.Server // instead of a node, with the servers
 	servers *serve.Servers
 	log     *slog.Logger
 

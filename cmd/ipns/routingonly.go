@@ -7,6 +7,7 @@ import (
 
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/internal/routingapi"
 	"github.com/goipns/ipns/node"
 )
 
@@ -26,8 +27,14 @@ func (c *cli) runRouting(cmd *cobra.Command, r repo.Repo, o node.Config) (err er
 	d.reload, d.stopReload = reloads()
 	defer func() { err = errors.Join(err, d.close()) }()
 	d.log = c.logger()
-	o.Log = d.log
-	if d.routing, err = node.ServeRouting(cmd.Context(), r, o); err != nil {
+	settings, err := r.Config()
+	if err != nil {
+		return err
+	}
+	d.routing, err = routingapi.Serve(cmd.Context(), r, routingapi.ServerOptions{
+		Agent: node.AgentOf(&settings, o.AgentSuffix), Bootstrap: o.Bootstrap, Log: d.log,
+	})
+	if err != nil {
 		return err
 	}
 	d.servers = d.routing.Servers

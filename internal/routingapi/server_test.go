@@ -1,13 +1,16 @@
-package node
+package routingapi
 
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/routing/routingtest"
@@ -23,7 +26,7 @@ func TestAServerOfRoutingAloneServesOnlyRouting(t *testing.T) {
 	if _, err := r.Set("Gateway.HTTPHeaders", map[string]any{"x-of-the-operator": []any{"yes"}}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ServeRouting(t.Context(), r, Config{Bootstrap: nw.Addrs()[:1]})
+	s, err := Serve(t.Context(), r, ServerOptions{Agent: "test", Bootstrap: nw.Addrs()[:1], Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +99,25 @@ func TestAServerOfRoutingAloneNeedsAnAddress(t *testing.T) {
 		if _, err := r.Set(key, value); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := ServeRouting(t.Context(), r, Config{}); err == nil || !strings.Contains(err.Error(), key) {
+		if s, err := Serve(t.Context(), r, ServerOptions{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s %v: %v, %v", key, value, s, err)
 		}
 	}
+}
+
+// newRepo makes the folder of a node that is a member of no network.
+func newRepo(t *testing.T) repo.Repo {
+	t.Helper()
+	r := repo.Repo(filepath.Join(t.TempDir(), "repo"))
+	config := repo.NewConfig(repo.Identity{})
+	if err := config.Apply("test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Make(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Create(config); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

@@ -1,4 +1,4 @@
-package node
+package repo
 
 import (
 	"os"
@@ -6,10 +6,13 @@ import (
 	"strconv"
 )
 
-// witnessPlaces are folders outside the repo for files that record how far its records
+// Witness is the file beside the database that records how far its records have come.
+func (r Repo) Witness() string { return r.Database() + ".witness" }
+
+// WitnessPlaces are folders outside the repo for files that record how far its records
 // have come: in the user's state, which lasts, and in a place that a reboot clears.
 // Folders on the volume of the repo are of no use and are ignored.
-func witnessPlaces() []string {
+func WitnessPlaces() []string {
 	var list []string
 	add := func(dir string) {
 		if filepath.IsAbs(dir) {
