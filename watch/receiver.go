@@ -28,29 +28,6 @@ const (
 	rereadPause = 5 * time.Second
 )
 
-// letter is an event that waits to be sent, or was given up.
-type letter struct {
-	Kind   Kind
-	Record []byte    // of the name; none if that is gone
-	Since  time.Time // when it failed first; zero: not yet
-	Next   time.Time // when to send it
-	Tries  int
-	Error  string `json:",omitempty"` // of the last try
-}
-
-// record returns the record, which was verified when it was stored.
-func (l letter) record(name string) *ipns.Record {
-	n, err := ipns.ParseName(name)
-	if err != nil || len(l.Record) == 0 {
-		return nil
-	}
-	rec, err := ipns.Load(n, l.Record)
-	if err != nil {
-		return nil
-	}
-	return rec
-}
-
 // told is the newest that was sent of a name out of its turn: because it has no position,
 // or waited while something newer came.
 type told struct {
@@ -381,37 +358,4 @@ func (r *receiver) sent(ctx context.Context, name string, l letter) error {
 	}
 	delete(r.waiting, name)
 	return set(ctx, r.all.Rows, waitingTable, r.hook.ID+"/"+name, nil)
-}
-
-// giveUp makes an event a dead letter.
-func (r *receiver) giveUp(ctx context.Context, name string, l letter) error {
-	r.all.log().Warn("a webhook did not take an event for too long", "webhook", r.hook.ID, "name", name, "tries", l.Tries, "err", l.Error)
-	if err := set(ctx, r.all.Rows, deadTable, r.hook.ID+"/"+name, l); err != nil {
-		return err
-	}
-	delete(r.waiting, name)
-	return set(ctx, r.all.Rows, waitingTable, r.hook.ID+"/"+name, nil)
-}
-
-// revive has a dead letter wait again. What waits of its name already is newer.
-func (r *receiver) revive(ctx context.Context, name string) error {
-	key := r.hook.ID + "/" + name
-	var l, newer letter
-	if ok, err := load(ctx, r.all.Rows, deadTable, key, &l); err != nil || !ok {
-		return err
-	}
-	waits, err := load(ctx, r.all.Rows, waitingTable, key, &newer)
-	if err != nil {
-		return err
-	}
-	if !waits {
-		l.Since, l.Next, l.Tries = time.Time{}, time.Now(), 0
-		if err := r.keep(ctx, name, l); err != nil {
-			return err
-		}
-	}
-	r.mu.Lock()
-	r.paused = time.Time{} // somebody has mended the receiver
-	r.mu.Unlock()
-	return set(ctx, r.all.Rows, deadTable, key, nil)
 }

@@ -73,17 +73,6 @@ type State struct {
 	Paused   time.Time `json:",omitzero"` // until then nothing is sent, after too many failures
 }
 
-// DeadLetter is an event that was given up.
-type DeadLetter struct {
-	Webhook  string
-	Name     string
-	Type     string
-	Sequence uint64
-	Since    time.Time // the first failure
-	Tries    int
-	Error    string
-}
-
 // ErrNoWebhook means that there is no webhook with an ID.
 var ErrNoWebhook = errors.New("no such webhook")
 
@@ -298,63 +287,6 @@ func (w *Webhooks) Remove(ctx context.Context, id string) (Webhook, error) {
 		}
 	}
 	return hook, errors.Join(set(ctx, w.Rows, hooksTable, id, nil), set(ctx, w.Rows, positionTable, id, nil))
-}
-
-// Dead returns the dead letters of a webhook, or of all if id is empty.
-func (w *Webhooks) Dead(ctx context.Context, id string) ([]DeadLetter, error) {
-	from, to := "", ""
-	if id != "" {
-		if _, err := w.get(ctx, id); err != nil {
-			return nil, err
-		}
-		from, to = id+"/", id+"0"
-	}
-	var list []DeadLetter
-	for row, err := range w.Rows.Range(ctx, deadTable, from, to) {
-		var l letter
-		if err == nil {
-			err = json.Unmarshal(row.Value, &l)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("dead letters: %w", err)
-		}
-		hook, name := splitKey(row.Key)
-		d := DeadLetter{Webhook: hook, Name: name, Type: l.Kind.String(), Since: l.Since, Tries: l.Tries, Error: l.Error}
-		if rec := l.record(name); rec != nil {
-			d.Sequence = rec.Sequence()
-		}
-		list = append(list, d)
-	}
-	return list, nil
-}
-
-// Replay sends the dead letters of a webhook again, or those of some names: each with what
-// is newest of its name by then. It returns how many there are.
-func (w *Webhooks) Replay(ctx context.Context, id string, names ...ipns.Name) (int, error) {
-	hook, err := w.get(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	only := make(map[string]bool)
-	for _, name := range names {
-		only[name.String()] = true
-	}
-	list, err := w.Dead(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	replayed := 0
-	for _, d := range list {
-		if len(only) > 0 && !only[d.Name] {
-			continue
-		}
-		err := w.order(ctx, hook, func(r *receiver) error { return r.revive(ctx, d.Name) })
-		if err != nil {
-			return replayed, fmt.Errorf("replay %s of %s: %w", d.Name, id, err)
-		}
-		replayed++
-	}
-	return replayed, nil
 }
 
 // Warn says that a held name comes near its EOL to the webhooks that are told of all names.
