@@ -27,8 +27,8 @@ lint:
 # no more of to see a race: on two, it crashes now and then in tests with
 # virtual time (https://go.dev/issue/78156).
 race:
-	go test -race -short -cpu 1 -timeout 20m ./names/... ./watch/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
-		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./internal/guard/... ./internal/serve/... ./internal/relay/... ./internal/provide/... ./internal/roads/... ./internal/garbage/... ./internal/transport/... ./content/... ./gateway/... ./keystore/...
+	go test -race -short -cpu 1 -timeout 20m ./names/... ./watch/... ./hosting/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
+		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./internal/guard/... ./internal/serve/... ./internal/relay/... ./internal/provide/... ./internal/roads/... ./internal/garbage/... ./internal/ladder/... ./internal/delegation/... ./internal/backup/... ./internal/follow/... ./internal/transport/... ./content/... ./gateway/... ./keystore/...
 
 # Every fuzz target.
 fuzz:

@@ -149,7 +149,7 @@ func (u *run) next() (*topic, time.Duration) {
 	if len(u.due) == 0 {
 		return nil, time.Hour
 	}
-	if wait := u.due[0].due.Sub(time.Now()); wait > 0 {
+	if wait := time.Until(u.due[0].due); wait > 0 {
 		return nil, wait
 	}
 	t := heap.Pop(&u.due).(*topic)

@@ -61,7 +61,6 @@ type kept struct {
 	problem string    // what is wrong with the stored ladder
 	waiting string    // why a step that is due is not released
 	retry   time.Time // no release before; by the process's clock, whatever Now says
-	said    int       // how many overtaken steps were logged
 }
 
 // summary is what is needed of a step to decide when it is due.

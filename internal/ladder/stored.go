@@ -99,7 +99,7 @@ func (k *Keeper) Take(ctx context.Context, l *Ladder, recs []*ipns.Record) (t Ta
 	var g errgroup.Group
 	g.SetLimit(writers)
 	for i, s := range l.Steps {
-		g.Go(func() error { return k.writeStep(ctx, stepKey(l.Name, next.Steps[i]), stepRow{s.At, s.Record}) })
+		g.Go(func() error { return k.writeStep(ctx, stepKey(l.Name, next.Steps[i]), stepRow(s)) })
 	}
 	if err := g.Wait(); err != nil {
 		return t, fmt.Errorf("store the ladder of %s: %w", l.Name, err)

@@ -169,7 +169,7 @@ func TestANameWithATwelveStepLadderOutlivesAYearWithoutItsKey(t *testing.T) {
 			}
 			released[found.Hash()] = true
 			risk := len(d.republisher.Status().AtRisk) > 0
-			left, warning := end.Sub(time.Now()), min(45*day, end.Sub(begin)/4)
+			left, warning := time.Until(end), min(45*day, end.Sub(begin)/4)
 			if left < warning-day && !risk || risk && left > warning+day {
 				t.Fatalf("day %d: at risk: %v", today, d.republisher.Status().AtRisk)
 			}

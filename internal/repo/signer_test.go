@@ -8,7 +8,7 @@ import (
 func TestSignersAreListed(t *testing.T) {
 	for text, want := range map[string]string{
 		`[{"URL": "unix:/run/s"}, {"URL": "https://host", "TokenFile": "/t", "CertFile": "c", "KeyFile": "k", "CAFile": "a"}]`: "",
-		`[{"URL": "unix:/run/s", "TokenFil": "/t"}]`:          `unknown field "TokenFil"`,
+		`[{"URL": "unix:/run/s", "TokenFil": "/t"}]`:           `unknown field "TokenFil"`,
 		`[` + strings.Repeat(`{"URL": "u"},`, 16) + `{}` + `]`: "at most 16",
 	} {
 		c, err := ParseConfig([]byte(`{"Ipns": {"Signers": ` + text + `}}`))
