@@ -341,3 +341,12 @@ func (n *Node) Stop() { n.stopOnce.Do(func() { close(n.stopping) }) }
 
 // Stopping returns a channel that is closed when Stop is called.
 func (n *Node) Stopping() <-chan struct{} { return n.stopping }
+
+// signer returns the signer of a name as a Publisher wants it.
+func (n *Node) signer(ctx context.Context, name ipns.Name) (ipns.Signer, error) {
+	s, err := n.Keys.Signer(ctx, name)
+	if errors.Is(err, keystore.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %w", publisher.ErrNoSigner, err)
+	}
+	return s, err
+}

@@ -204,7 +204,7 @@ func (n *Node) openNames(router routing.Router) error {
 	n.Publisher = &publisher.Publisher{
 		Book:            n.Book,
 		Router:          n.Router,
-		Signers:         n.Keys.Signer,
+		Signers:         n.signer,
 		Expected:        n.Network.Expected,
 		Log:             n.Log,
 		Lifetime:        time.Duration(n.Settings.Ipns.RecordLifetime),

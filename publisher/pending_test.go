@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +205,48 @@ func TestACopyDoesNotRaiseWhatWasPendingThen(t *testing.T) {
 			if n := s.net.Holders(want); n != 20 {
 				t.Errorf("%d hold %s", n, want.Value())
 			}
+		})
+	}
+}
+
+// The daemon starts without its passphrase, or before the ssh-agent does. A publish that was to
+// rise above a rival waits for the key, and is given up only if that is gone.
+func TestARaiseWaitsForASignerThatIsAway(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, 20)
+			s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+			hold(s, s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour)), 20)
+			go s.Publish(t.Context(), s.key.Signer, changed(mine+"/2", func(*publisher.Request) {}))
+			synctest.Wait() // it has met the rival, and waits to raise
+			over, end := context.WithCancel(t.Context())
+			end()
+			s.Close(over)
+			away := errors.New("locked")
+			if gone {
+				away = publisher.ErrNoSigner
+			}
+			begin, from := time.Now(), s.Now()
+			now := func() time.Time { return from.Add(time.Since(begin)) }
+			s.Publisher = &publisher.Publisher{Book: s.Book, Router: s.net, Now: now, Signers: func(context.Context, ipns.Name) (ipns.Signer, error) {
+				if time.Since(begin) < 10*time.Minute {
+					return nil, away
+				}
+				return s.key.Signer, nil
+			}}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); s.Run(ctx) }()
+			time.Sleep(20 * time.Minute)
+			want := mine + "/2"
+			if gone {
+				want = theirs
+			}
+			if e := s.entry(t); e.Record.Value() != want || e.Pending != nil || s.net.Holders(e.Record) != 20 {
+				t.Errorf("gone %v: the name has %s with sequence %d, pending %v", gone, e.Record.Value(), e.Record.Sequence(), e.Pending)
+			}
+			cancel()
+			<-done
 		})
 	}
 }

@@ -57,7 +57,8 @@ type Publisher struct {
 	// offline.
 	Router routing.Router
 	// Signers returns the signer of a name, for publishes that a restart has interrupted
-	// while they rose above a rival; nil: they give way.
+	// while they rose above a rival. They give way if it is nil, or the error [ErrNoSigner];
+	// with any other error, such as that of a key that is locked, they wait.
 	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
 	// Expected returns the network whose acks count; "" or nil: any network.
 	Expected func() string

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -114,11 +115,14 @@ func sameContent(a, b *ipns.Record) bool {
 	return a.Sequence() == b.Sequence() && a.Value() == b.Value()
 }
 
+// ErrNoSigner means that there is no key of a name any more.
+var ErrNoSigner = errors.New("there is no signer")
+
 // remake returns how the pending record of an entry was made, as far as it is known
 // after a restart.
 func (p *Publisher) remake(ctx context.Context, e recordstore.Entry) (*making, error) {
 	if p.Signers == nil {
-		return nil, fmt.Errorf("there is no signer for %s", e.Name)
+		return nil, fmt.Errorf("%s: %w", e.Name, ErrNoSigner)
 	}
 	signer, err := p.Signers(ctx, e.Name)
 	if err != nil {

@@ -141,8 +141,6 @@ func TestOwnRecordsAreNoRivals(t *testing.T) {
 	}
 }
 
-// A publish with a given sequence is never made with another one, and one with RivalStop
-// signs nothing.
 // Run, which starts at the same time, finds the record in the Book before the publish
 // announces it. It must leave that to the publish, which looks for rivals.
 func TestPublishMeetsARivalWhileRunStarts(t *testing.T) {
@@ -173,6 +171,8 @@ func TestPublishMeetsARivalWhileRunStarts(t *testing.T) {
 	})
 }
 
+// A publish with a given sequence is never made with another one, and one with RivalStop
+// signs nothing.
 func TestPublishGivesWayToARival(t *testing.T) {
 	three, zero := uint64(3), uint64(0)
 	for _, tt := range []struct {

@@ -212,7 +212,7 @@ func (p *Publisher) proceed(ctx context.Context, e recordstore.Entry) error {
 	return nil
 }
 
-// goOn announces the pending record of an entry, or gives way to the rival if it has no signer.
+// goOn announces the pending record of an entry, or gives way to the rival if its key is gone.
 func (p *Publisher) goOn(ctx context.Context, e recordstore.Entry) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -232,13 +232,16 @@ func (p *Publisher) goOn(ctx context.Context, e recordstore.Entry) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // the next start goes on
 	}
-	if err != nil {
+	if errors.Is(err, ErrNoSigner) {
 		p.log().Warn("a publish that was interrupted gives way to that of another holder of the key",
 			"value", e.Pending.Value(), "error", err)
 		if err := p.Book.Pend(ctx, e.Name, nil); err != nil {
 			return err
 		}
 		_, err = p.start(e.Record, nil, nil)
+		return err
+	}
+	if err != nil { // a signer that is away, or a key that is locked, may come back
 		return err
 	}
 	_, err = p.start(e.Pending, m, nil, m.above()...)
