@@ -249,6 +249,13 @@ type HostTenant struct {
 	Custodial int   // whose keys are kept here
 	Bytes     int64 // of its records
 	AtRisk    int   // names whose record ends soon
+	// Soonest is when the first of its records ends; zero: it has none. As Puts and Refused
+	// it is shown of the tenants with most names.
+	Soonest time.Time `json:",omitzero"`
+	// Puts counts records that were taken or were here already, Refused requests that were
+	// refused, by why, both since the start.
+	Puts    uint64
+	Refused map[string]uint64 `json:",omitempty"`
 
 	Pins        int    // trees that it asked to keep
 	PinnedBytes uint64 // of them

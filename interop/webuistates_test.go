@@ -260,3 +260,29 @@ func TestPageWithManyNames(t *testing.T) {
 	p.sees("h3", "site-119")
 	p.isSound("a filter")
 }
+
+// TestPageShowsTenants opens the page of a node that keeps names for others.
+func TestPageShowsTenants(t *testing.T) {
+	browser := startBrowser(t)
+	owner, us := newNode(t, ours, "owner"), newNode(t, ours, "ipns")
+	owner.run("name", "publish", "--allow-offline", "--resolve=false", "--lifetime=30m", "/ipfs/bafkqaaa")
+	name := strings.TrimSpace(owner.run("key", "ls", "-l"))
+	name, _, _ = strings.Cut(name, " ")
+	raw := owner.run("name", "get", name)
+	line, err := json.Marshal(map[string]any{"Name": name, "Record": []byte(raw)})
+	mustDo(t, err)
+	file := filepath.Join(t.TempDir(), "records.ndjson")
+	mustDo(t, os.WriteFile(file, line, 0o600))
+	us.start("--offline")
+	p := browser.tab(t, us.webui())
+	p.sees("#link-text", "Live")
+	p.until(`document.getElementById("hosting").hidden`)
+	us.run("host", "token", "create", "--tenant=friends")
+	us.run("host", "import", "--tenant=friends", file)
+	p.do(chromedp.Reload())
+	p.sees("#tenants", "friends")
+	p.sees("#tenants", "1 name,")
+	p.sees("#tenants", "1 name at risk")
+	p.sees("#tenants", "the first ends in")
+	p.isSound("names of others")
+}

@@ -233,6 +233,12 @@ func (n *verbs) hostTenantList(ctx context.Context, _ api.HostTenantListRequest)
 		all[u.Tenant] = n.tenantOf(t, u)
 	}
 	out := api.HostTenants{Tenants: []api.HostTenant{}}
+	for _, f := range n.Hosting.Figures() {
+		if t, ok := all[f.Tenant]; ok {
+			t.Soonest, t.Puts, t.Refused = f.Soonest, f.Taken, f.Refused
+			all[f.Tenant] = t
+		}
+	}
 	for name, t := range all {
 		t.AtRisk = risks[name]
 		out.Tenants = append(out.Tenants, t)

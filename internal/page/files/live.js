@@ -2,7 +2,7 @@
 // with its heartbeats the page reads what is not about names.
 
 import { stream } from "./api.js";
-import { changed, hasKey, readAll, readKeys, readName, readNames, readNode, readRisks, state } from "./state.js";
+import { changed, hasKey, readAll, readKeys, readName, readNames, readNode, readRisks, readTenants, state } from "./state.js";
 
 const firstWait = 500, longestWait = 30_000; // milliseconds before it connects again
 const silence = 40_000; // without a heartbeat, the connection is gone
@@ -141,7 +141,7 @@ export class Live {
   beat() {
     this.beats++;
     const all = state.names.size <= manyNames || this.beats % 4 === 0;
-    this.quietly(Promise.all([readKeys(), readRisks(), readNode(), all && readNames()]));
+    this.quietly(Promise.all([readKeys(), readTenants(), readRisks(), readNode(), all && readNames()]));
   }
 
   // quietly waits for what the connection does not depend on.

@@ -6,6 +6,7 @@ import { Live } from "./live.js";
 import { onChange, state } from "./state.js";
 import { showKeys } from "./keys.js";
 import { showNames } from "./names.js";
+import { showTenants } from "./tenants.js";
 import { networkNotice, showRisks } from "./risk.js";
 import "./add.js";
 
@@ -62,6 +63,7 @@ function show() {
   showRisks();
   showNames();
   showKeys();
+  showTenants();
   showFigures();
   showNotices();
 }

@@ -7,6 +7,7 @@ import { keep, keptAs } from "./store.js";
 export const state = {
   names: new Map(), // by name: its status, as name/status has it
   keys: [], // of { Name, Id }
+  tenants: [], // whose names are kept here, as host/tenant/list has them
   risks: null, // as republish/status has it; null: not known
   checks: new Map(), // by name: what others have of it, and when they were asked
   node: {}, // peers, reach, size, storage, gateway, version, self; what is not known is undefined
@@ -46,7 +47,7 @@ export const labelOf = (name) => labels.get(name) ?? state.names.get(name)?.Key 
 export async function readAll() {
   const { Version } = await call("version");
   state.node.version = Version;
-  await Promise.all([readNames(), readKeys(), readRisks(), readNode()]);
+  await Promise.all([readNames(), readKeys(), readTenants(), readRisks(), readNode()]);
   changed();
 }
 
@@ -79,6 +80,10 @@ export async function readName(name) {
 export const readKeys = () => attempt("keys", async () => {
   state.keys = (await call("key/ls")).Keys ?? [];
   labels = new Map(state.keys.map((k) => [k.Id, k.Name]));
+});
+
+export const readTenants = () => attempt("tenants", async () => {
+  state.tenants = (await call("host/tenant/list")).Tenants ?? [];
 });
 
 export const readRisks = () => attempt("risks", async () => {
