@@ -337,9 +337,13 @@ func (m *mixed) watch(ctx context.Context, t *testing.T, s *mixedSeen) {
 		}
 		lines := bufio.NewScanner(resp.Body)
 		lines.Buffer(nil, 64<<10)
+		id := last
 		for lines.Scan() {
-			if id, ok := strings.CutPrefix(lines.Text(), "id:"); ok {
-				last = strings.TrimSpace(id)
+			if text, ok := strings.CutPrefix(lines.Text(), "id:"); ok {
+				id = strings.TrimSpace(text)
+			}
+			if lines.Text() == "" {
+				last = id // the event was whole: a kill in its middle leaves the id before
 			}
 			data, ok := strings.CutPrefix(lines.Text(), "data:")
 			if !ok {
