@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/goipns/ipns/internal/repo"
@@ -113,5 +114,19 @@ func TestARepoWithKeysOrNamesIsNotReplacedUnasked(t *testing.T) {
 	}
 	if kept := files(t, res.Before); !maps.Equal(before, kept) {
 		t.Errorf("kept %q of %q", slices.Sorted(maps.Keys(kept)), slices.Sorted(maps.Keys(before)))
+	}
+}
+
+func TestAFolderWithoutLinksTakesBackups(t *testing.T) {
+	link = func(from, to string) error { return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.EPERM} }
+	defer func() { link = os.Link }()
+	secret, r := cheap(t), small(t)
+	dir := filepath.Join(t.TempDir(), "backups") + string(filepath.Separator)
+	one, two := save(t, r, dir, secret).Path, save(t, r, dir, secret).Path
+	if list, err := inFolder(dir); err != nil || !slices.Equal(list, []string{two, one}) {
+		t.Errorf("%q, %v", list, err)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 2 {
+		t.Errorf("%v, %v", all, err)
 	}
 }

@@ -152,7 +152,10 @@ func place(path *string) (dir string, folder bool, err error) {
 	info, err := os.Stat(*path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(*path, string(filepath.Separator)):
-		return *path, true, os.MkdirAll(*path, 0o700)
+		if err := os.MkdirAll(*path, 0o700); err != nil {
+			return "", false, err
+		}
+		return *path, true, durable.SyncDir(filepath.Dir(filepath.Clean(*path)))
 	case errors.Is(err, fs.ErrNotExist):
 		return filepath.Dir(*path), false, nil
 	case err != nil:
@@ -188,6 +191,9 @@ func clean(dir string) {
 // numbered are the files in a folder of backups: their number, then the time, for people.
 var numbered = regexp.MustCompile(`^ipns-([0-9]{6})-[0-9]{8}T[0-9]{6}Z\.age$`)
 
+// link is replaced by a test of file systems that have no links.
+var link = os.Link
+
 // number gives a file the next name in a folder of backups.
 func number(from, dir string, m Manifest) (path string, err error) {
 	list, err := inFolder(dir)
@@ -201,7 +207,15 @@ func number(from, dir string, m Manifest) (path string, err error) {
 	for {
 		n++
 		path = filepath.Join(dir, fmt.Sprintf("ipns-%06d-%s.age", n, m.Created.Format("20060102T150405Z")))
-		err := os.Link(from, path)
+		err := link(from, path)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			// A stick with FAT has no links. Without one, two backups at the same time could
+			// take the same name: the name has the second.
+			if _, err = os.Lstat(path); err == nil {
+				continue
+			}
+			err = os.Rename(from, path)
+		}
 		if !errors.Is(err, fs.ErrExist) {
 			return path, err
 		}
