@@ -3,6 +3,7 @@ package backup
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"filippo.io/age"
@@ -251,7 +253,7 @@ func TestAHostileTarChangesNothing(t *testing.T) {
 		path := sealed(t, secret, list)
 		if strings.Contains(what, "twice") || strings.Contains(what, "path") || strings.Contains(what, "link") {
 			refuses(t, what, path, r, secret, nil)
-		} else if _, err := readFile(path, secret.Identities, &checker{}); err == nil {
+		} else if _, err := readFile(t.Context(), path, secret.Identities, &checker{}); err == nil {
 			t.Errorf("%s was read", what)
 		}
 	}
@@ -334,5 +336,28 @@ func TestACopyThatEndsEarlyIsNoBackup(t *testing.T) {
 	}
 	if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) > 0 {
 		t.Errorf("left %v, %v", list, err)
+	}
+}
+
+// A restore that is interrupted says so, not that the backup is damaged, and a pipe is
+// refused: opening it would wait for somebody who writes.
+func TestARestoreNeverWaitsForever(t *testing.T) {
+	secret, r := cheap(t), small(t)
+	path := filepath.Join(t.TempDir(), "names.age")
+	save(t, r, path, secret)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, dry := range []bool{false, true} {
+		_, err := Restore(ctx, Restoration{Path: path, Secret: secret, Into: repo.Repo(filepath.Join(t.TempDir(), "r")), DryRun: dry, Open: openNames})
+		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrDamaged) {
+			t.Errorf("dry %v: %v", dry, err)
+		}
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t, pipe, repo.Repo(filepath.Join(t.TempDir(), "r")), secret); err == nil || !strings.Contains(err.Error(), "neither a file nor a folder") {
+		t.Errorf("a pipe: %v", err)
 	}
 }

@@ -148,7 +148,7 @@ func TestAKilledBackupOrRestoreLeavesAllOrNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readFile(path, by, &checker{}); err != nil {
+		if _, err := readFile(t.Context(), path, by, &checker{}); err != nil {
 			t.Fatalf("round %d: %v", i, err)
 		}
 		next := map[string]string{kept: path, path: kept}[at]

@@ -62,7 +62,7 @@ func Restore(ctx context.Context, o Restoration) (res Restored, err error) {
 	if err != nil {
 		return res, err
 	}
-	read := func(path string, to target) (Manifest, error) { return readFile(path, by, to) }
+	read := func(path string, to target) (Manifest, error) { return readFile(ctx, path, by, to) }
 	if o.DryRun {
 		if _, err := os.Stat(string(o.Into)); err == nil {
 			err = o.into(ctx, &res, func() error { return nil })
@@ -177,8 +177,13 @@ func (o Restoration) had(ctx context.Context) (had []string, err error) {
 // candidates returns the files to try, newest first.
 func candidates(path string) ([]string, error) {
 	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode().IsRegular():
+		return []string{path}, nil
+	case !info.IsDir(): // opening a pipe could wait forever
+		return nil, fmt.Errorf("%s is neither a file nor a folder", path)
 	}
 	list, err := inFolder(path)
 	if err == nil && len(list) == 0 {

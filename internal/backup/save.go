@@ -236,11 +236,28 @@ func inFolder(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-func readFile(path string, by []age.Identity, to target) (Manifest, error) {
+// interruptible fails once its context has ended.
+type interruptible struct {
+	io.Reader
+	ctx context.Context
+}
+
+func (r interruptible) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(b)
+}
+
+func readFile(ctx context.Context, path string, by []age.Identity, to target) (Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Manifest{}, err
 	}
 	defer f.Close()
-	return read(f, by, to)
+	m, err := read(interruptible{f, ctx}, by, to)
+	if ctx.Err() != nil { // it is not damaged
+		err = ctx.Err()
+	}
+	return m, err
 }
