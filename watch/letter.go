@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
 )
 
 // letter is an event that waits to be sent, or was given up.
@@ -17,6 +18,8 @@ type letter struct {
 	Next   time.Time // when to send it
 	Tries  int
 	Error  string `json:",omitempty"` // of the last try
+	// At is the position of an event that has no record, to tell it from others like it.
+	At recordstore.Position `json:",omitempty"`
 }
 
 // record returns the record, which was verified when it was stored.

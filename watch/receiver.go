@@ -19,6 +19,9 @@ const (
 	// for a time that each further failure doubles.
 	breakAfter = 5
 	lastPause  = 10 * time.Minute
+	// alive is how long after a success pauses do not grow: a receiver that takes one event
+	// and not the next is not away.
+	alive = time.Minute
 	// savePause is how long a new position may be unsaved: what was sent after it is sent
 	// again if the process ends.
 	savePause = 2 * time.Second
@@ -51,7 +54,9 @@ type receiver struct {
 	mu       sync.Mutex // guards the fields below
 	failures int        // in a row
 	last     string     // error of the last of them
-	paused   time.Time  // until then nothing is sent
+	took     time.Time  // when it took something last; zero: not since this process began
+	pause    time.Duration
+	paused   time.Time // until then nothing is sent
 }
 
 func (r *receiver) state() (failures int, last string, paused time.Time) {
@@ -97,6 +102,13 @@ func (r *receiver) load(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		// Times of a clock that was ahead would have it wait until then.
+		if now := time.Now(); l.Next.After(now.Add(2*lastRetry)) || l.Since.After(now) {
+			l.Next = now
+			if l.Since.After(now) {
+				l.Since = now
+			}
 		}
 		_, name := splitKey(row.Key)
 		r.waiting[name] = l
@@ -201,7 +213,7 @@ func (r *receiver) take(ctx context.Context, e Event) error {
 	switch {
 	case e.Gap:
 		// What changed in between is not known.
-		if err := r.keep(ctx, "", letter{Next: time.Now()}); err != nil {
+		if err := r.keep(ctx, "", letter{Next: time.Now(), At: e.Position}); err != nil {
 			return err
 		}
 	case e.Kind != 0:
@@ -218,10 +230,13 @@ func (r *receiver) take(ctx context.Context, e Event) error {
 func (r *receiver) event(ctx context.Context, e Event) error {
 	name := e.Entry.Name.String()
 	l := letter{Kind: e.Kind, Next: time.Now()}
-	if e.Entry.Record != nil {
+	switch {
+	case e.Entry.Record != nil:
 		l.Record = e.Entry.Record.Raw()
-	} else if e.Kind&Gone == 0 {
+	case e.Kind&Gone == 0:
 		return nil // a key without a record
+	default:
+		l.At = e.Position
 	}
 	old, waits := r.waiting[name]
 	if rec := old.record(name); rec != nil && e.Entry.Record != nil && recordstore.MarkOf(e.Entry.Record).Compare(recordstore.MarkOf(rec)) < 0 {
@@ -280,6 +295,16 @@ func (r *receiver) keep(ctx context.Context, name string, l letter) error {
 	return nil
 }
 
+// warn has a warning wait. There is nowhere else to wait for what is not a change of the
+// Book: if too much waits already, it is a dead letter at once.
+func (r *receiver) warn(ctx context.Context, name string, l letter) error {
+	if _, waits := r.waiting[name]; waits || len(r.waiting) < MaxWaiting {
+		return r.keep(ctx, name, l)
+	}
+	l.Since, l.Error = time.Now(), "too much waits for this receiver"
+	return set(ctx, r.all.Rows, deadTable, r.hook.ID+"/"+name, l)
+}
+
 // again sends what waits of a name, with its newest record.
 func (r *receiver) again(ctx context.Context, name string) error {
 	l, ok := r.waiting[name]
@@ -319,7 +344,7 @@ func (r *receiver) newer(ctx context.Context, name string, l letter) (letter, er
 	case rec != nil && e.Mark.Compare(recordstore.MarkOf(rec)) <= 0:
 		return letter{}, nil
 	}
-	l.Kind, l.Record = Changed, e.Record.Raw()
+	l.Kind, l.Record, l.At = Changed, e.Record.Raw(), ""
 	return l, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"syscall"
 	"time"
@@ -87,12 +88,15 @@ func publicOnly(_, address string, _ syscall.RawConn) error {
 }
 
 // notPublic are the networks that are not public, besides those that package netip knows:
-// shared and reserved ones, those for examples and measurements, and those by which IPv6
-// leads to IPv4.
+// shared and reserved ones, those for examples and measurements, those by which IPv6 leads
+// to IPv4, and the address at which one cloud tells machines about themselves.
 var notPublic = prefixes(
-	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-	"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+	"0.0.0.0/8", "100.64.0.0/10", "168.63.129.16/32", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+	"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 )
+
+// public6 is all of IPv6 that is given to networks. What translates to IPv4 is not in it.
+var public6 = netip.MustParsePrefix("2000::/3")
 
 func prefixes(list ...string) (out []netip.Prefix) {
 	for _, text := range list {
@@ -103,7 +107,7 @@ func prefixes(list ...string) (out []netip.Prefix) {
 
 func isPublic(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
+	if !a.IsGlobalUnicast() || a.IsPrivate() || a.Is6() && !public6.Contains(a) {
 		return false
 	}
 	for _, p := range notPublic {
@@ -130,16 +134,22 @@ func (r *receiver) send(ctx context.Context, name string, l letter) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
-		r.failures, r.last = 0, ""
+		r.failures, r.last, r.took, r.pause = 0, "", time.Now(), 0
 		return nil
 	}
 	r.failures++
+	factor := time.Duration(2)
 	if errors.Is(err, context.DeadlineExceeded) {
 		r.failures++ // it costs more
+		factor = 4
 	}
 	r.last = err.Error()
 	if r.failures >= breakAfter {
-		after = max(after, min(firstRetry<<min(r.failures-breakAfter, 12), lastPause))
+		r.pause = min(max(factor*r.pause, firstRetry), lastPause)
+		if time.Since(r.took) < alive {
+			r.pause = firstRetry
+		}
+		after = max(after, r.pause)
 	}
 	if after > 0 {
 		r.paused = time.Now().Add(jittered(after))
@@ -173,6 +183,10 @@ func (r *receiver) post(ctx context.Context, name string, l letter) (after time.
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		// The address may have a secret in it, which is not for logs.
+		if with := (*url.Error)(nil); errors.As(err, &with) {
+			err = with.Err
+		}
 		return 0, err
 	}
 	defer resp.Body.Close()
@@ -210,7 +224,7 @@ func postOf(text string, l letter, now time.Time) Post {
 // idOf returns the ID of an event, which is the same when it is sent again.
 func idOf(hook, name string, l letter) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n", hook, name, l.Kind)
+	fmt.Fprintf(h, "%s\n%s\n%d\n%s\n", hook, name, l.Kind, l.At)
 	h.Write(l.Record)
 	return "msg_" + hex.EncodeToString(h.Sum(nil)[:16])
 }

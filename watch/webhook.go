@@ -306,7 +306,7 @@ func (w *Webhooks) Warn(ctx context.Context, name ipns.Name) error {
 		}
 		if err == nil && e.Record != nil {
 			err = w.order(ctx, hook, func(r *receiver) error {
-				return r.keep(ctx, name.String(), letter{Kind: Ending, Record: e.Record.Raw(), Next: time.Now()})
+				return r.warn(ctx, name.String(), letter{Kind: Ending, Record: e.Record.Raw(), Next: time.Now()})
 			})
 		}
 		if err != nil {

@@ -246,10 +246,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestNoChangeIsLostByFailuresAndCrashes(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 1))
+			random, luck := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2)) // luck is the inbox's, which has a lock
 			store, disk := recordstore.NewMemory(), &recordstore.MemoryRows{}
 			in := &inbox{answer: func(*http.Request, int) (int, error) {
-				switch random.IntN(4) {
+				switch luck.IntN(4) {
 				case 0:
 					return http.StatusInternalServerError, nil
 				case 1:
@@ -333,4 +333,13 @@ func TestBadWebhooksAreRefused(t *testing.T) {
 			t.Error("a bad name is taken")
 		}
 	})
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
