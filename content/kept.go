@@ -17,15 +17,32 @@ import (
 )
 
 // keptPrefix begins the names of pins that were made to keep the values of a name. Such a pin never takes the place of
-// another, which is somebody's own; a pin by hand takes its place.
-const keptPrefix = "ipns:"
+// another, which is somebody's own; a pin by hand takes its place. One for an own name takes the place of one for a name
+// that is followed, which is let go sooner.
+const (
+	keptPrefix     = "ipns:"
+	followedPrefix = "ipns-follow:"
+)
 
-// KeepTree pins a tree to keep it for a name, after fetching what is missing, unless it is pinned.
+func isKept(pin string) bool {
+	return strings.HasPrefix(pin, keptPrefix) || strings.HasPrefix(pin, followedPrefix)
+}
+
+// KeepTree pins a tree to keep it for an own name, after fetching what is missing, unless it is pinned.
 func (s *Store) KeepTree(ctx context.Context, c cid.Cid, name string) error {
-	if ok, err := s.keepPinned(ctx, c, KeptFor(name)); ok || err != nil {
+	return s.keepTree(ctx, c, KeptFor(name))
+}
+
+// KeepFollowed is KeepTree for a name that is followed.
+func (s *Store) KeepFollowed(ctx context.Context, c cid.Cid, name string) error {
+	return s.keepTree(ctx, c, followedPrefix+name)
+}
+
+func (s *Store) keepTree(ctx context.Context, c cid.Cid, pin string) error {
+	if ok, err := s.keepPinned(ctx, c, pin); ok || err != nil {
 		return err
 	}
-	return s.Pin(ctx, c, Recursive, KeptFor(name))
+	return s.Pin(ctx, c, Recursive, pin)
 }
 
 // keepPinned does what KeepTree does if the tree is pinned.
@@ -42,16 +59,26 @@ func (s *Store) keepPinned(ctx context.Context, c cid.Cid, name string) (ok bool
 	return true, s.noteKept(ctx, c, name)
 }
 
-// UnpinKept removes the pin of a tree unless, since it was listed, it was pinned again: by hand, or to be kept and not
-// before a time. It reports whether it did.
+// UnpinKept removes the pin of a tree for an own name unless, since it was listed, it was pinned again: by hand, or to be
+// kept and not before a time. It reports whether it did.
 func (s *Store) UnpinKept(ctx context.Context, c cid.Cid, before time.Time) (bool, error) {
+	return s.unpinKept(ctx, c, keptPrefix, before)
+}
+
+// UnpinFollowed removes the pin of a tree for a name that is followed, unless it is for something else by now. It reports
+// whether it did.
+func (s *Store) UnpinFollowed(ctx context.Context, c cid.Cid) (bool, error) {
+	return s.unpinKept(ctx, c, followedPrefix, time.Now().Add(time.Minute))
+}
+
+func (s *Store) unpinKept(ctx context.Context, c cid.Cid, prefix string, before time.Time) (bool, error) {
 	s.gate.pinning.Lock()
 	defer s.gate.pinning.Unlock()
 	had, err := s.pins.CheckIfPinnedWithType(ctx, pin.Recursive, true, c)
 	if err != nil {
 		return false, fmt.Errorf("look for the pin of %s: %w", c, err)
 	}
-	if len(had) != 1 || had[0].Mode != pin.Recursive || !strings.HasPrefix(had[0].Name, keptPrefix) {
+	if len(had) != 1 || had[0].Mode != pin.Recursive || !strings.HasPrefix(had[0].Name, prefix) {
 		return false, nil
 	}
 	since, err := s.keptSince(ctx, c)
@@ -64,12 +91,16 @@ func (s *Store) UnpinKept(ctx context.Context, c cid.Cid, before time.Time) (boo
 // KeptFor is the name of the pins that keep the values of a name.
 func KeptFor(name string) string { return keptPrefix + name }
 
-// KeptBy returns for which name a pin was made; ok is false if it was made for none.
+// KeptBy returns for which own name a pin was made; ok is false if it was made for none.
 func (p Pin) KeptBy() (name string, ok bool) { return strings.CutPrefix(p.Name, keptPrefix) }
+
+// FollowedBy returns for which name that is followed a pin was made; ok is false if it was made for none.
+func (p Pin) FollowedBy() (name string, ok bool) { return strings.CutPrefix(p.Name, followedPrefix) }
 
 // keepsOwnPin reports whether a pin by the name leaves the one that is there alone.
 func keepsOwnPin(had []pin.Pinned, name string) bool {
-	return len(had) == 1 && had[0].Mode == pin.Recursive && (had[0].Name == name || strings.HasPrefix(name, keptPrefix))
+	return len(had) == 1 && had[0].Mode == pin.Recursive &&
+		(had[0].Name == name || isKept(name) && (strings.HasPrefix(name, followedPrefix) || !strings.HasPrefix(had[0].Name, followedPrefix)))
 }
 
 // Where it is remembered how many values of a name are kept, and when a tree was last pinned to be kept.
@@ -103,7 +134,7 @@ func (s *Store) keptSince(ctx context.Context, c cid.Cid) (time.Time, error) {
 
 // noteKept remembers that a tree is pinned now, if that is to keep it.
 func (s *Store) noteKept(ctx context.Context, c cid.Cid, name string) error {
-	if !strings.HasPrefix(name, keptPrefix) {
+	if !isKept(name) {
 		return nil
 	}
 	return s.remember(ctx, keptAt.ChildString(c.String()), uint64(time.Now().Unix()))

@@ -127,7 +127,7 @@ func (s *Store) UpdatePin(ctx context.Context, from, to cid.Cid, keep bool) erro
 		if err := dagutils.DiffEnumerate(ctx, s.dag, from, to); err != nil {
 			return err
 		}
-		_, kept = pinOf(had[0]).KeptBy()
+		kept = isKept(had[0].Name)
 	}
 	s.gate.pinning.Lock()
 	err = s.pins.Update(ctx, from, to, !keep)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,6 +82,7 @@ type Follower struct {
 
 	fetches chan struct{} // as many as may go on
 	keeping sync.Mutex    // held while pins are let go
+	orders  sync.Mutex    // held while a name is added or removed
 	mu      sync.Mutex    // guards all below
 	life    context.Context
 	running map[string]*follower
@@ -96,10 +98,13 @@ func (f *Follower) Run(ctx context.Context) error {
 	f.mu.Lock()
 	f.life, f.running, f.fetches = ctx, make(map[string]*follower), make(chan struct{}, maxFetches)
 	f.mu.Unlock()
+	if err := f.letGo(ctx); err != nil && ctx.Err() == nil { // a crash may have come before
+		f.Log.Warn("what is kept no more of names that are followed", "err", err)
+	}
 	for _, l := range list {
 		if l.Removed { // a crash came in between
-			if _, err := f.Remove(ctx, l.name()); err != nil {
-				return err
+			if _, err := f.Remove(ctx, l.name()); err != nil && ctx.Err() == nil {
+				f.Log.Warn("a name is not followed any more", "name", l.Name, "err", err)
 			}
 			continue
 		}
@@ -117,6 +122,9 @@ func (f *Follower) Run(ctx context.Context) error {
 
 // start follows a name. Call with mu held.
 func (f *Follower) start(l Follow) {
+	if f.running[l.Name] != nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(f.life)
 	w := &follower{all: f, name: l.name(), cancel: cancel, over: make(chan struct{})}
 	f.running[l.Name] = w
@@ -142,6 +150,8 @@ func (f *Follower) Add(ctx context.Context, name ipns.Name, pin bool, keep int, 
 	if l.Keep > MaxKeep {
 		return l, fmt.Errorf("%d values are too many to keep of a name, the limit is %d", l.Keep, MaxKeep)
 	}
+	f.orders.Lock()
+	defer f.orders.Unlock()
 	e, err := f.Book.Get(ctx, name)
 	switch {
 	case err == nil && e.Origin == recordstore.Own:
@@ -149,12 +159,12 @@ func (f *Follower) Add(ctx context.Context, name ipns.Name, pin bool, keep int, 
 	case err != nil && !errors.Is(err, recordstore.ErrNotFound):
 		return l, err
 	}
-	l.Adopted = err != nil
 	list, err := f.rows(ctx)
 	if err != nil {
 		return l, err
 	}
-	if len(list) >= MaxFollows {
+	known := slices.ContainsFunc(list, func(of Follow) bool { return of.Name == l.Name })
+	if len(list) >= MaxFollows && !known {
 		return l, fmt.Errorf("%d names are followed already", len(list))
 	}
 	err = f.change(ctx, l.Name, func(old *Follow) {
@@ -181,6 +191,8 @@ func (f *Follower) Add(ctx context.Context, name ipns.Name, pin bool, keep int, 
 // Remove follows a name no more: its content is let go, and its record too if it was kept for
 // this alone.
 func (f *Follower) Remove(ctx context.Context, name ipns.Name) (Follow, error) {
+	f.orders.Lock()
+	defer f.orders.Unlock()
 	l, ok, err := f.get(ctx, name.String())
 	if err != nil || !ok {
 		return l, errors.Join(err, fmt.Errorf("%s: %w", name, ErrNotFollowed))
@@ -258,48 +270,51 @@ func (f *Follower) Roots(ctx context.Context) iter.Seq2[cid.Cid, error] {
 }
 
 // letGo removes the pins that were made for names that are followed and are for none of the
-// values that are kept.
+// values that are kept, or about to be: a pin that is here is in the row of its name, or
+// that name has not said yet that it is done.
 func (f *Follower) letGo(ctx context.Context) error {
 	f.keeping.Lock()
 	defer f.keeping.Unlock()
-	list, err := f.rows(ctx)
-	if err != nil {
-		return err
-	}
-	followed, wanted := make(map[string]bool), make(map[string]bool)
-	for _, l := range list {
-		followed[l.Name] = true
-		for _, v := range l.Values {
-			wanted[v.Root] = wanted[v.Root] || !l.Removed
-		}
-	}
-	var gone []content.Pin
+	var pins []cid.Cid
 	for p, err := range f.Content.Pins(ctx, content.Recursive) {
 		if err != nil {
 			return err
 		}
-		if name, ok := p.KeptBy(); ok && followed[name] && !wanted[p.CID.String()] && !f.isNext(name, p.CID.String()) {
-			gone = append(gone, p)
+		if _, ok := p.FollowedBy(); ok {
+			pins = append(pins, p.CID)
 		}
 	}
-	for _, p := range gone {
-		if _, err := f.Content.UnpinKept(ctx, p.CID, time.Now().Add(time.Minute)); err != nil {
+	wanted := f.fetching() // first: see above
+	list, err := f.rows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range list {
+		for _, v := range l.Values {
+			wanted[v.Root] = wanted[v.Root] || !l.Removed
+		}
+	}
+	for _, c := range pins {
+		if wanted[c.String()] {
+			continue
+		}
+		if _, err := f.Content.UnpinFollowed(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isNext reports whether a root is being fetched for a name.
-func (f *Follower) isNext(name, root string) bool {
+// fetching returns the roots that are being fetched.
+func (f *Follower) fetching() map[string]bool {
 	f.mu.Lock()
-	w := f.running[name]
-	f.mu.Unlock()
-	if w == nil {
-		return false
+	defer f.mu.Unlock()
+	roots := make(map[string]bool)
+	for _, w := range f.running {
+		root, _ := w.state()
+		roots[root] = true
 	}
-	fetching, _ := w.state()
-	return fetching == root
+	return roots
 }
 
 func (f *Follower) rows(ctx context.Context) (list []Follow, err error) {

@@ -21,6 +21,7 @@ const (
 	maxFetches   = 4 // at one time
 	glance       = 200 * time.Millisecond
 	stalled      = 5 * time.Minute // without a block: the fetch is given up, and tried again later
+	nobody       = time.Minute     // the same for the first block: what nobody has must not keep others waiting
 	firstRetry   = time.Minute     // after the first failure; each further one doubles it
 	longestRetry = time.Hour
 )
@@ -31,6 +32,8 @@ type follower struct {
 	name   ipns.Name
 	cancel context.CancelFunc
 	over   chan struct{}
+
+	tooLarge string // what was said of the last value that is too large; run's
 
 	mu       sync.Mutex // guards all below
 	fetching string
@@ -75,6 +78,8 @@ func (w *follower) run(ctx context.Context) {
 	defer cancel()
 	group.Go(func() { w.read(ctx, events) })
 	var latest *ipns.Record // as an event had it
+	again := time.NewTimer(longestRetry)
+	defer again.Stop()
 	for tries := 0; ; {
 		changed := w.changed()
 		err := w.update(ctx, latest)
@@ -87,9 +92,8 @@ func (w *follower) run(ctx context.Context) {
 		var retry <-chan time.Time
 		if err != nil {
 			w.all.Log.Warn("the newest value of a name that is followed is not kept", "name", w.name.String(), "err", err)
-			timer := time.NewTimer(min(firstRetry<<min(tries, 10), longestRetry))
-			defer timer.Stop()
-			retry = timer.C
+			again.Reset(min(firstRetry<<min(tries, 10), longestRetry))
+			retry = again.C
 			tries++
 		}
 		select {
@@ -148,6 +152,11 @@ func (w *follower) update(ctx context.Context, latest *ipns.Record) error {
 		err = recordstore.ErrNotFound
 	}
 	if errors.Is(err, recordstore.ErrNotFound) && latest != nil {
+		if !l.Adopted { // said before it is so: after a crash it would stay for ever
+			if err := f.change(ctx, l.Name, func(l *Follow) { l.Adopted = l.Name != "" }); err != nil {
+				return err
+			}
+		}
 		if _, err = f.Book.Take(ctx, latest, names.Entrance{Origin: recordstore.Hosted}); err == nil {
 			e, err = f.Book.Get(ctx, w.name)
 		}
@@ -176,8 +185,16 @@ func (w *follower) keep(ctx context.Context, l Follow, rec *ipns.Record) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	// What a path leads to does not change: it is not fetched again to find that out.
+	tooMuch := fmt.Errorf("%s has more than the %d bytes that are allowed: what was kept stays", path, l.MaxSize)
+	if w.tooLarge == tooMuch.Error() {
+		return tooMuch
+	}
 	v := Value{Sequence: rec.Sequence(), At: time.Now().UTC().Truncate(time.Second)}
-	bytes, err := w.fetch(ctx, l, path, &v)
+	bytes, err := w.fetch(ctx, l, path, &v, tooMuch)
+	if errors.Is(err, tooMuch) {
+		w.tooLarge = err.Error()
+	}
 	if err != nil {
 		return err
 	}
@@ -207,8 +224,8 @@ func (w *follower) keep(ctx context.Context, l Follow, rec *ipns.Record) error {
 }
 
 // fetch has the content at a path here as a whole, and pins it, within the size that is
-// allowed. It returns how much that is.
-func (w *follower) fetch(ctx context.Context, l Follow, path string, v *Value) (uint64, error) {
+// allowed; with more it fails with tooMuch. It returns how much that is.
+func (w *follower) fetch(ctx context.Context, l Follow, path string, v *Value, tooMuch error) (uint64, error) {
 	f := w.all
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -217,7 +234,6 @@ func (w *follower) fetch(ctx context.Context, l Follow, path string, v *Value) (
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer close(over)
-	tooMuch := fmt.Errorf("%s has more than the %d bytes that are allowed: what was kept stays", path, l.MaxSize)
 	watching.Go(func() {
 		tick := time.NewTicker(glance)
 		defer tick.Stop()
@@ -235,8 +251,8 @@ func (w *follower) fetch(ctx context.Context, l Follow, path string, v *Value) (
 			switch {
 			case l.MaxSize > 0 && bytes > l.MaxSize:
 				stop(tooMuch)
-			case time.Since(since) > stalled:
-				stop(fmt.Errorf("no block of %s came for %s", path, stalled))
+			case time.Since(since) > stalled, n == 0 && time.Since(since) > nobody:
+				stop(fmt.Errorf("no block of %s came for %s", path, time.Since(since).Round(time.Second)))
 			}
 		}
 	})
@@ -263,7 +279,7 @@ func (w *follower) fetch(ctx context.Context, l Follow, path string, v *Value) (
 		err = tooMuch
 	}
 	if err == nil {
-		err = f.Content.KeepTree(ctx, root, l.Name)
+		err = f.Content.KeepFollowed(ctx, root, l.Name)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
