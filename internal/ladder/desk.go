@@ -33,6 +33,9 @@ type Desk struct {
 type mark struct {
 	At    time.Time // when it was signed
 	Steps []markStep
+	// Reserved says that the Book has all Steps as used. Before that, another publish may
+	// have got one of them.
+	Reserved bool `json:",omitempty"`
 }
 
 // markStep is a sequence that was used, and for which value.
@@ -106,11 +109,7 @@ func (d *Desk) Sign(ctx context.Context, signer ipns.Signer, r *Request, force b
 		if w.At.IsZero() && len(r.Steps) == 1 {
 			return rec.Raw(), nil
 		}
-		at := w.At
-		if at.IsZero() {
-			at = r.Made.Truncate(time.Second)
-		}
-		l.Steps = append(l.Steps, Step{at.UTC(), rec.Raw()})
+		l.Steps = append(l.Steps, Step{r.release(w), rec.Raw()})
 	}
 	if err := signLadder(ctx, signer, l); err != nil {
 		return nil, fmt.Errorf("sign the ladder: %w", err)
@@ -149,14 +148,15 @@ func (d *Desk) use(ctx context.Context, r *Request, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	next, again := newMark(r, now), true
+	next, again := newMark(r, now), before.Reserved
 	for _, s := range next.Steps {
-		if before.has(s) {
+		known := before.has(s)
+		if known && before.Reserved {
 			continue
 		}
 		again = false
 		last := len(before.Steps) - 1
-		if last >= 0 && s.Sequence <= before.Steps[last].Sequence {
+		if !known && last >= 0 && s.Sequence <= before.Steps[last].Sequence {
 			return fmt.Errorf("%w: sequence %d was signed here %s, and the request is for another value with sequence %d; make a new request",
 				ErrOlder, before.Steps[last].Sequence, before.At.Format(time.RFC3339), s.Sequence)
 		}
@@ -165,19 +165,26 @@ func (d *Desk) use(ctx context.Context, r *Request, now time.Time) error {
 		}
 	}
 	if again {
-		return d.reserve(ctx, r) // a crash may have come before that
+		return nil
 	}
 	// What was signed before and is still as new as this stays used.
 	if len(before.Steps) > 0 && next.Steps[0].Sequence <= before.Steps[len(before.Steps)-1].Sequence {
 		next.Steps = merge(before.Steps, next.Steps)
 	}
-	if row.Value, err = json.Marshal(next); err != nil {
-		return err
+	// After a crash between these writes, the request is signed again if the Book still has
+	// no use of its sequences.
+	for {
+		if row.Value, err = json.Marshal(next); err == nil {
+			row, err = d.Rows.Swap(ctx, row)
+		}
+		if err != nil || next.Reserved {
+			return err
+		}
+		if err := d.reserve(ctx, r); err != nil {
+			return err
+		}
+		next.Reserved = true
 	}
-	if _, err := d.Rows.Swap(ctx, row); err != nil {
-		return err
-	}
-	return d.reserve(ctx, r)
 }
 
 // merge returns the steps of both, in the order of their sequences; at most MaxSteps, the

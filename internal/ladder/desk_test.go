@@ -179,3 +179,52 @@ func TestWhatWasPublishedHereIsRenewed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// full is a store that cannot write.
+type full struct {
+	*recordstore.Memory
+	err error
+}
+
+func (f *full) Swap(ctx context.Context, e recordstore.Entry, l recordstore.Lease) (recordstore.Entry, error) {
+	if f.err != nil {
+		return recordstore.Entry{}, f.err
+	}
+	return f.Memory.Swap(ctx, e, l)
+}
+
+// The mark is durable, and the power goes before the Book has the sequence.
+func TestASequenceThatWasPublishedAfterACrashIsNotSignedAgain(t *testing.T) {
+	k, d := recordstoretest.KeyFromSeed(t, 1), desk()
+	store := &full{Memory: recordstore.NewMemory(), err: errCut}
+	d.Book = &names.Book{Store: store}
+	if _, err := d.Sign(t.Context(), k.Signer, one(k, 0, "/ipfs/bafkqaaa"), false); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	store.err = nil
+	p := &publisher.Publisher{Book: d.Book, Now: d.Now}
+	t.Cleanup(func() { p.Close(context.Background()) })
+	res, err := p.Publish(t.Context(), k.Signer, publisher.Request{Value: "/ipfs/bafkqabtimvwgy3yk", Force: true, Wait: publisher.WaitStored})
+	if err != nil || res.Record.Sequence() != 0 {
+		t.Fatalf("published %v, %v", res.Record, err)
+	}
+	if _, err := d.Sign(t.Context(), k.Signer, one(k, 0, "/ipfs/bafkqaaa"), true); !errors.Is(err, ladder.ErrOlder) {
+		t.Errorf("sequence 0 has two values: %v", err)
+	}
+}
+
+// The first step of joined requests has no release of its own.
+func TestNoLadderIsSignedThatCouldNotBeTaken(t *testing.T) {
+	k := recordstoretest.KeyFromSeed(t, 1)
+	r := one(k, 5, "/ipfs/bafkqaaa")
+	r.Steps = append(r.Steps, ladder.Want{Value: "/ipfs/bafkqabtimvwgy3yk", Sequence: 6, At: epoch.Add(-time.Hour), EOL: epoch.Add(3 * day)})
+	s := &counting{Signer: k.Signer}
+	file, err := desk().Sign(t.Context(), s, r, false)
+	if err == nil {
+		_, _, err = ladder.Decode(file)
+		t.Errorf("signed, and %v", err)
+	}
+	if s.asked > 0 {
+		t.Errorf("the signer was asked %d times", s.asked)
+	}
+}

@@ -39,6 +39,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// release is when a step of a ladder is released.
+func (r *Request) release(w Want) time.Time {
+	if w.At.IsZero() {
+		return r.Made.UTC().Truncate(time.Second)
+	}
+	return w.At.UTC()
+}
+
 // requestFile is a request as a file has it.
 type requestFile struct {
 	Format string
@@ -68,7 +76,7 @@ func (r *Request) Check() error {
 		case w.EOL.UTC().Year() > 9999 || w.At.UTC().Year() < 0:
 			err = errors.New("its times are not between the years 0 and 9999")
 		case i == 0:
-		case !w.At.After(r.Steps[i-1].At):
+		case w.At.IsZero() || !w.At.After(r.release(r.Steps[i-1])):
 			err = errors.New("its release is not after the one before it")
 		case w.Sequence == r.Steps[i-1].Sequence && w.Value != r.Steps[i-1].Value:
 			err = fmt.Errorf("sequence %d would have two values", w.Sequence)
@@ -196,9 +204,7 @@ func (r *Request) Repeat(every time.Duration, count int, lifetime time.Duration)
 		return fmt.Errorf("a lifetime of %v is no longer than the %v until the next step: the name would expire in between", lifetime, every)
 	}
 	first := r.Steps[0]
-	if first.At.IsZero() {
-		first.At = r.Made.UTC().Truncate(time.Second)
-	}
+	first.At = r.release(first)
 	r.Steps = nil
 	for i := range count {
 		w := first
