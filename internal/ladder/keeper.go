@@ -45,8 +45,9 @@ type Keeper struct {
 	Now   func() time.Time // nil: time.Now
 	Log   *slog.Logger     // nil: nothing is logged
 
-	once sync.Once
-	wake chan struct{}
+	once    sync.Once
+	wake    chan struct{}
+	loading chan struct{} // holds one element while Load reads: it must not see half a Take
 
 	mu     sync.Mutex // guards all below
 	loaded bool
@@ -59,6 +60,7 @@ type kept struct {
 	over    int       // the steps below this one were released, or something newer was
 	asked   bool      // the network was asked in this generation of the store
 	problem string    // what is wrong with the stored ladder
+	cut     bool      // its list is not as it was signed, so its end is not known
 	waiting string    // why a step that is due is not released
 	retry   time.Time // no release before; by the process's clock, whatever Now says
 }
@@ -71,7 +73,7 @@ type summary struct {
 
 func (k *Keeper) init() {
 	k.once.Do(func() {
-		k.wake = make(chan struct{}, 1)
+		k.wake, k.loading = make(chan struct{}, 1), make(chan struct{}, 1)
 		k.kept = make(map[ipns.Name]*kept)
 	})
 }
@@ -200,6 +202,9 @@ func (k *Keeper) Due(ctx context.Context, name ipns.Name) (*ipns.Record, error) 
 		return nil, err
 	}
 	now := k.now()
+	k.mu.Lock()
+	held := k.kept[name]
+	k.mu.Unlock()
 	s, err := k.read(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) {
 		return nil, nil
@@ -209,11 +214,10 @@ func (k *Keeper) Due(ctx context.Context, name ipns.Name) (*ipns.Record, error) 
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	held := k.kept[name]
-	if held == nil {
-		return nil, nil
+	if held == nil || k.kept[name] != held {
+		return nil, nil // another ladder was taken meanwhile, and Run looks again
 	}
-	held.problem = s.problem()
+	held.problem, held.cut = s.problem(), s.cut
 	// The newest step that is as it was signed: one that was changed stops no other.
 	i := held.due(now)
 	for ; i >= held.over; i-- {

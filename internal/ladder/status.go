@@ -50,7 +50,7 @@ func (k *Keeper) Status(ctx context.Context, name ipns.Name) (*Status, error) {
 	if held == nil {
 		return nil, nil
 	}
-	held.problem = s.problem()
+	held.problem, held.cut = s.problem(), s.cut
 	out := &Status{Taken: s.taken, Steps: len(held.steps), End: held.end(), Problems: s.problems, Waiting: held.waiting}
 	for i, step := range held.steps {
 		switch rec := s.at(i, step); {
@@ -106,7 +106,7 @@ func (h *kept) outlook(have recordstore.Mark, now time.Time) Outlook {
 		return Outlook{Risk: "its ladder: " + h.problem}
 	}
 	last := h.steps[len(h.steps)-1]
-	if have.Compare(last.mark) > 0 {
+	if have.Compare(last.mark) > 0 && !h.cut {
 		return Outlook{} // overtaken
 	}
 	end := last.mark.EOL

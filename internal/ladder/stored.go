@@ -141,11 +141,14 @@ func (k *Keeper) room(name ipns.Name, recs []*ipns.Record, t *Taken) error {
 	if held == nil || t.Same {
 		return nil
 	}
-	end := held.steps[len(held.steps)-1].mark
+	var end recordstore.Mark // zero: its list cannot be read
+	if len(held.steps) > 0 {
+		end = held.steps[len(held.steps)-1].mark
+	}
 	if end.Compare(last) > 0 {
 		return fmt.Errorf("ladder of %s: %w: the ladder here ends with sequence %d until %s", name, ErrOlder, end.Sequence, end.EOL.Format(time.RFC3339))
 	}
-	t.Replaced = len(held.steps) - 1 - max(held.due(k.now()), held.over-1)
+	t.Replaced = max(0, len(held.steps)-1-max(held.due(k.now()), held.over-1))
 	return nil
 }
 
@@ -188,6 +191,11 @@ func (k *Keeper) deleteRow(ctx context.Context, key string) error {
 
 // forget deletes a ladder. After a crash, Load deletes what is left of its steps.
 func (k *Keeper) forget(ctx context.Context, name ipns.Name) error {
+	done, err := k.Book.Turn(ctx, name) // or a ladder that is taken meanwhile would go too
+	if err != nil {
+		return err
+	}
+	defer done()
 	row, h, err := k.header(ctx, name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) && !errors.Is(err, ErrChanged) {
 		return err
@@ -226,6 +234,7 @@ type stored struct {
 	ats      []time.Time
 	recs     []*ipns.Record // of each step; nil: it is missing, or not as it was signed
 	problems []string
+	cut      bool // the list of steps is not as it was signed, or none can be read
 	taken    time.Time
 }
 
@@ -244,7 +253,7 @@ func (s *stored) problem() string {
 func (k *Keeper) read(ctx context.Context, name ipns.Name) (*stored, error) {
 	_, h, err := k.header(ctx, name)
 	if errors.Is(err, ErrChanged) {
-		return &stored{problems: []string{err.Error()}}, nil
+		return &stored{problems: []string{err.Error()}, cut: true}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -282,9 +291,10 @@ func (k *Keeper) read(ctx context.Context, name ipns.Name) (*stored, error) {
 		}
 		s.ats[i], s.recs[i], any = step.At, rec, rec
 	}
+	s.cut = any == nil
 	if any != nil {
 		if err := verifySignature(name, any, hashes, h.Signature); err != nil {
-			s.problems = append([]string{err.Error()}, s.problems...)
+			s.problems, s.cut = append([]string{err.Error()}, s.problems...), true
 		}
 	}
 	return s, nil
@@ -294,6 +304,12 @@ func (k *Keeper) read(ctx context.Context, name ipns.Name) (*stored, error) {
 // Take that a crash has ended, and are deleted.
 func (k *Keeper) Load(ctx context.Context) error {
 	k.init()
+	select {
+	case k.loading <- struct{}{}:
+		defer func() { <-k.loading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	k.mu.Lock()
 	loaded := k.loaded
 	k.mu.Unlock()
@@ -350,16 +366,14 @@ func (k *Keeper) Load(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.loaded {
-		k.kept, k.loaded = all, true
-	}
+	k.kept, k.loaded = all, true
 	return nil
 }
 
 // fill sets what is kept in memory. A step that cannot be read counts as released with the
 // one before it, so that it is never waited for.
 func (h *kept) fill(s *stored) {
-	h.problem, h.steps = s.problem(), nil
+	h.problem, h.cut, h.steps = s.problem(), s.cut, nil
 	last := summary{}
 	for i, rec := range s.recs {
 		if rec != nil {
