@@ -95,6 +95,14 @@ func TestASignerElsewhereSignsForADaemon(t *testing.T) {
 		t.Errorf("going back: %v\n%s", err, back)
 	}
 
+	// It makes a ladder, whose list it signs too.
+	made := filepath.Join(dir, "made.ladder")
+	runIpns(t, repo, "name", "sign", label, "--every=1d", "--count=3", "--output="+made, "/ipfs/bafkqaaa")
+	if out := runIpns(t, repo, "name", "put", "--allow-offline", name, made); !strings.Contains(out, "2 of 3 steps are left") {
+		t.Errorf("put of its ladder: %s", out)
+	}
+	runIpns(t, repo, publish(label, "/ipfs/bafkqabtimvwgy3yk")...) // which overtakes it
+
 	// Nothing of the key is left where the node is.
 	key, err := os.ReadFile(filepath.Join(dir, "keys", "blog.key"))
 	if err != nil {

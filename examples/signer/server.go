@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -140,15 +142,22 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// sign signs a record if it may be the next one of its name.
+// ladderPrefix begins the list of a ladder. It names records that were signed before, each by
+// itself, and makes none.
+const ladderPrefix = "ipns-ladder/1:"
+
+// sign signs a record if it may be the next one of its name, and lists of records.
 func (s *server) sign(ctx context.Context, req remote.SignRequest) ([]byte, error) {
 	signer := s.signers[req.Name]
 	if signer == nil {
 		return nil, refusal("there is no key of " + req.Name)
 	}
+	if list, ok := bytes.CutPrefix(req.Message, []byte(ladderPrefix)); ok && len(list) == sha256.Size {
+		return signer.Sign(ctx, req.Message)
+	}
 	f, err := ipns.ParseSigned(req.Message)
 	if err != nil {
-		return nil, refusal("only records are signed, with one signature each: " + err.Error())
+		return nil, refusal("only records are signed, with one signature each, and ladders of them: " + err.Error())
 	}
 	if time.Until(f.EOL) > s.maxLifetime {
 		return nil, refusal(fmt.Sprintf("a record may be valid for %v at most", s.maxLifetime))

@@ -112,7 +112,7 @@ func (d *Desk) Sign(ctx context.Context, signer ipns.Signer, r *Request, force b
 		l.Steps = append(l.Steps, Step{r.release(w), rec.Raw()})
 	}
 	if err := signLadder(ctx, signer, l); err != nil {
-		return nil, fmt.Errorf("sign the ladder: %w", err)
+		return nil, fmt.Errorf("all %d records are signed, but not the list of them, which makes the ladder: a signer that signs records only cannot make one: %w", len(l.Steps), err)
 	}
 	return l.Encode()
 }

@@ -180,6 +180,29 @@ func TestWhatWasPublishedHereIsRenewed(t *testing.T) {
 	}
 }
 
+// recordsOnly is a signer that signs records only.
+type recordsOnly struct{ ipns.Signer }
+
+var errRefused = errors.New("it refuses")
+
+func (s recordsOnly) Sign(ctx context.Context, msg []byte) ([]byte, error) {
+	if strings.HasPrefix(string(msg), "ipns-ladder/1:") {
+		return nil, errRefused
+	}
+	return s.Signer.Sign(ctx, msg)
+}
+
+func TestThatASignerOfRecordsMakesNoLadderIsSaid(t *testing.T) {
+	k, d := recordstoretest.KeyFromSeed(t, 1), desk()
+	if _, err := d.Sign(t.Context(), recordsOnly{k.Signer}, one(k, 6, "/ipfs/bafkqaaa"), false); err != nil {
+		t.Error(err)
+	}
+	_, err := d.Sign(t.Context(), recordsOnly{k.Signer}, request(t, k, 2), false)
+	if !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "all 2 records are signed, but not the list") {
+		t.Error(err)
+	}
+}
+
 // full is a store that cannot write.
 type full struct {
 	*recordstore.Memory
