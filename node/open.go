@@ -129,7 +129,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openHosting(); err != nil {
 		return err
 	}
-	n.Garbage = &garbage.Collector{Content: n.Content, Book: n.Book, Log: n.Log, Values: n.Settings.Ipns.KeepValues}
+	n.Garbage = &garbage.Collector{Content: n.Content, Book: n.Book, Log: n.Log, Ahead: n.Ladders.Ahead, Values: n.Settings.Ipns.KeepValues}
 	n.Garbage.Period = n.Settings.Datastore.Period()
 	if n.Garbage.Above, err = n.Settings.Datastore.Watermark(); err != nil {
 		return err

@@ -24,8 +24,7 @@ type Row struct {
 }
 
 // Rows are small generic tables for code built on a store, as durable and as shared
-// as its names. Nothing uses them yet; hosting (tenants, tokens, quotas), deliveries
-// to watchers and keys shared by several daemons will.
+// as its names: hosting, ladders, and deliveries to watchers.
 //
 // Implementations are safe for concurrent use and pass the tests in package
 // recordstoretest.

@@ -1,8 +1,9 @@
 // Package garbage deletes blocks that nothing needs, when it is asked to or, above a limit, by itself.
 //
 // Invariant: no block is deleted that is pinned, that an add in progress has stored, or that belongs to the tree of a
-// value of an own name: its record, one signed in advance, one that waits to be signed again, or one that was replaced
-// less than [Recent] ago and not let go by hand. If the entry of an own name cannot be read, nothing is deleted.
+// value of an own name: its record, one that waits to be signed again, or one that was replaced
+// less than [Recent] ago and not let go by hand; nor one of the tree of a value that was signed in advance, of any name.
+// If the entry of an own name, or what was signed in advance, cannot be read, nothing is deleted.
 package garbage
 
 import (
@@ -42,6 +43,8 @@ type Collector struct {
 	// CacheMax is how many bytes of blocks from other nodes, which nothing needs, stay when a look collects: those used
 	// last. Above it, a look deletes the rest of them, and nothing else. 0: any number stays.
 	CacheMax uint64
+	// Ahead yields records that were signed in advance, of any name; nil: there are none.
+	Ahead func(context.Context) iter.Seq2[*ipns.Record, error]
 	// Needed yields the roots of what is kept for others, whether or not it is pinned; nil: there is none.
 	Needed func(context.Context) iter.Seq2[cid.Cid, error]
 
@@ -152,6 +155,17 @@ func (c *Collector) named(ctx context.Context) iter.Seq2[cid.Cid, error] {
 		if c.Needed != nil {
 			for root, err := range c.Needed(ctx) {
 				if !yield(root, err) || err != nil {
+					return
+				}
+			}
+		}
+		if c.Ahead != nil {
+			for rec, err := range c.Ahead(ctx) {
+				if err != nil {
+					yield(cid.Undef, fmt.Errorf("find out what was signed in advance: %w", err))
+					return
+				}
+				if root, ok := rootOf(rec); ok && !yield(root, nil) {
 					return
 				}
 			}

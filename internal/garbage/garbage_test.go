@@ -2,8 +2,11 @@ package garbage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
+	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
@@ -144,5 +148,41 @@ func TestStoreIsCleanedOnlyWhenItIsTooLarge(t *testing.T) {
 		if err != nil || all != (above > 0) {
 			t.Errorf("above %d: garbage is here: %t, %v", above, all, err)
 		}
+	}
+}
+
+func TestWhatWasSignedInAdvanceStays(t *testing.T) {
+	s := open(t)
+	k := recordstoretest.NewKey(t)
+	ahead, other := add(t, s, "ahead"), add(t, s, "other")
+	rec := k.Record(t, 1, "/ipfs/"+ahead.String(), time.Now().Add(30*24*time.Hour))
+	var fails error
+	c := &Collector{Content: s, Book: &names.Book{Store: recordstore.NewMemory()}, Log: slog.New(slog.DiscardHandler)}
+	c.Ahead = func(context.Context) iter.Seq2[*ipns.Record, error] {
+		return func(yield func(*ipns.Record, error) bool) {
+			if fails != nil {
+				yield(nil, fails)
+				return
+			}
+			yield(rec, nil)
+		}
+	}
+	collect := func() (removed []string, err error) {
+		for g := range c.Collect(t.Context()) {
+			if g.Err != nil {
+				err = g.Err
+			} else {
+				removed = append(removed, string(g.CID.Hash()))
+			}
+		}
+		return removed, err
+	}
+	fails = errors.New("it cannot be read")
+	if removed, err := collect(); len(removed) > 0 || !errors.Is(err, fails) {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	fails = nil
+	if removed, err := collect(); err != nil || !slices.Equal(removed, []string{string(other.Hash())}) {
+		t.Errorf("removed %q, %v", removed, err)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -233,6 +235,39 @@ func (k *Keeper) Due(ctx context.Context, name ipns.Name) (*ipns.Record, error) 
 	// Nothing of what is due is usable; it is looked at again, for it may be repaired.
 	held.retry = time.Now().Add(mendEvery)
 	return nil, nil
+}
+
+// Ahead yields the records of all ladders that are to be released, and those that are the
+// newest of their names.
+func (k *Keeper) Ahead(ctx context.Context) iter.Seq2[*ipns.Record, error] {
+	return func(yield func(*ipns.Record, error) bool) {
+		if err := k.Load(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		k.mu.Lock()
+		all := maps.Clone(k.kept)
+		k.mu.Unlock()
+		for name, held := range all {
+			s, err := k.read(ctx, name)
+			var have recordstore.Mark
+			if err == nil {
+				have, err = k.mark(ctx, name)
+			}
+			if errors.Is(err, recordstore.ErrNotFound) { // it has ended meanwhile
+				continue
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("the ladder of %s: %w", name, err))
+				return
+			}
+			for i := max(0, held.due(k.now())); i < len(s.recs); i++ {
+				if rec := s.recs[i]; rec != nil && recordstore.MarkOf(rec).Compare(have) >= 0 && !yield(rec, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // at returns the record of a step; nil: it is missing, or not as it was when it was taken.

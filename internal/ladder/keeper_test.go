@@ -411,3 +411,32 @@ func TestTheLaddersHereAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// What is to be released, and what the name leads to now, is not garbage.
+func TestWhatIsAheadIsListed(t *testing.T) {
+	bubble(t, func(t *testing.T, s *shelf, k recordstoretest.Key) {
+		s.take(t, sign(t, desk(), k, numbered(t, k, 4)))
+		listed := func(want ...uint64) {
+			t.Helper()
+			var got []uint64
+			for rec, err := range s.Ahead(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, uint64(rec.TTL()/time.Second))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("ahead are %v, not %v", got, want)
+			}
+		}
+		listed(1, 2, 3, 4)
+		s.run(t, 32*day)
+		listed(2, 3, 4)
+		s.again()
+		listed(2, 3, 4)
+		if _, err := s.Book.Take(t.Context(), k.Record(t, 8, "/ipfs/bafkqaaa", epoch.Add(400*day)), names.Entrance{}); err != nil {
+			t.Fatal(err)
+		}
+		listed()
+	})
+}
