@@ -16,8 +16,8 @@ var Add = rpc.Command[AddRequest, Added]{
 		Path: "add", Args: "<path>...",
 		Short: "Add files and folders, and pin them",
 		Long: "Add files and folders, and pin them. A path may also be a URL, or - for standard\n" +
-			"input, which is also read if there is none. Almost every option changes the CIDs;\n" +
-			"what is not given is as the config says (Import.*).",
+			"input, which is also read if there is none. Almost every option changes the\n" +
+			"CIDs; what is not given is as the config says (Import.*).",
 		Examples: []string{`ipns add --cid-version=1 site`, `echo hello | ipns add -Q`},
 		Chunked:  true,
 	},

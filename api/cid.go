@@ -19,8 +19,12 @@ var (
 	CIDFormat = rpc.Command[CIDFormatRequest, FormattedCID]{
 		Info: rpc.Info{
 			Path: "cid/format", Args: "<cid>...",
-			Short:    "Convert CIDs to another version, base, codec or form",
-			Long:     "Convert CIDs. The format may contain %s the CID, %S it without its multibase\nprefix, %b the base, %B its letter, %v the version, %c %C the codec, %h %H the hash\nfunction, %L the length of the hash, %m %M the multihash, %d %D the hash, %P the\nprefix and %% a percent sign; capitals are numbers, or leave prefixes out.",
+			Short: "Convert CIDs to another version, base, codec or form",
+			Long: "Convert CIDs. The format may contain %s the CID, %S it without its multibase\n" +
+				"prefix, %b the base, %B its letter, %v the version, %c %C the codec, %h %H the\n" +
+				"hash function, %L the length of the hash, %m %M the multihash, %d %D the hash,\n" +
+				"%P the prefix and %% a percent sign; capitals are numbers, or leave prefixes\n" +
+				"out.",
 			Examples: []string{`ipns cid format -v 1 -b base32 $CID`, `ipns cid format -f "%h %L" $CID`},
 			Local:    true, Chunked: true,
 		},

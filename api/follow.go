@@ -18,10 +18,11 @@ var (
 		Info: rpc.Info{
 			Path: "follow", Args: "<name>",
 			Short: "Keep a name of others alive, and its content",
-			Long: "Keep the record of a name of others alive: this node announces it as it is until it\n" +
-				"expires, and looks for newer ones. With --pin it keeps what the name leads to, too: new\n" +
-				"content is fetched as a whole before older content is let go. When the record expires,\n" +
-				"its content stays. The daemon does all that. Give the command again to change options.",
+			Long: "Keep the record of a name of others alive: this node announces it as it is until\n" +
+				"it expires, and looks for newer ones. With --pin it keeps what the name leads\n" +
+				"to, too: new content is fetched as a whole before older content is let go. When\n" +
+				"the record expires, its content stays. The daemon does all that. Give the\n" +
+				"command again to change options.",
 			Examples: []string{`ipns follow --pin --keep=3 --max-size=2GB $STRANGER`},
 		},
 		Text: func(_ FollowRequest, f Followed) string { return display.Sprintf("following %s\n", f.Name) },

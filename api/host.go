@@ -52,9 +52,11 @@ var (
 			Path: "host/import", Args: "<path>...",
 			Short: "Keep the records of an export for others",
 			Long: "Keep records for others: those of 'ipns host export' as NDJSON or tar. A line of\n" +
-				"NDJSON has Name, Record (base64) and Tenant; a tar has files TENANT/NAME.ipns-record.\n\n" +
-				"A record that is refused does not end it, but for a quota: what was taken until then\n" +
-				"stays, and the same import goes on from there, as it does after it was interrupted.",
+				"NDJSON has Name, Record (base64) and Tenant; a tar has files\n" +
+				"TENANT/NAME.ipns-record.\n\n" +
+				"A record that is refused does not end it, but for a quota: what was taken until\n" +
+				"then stays, and the same import goes on from there, as it does after it was\n" +
+				"interrupted.",
 			Examples: []string{`ipns host import --tenant=friends hosted.ndjson`},
 			Chunked:  true,
 		},

@@ -16,8 +16,9 @@ var (
 			Path:  "host/token/create",
 			Short: "Make a token, with which a tenant puts names here",
 			Long: "Make a token for a tenant, which is made if there is none. It is shown once.\n\n" +
-				"A scope is put (records of any name that were signed elsewhere), publish:NAME (this\n" +
-				"name alone, or the label of one whose key is kept here; publish:* for all), or read.",
+				"A scope is put (records of any name that were signed elsewhere), publish:NAME\n" +
+				"(this name alone, or the label of one whose key is kept here; publish:* for\n" +
+				"all), or read.",
 			Examples: []string{`ipns host token create --tenant=friends`, `ipns host token create --tenant=friends --names=100 --scope=publish:blog --expires=720h`},
 		},
 		Text: func(_ HostTokenCreateRequest, t HostToken) string { return display.Sprintf("%s\n", t.Token) },
@@ -54,8 +55,9 @@ var (
 	HostDenyAdd = rpc.Command[HostDenyAddRequest, HostDenial]{
 		Info: rpc.Info{
 			Path: "host/deny/add", Args: "<name or tenant>",
-			Short:    "Refuse a name or a tenant",
-			Long:     "Refuse a name or a tenant. A name is then no longer kept nor shown. The names of a\ntenant stay until 'ipns host tenant remove'.",
+			Short: "Refuse a name or a tenant",
+			Long: "Refuse a name or a tenant. A name is then no longer kept nor shown. The names of\n" +
+				"a tenant stay until 'ipns host tenant remove'.",
 			Examples: []string{`ipns host deny add --reason=spam $HOSTED`, `ipns host deny add mallory`},
 		},
 		Text: func(_ HostDenyAddRequest, d HostDenial) string {
@@ -85,9 +87,11 @@ var (
 	// HostAudit: show who did what.
 	HostAudit = rpc.Command[HostAuditRequest, HostAuditLine]{
 		Info: rpc.Info{
-			Path:     "host/audit",
-			Short:    "Show who put, removed or changed what, and when",
-			Long:     "Show who put, removed or changed what, and when. Each line has a hash over itself and\nthe line before: --verify fails at the first that was changed or is missing.",
+			Path:  "host/audit",
+			Short: "Show who put, removed or changed what, and when",
+			Long: "Show who put, removed or changed what, and when. Each line has a hash over\n" +
+				"itself and the line before: --verify fails at the first that was changed or is\n" +
+				"missing.",
 			Examples: []string{`ipns host audit --verify`, `ipns host audit --tenant=friends --json`},
 			Chunked:  true,
 		},

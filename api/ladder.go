@@ -17,9 +17,9 @@ var (
 		Info: rpc.Info{
 			Path: "name/request", Args: "<name> [<path>]",
 			Short: "Write what a machine that has the key of a name is to sign",
-			Long: "Write what a machine that has the key of a name is to sign. That needs no network:\n" +
-				"'ipns name sign' makes a record of the file, and 'ipns name put' takes that to the\n" +
-				"network. Without a path, the value stays.",
+			Long: "Write what a machine that has the key of a name is to sign. That needs no\n" +
+				"network: 'ipns name sign' makes a record of the file, and 'ipns name put' takes\n" +
+				"that to the network. Without a path, the value stays.",
 			Examples: []string{`ipns name request $NAME /ipfs/$CID > blog.request`, `ipns name request --every=31d --count=12 $NAME > blog.request`},
 		},
 	}
@@ -29,10 +29,10 @@ var (
 			Path: "name/sign", Args: "[<request or path>...]",
 			Short: "Sign records that are released elsewhere or later",
 			Long: "Sign records that are released elsewhere or later. Given requests of 'ipns name\n" +
-				"request', it signs them, on a machine that needs no network. Given a path or nothing,\n" +
-				"it makes the request itself, for a key that is here. One record is written as it\n" +
-				"travels; several, or one with a --not-before, are a ladder. 'ipns name put' takes\n" +
-				"both.\n\n" +
+				"request', it signs them, on a machine that needs no network. Given a path or\n" +
+				"nothing, it makes the request itself, for a key that is here. One record is\n" +
+				"written as it travels; several, or one with a --not-before, are a ladder. 'ipns\n" +
+				"name put' takes both.\n\n" +
 				"No sequence is ever signed for two values here.",
 			Examples: []string{`ipns name sign blog.request > blog.record`, `ipns name sign --key=blog --every=31d --count=12 > blog.ladder`},
 		},
@@ -42,8 +42,8 @@ var (
 		Info: rpc.Info{
 			Path: "name/put", Args: "<name> <file>",
 			Short: "Publish a record or a ladder that was signed elsewhere",
-			Long: "Publish a record that was signed elsewhere, by 'ipns name sign' or another program. A\n" +
-				"ladder is stored, and the daemon releases each of its steps in time.",
+			Long: "Publish a record that was signed elsewhere, by 'ipns name sign' or another\n" +
+				"program. A ladder is stored, and the daemon releases each of its steps in time.",
 			Examples: []string{`ipns name put $NAME record.bin`},
 		},
 		Text: NamePutRequest.Text,
@@ -53,9 +53,10 @@ var (
 		Info: rpc.Info{
 			Path: "name/delegate", Args: "<anchor> <hot>",
 			Short: "Let a name, whose key is kept away, lead to one whose key is at hand",
-			Long: "Let a name, whose key is kept away, lead to one whose key is at hand. People keep using\n" +
-				"the anchor, and what is published under the hot name is what they get. If the hot key\n" +
-				"is lost or stolen, one more signature with the anchor's replaces it.",
+			Long: "Let a name, whose key is kept away, lead to one whose key is at hand. People\n" +
+				"keep using the anchor, and what is published under the hot name is what they\n" +
+				"get. If the hot key is lost or stolen, one more signature with the anchor's\n" +
+				"replaces it.",
 			Examples: []string{`ipns name delegate anchor blog`},
 		},
 		Text: func(_ DelegateRequest, p Published) string {

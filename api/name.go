@@ -57,9 +57,9 @@ var (
 		Info: rpc.Info{
 			Path: "name/rollback", Args: "<name> [<sequence or cid>]",
 			Short: "Publish a past value of a name again",
-			Long: "Publish a past value of a name again. Its content must be here, or nobody could be\n" +
-				"given it; --force publishes it all the same. Without a value it is an error that says\n" +
-				"which past values can still be served.",
+			Long: "Publish a past value of a name again. Its content must be here, or nobody could\n" +
+				"be given it; --force publishes it all the same. Without a value it is an error\n" +
+				"that says which past values can still be served.",
 			Examples: []string{`ipns name rollback blog 0`},
 		},
 		Text: RollbackRequest.Text,

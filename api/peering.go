@@ -15,8 +15,9 @@ var (
 	SwarmPeeringAdd = rpc.Command[PeeringAddRequest, Peered]{
 		Info: rpc.Info{
 			Path: "swarm/peering/add", Args: "<address>...",
-			Short:    "Keep a connection to a peer, until the node stops",
-			Long:     "Keep a connection to a peer, and make it again when it is lost. This is not stored:\npeers in the config's Peering.Peers are peered with at each start.",
+			Short: "Keep a connection to a peer, until the node stops",
+			Long: "Keep a connection to a peer, and make it again when it is lost. This is not\n" +
+				"stored: peers in the config's Peering.Peers are peered with at each start.",
 			Examples: []string{`ipns swarm peering add $PEER`},
 			Chunked:  true,
 		},

@@ -47,8 +47,9 @@ var (
 	PinServiceAdd = rpc.Command[PinServiceAddRequest, rpc.Nothing]{
 		Info: rpc.Info{
 			Path: "pin/remote/service/add", Args: "<service> <endpoint> <key>",
-			Short:    "Add a pinning service",
-			Long:     "Add a service that speaks the IPFS Pinning Service API, with its access key, to the\nconfig under Pinning.RemoteServices.",
+			Short: "Add a pinning service",
+			Long: "Add a service that speaks the IPFS Pinning Service API, with its access key, to\n" +
+				"the config under Pinning.RemoteServices.",
 			Examples: []string{`ipns pin remote service add files https://pins.example.com/psa secret`},
 		},
 	}

@@ -16,11 +16,12 @@ var ConfigProfileApply = rpc.Command[ProfileRequest, ConfigChange]{
 	Info: rpc.Info{
 		Path: "config/profile/apply", Args: "<profile>",
 		Short: "Change the config to what a profile says",
-		Long: "Change the config to what a profile says, and print what changed. The config as it\n" +
-			"was stays in the repo, as config-pre-PROFILE-…. Changes take effect at the next start,\n" +
-			"those of Import at once. Profiles: server, local-discovery, test, default-networking,\n" +
-			"lowpower, announce-off, announce-on, randomports, autoconf-on, autoconf-off, and for\n" +
-			"the CIDs of what is added unixfs-v0-2015 (also legacy-cid-v0) and unixfs-v1-2025.",
+		Long: "Change the config to what a profile says, and print what changed. The config as\n" +
+			"it was stays in the repo, as config-pre-PROFILE-…. Changes take effect at the\n" +
+			"next start, those of Import at once. Profiles: server, local-discovery, test,\n" +
+			"default-networking, lowpower, announce-off, announce-on, randomports,\n" +
+			"autoconf-on, autoconf-off, and for the CIDs of what is added unixfs-v0-2015\n" +
+			"(also legacy-cid-v0) and unixfs-v1-2025.",
 		Examples: []string{`ipns config profile apply unixfs-v1-2025`, `ipns config profile apply --dry-run server`},
 		Instant:  true,
 	},

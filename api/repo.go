@@ -38,9 +38,9 @@ var (
 		Info: rpc.Info{
 			Path:  "repo/gc",
 			Short: "Delete blocks that nothing needs",
-			Long: "Delete all blocks but those that are pinned, those that are being added, and what\n" +
-				"the names of this node lead to, or led to until two days ago. If a pinned tree\n" +
-				"cannot be read, nothing is deleted.",
+			Long: "Delete all blocks but those that are pinned, those that are being added, and\n" +
+				"what the names of this node lead to, or led to until two days ago. If a pinned\n" +
+				"tree cannot be read, nothing is deleted.",
 			Examples: []string{`ipns repo gc`},
 			Chunked:  true,
 		},
@@ -72,10 +72,10 @@ var (
 		Info: rpc.Info{
 			Path:  "repo/dump",
 			Short: "Write all that is stored of names as lines of JSON",
-			Long: "Write all that is stored of names as lines of JSON: records with their history, marks,\n" +
-				"rows, and the list of pins. Keys are not in it, but secrets of webhooks are. It is what\n" +
-				"'ipns backup' takes from a running daemon. The last line is an End; what comes without it\n" +
-				"is not whole.",
+			Long: "Write all that is stored of names as lines of JSON: records with their history,\n" +
+				"marks, rows, and the list of pins. Keys are not in it, but secrets of webhooks\n" +
+				"are. It is what 'ipns backup' takes from a running daemon. The last line is an\n" +
+				"End; what comes without it is not whole.",
 			Examples: []string{`ipns repo dump`},
 		},
 	}

@@ -13,11 +13,12 @@ var NameWatch = rpc.Command[WatchRequest, Changed]{
 		Path: "name/watch", Args: "[<name>...]",
 		Short: "Print the names that change, as they change",
 		Long: "Print the names of this node that change, or those that are given, until it is\n" +
-			"interrupted. Names of others may be given: they are searched when their TTL is over,\n" +
-			"and come by pubsub where it is on. As JSON, each line has a position; --since goes on\n" +
-			"from there, in another run of the daemon too. A name that changed more than once\n" +
-			"meanwhile is printed once, with its newest value. Of names that are given it is also\n" +
-			"said when their record is ending, or ended, without another.",
+			"interrupted. Names of others may be given: they are searched when their TTL is\n" +
+			"over, and come by pubsub where it is on. As JSON, each line has a position;\n" +
+			"--since goes on from there, in another run of the daemon too. A name that\n" +
+			"changed more than once meanwhile is printed once, with its newest value. Of\n" +
+			"names that are given it is also said when their record is ending, or ended,\n" +
+			"without another.",
 		Examples: []string{`ipns name watch --for=1s`, `ipns name watch --for=1s --json $NAME`},
 		Chunked:  true,
 		Instant:  true, // it stays for long, and has a limit of its own

@@ -19,13 +19,14 @@ var (
 		Info: rpc.Info{
 			Path: "name/webhook/add", Args: "<url> [<name>...]",
 			Short: "Send what changes of names to an address",
-			Long: "Send what changes of names to an address by HTTP, from now on: of all names that this\n" +
-				"node holds, or of those that are given, which may be others' too. Each change comes\n" +
-				"at least once, those of one name in their order; of a name that changed more than once\n" +
-				"meanwhile, the newest. What is not taken is sent again for 24 hours, and is then a dead\n" +
-				"letter. Requests are signed as Standard Webhooks are, with the secret that is printed\n" +
-				"now and never again. Redirects are not followed, nor are addresses reached that are\n" +
-				"not public, unless --private is given.",
+			Long: "Send what changes of names to an address by HTTP, from now on: of all names that\n" +
+				"this node holds, or of those that are given, which may be others' too. Each\n" +
+				"change comes at least once, those of one name in their order; of a name that\n" +
+				"changed more than once meanwhile, the newest. What is not taken is sent again\n" +
+				"for 24 hours, and is then a dead letter. Requests are signed as Standard\n" +
+				"Webhooks are, with the secret that is printed now and never again. Redirects are\n" +
+				"not followed, nor are addresses reached that are not public, unless --private is\n" +
+				"given.",
 			Examples: []string{`ipns name webhook add https://hooks.example.com/names $NAME`, `ipns name webhook add --private http://127.0.0.1:9/all`},
 		},
 		Text: func(_ WebhookAddRequest, w WebhookAdded) string {
@@ -54,8 +55,9 @@ var (
 	WebhookReplay = rpc.Command[WebhookReplayRequest, WebhookReplayed]{
 		Info: rpc.Info{
 			Path: "name/webhook/replay", Args: "<webhook> [<name>...]",
-			Short:    "Send what a webhook did not take again",
-			Long:     "Send the dead letters of a webhook again, or those of some names: each with what is\nnewest of its name by then.",
+			Short: "Send what a webhook did not take again",
+			Long: "Send the dead letters of a webhook again, or those of some names: each with what\n" +
+				"is newest of its name by then.",
 			Examples: []string{`ipns name webhook replay $HOOK`},
 		},
 		Text: func(_ WebhookReplayRequest, r WebhookReplayed) string {
