@@ -76,6 +76,7 @@ var perLine = []string{"cid format", "cid base32"}
 // that is not its own; nor does it for what it was given itself.
 func TestNoCommandObeysWhatItIsToldToPrint(t *testing.T) {
 	t.Setenv("IPNS_PATH", filepath.Join(t.TempDir(), "none"))
+	t.Chdir(t.TempDir()) // 'diag profile' makes a file
 	root := (&cli{}).root()
 	statuses := []int{http.StatusOK, http.StatusInternalServerError, http.StatusBadRequest}
 	if testing.Short() {
