@@ -20,8 +20,8 @@ var (
 			Short: "Show a config value, or set it",
 			Long: `Show a config value, or set it.
 
-A change takes effect when the daemon starts again, or is told to reload. Private keys
-and the secrets of others are neither shown nor set.`,
+A change takes effect when the daemon starts again, or is told to reload.
+Private keys and the secrets of others are neither shown nor set.`,
 			Examples: []string{`ipns config Addresses.API`, `ipns config Ipns.RepublishPeriod 4h`},
 			Instant:  true,
 		},
@@ -44,8 +44,8 @@ and the secrets of others are neither shown nor set.`,
 			Short: "Replace the config by a file",
 			Long: `Replace the config by a file, such as 'ipns config show' prints.
 
-The private key and the secrets of the API stay; a file that has a private key is
-refused.`,
+The private key and the secrets of the API stay; a file that has a private key
+is refused.`,
 			Examples: []string{`ipns config replace config.json`},
 		},
 	}

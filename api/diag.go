@@ -23,9 +23,9 @@ var (
 			Short: "Show or set how much the daemon logs",
 			Long: `Show or set how much the daemon logs.
 
-The subsystem core is the node itself, the others are libraries; all stands for every
-one, and for the default. Levels are debug, info, warn, error, dpanic, panic, fatal, and
-default. At error, the default, core says warnings too.`,
+The subsystem core is the node itself, the others are libraries; all stands for
+every one, and for the default. Levels are debug, info, warn, error, dpanic,
+panic, fatal, and default. At error, the default, core says warnings too.`,
 			Examples: []string{`ipns log level`, `ipns log level core debug`, `ipns log level all`},
 			Daemon:   true,
 		},
@@ -86,9 +86,9 @@ default. At error, the default, core says warnings too.`,
 			Short: "Measure the daemon, and write a zip archive of profiles",
 			Long: `Measure the daemon, and write a zip archive of profiles, for 'go tool pprof'.
 
-The archive has stacks and counts of functions, the version, and a copy of the program.
-It has nothing of the config, of keys, records or content. What takes samples does so for
---profile-time, at most five minutes; with 0 it is left out.`,
+The archive has stacks and counts of functions, the version, and a copy of the
+program. It has nothing of the config, of keys, records or content. What takes
+samples does so for --profile-time, at most five minutes; with 0 it is left out.`,
 			Examples: []string{`ipns diag profile --profile-time=1s`, `ipns diag profile --profile-time=0 --collectors=heap,version -o profile.zip`},
 			Daemon:   true,
 		},

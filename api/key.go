@@ -71,8 +71,8 @@ var (
 			Short: "Sign data with a key",
 			Long: `Sign data with a key, to prove that you hold it.
 
-The signature is of the data after "libp2p-key signed message:", so that it is never
-one of a record.`,
+The signature is of the data after "libp2p-key signed message:", so that it is
+never one of a record.`,
 			Examples: []string{`ipns key sign --key=blog site/index.html`},
 		},
 		Text: KeySignRequest.Text,

@@ -29,16 +29,18 @@ func (c *cli) backupCmd() *cobra.Command {
 		Use: "backup <file or folder>", Short: "Write keys, names and config into an encrypted file",
 		Long: `Write keys, names and config into an encrypted file.
 
-It has all keys, records with their history, marks, rows, the config, which folders are
-published and the list of pins; content is not in it. Keys that are encrypted stay so inside.
-A daemon may run on the repo. Everything that was acknowledged before is in the file, which
-is read back before it takes the place of an older one. In a folder, each backup is a new
-file, and whole: 'ipns restore' takes the newest.
+It has all keys, records with their history, marks, rows, the config, which
+folders are published and the list of pins; content is not in it. Keys that are
+encrypted stay so inside. A daemon may run on the repo. Everything that was
+acknowledged before is in the file, which is read back before it takes the place
+of an older one. In a folder, each backup is a new file, and whole: 'ipns
+restore' takes the newest.
 
-The file is in the age format, with a tar inside: 'age -d FILE | tar x' opens it. It is
-encrypted with the passphrase that --passphrase-file, $IPNS_PASSPHRASE_FILE or
-$IPNS_PASSPHRASE give, as for keys, or that the terminal is asked for, or to --recipient.
-Keep that elsewhere, too: without it nobody can read the backup.`,
+The file is in the age format, with a tar inside: 'age -d FILE | tar x' opens
+it. It is encrypted with the passphrase that --passphrase-file,
+$IPNS_PASSPHRASE_FILE or $IPNS_PASSPHRASE give, as for keys, or that the
+terminal is asked for, or to --recipient. Keep that elsewhere, too: without it
+nobody can read the backup.`,
 		Example: examples("ipns backup --passphrase-file=secret names.age", "mkdir backups && ipns backup --passphrase-file=secret backups"),
 		Args:    cobra.ExactArgs(1),
 	}
@@ -137,17 +139,18 @@ func (c *cli) restoreCmd() *cobra.Command {
 		Use: "restore <file or folder>", Short: "Make a repo of a backup",
 		Long: `Make a repo of a backup.
 
-The repo, in the folder that --repo-dir or $IPNS_PATH names, has all of the backup
-afterwards, or is as it was. One that has keys or names of its own is refused without
---replace, which puts it aside, into a folder before-restore-1 inside. Of a folder of
-backups the newest one is taken. If that is damaged, or encrypted with something else, it
-is an error; --older takes the newest that can be read, with which names may go back.
+The repo, in the folder that --repo-dir or $IPNS_PATH names, has all of the
+backup afterwards, or is as it was. One that has keys or names of its own is
+refused without --replace, which puts it aside, into a folder before-restore-1
+inside. Of a folder of backups the newest one is taken. If that is damaged, or
+encrypted with something else, it is an error; --older takes the newest that can
+be read, with which names may go back.
 
-What was restored may be old. So nothing of it is announced, renewed or signed again
-before the network was asked for something newer. If there is no network, publishing is
-refused, unless it is forced. Do not start the node that the backup is of again: two
-nodes would publish with one key. Content is not in a backup: 'ipns pin add' fetches what is
-listed in restored-pins.txt.`,
+What was restored may be old. So nothing of it is announced, renewed or signed
+again before the network was asked for something newer. If there is no network,
+publishing is refused, unless it is forced. Do not start the node that the
+backup is of again: two nodes would publish with one key. Content is not in a
+backup: 'ipns pin add' fetches what is listed in restored-pins.txt.`,
 		Example: examples("ipns restore --dry-run --passphrase-file=secret names.age"),
 		Args:    cobra.ExactArgs(1),
 	}

@@ -37,8 +37,8 @@ func (c *cli) configEditCmd() *cobra.Command {
 		Short: "Edit the config with $EDITOR",
 		Long: `Edit the config with $EDITOR.
 
-What was written is checked: a config with which the daemon could not start is kept in
-another file, and the old one stays.`,
+What was written is checked: a config with which the daemon could not start is
+kept in another file, and the old one stays.`,
 		Example: examples("ipns config edit"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -55,8 +55,8 @@ func (c *cli) doctorCmd() *cobra.Command {
 Each finding says what it means and which command mends it. Others are asked for
 the names, unless --offline is given.
 
-The exit code is 0 if nothing is wrong, 1 if something is, and 2 if the repo could
-not be examined.`,
+The exit code is 0 if nothing is wrong, 1 if something is, and 2 if the repo
+could not be examined.`,
 		Args:    cobra.MaximumNArgs(1),
 		Example: examples("ipns doctor --offline", "ipns doctor --offline kubo", "ipns doctor --bootstrap=$PEER"),
 	}

@@ -59,8 +59,8 @@ func (c *cli) ensCmd() *cobra.Command {
 
 	calldata := &cobra.Command{
 		Use: "calldata <name.eth> [<name, key or cid>]", Short: "Print the data of the transaction that points an ENS name to a name", Args: cobra.RangeArgs(1, 2),
-		Long: `Print the data of the transaction that points an ENS name to a name: that of the key
-self, unless another key, a name or a CID is given.`,
+		Long: `Print the data of the transaction that points an ENS name to a name: that of the
+key self, unless another key, a name or a CID is given.`,
 		Example: examples("ipns ens calldata example.eth", "ipns ens calldata example.eth $NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := c.context(cmd)

@@ -130,8 +130,8 @@ func (c *cli) keyRotateCmd() *cobra.Command {
 		Short: "Give the node a new key, and keep the old one under a name",
 		Long: `Give the node a new key, and keep the old one under a name.
 
-The node gets another peer id, and self another IPNS name. The old name lives on as
-that of the key --oldkey. No daemon may run on the repo.`,
+The node gets another peer id, and self another IPNS name. The old name lives on
+as that of the key --oldkey. No daemon may run on the repo.`,
 		Example: examples("ipns key rotate --oldkey=before"),
 		Args:    cobra.NoArgs,
 	}

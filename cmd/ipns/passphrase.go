@@ -173,15 +173,17 @@ func (c *cli) keyEncryptCmd() *cobra.Command {
 		Use: "encrypt", Short: "Encrypt all keys with a passphrase",
 		Long: `Encrypt all keys with a passphrase.
 
-The passphrase comes from --passphrase-file, from $IPNS_PASSPHRASE_FILE (a file) or
-$IPNS_PASSPHRASE, from the systemd credential ipns-passphrase, or from the terminal. A
-daemon needs it at each start; without it the daemon resolves, serves and announces what
-is signed, with a peer id for that run, and signs nothing. Nobody can recover the keys if
-it is lost: keep a backup of both. What was on the disk before may still be found in
-blocks that are free now. No daemon may run on the repo.
+The passphrase comes from --passphrase-file, from $IPNS_PASSPHRASE_FILE (a file)
+or $IPNS_PASSPHRASE, from the systemd credential ipns-passphrase, or from the
+terminal. A daemon needs it at each start; without it the daemon resolves,
+serves and announces what is signed, with a peer id for that run, and signs
+nothing. Nobody can recover the keys if it is lost: keep a backup of both. What
+was on the disk before may still be found in blocks that are free now. No daemon
+may run on the repo.
 
-Other daemons that share the keys can have a line each in keystore/recipients.txt (age1…);
-keys that are encrypted already are then encrypted again, for all of them.
+Other daemons that share the keys can have a line each in
+keystore/recipients.txt (age1…); keys that are encrypted already are then
+encrypted again, for all of them.
 
 With --new-passphrase-file, keys that are encrypted get another passphrase.`,
 		Example: examples("ipns key encrypt --passphrase-file=secret"),
@@ -234,8 +236,8 @@ func (c *cli) keyDecryptCmd() *cobra.Command {
 		Use: "decrypt", Short: "Write all keys in clear, as Kubo has them",
 		Long: `Write all keys in clear, as Kubo has them.
 
-From then on a daemon must not be given a passphrase by a file or the environment, or it
-encrypts the keys again. No daemon may run on the repo.`,
+From then on a daemon must not be given a passphrase by a file or the
+environment, or it encrypts the keys again. No daemon may run on the repo.`,
 		Example: examples("ipns key decrypt --passphrase-file=secret"),
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

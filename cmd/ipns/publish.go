@@ -48,22 +48,24 @@ func (c *cli) publishCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish <folder, cid or car>",
 		Short: "Publish content under a name and check from outside that all of it worked, for CI",
-		Long: `Publish content under a name and check from outside that all of it worked, for CI.
+		Long: `Publish content under a name and check from outside that all of it worked, for
+CI.
 
-Adds and pins the content, announces it, waits until a host that knows nothing can
-find and fetch its root, publishes the name, waits for servers to take the record, and
-looks for it from outside. What fails before the name is published leaves it as it
-was, and unpins what was added.
+Adds and pins the content, announces it, waits until a host that knows nothing
+can find and fetch its root, publishes the name, waits for servers to take the
+record, and looks for it from outside. What fails before the name is published
+leaves it as it was, and unpins what was added.
 
-It uses the running daemon, or that of --api; otherwise this process is the node until
-the end, and makes a repo if there is none. Somebody has to go on serving the content
-and the name: a daemon, or for the content a service (--pin-to).
+It uses the running daemon, or that of --api; otherwise this process is the node
+until the end, and makes a repo if there is none. Somebody has to go on serving
+the content and the name: a daemon, or for the content a service (--pin-to).
 
-The key is one of the node (--key), or is read from a file (--key-file, - is standard
-input) or from the variable ` + keyVariable + `, in any format that 'ipns key import' reads. Such
-a key stays in this process: it signs here, for 30 days unless --lifetime says
-otherwise, and the node gets the record alone. With --record and --name the record was
-signed elsewhere, and must have the CID of the content as its value.
+The key is one of the node (--key), or is read from a file (--key-file, - is
+standard input) or from the variable ` + keyVariable + `, in any format that
+'ipns key import' reads. Such a key stays in this process: it signs here, for 30
+days unless --lifetime says otherwise, and the node gets the record alone. With
+--record and --name the record was signed elsewhere, and must have the CID of
+the content as its value.
 
 --timeout limits each step (10m). Exit codes:
    0  published, and seen from outside; or stored, where there is no network

@@ -53,24 +53,27 @@ announces both. It uses the running daemon if there is one, or that of --api;
 otherwise this process becomes the node and keeps running.
 
 Then it watches the folder, and publishes it again when something changes: once
-nothing has for a moment, and only if the CID differs. On a terminal, a line shows
-what goes on; else there is one line for each change, or one JSON object for each
-event. With a daemon it watches only on a terminal or with --watch, since scripts
-wait for its end. Only files whose size, times or inode have changed are read again.
+nothing has for a moment, and only if the CID differs. On a terminal, a line
+shows what goes on; else there is one line for each change, or one JSON object
+for each event. With a daemon it watches only on a terminal or with --watch,
+since scripts wait for its end. Only files whose size, times or inode have
+changed are read again.
 
 Files whose names begin with a dot are skipped and listed, except .well-known,
-unless --hidden is set. Symbolic links are followed within the folder. A link that
-leads out of the folder is an error; a broken link is skipped and listed.
+unless --hidden is set. Symbolic links are followed within the folder. A link
+that leads out of the folder is an error; a broken link is skipped and listed.
 Temporary files of editors (*~, .*.swp, 4913, .#*, #*#, *.tmp and the like) are
 skipped, and so is what .ipnsignore at the top of the folder says: rules as in a
-.gitignore, where !rule takes something in again. It cannot take in hidden files,
-for which --hidden is needed, and is never published itself.
+.gitignore, where !rule takes something in again. It cannot take in hidden
+files, for which --hidden is needed, and is never published itself.
 
-The last values of the name stay pinned (--keep), and those before them for as long
-as others may still be given their records. 'ipns name rollback' goes back to one.
+The last values of the name stay pinned (--keep), and those before them for as
+long as others may still be given their records. 'ipns name rollback' goes back
+to one.
 
-A key belongs to one folder. If the folder has moved, its key moves with it. If the
-old folder still exists, --replace makes the key publish the new one from now on.`,
+A key belongs to one folder. If the folder has moved, its key moves with it. If
+the old folder still exists, --replace makes the key publish the new one from
+now on.`,
 		Example: examples("ipns up site", "ipns up --testnet site", "ipns up --once --key=blog site"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -21,6 +21,18 @@ func TestWrapKeepsWordsAndColumns(t *testing.T) {
 	}
 }
 
+// Or wrap would break each line that is too long, and leave a short one after it.
+func TestLongTextsAreWrittenInTheWidthOfATerminal(t *testing.T) {
+	words, all := commands()
+	for _, at := range words {
+		for line := range strings.Lines(all[at].Long) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > helpWidth {
+				t.Errorf("%s: %d characters: %s", at, n, line)
+			}
+		}
+	}
+}
+
 func TestHelpFitsATerminal(t *testing.T) {
 	words, _ := commands()
 	for _, at := range words {
