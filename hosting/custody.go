@@ -114,7 +114,7 @@ func (h *Host) createCustodial(ctx context.Context, c Caller, req CustodialReque
 	if err != nil {
 		return Custodial{}, err
 	}
-	v, name, err := h.makeCustodial(ctx, c, req)
+	v, name, made, err := h.makeCustodial(ctx, c, req)
 	end()
 	if err != nil || req.Stopped {
 		return v, err
@@ -122,36 +122,37 @@ func (h *Host) createCustodial(ctx context.Context, c Caller, req CustodialReque
 	if err := h.publishCustodial(ctx, c, name, req.Value); err != nil {
 		var rival *publisher.RivalError
 		if !errors.Is(err, recordstore.ErrDoubt) && !errors.As(err, &rival) {
-			err = errors.Join(err, h.undoCustodial(context.WithoutCancel(ctx), c, req.Label))
+			err = errors.Join(err, h.undoCustodial(context.WithoutCancel(ctx), c, v, made))
 		}
 		return v, err
 	}
 	return v, nil
 }
 
-// makeCustodial makes key and row. A crash in between leaves a key that nobody was told of: it makes room
-// for the next with that label.
-func (h *Host) makeCustodial(ctx context.Context, c Caller, req CustodialRequest) (v Custodial, name ipns.Name, err error) {
+// makeCustodial makes key and row; made says that the key was not here before. A key that is here without
+// its row is never destroyed: a crash came in between, or the rows were restored from an older backup than
+// the keys, and then the key may be the only one of a name that is in use. It is taken up.
+func (h *Host) makeCustodial(ctx context.Context, c Caller, req CustodialRequest) (v Custodial, name ipns.Name, made bool, err error) {
 	h.custody.Lock()
 	defer h.custody.Unlock()
 	if _, err := h.Custodial(ctx, c.Tenant, req.Label); !errors.Is(err, recordstore.ErrNotFound) {
 		if err == nil {
 			err = &Refusal{Why: Forbidden, Err: ErrLabelTaken}
 		}
-		return v, name, err
+		return v, name, false, err
 	}
 	label := keyLabel(c.Tenant, req.Label)
-	if _, err := h.Keys.Remove(label); err != nil && !errors.Is(err, keystore.ErrNotFound) {
-		return v, name, err
-	}
-	var key keystore.Key
-	if req.Key == nil {
-		key, err = h.Keys.Create(ctx, label, ipns.Ed25519, 0)
-	} else {
-		key, err = h.importKey(ctx, label, req.Key)
+	key, err := h.leftKey(ctx, label, req.Key)
+	if errors.Is(err, keystore.ErrNotFound) {
+		made = true
+		if req.Key == nil {
+			key, err = h.Keys.Create(ctx, label, ipns.Ed25519, 0)
+		} else {
+			key, err = h.importKey(ctx, label, req.Key)
+		}
 	}
 	if err != nil {
-		return v, name, err
+		return v, name, false, err
 	}
 	now := h.now().UTC()
 	v = Custodial{
@@ -159,13 +160,32 @@ func (h *Host) makeCustodial(ctx context.Context, c Caller, req CustodialRequest
 		Value: req.Value, Stopped: req.Stopped, Created: now, Changed: now,
 	}
 	if err := h.addCustodial(ctx, c, v, key.Name); err != nil {
-		if !errors.Is(err, recordstore.ErrDoubt) {
+		if made && !errors.Is(err, recordstore.ErrDoubt) {
 			_, undo := h.Keys.Remove(label)
 			err = errors.Join(err, undo)
 		}
-		return v, name, err
+		return v, name, false, err
 	}
-	return v, key.Name, nil
+	return v, key.Name, made, nil
+}
+
+// leftKey returns the key that is here under a label which no name has, or keystore.ErrNotFound. If the
+// tenant brings another, it refuses: only the operator can say which of them goes.
+func (h *Host) leftKey(ctx context.Context, label string, brought crypto.PrivKey) (keystore.Key, error) {
+	key, err := h.Keys.Labelled(label)
+	if err != nil {
+		return key, err
+	}
+	same := brought == nil
+	if brought != nil {
+		name, err := ipns.NameOf(brought.GetPublic())
+		same = err == nil && name == key.Name
+	}
+	if key.Err != nil || !same {
+		h.log().Warn("a key of a tenant is in the way of a name", "key", label, "name", key.Name, "err", key.Err)
+		return key, refuse(Forbidden, "another key is here under this label: the operator can move it with 'ipns key rename %q OTHER'", label)
+	}
+	return key, h.DeniedName(ctx, key.Name)
 }
 
 // importKey takes a key that a tenant brings, unless it is here for somebody else.
@@ -208,12 +228,20 @@ func (h *Host) addCustodial(ctx context.Context, c Caller, v Custodial, name ipn
 	return h.Audit(ctx, c.line("key-create", name))
 }
 
-// undoCustodial removes a name that nobody was told of.
-func (h *Host) undoCustodial(ctx context.Context, c Caller, label string) error {
-	if err := h.DropCustodial(ctx, c, label); err != nil {
-		return err
+// undoCustodial removes a name that nobody was told of, unless another request has done so.
+func (h *Host) undoCustodial(ctx context.Context, c Caller, v Custodial, made bool) error {
+	h.custody.Lock()
+	defer h.custody.Unlock()
+	now, err := h.Custodial(ctx, v.Tenant, v.Label)
+	if errors.Is(err, recordstore.ErrNotFound) || err == nil && (now.Name != v.Name || !now.Created.Equal(v.Created)) {
+		return nil
 	}
-	_, err := h.Keys.Remove(keyLabel(c.Tenant, label))
+	if err == nil {
+		err = h.DropCustodial(ctx, c, v.Label)
+	}
+	if err == nil && made {
+		_, err = h.Keys.Remove(keyLabel(v.Tenant, v.Label))
+	}
 	return err
 }
 

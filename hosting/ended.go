@@ -25,6 +25,8 @@ func (h *Host) RemoveCustodial(ctx context.Context, c Caller, label string) erro
 	if err := h.custodian(c, label); err != nil {
 		return err
 	}
+	h.custody.Lock() // else the label could get another key, which would be removed
+	defer h.custody.Unlock()
 	v, err := h.Custodial(ctx, c.Tenant, label)
 	if err != nil {
 		return err

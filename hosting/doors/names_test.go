@@ -1,15 +1,19 @@
 package doors
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/keystore"
+	"github.com/goipns/ipns/names"
+	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/republisher"
 )
@@ -103,13 +107,8 @@ func TestANameIsMadePublishedStoppedAndRemoved(t *testing.T) {
 
 func TestAKeyIsImported(t *testing.T) {
 	d := newStand(t, hosting.Settings{})
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
-	must(t, err)
-	b, err := ipns.MarshalPrivateKey(key)
-	must(t, err)
-	name, err := ipns.NameOf(key.GetPublic())
-	must(t, err)
-	req := nameRequest{Label: "mine", CID: oneCID, Key: base64.StdEncoding.EncodeToString(b)}
+	key, name := privateKey(t)
+	req := nameRequest{Label: "mine", CID: oneCID, Key: key}
 	got := d.send("POST", "/v1/names", d.token, req)
 	var o hostedName
 	got.into(t, &o)
@@ -132,11 +131,8 @@ func TestAKeyIsImported(t *testing.T) {
 func TestANameThatCannotBePublishedIsNotMade(t *testing.T) {
 	d := newStand(t, hosting.Settings{})
 	d.host.Publisher.Router = nil // offline, what was published before is not known
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
-	must(t, err)
-	b, err := ipns.MarshalPrivateKey(key)
-	must(t, err)
-	req := nameRequest{Label: "mine", CID: oneCID, Key: base64.StdEncoding.EncodeToString(b)}
+	key, _ := privateKey(t)
+	req := nameRequest{Label: "mine", CID: oneCID, Key: key}
 	got := d.send("POST", "/v1/names", d.token, req)
 	if got.status != http.StatusServiceUnavailable || got.head.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.status, got.body)
@@ -216,13 +212,40 @@ func TestNoKeyIsKeptInClear(t *testing.T) {
 	}
 }
 
-// A key that a crash has left without its name makes room for the next one.
-func TestAKeyWithoutANameMakesRoom(t *testing.T) {
+// A key that is here without its row, after a crash or after rows from an older backup, is taken up.
+func TestAKeyWithoutANameIsNeverDestroyed(t *testing.T) {
 	d := newStand(t, hosting.Settings{})
 	left, err := d.keys.Create(t.Context(), "hosted@ann@blog", ipns.Ed25519, 0)
 	must(t, err)
-	if o := d.made("blog"); o.NetworkKey == left.Name.String() {
-		t.Error("it is the key of which nobody was told")
+	there := func(when string) {
+		t.Helper()
+		if key, err := d.keys.Of(left.Name); err != nil || key.Label != "hosted@ann@blog" {
+			t.Fatalf("%s: the key: %+v, %v", when, key, err)
+		}
+	}
+	other, _ := privateKey(t)
+	got := d.send("POST", "/v1/names", d.token, nameRequest{Label: "blog", CID: oneCID, Key: other})
+	if got.status != http.StatusForbidden || !strings.Contains(string(got.body), "ipns key rename") {
+		t.Errorf("another key: %d %s", got.status, got.body)
+	}
+	there("another key was brought")
+	must(t, d.host.SetTenant(t.Context(), "ann", hosting.Quota{Names: 1}))
+	d.made("one")
+	if got := d.send("POST", "/v1/names", d.token, nameRequest{Label: "blog", CID: oneCID}); got.status != http.StatusTooManyRequests {
+		t.Errorf("over quota: %d %s", got.status, got.body)
+	}
+	there("over quota")
+	must(t, d.host.SetTenant(t.Context(), "ann", hosting.Quota{Names: 9}))
+	works := d.host.Publisher
+	d.host.Publisher = &publisher.Publisher{Book: &names.Book{Store: recordstore.NewMemory()}} // it can't know the last sequence
+	if got := d.send("POST", "/v1/names", d.token, nameRequest{Label: "blog", CID: oneCID}); got.status < 500 {
+		t.Errorf("not published: %d %s", got.status, got.body)
+	}
+	must(t, d.host.Publisher.Close(t.Context()))
+	d.host.Publisher = works
+	there("not published")
+	if o := d.made("blog"); o.NetworkKey != left.Name.String() || *o.CID != oneCID {
+		t.Errorf("%+v", o)
 	}
 	// The operator's keys are nobody's.
 	if _, err := d.keys.Create(t.Context(), "mine", ipns.Ed25519, 0); err != nil {
@@ -231,6 +254,57 @@ func TestAKeyWithoutANameMakesRoom(t *testing.T) {
 	if got := d.send("GET", "/v1/names/mine", d.token, nil); got.status != http.StatusNotFound {
 		t.Errorf("%d %s", got.status, got.body)
 	}
+}
+
+// deleting calls f whenever a row is about to be deleted.
+type deleting struct {
+	recordstore.Rows
+	f func()
+}
+
+func (r deleting) Swap(ctx context.Context, row recordstore.Row) (recordstore.Row, error) {
+	was, err := r.Rows.Swap(ctx, row)
+	if row.Value == nil {
+		r.f()
+	}
+	return was, err
+}
+
+// While a name is removed its label is not free yet: the key of the next one would go with it.
+func TestANameMadeDuringARemoveKeepsItsKey(t *testing.T) {
+	d := newStand(t, hosting.Settings{})
+	d.made("blog")
+	again := make(chan reply, 1)
+	d.host.Rows = deleting{d.host.Rows, func() {
+		go func() { again <- d.send("POST", "/v1/names", d.token, nameRequest{Label: "blog", CID: oneCID}) }()
+		time.Sleep(50 * time.Millisecond) // in which it would be made, were there no lock
+	}}
+	if got := d.send("DELETE", "/v1/names/blog", d.token, nil); got.status != http.StatusNoContent {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	got := <-again
+	var o hostedName
+	got.into(t, &o)
+	if got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	name, err := ipns.ParseName(o.NetworkKey)
+	must(t, err)
+	if _, err := d.keys.Of(name); err != nil {
+		t.Errorf("its key: %v", err)
+	}
+}
+
+// privateKey makes a key, and returns it in base64.
+func privateKey(t *testing.T) (text string, name ipns.Name) {
+	t.Helper()
+	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
+	must(t, err)
+	b, err := ipns.MarshalPrivateKey(key)
+	must(t, err)
+	name, err = ipns.NameOf(key.GetPublic())
+	must(t, err)
+	return base64.StdEncoding.EncodeToString(b), name
 }
 
 // The client of Filebase sends base64 of KEY:SECRET as its token.
