@@ -52,6 +52,16 @@ func tenantOf(keyLabel string) (tenant, label string, ok bool) {
 	return strings.Cut(rest, "@")
 }
 
+// Has reports whether a tenant has the name of an entry, with its key here or without.
+func (h *Host) Has(tenant string, e recordstore.Entry) bool {
+	if e.Origin != recordstore.Own || h.Keys == nil {
+		return e.Origin == recordstore.Hosted && e.Tenant == tenant
+	}
+	key, err := h.Keys.Of(e.Name)
+	whose, _, ok := tenantOf(key.Label)
+	return err == nil && ok && whose == tenant
+}
+
 func checkLabel(label string) error {
 	bad := func(r rune) bool { return r == '/' || unicode.IsControl(r) }
 	if label == "" || len(label) > maxLabel || !utf8.ValidString(label) || strings.ContainsFunc(label, bad) {

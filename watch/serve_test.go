@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 	"github.com/goipns/ipns/watch"
 )
@@ -137,6 +138,26 @@ func TestChangesComeAsLinesAndBySocket(t *testing.T) {
 	_, text, err = conn.Read(t.Context())
 	if err != nil || string(text) != lines.Text() || *message(t, string(text)).Sequence != 3 {
 		t.Errorf("%s by socket, %s as a line: %v", text, lines.Text(), err)
+	}
+}
+
+// A protocol without a word for a gap has its clients come again.
+func TestAGapThatCannotBeToldEndsTheConnection(t *testing.T) {
+	n := &watch.Names{Book: newBook()}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := watch.Request{Since: recordstore.PositionOf(recordstore.Generation{1}, 7), Caller: "ann"}
+		n.Socket(w, r, req, func(watch.Event) []byte { return nil })
+	}))
+	defer server.Close()
+	conn, _, err := websocket.Dial(t.Context(), server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	ctx, cancel := context.WithTimeout(t.Context(), watch.Heartbeat)
+	defer cancel()
+	if _, b, err := conn.Read(ctx); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 

@@ -15,7 +15,8 @@ func IsSocket(r *http.Request) bool {
 
 // Socket answers a request by WebSocket, with one text message for each event that encode
 // has bytes for. While nothing changes it pings, and gives up a client that does not answer
-// within Stall. A reader that is refused is told so by HTTP.
+// within Stall. A reader that is refused is told so by HTTP. A gap for which encode has no
+// bytes ends the connection, so that the client reads what it watches again.
 //
 // Pages of every origin may connect: what they may see is decided by their token, which a
 // browser does not add by itself.
@@ -45,7 +46,12 @@ func (n *Names) Socket(w http.ResponseWriter, r *http.Request, req Request, enco
 			closed := conn.CloseRead(ctx)
 			context.AfterFunc(closed, cancel)
 		}
-		if err := write(ctx, conn, e, encode); err != nil {
+		b := encode(e)
+		if e.Gap && len(b) == 0 {
+			_ = conn.Close(websocket.StatusServiceRestart, "changes were lost: read again")
+			return
+		}
+		if err := write(ctx, conn, e, b); err != nil {
 			return
 		}
 	}
@@ -55,10 +61,10 @@ func (n *Names) Socket(w http.ResponseWriter, r *http.Request, req Request, enco
 }
 
 // write sends an event, or what shows whether the client is there.
-func write(ctx context.Context, conn *websocket.Conn, e Event, encode func(Event) []byte) error {
+func write(ctx context.Context, conn *websocket.Conn, e Event, b []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, Stall)
 	defer cancel()
-	if b := encode(e); len(b) > 0 {
+	if len(b) > 0 {
 		if err := conn.Write(ctx, websocket.MessageText, b); err != nil {
 			return err
 		}

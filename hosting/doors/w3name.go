@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -95,15 +96,16 @@ func (d *doors) w3Post(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusAccepted, w3Said{ID: r.PathValue("key")})
 }
 
-// w3Watch sends the records of a name as they change, or of all names that are kept here: for
-// that the client needs a token, since it learns which these are.
+// w3Watch sends the records of a name as they change, or of all names that the tenant of a
+// token has here.
 func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
 	if !watch.IsSocket(r) {
 		answer(w, http.StatusBadRequest, w3Said{Message: "expected websocket upgrade"})
 		return
 	}
 	var req watch.Request
-	if r.Header.Get("Authorization") != "" {
+	token := r.Header.Get("Authorization") != ""
+	if token {
 		caller, err := d.Host.Admit(r)
 		if err != nil {
 			w3Refuse(w, err)
@@ -111,10 +113,17 @@ func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
 		}
 		req.Caller = caller.Tenant
 	}
+	encode := w3Event
 	if r.PathValue("key") == "*" {
 		if req.Caller == "" || hosting.IsAnonymous(req.Caller) {
-			answer(w, http.StatusUnauthorized, w3Said{Message: "all names are shown only to who has a token"})
+			answer(w, http.StatusUnauthorized, w3Said{Message: "a token is needed: * are the names of its tenant"})
 			return
+		}
+		encode = func(e watch.Event) []byte {
+			if !d.Host.Has(req.Caller, e.Entry) {
+				return nil
+			}
+			return w3Event(e)
 		}
 	} else {
 		name, ok := w3Key(w, r)
@@ -130,7 +139,26 @@ func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
 	if req.Caller == "" {
 		req.Caller = "@" + hostOf(r.RemoteAddr)
 	}
-	d.Names.Socket(w, r, req, w3Event)
+	still := context.WithoutCancel(r.Context()) // that of a request ends when its connection is taken over
+	req.Still = func() bool {
+		if token {
+			if _, err := d.Host.Admit(r.WithContext(still)); err != nil {
+				return false
+			}
+		}
+		return d.anyDenied(still, req.Names) == nil
+	}
+	d.Names.Socket(w, r, req, encode)
+}
+
+// anyDenied refuses if one of the names is on the deny list.
+func (d *doors) anyDenied(ctx context.Context, names []ipns.Name) error {
+	for _, name := range names {
+		if err := d.Host.DeniedName(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hostOf returns the address in host:port.

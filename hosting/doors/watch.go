@@ -1,6 +1,7 @@
 package doors
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/goipns/ipns"
@@ -16,22 +17,29 @@ func (d *doors) addWatch(mux *mux) {
 		return
 	}
 	mux.Handle("GET /v1/watch", &watch.Handler{Names: d.Names, Admit: d.admitReader, Still: func(r *http.Request) bool {
-		_, err := d.Host.Admit(r)
+		// The context of a request ends when its connection is taken over.
+		_, err := d.reader(r.WithContext(context.WithoutCancel(r.Context())))
 		return err == nil
 	}})
 }
 
 func (d *doors) admitReader(w http.ResponseWriter, r *http.Request) (caller string, all, ok bool) {
-	c, err := d.Host.Admit(r)
-	for _, text := range r.URL.Query()["name"] {
-		if name, wrong := ipns.ParseName(text); err == nil && wrong == nil {
-			err = d.Host.DeniedName(r.Context(), name)
-		}
-	}
+	c, err := d.reader(r)
 	if err != nil {
 		no := hosting.Of(err)
 		plain(w, refused(w.Header(), no), no.Error())
 		return "", false, false
 	}
 	return c.Tenant, c.Operator, true
+}
+
+// reader returns who asks, if he may watch the names of a request.
+func (d *doors) reader(r *http.Request) (hosting.Caller, error) {
+	c, err := d.Host.Admit(r)
+	for _, text := range r.URL.Query()["name"] {
+		if name, wrong := ipns.ParseName(text); err == nil && wrong == nil {
+			err = d.Host.DeniedName(r.Context(), name)
+		}
+	}
+	return c, err
 }
