@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -145,6 +146,7 @@ type entry struct {
 	row
 	tenant, id string
 	version    uint64
+	keeping    uint64 // of account.keeping
 }
 
 func (e *entry) key() string { return e.tenant + "\x00" + e.id }
@@ -199,8 +201,9 @@ type Pins struct {
 	count   int
 	busy    int // fetches
 
-	wake    chan struct{}
-	pinning sync.Mutex // held while pins of the content store are made and removed
+	wake      chan struct{}
+	trees     map[cid.Cid]*tree
+	reviewing atomic.Bool
 }
 
 // account is what is known of a tenant in memory.
@@ -208,6 +211,7 @@ type account struct {
 	requests int
 	bytes    uint64   // that count
 	coming   uint64   // bytes that were fetched of what is not pinned yet
+	keeping  uint64   // bytes of what is being pinned
 	queue    []string // ids
 	fetching int
 	last     int64 // Created of its newest request
@@ -219,6 +223,7 @@ var errGone = errors.New("the pin was removed")
 // Load reads what is stored.
 func (p *Pins) Load(ctx context.Context) error {
 	p.tenants, p.refs, p.loose = map[string]*account{}, map[cid.Cid]int{}, map[cid.Cid]bool{}
+	p.trees = map[cid.Cid]*tree{}
 	p.origins, p.running, p.wake = map[string][]peer.AddrInfo{}, map[string]context.CancelCauseFunc{}, make(chan struct{}, 1)
 	var replaced []*entry
 	for r, err := range p.Rows.Range(ctx, table, "", "") {

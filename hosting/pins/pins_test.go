@@ -23,7 +23,8 @@ type shelf struct {
 	mu    sync.Mutex
 	there map[cid.Cid]bool // else Fetch waits for ever
 	pins  map[cid.Cid]string
-	fetch int // how many are fetched at once
+	huge  cid.Cid // pinning it takes for ever
+	fetch int     // how many are fetched at once
 	most  int
 }
 
@@ -49,7 +50,11 @@ func (s *shelf) Fetch(ctx context.Context, c cid.Cid) error {
 	return ctx.Err()
 }
 
-func (s *shelf) Pin(_ context.Context, c cid.Cid, _ content.PinType, name string) error {
+func (s *shelf) Pin(ctx context.Context, c cid.Cid, _ content.PinType, name string) error {
+	if c == s.huge {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pins[c] = name
@@ -382,6 +387,37 @@ func TestWhatTheOperatorUnpinsComesBack(t *testing.T) {
 		synctest.Wait()
 		if roots != 1 || s.has(a) == "" || s.has(cidOf("lost")) != "" {
 			t.Errorf("%d roots, %q, %q", roots, s.has(a), s.has(cidOf("lost")))
+		}
+	})
+}
+
+// A tree that takes long to pin holds up neither other trees nor what is to be let go.
+func TestAHugeTreeHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, huge := cidOf("a"), cidOf("b"), cidOf("huge")
+		s := newShelf(a, b, huge)
+		s.huge = huge
+		p := &Pins{Rows: &recordstore.MemoryRows{}, Content: s}
+		defer start(t, p)()
+		big := mustAdd(t, p, "ann", Request{CID: huge})
+		synctest.Wait()
+		one, two := mustAdd(t, p, "bob", Request{CID: a}), mustAdd(t, p, "ann", Request{CID: b})
+		synctest.Wait()
+		for tenant, id := range map[string]string{"bob": one.ID, "ann": two.ID} {
+			if got := status(t, p, tenant, id); got != Pinned {
+				t.Errorf("of %s: %s", tenant, got)
+			}
+		}
+		if err := p.Remove(t.Context(), "bob", one.ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s.has(a) != "" || status(t, p, "ann", big.ID) != Pinning {
+			t.Errorf("%q, %s", s.has(a), status(t, p, "ann", big.ID))
+		}
+		time.Sleep(pinTime + time.Second)
+		if got := status(t, p, "ann", big.ID); got != Failed || len(p.trees) != 0 || p.tenants["ann"].keeping != 0 {
+			t.Errorf("%s, %d trees are held, %d bytes", got, len(p.trees), p.tenants["ann"].keeping)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func (p *Pins) Run(ctx context.Context) error {
 	defer jobs.Wait()
 	review := time.NewTicker(reviewPeriod)
 	defer review.Stop()
-	p.review(ctx)
+	jobs.Go(func() { p.review(ctx) })
 	for {
 		if loose := p.takeLoose(); len(loose) > 0 {
 			jobs.Go(func() { p.letGo(ctx, loose) })
@@ -35,7 +35,7 @@ func (p *Pins) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-p.wake:
 		case <-review.C:
-			p.review(ctx)
+			jobs.Go(func() { p.review(ctx) })
 		}
 	}
 }
@@ -205,21 +205,26 @@ func (p *Pins) fetch(ctx context.Context, stop context.CancelCauseFunc, e *entry
 // keep pins a tree that was fetched, and stores that. A crash in between leaves a pin whose request is still
 // queued.
 func (p *Pins) keep(ctx context.Context, e *entry, c cid.Cid, size, limit uint64) error {
-	p.pinning.Lock()
-	defer p.pinning.Unlock()
 	p.mu.Lock()
-	left := limit - min(limit, p.tenants[e.tenant].bytes-e.bytes())
+	a := p.tenants[e.tenant]
+	fits := size <= limit-min(limit, a.bytes-e.bytes()+a.keeping)
+	if fits {
+		a.keeping += size
+		e.keeping = size
+	}
 	p.mu.Unlock()
-	if size > left { // another request of the tenant was faster
+	if !fits { // another request of the tenant was faster
 		return tooMuch(limit)
 	}
+	defer func() {
+		p.mu.Lock()
+		p.kept(e)
+		p.mu.Unlock()
+	}()
+	defer p.hold(c)()
 	ctx, cancel := context.WithTimeout(ctx, pinTime)
 	defer cancel()
-	_, err := p.Content.PinOf(ctx, c, content.Recursive)
-	if errors.Is(err, content.ErrNotPinned) {
-		err = p.Content.Pin(ctx, c, content.Recursive, pinPrefix+e.tenant)
-	}
-	if err != nil {
+	if err := p.pinFor(ctx, c, e.tenant); err != nil {
 		return err
 	}
 	return p.settle(ctx, e, func(r *row) {
@@ -228,9 +233,16 @@ func (p *Pins) keep(ctx context.Context, e *entry, c cid.Cid, size, limit uint64
 	})
 }
 
+// kept counts an entry out of what is being pinned. Call with mu held.
+func (p *Pins) kept(e *entry) {
+	p.tenants[e.tenant].keeping -= e.keeping
+	e.keeping = 0
+}
+
 // settle stores how a request has ended, unless it was removed: what was pinned for it is then let go.
 func (p *Pins) settle(ctx context.Context, e *entry, change func(*row)) error {
 	next := *e
+	next.keeping = 0
 	change(&next.row)
 	stored, err := p.store(ctx, &next)
 	p.mu.Lock()
@@ -244,6 +256,7 @@ func (p *Pins) settle(ctx context.Context, e *entry, change func(*row)) error {
 	case err != nil:
 		return err
 	}
+	p.kept(e)
 	p.count1(stored, 1) // first, so that what both need is not loose in between
 	p.count1(e, -1)
 	return nil
@@ -267,31 +280,14 @@ func (p *Pins) letGo(ctx context.Context, loose map[cid.Cid]bool) {
 	}
 }
 
-// unpin removes the pin of a tree if it was made here and nobody needs it.
-func (p *Pins) unpin(ctx context.Context, c cid.Cid) error {
-	p.pinning.Lock()
-	defer p.pinning.Unlock()
-	p.mu.Lock()
-	needed := p.refs[c] > 0
-	p.mu.Unlock()
-	if needed {
-		return nil
-	}
-	pin, err := p.Content.PinOf(ctx, c, content.Recursive)
-	switch {
-	case errors.Is(err, content.ErrNotPinned):
-		return nil
-	case err != nil:
-		return err
-	case !strings.HasPrefix(pin.Name, pinPrefix):
-		return nil // somebody else's
-	}
-	return p.Content.Unpin(ctx, c, content.Recursive)
-}
-
 // review brings requests and pins into line: after a crash, and when the operator has removed a pin that a
 // tenant needs.
 func (p *Pins) review(ctx context.Context) {
+	if !p.reviewing.CompareAndSwap(false, true) {
+		return // the last one is not over
+	}
+	defer p.reviewing.Store(false)
+	defer p.rouse()
 	if err := p.compare(ctx); err != nil && ctx.Err() == nil {
 		p.log().Warn("pins of tenants not looked through", "err", err, "again_in", reviewPeriod)
 	}
@@ -316,6 +312,7 @@ func (p *Pins) compare(ctx context.Context) error {
 		}
 		p.mu.Unlock()
 	}
+	var lost []*entry
 	for r, err := range p.Rows.Range(ctx, table, "", "") {
 		if err != nil {
 			return err
@@ -324,12 +321,14 @@ func (p *Pins) compare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c, err := cid.Decode(e.CID)
-		if err != nil || e.Status != Pinned || have[c] {
-			continue
+		if c, err := cid.Decode(e.CID); err == nil && e.Status == Pinned && !have[c] {
+			lost = append(lost, e)
 		}
-		// Nothing of it is gone: it is among the Roots.
-		if err := p.restore(ctx, e, c); err != nil {
+	}
+	// Nothing of them is gone: they are among the Roots.
+	for _, e := range lost {
+		c, _ := cid.Decode(e.CID)
+		if err := p.restore(ctx, e, c); err != nil && ctx.Err() == nil {
 			p.log().Warn("content of a tenant can't be pinned again", "tenant", e.tenant, "cid", c, "err", err)
 		}
 	}
@@ -338,12 +337,11 @@ func (p *Pins) compare(ctx context.Context) error {
 
 // restore pins again what a request keeps.
 func (p *Pins) restore(ctx context.Context, e *entry, c cid.Cid) error {
-	p.pinning.Lock()
-	defer p.pinning.Unlock()
+	defer p.hold(c)()
 	if _, err := p.read(ctx, e.tenant, e.id); err != nil {
 		return nil // removed meanwhile
 	}
 	ctx, cancel := context.WithTimeout(ctx, pinTime)
 	defer cancel()
-	return p.Content.Pin(ctx, c, content.Recursive, pinPrefix+e.tenant)
+	return p.pinFor(ctx, c, e.tenant)
 }
