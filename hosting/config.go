@@ -14,6 +14,7 @@ func FromConfig(c *repo.Hosting) (Settings, error) {
 		Policy: Policy(c.Policy), Allow: map[ipns.Name]bool{}, MaxNames: c.MaxNames,
 		MinRemaining: time.Duration(c.MinRemaining), RefuseShort: c.ShortLived == "refuse",
 		Warn: time.Duration(c.WarnBefore), Contact: c.Abuse,
+		PrivateOrigins: c.PrivateOrigins,
 	}
 	for _, text := range c.Allow {
 		name, err := ipns.ParseName(text)

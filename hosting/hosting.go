@@ -58,6 +58,9 @@ type Settings struct {
 	Warn time.Duration
 	// Contact is whom to write to about abuse: an e-mail address or a URL; "": nobody.
 	Contact string
+	// PrivateOrigins lets tenants name addresses that are not public as origins of what they pin, to
+	// which this node then connects.
+	PrivateOrigins bool
 }
 
 // Defaults of Settings.

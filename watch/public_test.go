@@ -20,7 +20,7 @@ func TestOnlyPublicAddressesArePublic(t *testing.T) {
 		"0.1.2.3": false, "::ffff:0.0.0.0": false, "::ffff:100.64.0.1": false, "100.127.255.255": false, "::ffff:0:7f00:1": false, "::ffff:0:0:1": false,
 		"4000::1": false, "5f00::1": false, "100::1": false, "2a00:1450:4001::1": true,
 	} {
-		if got := isPublic(netip.MustParseAddr(text)); got != want {
+		if got := IsPublic(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s is public: %v", text, got)
 		}
 	}

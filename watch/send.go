@@ -81,7 +81,7 @@ var errPrivate = errors.New("the address is not a public one: allow that with --
 // was looked up, about the address that is connected to: a name can't lead elsewhere later.
 func publicOnly(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
-	if err != nil || !isPublic(at.Addr()) {
+	if err != nil || !IsPublic(at.Addr()) {
 		return fmt.Errorf("%s: %w", address, errPrivate)
 	}
 	return nil
@@ -105,7 +105,8 @@ func prefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func isPublic(a netip.Addr) bool {
+// IsPublic reports whether an address is one of the internet.
+func IsPublic(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if !a.IsGlobalUnicast() || a.IsPrivate() || a.Is6() && !public6.Contains(a) {
 		return false

@@ -32,7 +32,7 @@ func FuzzBodies(f *testing.F) {
 		}
 		request := func() *http.Request { return httptest.NewRequest("POST", "/", strings.NewReader(body)) }
 		w := httptest.NewRecorder()
-		p, err := readPin(w, request())
+		p, err := readPin(w, request(), true)
 		if refused(err); err == nil && (!p.CID.Defined() || len(p.Origins) > pins.MaxOrigins) {
 			t.Errorf("%+v", p)
 		}

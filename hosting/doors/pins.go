@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,9 +15,11 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/hosting/pins"
+	"github.com/goipns/ipns/watch"
 )
 
 // Limits of the Pinning Service API.
@@ -69,7 +72,7 @@ type pinResults struct {
 	Results []pinState `json:"results"`
 }
 
-// pinTenant returns who asks; write says that something is to change.
+// pinTenant returns who asks; write says that something is to change, which counts as a put.
 func (d *doors) pinTenant(w http.ResponseWriter, r *http.Request, write bool) (string, bool) {
 	c, err := d.Host.Admit(r)
 	switch {
@@ -78,11 +81,17 @@ func (d *doors) pinTenant(w http.ResponseWriter, r *http.Request, write bool) (s
 		err = &hosting.Refusal{Why: hosting.Unauthorized, Err: errors.New("a token is needed: Authorization: Bearer TOKEN")}
 	case write && !slices.Contains(c.Scopes, hosting.ScopePut):
 		err = &hosting.Refusal{Why: hosting.Forbidden, Err: errors.New("the token does not have the scope put")}
-	default:
-		return c.Tenant, true
+	case write:
+		var end func()
+		if end, err = d.Host.Begin(r.Context(), c); err == nil {
+			end() // a row needs no turn
+		}
 	}
-	failWith(w, err)
-	return "", false
+	if err != nil {
+		failWith(w, err)
+		return "", false
+	}
+	return c.Tenant, true
 }
 
 // pinStatus returns what clients are told of a pin.
@@ -145,7 +154,7 @@ func (d *doors) addPin(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	req, err := readPin(w, r)
+	req, err := readPin(w, r, d.Host.Settings().PrivateOrigins)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -177,7 +186,7 @@ func (d *doors) replacePin(status int) http.HandlerFunc {
 		if !ok {
 			return
 		}
-		req, err := readPin(w, r)
+		req, err := readPin(w, r, d.Host.Settings().PrivateOrigins)
 		if err != nil {
 			failWith(w, err)
 			return
@@ -204,16 +213,17 @@ func (d *doors) removePin(w http.ResponseWriter, r *http.Request) {
 }
 
 // readPin reads the pin object of a request.
-func readPin(w http.ResponseWriter, r *http.Request) (pins.Request, error) {
+func readPin(w http.ResponseWriter, r *http.Request, private bool) (pins.Request, error) {
 	var o pinObject
 	if err := decode(w, r, maxPinBody, &o); err != nil {
 		return pins.Request{}, err
 	}
-	return o.request()
+	return o.request(private)
 }
 
-// request returns what a pin object asks for.
-func (o pinObject) request() (pins.Request, error) {
+// request returns what a pin object asks for. private says that origins may have addresses that are not
+// public.
+func (o pinObject) request(private bool) (pins.Request, error) {
 	req := pins.Request{Name: o.Name, Meta: o.Meta}
 	var err error
 	if req.CID, err = cid.Decode(o.CID); err != nil {
@@ -225,10 +235,12 @@ func (o pinObject) request() (pins.Request, error) {
 	var addrs []ma.Multiaddr
 	for _, text := range o.Origins {
 		// What can't be used is left out: origins are hints.
-		if a, err := ma.NewMultiaddr(text); err == nil {
-			if _, err := peer.AddrInfoFromP2pAddr(a); err == nil {
-				addrs = append(addrs, a)
-			}
+		a, err := ma.NewMultiaddr(text)
+		if err != nil || !private && !isPublic(a) {
+			continue
+		}
+		if at, err := peer.AddrInfoFromP2pAddr(a); err == nil && len(at.Addrs) > 0 {
+			addrs = append(addrs, a)
 		}
 	}
 	req.Origins, err = peer.AddrInfosFromP2pAddrs(addrs...)
@@ -236,6 +248,17 @@ func (o pinObject) request() (pins.Request, error) {
 		req.Origins = nil
 	}
 	return req, nil
+}
+
+// isPublic reports whether an address, or that of its relay, is one of the internet. One with a domain is
+// not: a tenant could have it lead into the network of this node.
+func isPublic(a ma.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return false
+	}
+	at, ok := netip.AddrFromSlice(ip)
+	return ok && watch.IsPublic(at)
 }
 
 // matches are the ways to compare names, as queries say them.

@@ -171,3 +171,40 @@ func TestPinsAreReadPageByPage(t *testing.T) {
 		t.Errorf("%d pins", seen)
 	}
 }
+
+// A tenant's token does not make this node connect to what only this node can reach.
+func TestOriginsArePublicUnlessTheConfigSaysElse(t *testing.T) {
+	const id = "/p2p/12D3KooWEUQ6yLT5ys6sBNEsSCWvsuYGHyPYnZCcvpcXMwCP2mUZ"
+	for at, public := range map[string]bool{
+		"/ip4/1.2.3.4/tcp/4001": true, "/ip6/2606:4700::1/udp/4001/quic-v1": true,
+		"/ip4/127.0.0.1/tcp/22": false, "/ip4/10.0.0.1/tcp/4001": false, "/ip4/169.254.169.254/tcp/80": false, "/ip4/0.0.0.0/tcp/1": false,
+		"/ip6/::1/tcp/1": false, "/ip6/::ffff:127.0.0.1/tcp/1": false, "/ip6/64:ff9b::7f00:1/tcp/1": false, "/ip6zone/lo/ip6/fe80::1/tcp/1": false,
+		"/dns4/localhost/tcp/1": false, "/dns/example.com/tcp/4001": false, "/dnsaddr/example.com": false,
+		"/ip4/192.168.1.1/tcp/1/p2p/12D3KooWEUQ6yLT5ys6sBNEsSCWvsuYGHyPYnZCcvpcXMwCP2mUZ/p2p-circuit": false,
+	} {
+		for _, private := range []bool{false, true} {
+			req, err := pinObject{CID: oneCID, Origins: []string{at + id}}.request(private)
+			if want := public || private; err != nil || (len(req.Origins) == 1) != want {
+				t.Errorf("%s, private %v: %v, %v", at, private, req.Origins, err)
+			}
+		}
+	}
+	if req, err := (pinObject{CID: oneCID, Origins: []string{id}}).request(true); err != nil || len(req.Origins) != 0 {
+		t.Errorf("without an address: %v, %v", req.Origins, err)
+	}
+}
+
+func TestPinsCountAsPuts(t *testing.T) {
+	d := newStand(t, hosting.Settings{})
+	must(t, d.host.SetTenant(t.Context(), "ann", hosting.Quota{PutsPerMinute: 2}))
+	var last reply
+	for range 20 { // more than a burst
+		last = d.send("POST", "/pins", d.token, pinObject{CID: oneCID})
+	}
+	if last.status != http.StatusTooManyRequests || last.head.Get("Retry-After") == "" {
+		t.Errorf("%d %s", last.status, last.body)
+	}
+	if got := d.send("GET", "/pins", d.token, nil); got.status != http.StatusOK {
+		t.Errorf("to read: %d %s", got.status, got.body)
+	}
+}

@@ -181,10 +181,12 @@ func (p *Pins) fetch(ctx context.Context, stop context.CancelCauseFunc, e *entry
 			}
 		}
 	})
+	dialing, dialed := context.WithCancel(ctx) // who has the content need not be reached once it is here
+	defer dialed()
 	if p.Host != nil {
 		for _, o := range origins {
 			watching.Go(func() {
-				ctx, cancel := context.WithTimeout(ctx, connectTime)
+				ctx, cancel := context.WithTimeout(dialing, connectTime)
 				defer cancel()
 				if err := p.Host.Connect(ctx, o); err != nil && ctx.Err() == nil {
 					p.log().Debug("an origin of a pin can't be reached", "tenant", e.tenant, "peer", o.ID, "err", err)

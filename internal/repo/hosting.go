@@ -27,6 +27,9 @@ type Hosting struct {
 	WarnBefore   Duration `json:",omitempty"` // the EOL, names are at risk; 0: 24 h
 	// Abuse is whom to write to about abuse: an e-mail address or a URL.
 	Abuse string `json:",omitempty"`
+	// PrivateOrigins lets tenants name addresses that are not public, or have a domain, as
+	// origins of what they pin: this node connects to them.
+	PrivateOrigins bool `json:",omitempty"`
 	// TLSCert and TLSKey are files in PEM. They are read again when they change. "": HTTP
 	// without TLS, as behind a proxy.
 	TLSCert string `json:",omitempty"`
