@@ -34,7 +34,7 @@ func TestAKilledPutLeavesAWholeLadderOrNone(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	before, killed, taken := 200, 0, 0
-	for round := range rounds {
+	for round := 0; round < rounds || killed == 0 && round < 10*rounds; round++ {
 		next := before + 1 + round
 		cmd := ipnsCommand(t, repo, put(next)...)
 		if err := cmd.Start(); err != nil {
@@ -44,7 +44,9 @@ func TestAKilledPutLeavesAWholeLadderOrNone(t *testing.T) {
 		kill := time.AfterFunc(takes/2+time.Duration(random.Int64N(int64(takes))), func() { _ = cmd.Process.Kill() })
 		said := cmd.Wait() == nil
 		kill.Stop()
-		if !said {
+		if said {
+			takes = max(takes*2/3, time.Millisecond) // the machine has become faster
+		} else {
 			killed++
 		}
 		var status struct {
@@ -65,7 +67,7 @@ func TestAKilledPutLeavesAWholeLadderOrNone(t *testing.T) {
 		}
 		before = l.Steps
 	}
-	t.Logf("%d of %d were killed, and %d ladders are there", killed, rounds, taken)
+	t.Logf("%d were killed, and %d ladders are there", killed, taken)
 	if killed == 0 {
 		t.Error("no put was killed in time")
 	}
