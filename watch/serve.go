@@ -24,6 +24,8 @@ type Handler struct {
 	// node holds; or it answers the request itself, with ok false. nil: the address asks,
 	// and it may not.
 	Admit func(http.ResponseWriter, *http.Request) (caller string, all, ok bool)
+	// Stranger reports whether a caller has shown no token; nil: none has not.
+	Stranger func(caller string) bool
 	// Still reports whether a request would still be admitted; nil: always.
 	Still func(*http.Request) bool
 }
@@ -47,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	req.Caller = caller
+	req.Caller, req.Stranger = caller, h.Stranger != nil && h.Stranger(caller)
 	if h.Still != nil {
 		req.Still = func() bool { return h.Still(r) }
 	}

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,5 +197,44 @@ func TestBadRequestsOfReadersAreAnswered(t *testing.T) {
 	}
 	if resp, err := http.Post(url, "text/plain", strings.NewReader(fmt.Sprint("name=", name))); err != nil || resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %v, %v", resp, err)
+	}
+}
+
+// Who has shown no token may watch less at a time: each may have names searched for it alone.
+func TestAStrangerMayWatchLess(t *testing.T) {
+	n := &watch.Names{Book: newBook()}
+	name := recordstoretest.NewKey(t).Name
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer cancel()
+	began := make(chan error)
+	read := func(caller string) error {
+		readers.Go(func() {
+			first := true
+			for _, err := range n.Read(ctx, watch.Request{Caller: caller, Stranger: caller != "tenant", Names: []ipns.Name{name}}) {
+				if first {
+					began <- err
+				}
+				first = false
+			}
+		})
+		return <-began
+	}
+	for i := range watch.MaxPerStranger {
+		if err := read("@192.0.2.1"); err != nil {
+			t.Fatalf("reader %d: %v", i, err)
+		}
+		if err := read("tenant"); err != nil {
+			t.Fatalf("reader %d of a tenant: %v", i, err)
+		}
+	}
+	if err := read("@192.0.2.1"); !errors.Is(err, watch.ErrCaller) {
+		t.Errorf("one more: %v", err)
+	}
+	for _, caller := range []string{"@192.0.2.2", "tenant"} {
+		if err := read(caller); err != nil {
+			t.Errorf("one more of %s: %v", caller, err)
+		}
 	}
 }

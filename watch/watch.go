@@ -33,6 +33,9 @@ const (
 	MaxReaders = 20_000
 	// MaxPerCaller bounds the readers of one caller.
 	MaxPerCaller = 10_240
+	// MaxPerStranger bounds those of one caller who has shown no token. Each may watch names
+	// that are searched for it alone.
+	MaxPerStranger = 64
 	// MaxOperator bounds those of the operator, such as the page and the command line.
 	MaxOperator = 64
 	// MaxNames bounds the names that one reader watches.
@@ -96,6 +99,8 @@ type Request struct {
 	Names []ipns.Name
 	// Caller is who reads, for [Names.MaxPerCaller]; "": the operator.
 	Caller string
+	// Stranger says that the caller has shown no token.
+	Stranger bool
 	// Poll has a hosted name searched as if it were foreign: its owner may publish
 	// elsewhere only.
 	Poll bool
@@ -194,7 +199,7 @@ func (n *Names) enter(ctx context.Context, req Request) (*reader, error) {
 		return nil, ErrNames
 	}
 	n.mu.Lock()
-	if err := n.mayEnter(req.Caller); err != nil {
+	if err := n.mayEnter(req.Caller, req.Stranger); err != nil {
 		n.mu.Unlock()
 		return nil, err
 	}
@@ -223,8 +228,10 @@ func (n *Names) enter(ctx context.Context, req Request) (*reader, error) {
 }
 
 // mayEnter says why there is no room for a reader. Call with mu held.
-func (n *Names) mayEnter(caller string) error {
+func (n *Names) mayEnter(caller string, stranger bool) error {
 	switch {
+	case stranger && n.callers[caller] >= MaxPerStranger:
+		return ErrCaller
 	case caller == "" && n.callers[""] >= MaxOperator, caller != "" && n.readers >= or(n.MaxReaders, MaxReaders):
 		return ErrFull
 	case caller != "" && n.callers[caller] >= or(n.MaxPerCaller, MaxPerCaller):

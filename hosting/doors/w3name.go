@@ -137,7 +137,7 @@ func (d *doors) w3Watch(w http.ResponseWriter, r *http.Request) {
 		req.Names = []ipns.Name{name}
 	}
 	if req.Caller == "" {
-		req.Caller = "@" + hostOf(r.RemoteAddr)
+		req.Caller, req.Stranger = "@"+hostOf(r.RemoteAddr), true
 	}
 	still := context.WithoutCancel(r.Context()) // that of a request ends when its connection is taken over
 	req.Still = func() bool {

@@ -16,7 +16,7 @@ func (d *doors) addWatch(mux *mux) {
 	if d.Names == nil {
 		return
 	}
-	mux.Handle("GET /v1/watch", &watch.Handler{Names: d.Names, Admit: d.admitReader, Still: func(r *http.Request) bool {
+	mux.Handle("GET /v1/watch", &watch.Handler{Names: d.Names, Admit: d.admitReader, Stranger: hosting.IsAnonymous, Still: func(r *http.Request) bool {
 		// The context of a request ends when its connection is taken over.
 		_, err := d.reader(r.WithContext(context.WithoutCancel(r.Context())))
 		return err == nil
