@@ -155,6 +155,10 @@ func (d *Disk) open() (*pebble.DB, error) {
 		// Most names that are looked up are not in the store.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	if !d.readOnly {
+		// It has secrets of webhooks, wherever the folder of the repo is. An error shows again.
+		_ = o.FS.MkdirAll(d.Dir, 0o700)
+	}
 	return pebble.Open(d.Dir, o)
 }
 

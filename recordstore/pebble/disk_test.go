@@ -2,6 +2,9 @@ package pebble_test
 
 import (
 	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -154,5 +157,18 @@ func TestDiskIsScarceBeforeItIsFull(t *testing.T) {
 		if got := [2]bool{disk.Scarce(), disk.Full()}; got != want {
 			t.Errorf("%d bytes free: scarce and full are %v, want %v", free, got, want)
 		}
+	}
+}
+
+// The database has secrets of webhooks: others on the machine may not look into it.
+func TestTheFolderOfTheDatabaseIsPrivate(t *testing.T) {
+	disk := &ours.Disk{Dir: filepath.Join(t.TempDir(), "db"), Reserve: -1}
+	db, err := ours.OpenDB(t.Context(), disk, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if info, err := os.Stat(disk.Dir); err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
 }
