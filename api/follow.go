@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -94,7 +93,7 @@ func (FollowListRequest) Text(list Follows) string {
 		for _, f := range list.Follows {
 			state := "no record was found yet"
 			if f.Sequence != nil {
-				state = fmt.Sprintf("%d %s until %s", *f.Sequence, f.Value, f.EOL.Format(time.RFC3339))
+				state = display.Sprintf("%d %s until %s", *f.Sequence, f.Value, f.EOL.Format(time.RFC3339))
 			}
 			if f.Expired {
 				state += ", expired: its content stays"

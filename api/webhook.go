@@ -118,7 +118,7 @@ func (WebhookListRequest) Text(list Webhooks) string {
 			}
 			state := "ok"
 			if h.Failures > 0 {
-				state = fmt.Sprintf("%d failures: %s", h.Failures, h.Error)
+				state = display.Sprintf("%d failures: %s", h.Failures, h.Error)
 			}
 			_, _ = io.WriteString(w, display.Sprintf("%s\t%s\t%d waiting\t%d dead\t%s\t%s\n", h.ID, h.URL, h.Waiting, h.Dead, state, names))
 		}
