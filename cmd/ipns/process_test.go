@@ -196,16 +196,18 @@ func TestSecondInterruptEndsAnything(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	// The lock says that the command has begun, and so hears signals.
-	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+	// A lock that stays says that the command has begun, and so hears signals. Before, a
+	// check of the repo may take it for a moment.
+	const stays = 20
+	for begin, held := time.Now(), 0; held < stays; time.Sleep(5 * time.Millisecond) {
 		lock, err := os.OpenFile(filepath.Join(repo, "repo.lock"), os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		lock.Close()
-		if err != nil {
-			break
+		if held++; err == nil {
+			held = 0
 		}
 		if time.Since(begin) > readyTimeout {
 			t.Fatal("the command does not begin")
