@@ -35,9 +35,9 @@ func TestASignerThatIsAwayIsAtRiskLongBefore(t *testing.T) {
 		s := newSite(t, 20)
 		k, here := recordstoretest.KeyFromSeed(t, 1), recordstoretest.KeyFromSeed(t, 2)
 		var gone atomic.Bool
-		asked := 0
+		var asked atomic.Int64
 		s.elsewhere([]recordstoretest.Key{k}, func(context.Context, recordstoretest.Key) (ipns.Signer, error) {
-			asked++
+			asked.Add(1)
 			if gone.Load() {
 				return nil, errors.New("no one listens")
 			}
@@ -48,8 +48,8 @@ func TestASignerThatIsAwayIsAtRiskLongBefore(t *testing.T) {
 		}
 		defer s.run(t)()
 		time.Sleep(20 * time.Minute)
-		if st := s.Status(); st.AtRiskCount != 0 || st.Unready != 0 || asked != 1 {
-			t.Fatalf("while it is there: %d at risk, %d unready, asked %d times", st.AtRiskCount, st.Unready, asked)
+		if st := s.Status(); st.AtRiskCount != 0 || st.Unready != 0 || asked.Load() != 1 {
+			t.Fatalf("while it is there: %d at risk, %d unready, asked %d times", st.AtRiskCount, st.Unready, asked.Load())
 		}
 		gone.Store(true)
 		time.Sleep(4 * time.Hour) // one period

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,9 +96,12 @@ func TestWhatWaitsDoesNotWaitForAClockThatWasAhead(t *testing.T) {
 // knows would miss the second one.
 func TestNamesThatGoTwiceAreTwoEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		ids := make(map[string]int)
 		to := roundTripper(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
 			ids[r.Header.Get("Webhook-Id")]++
+			mu.Unlock()
 			return (&inbox{}).RoundTrip(r)
 		})
 		h := runHooks(t, recordstore.NewMemory(), &recordstore.MemoryRows{}, to)
@@ -116,6 +120,8 @@ func TestNamesThatGoTwiceAreTwoEvents(t *testing.T) {
 			}
 			time.Sleep(2 * watch.MinPoll)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if len(ids) != 4 {
 			t.Errorf("%d IDs of two changes and two ends: %v", len(ids), ids)
 		}

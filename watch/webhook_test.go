@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,10 +205,10 @@ func TestWhatIsNotTakenBecomesADeadLetter(t *testing.T) {
 func TestAReceiverThatHangsHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := &inbox{}
-		slow := 0
+		var slow atomic.Int64
 		to := roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Host == "slow.example" {
-				slow++
+				slow.Add(1)
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
@@ -226,8 +227,8 @@ func TestAReceiverThatHangsHoldsUpNoOther(t *testing.T) {
 			t.Errorf("the other one got %d of %d", taken, len(keys))
 		}
 		time.Sleep(time.Hour)
-		if slow < 5 || slow > 20 {
-			t.Errorf("it was tried %d times in an hour", slow)
+		if n := slow.Load(); n < 5 || n > 20 {
+			t.Errorf("it was tried %d times in an hour", n)
 		}
 		list, err := h.List(t.Context())
 		if err != nil || len(list) != 2 || list[0].Failures == 0 && list[1].Failures == 0 {
