@@ -84,17 +84,21 @@ func TestMixedLoadWithKills(t *testing.T) {
 	defer watching.Wait()
 	defer load.Wait()
 	defer cancel()
+	// Everybody listens before the first put: what came before is not told.
+	var listening sync.WaitGroup
+	watchers := make([]*mixedSeen, mixedWatchers)
+	for i := range watchers {
+		watchers[i] = &mixedSeen{what: fmt.Sprintf("watcher %d", i), newest: map[string]uint64{}}
+		listening.Add(1)
+		watching.Go(func() { m.watch(ctx, t, watchers[i], sync.OnceFunc(listening.Done)) })
+	}
+	listening.Wait()
 	loading, stop := context.WithTimeout(ctx, *mixedLoad)
 	defer stop()
 	for w := range mixedWriters {
 		load.Go(func() { m.write(loading, t, w) })
 	}
 	load.Go(func() { m.read(loading, t) })
-	watchers := make([]*mixedSeen, mixedWatchers)
-	for i := range watchers {
-		watchers[i] = &mixedSeen{what: fmt.Sprintf("watcher %d", i), newest: map[string]uint64{}}
-		watching.Go(func() { m.watch(ctx, t, watchers[i]) })
-	}
 	kills := 0
 	for loading.Err() == nil {
 		select {
@@ -308,9 +312,10 @@ func (s *mixedSeen) hear(m watch.Message) {
 	s.newest[m.Name] = *m.Sequence
 }
 
-// watch reads events of all names. When the daemon is gone it comes again, with the position
+// watch reads events of all names, and calls listens when it has a position. When the daemon is gone it comes again, with the position
 // of what it got last.
-func (m *mixed) watch(ctx context.Context, t *testing.T, s *mixedSeen) {
+func (m *mixed) watch(ctx context.Context, t *testing.T, s *mixedSeen, listens func()) {
+	defer listens()
 	var query strings.Builder
 	for _, n := range m.names {
 		fmt.Fprintf(&query, "&name=%s", n.name)
@@ -344,6 +349,7 @@ func (m *mixed) watch(ctx context.Context, t *testing.T, s *mixedSeen) {
 			}
 			if lines.Text() == "" {
 				last = id // the event was whole: a kill in its middle leaves the id before
+				listens()
 			}
 			data, ok := strings.CutPrefix(lines.Text(), "data:")
 			if !ok {
@@ -352,6 +358,9 @@ func (m *mixed) watch(ctx context.Context, t *testing.T, s *mixedSeen) {
 			var e watch.Message
 			if err := json.Unmarshal([]byte(data), &e); err != nil {
 				t.Errorf("%s: %s: %v", s.what, data, err)
+			}
+			if e.Type == "gap" {
+				t.Errorf("%s: changes since %s are not known, though nothing was restored", s.what, last)
 			}
 			s.hear(e)
 		}
