@@ -147,6 +147,12 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if n.Pubsub != nil {
 		n.Metrics.AddPubsub(n.Pubsub)
 	}
+	n.begin(life, announcing, c)
+	return nil
+}
+
+// begin starts what the parts do in the background.
+func (n *Node) begin(life, announcing context.Context, c Config) {
 	n.background(func() { _ = n.Book.Run(life) })
 	n.background(func() { n.ended("reading denylists", n.denylists.Run(life)) })
 	if !c.ReadOnFull {
@@ -176,7 +182,6 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		n.background(func() { n.ended("republishing", n.Republisher.Run(life)) })
 		n.background(func() { n.ended("releasing ladders", n.Ladders.Run(life)) })
 	}
-	return nil
 }
 
 // ended logs why something ended that should run as long as the node.
