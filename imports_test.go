@@ -42,6 +42,7 @@ hosting             -> ipns routing names recordstore keystore publisher republi
 hosting/doors       -> ipns routing routing/delegated names recordstore keystore publisher resolver content watch hosting hosting/pins
 hosting/pins        -> content recordstore
 content             -> internal/folder
+content/contenttest -> content
 gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
@@ -94,7 +95,7 @@ examples/...        -> *
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
 github.com/ipfs/boxo                -> check content gateway bench/... internal/host internal/provide internal/roads internal/simnet
-github.com/cockroachdb/pebble       -> recordstore/pebble content node internal/kubo internal/kubo/kubotest bench/...
+github.com/cockroachdb/pebble       -> recordstore/pebble content content/contenttest node internal/kubo internal/kubo/kubotest bench/...
 github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/provide internal/simnet internal/testnet internal/verbs bench/...
 github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...
 github.com/spf13/cobra              -> cmd/ipns

@@ -5,50 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/content/contenttest"
 	"github.com/goipns/ipns/recordstore"
 )
-
-// opened returns a content store in memory.
-func opened(t *testing.T) *content.Store {
-	t.Helper()
-	fs := vfs.NewMem()
-	db, err := pebble.Open("db", &pebble.Options{FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := content.Open(t.Context(), content.Options{DB: db, Dir: "db", FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func added(t *testing.T, s *content.Store, body string) cid.Cid {
-	t.Helper()
-	for a, err := range s.Add(t.Context(), content.FromReader("x", strings.NewReader(body)), content.AddOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if a.Root {
-			return a.CID
-		}
-	}
-	t.Fatal("nothing was added")
-	return cid.Undef
-}
 
 // ended waits until a request is pinned or has failed.
 func ended(t *testing.T, p *Pins, tenant, id string) Pin {
@@ -77,10 +39,10 @@ func collected(t *testing.T, s *content.Store, p *Pins) {
 // With a real store: what tenants need survives a collection of garbage, and nothing else does; of two
 // fetches that would each fit, one exceeds the quota.
 func TestGarbageAndQuotaOfARealStore(t *testing.T) {
-	s := opened(t)
+	s := contenttest.Open(t)
 	p := &Pins{Rows: &recordstore.MemoryRows{}, Content: s, Limit: allow(500_000)}
 	defer start(t, p)()
-	big, other, third := added(t, s, strings.Repeat("a", 300_000)), added(t, s, strings.Repeat("b", 300_000)), added(t, s, "c")
+	big, other, third := contenttest.Add(t, s, strings.Repeat("a", 300_000)), contenttest.Add(t, s, strings.Repeat("b", 300_000)), contenttest.Add(t, s, "c")
 	one, two := mustAdd(t, p, "ann", Request{CID: big}), mustAdd(t, p, "ann", Request{CID: other})
 	first, second := ended(t, p, "ann", one.ID), ended(t, p, "ann", two.ID)
 	if (first.Status == Pinned) == (second.Status == Pinned) {
@@ -121,7 +83,7 @@ func TestGarbageAndQuotaOfARealStore(t *testing.T) {
 }
 
 func TestContentThatIsDeniedOrNowhereFails(t *testing.T) {
-	p := &Pins{Rows: &recordstore.MemoryRows{}, Content: opened(t)}
+	p := &Pins{Rows: &recordstore.MemoryRows{}, Content: contenttest.Open(t)}
 	defer start(t, p)()
 	pin := mustAdd(t, p, "ann", Request{CID: cidOf("nowhere")})
 	if got := ended(t, p, "ann", pin.ID); got.Status != Failed || got.Why == "" {

@@ -9,47 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/content/contenttest"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 	"github.com/goipns/ipns/watch"
 )
-
-func open(t *testing.T) *content.Store {
-	t.Helper()
-	fs := vfs.NewMem()
-	db, err := pebble.Open("db", &pebble.Options{FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := content.Open(t.Context(), content.Options{DB: db, Dir: "db", FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(s.Close(), db.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func add(t *testing.T, s *content.Store, body string) cid.Cid {
-	t.Helper()
-	for a, err := range s.Add(t.Context(), content.FromReader("x", strings.NewReader(body)), content.AddOptions{CIDVersion: 1}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.CID
-	}
-	t.Fatal("nothing was added")
-	return cid.Undef
-}
 
 // node is what follows, until the test stops it.
 type node struct {
@@ -124,10 +92,10 @@ func (n *node) add(t *testing.T, k recordstoretest.Key, keep int, maxSize uint64
 }
 
 func TestTheLastValuesOfAFollowAreKept(t *testing.T) {
-	s := open(t)
+	s := contenttest.Open(t)
 	n := newNode(t, &recordstore.MemoryRows{}, recordstore.NewMemory(), s).start(t)
 	k := recordstoretest.NewKey(t)
-	one, two, three := add(t, s, "one"), add(t, s, "two"), add(t, s, "three")
+	one, two, three := contenttest.Add(t, s, "one"), contenttest.Add(t, s, "two"), contenttest.Add(t, s, "three")
 	n.put(t, k, 1, one)
 	n.add(t, k, 2, 0)
 	until(t, s, one)
@@ -157,11 +125,11 @@ func TestAFollowGoesOnAfterACrash(t *testing.T) {
 		"while it was removed":            {func(_, two cid.Cid) []Value { return []Value{{Root: two.String()}} }, true, 1},
 	} {
 		t.Run(what, func(t *testing.T) {
-			s := open(t)
+			s := contenttest.Open(t)
 			rows := &recordstore.MemoryRows{}
 			n := newNode(t, rows, recordstore.NewMemory(), s)
 			k := recordstoretest.NewKey(t)
-			all := []cid.Cid{add(t, s, "one"), add(t, s, "two"), add(t, s, "three")}
+			all := []cid.Cid{contenttest.Add(t, s, "one"), contenttest.Add(t, s, "two"), contenttest.Add(t, s, "three")}
 			n.put(t, k, 2, all[c.newest])
 			n.add(t, k, 1, 0)
 			for _, root := range all[:2] {
@@ -186,11 +154,11 @@ func TestAFollowGoesOnAfterACrash(t *testing.T) {
 // What is too large is not fetched again to find that out, and what was kept stays. A limit
 // that is raised has it fetched.
 func TestAValueThatIsTooLargeIsNotKept(t *testing.T) {
-	s := open(t)
+	s := contenttest.Open(t)
 	n := newNode(t, &recordstore.MemoryRows{}, recordstore.NewMemory(), s)
 	n.fetches = make(chan struct{}, maxFetches)
 	k := recordstoretest.NewKey(t)
-	small, large := add(t, s, "small"), add(t, s, strings.Repeat("large", 1000))
+	small, large := contenttest.Add(t, s, "small"), contenttest.Add(t, s, strings.Repeat("large", 1000))
 	w := &follower{all: n.Follower, name: k.Name}
 	n.add(t, k, 1, 100)
 	keep := func(sequence uint64, root cid.Cid, limit uint64) error {
@@ -217,7 +185,7 @@ func TestAValueThatIsTooLargeIsNotKept(t *testing.T) {
 	if err := keep(2, large, 100); err == nil || !strings.Contains(err.Error(), "more than the 100 bytes") {
 		t.Errorf("it was looked for again: %v", err)
 	}
-	add(t, s, strings.Repeat("large", 1000))
+	contenttest.Add(t, s, strings.Repeat("large", 1000))
 	if err := keep(2, large, 10_000); err != nil {
 		t.Error(err)
 	}
@@ -226,10 +194,10 @@ func TestAValueThatIsTooLargeIsNotKept(t *testing.T) {
 
 // Content that others need too stays when a follow lets it go.
 func TestContentThatOthersNeedStays(t *testing.T) {
-	s := open(t)
+	s := contenttest.Open(t)
 	n := newNode(t, &recordstore.MemoryRows{}, recordstore.NewMemory(), s).start(t)
 	a, b := recordstoretest.NewKey(t), recordstoretest.NewKey(t)
-	shared, byHand, own, after := add(t, s, "shared"), add(t, s, "by hand"), add(t, s, "own"), add(t, s, "after")
+	shared, byHand, own, after := contenttest.Add(t, s, "shared"), contenttest.Add(t, s, "by hand"), contenttest.Add(t, s, "own"), contenttest.Add(t, s, "after")
 	if err := s.Pin(t.Context(), byHand, content.Recursive, "mine"); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +243,7 @@ func TestContentThatOthersNeedStays(t *testing.T) {
 // A record that is hosted only because it is followed goes with the follow, also if it was
 // hosted for somebody else when that began.
 func TestARecordGoesWithItsFollow(t *testing.T) {
-	n := newNode(t, &recordstore.MemoryRows{}, recordstore.NewMemory(), open(t))
+	n := newNode(t, &recordstore.MemoryRows{}, recordstore.NewMemory(), contenttest.Open(t))
 	k := recordstoretest.NewKey(t)
 	rec := k.Record(t, 1, "/ipfs/bafkqaaa", time.Now().Add(time.Hour))
 	if _, err := n.Book.Take(t.Context(), rec, names.Entrance{Origin: recordstore.Hosted, Tenant: "them"}); err != nil {

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/content/contenttest"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
@@ -33,42 +32,8 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func open(t *testing.T) *content.Store {
-	t.Helper()
-	fs := vfs.NewMem()
-	db, err := pebble.Open("db", &pebble.Options{FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := content.Open(t.Context(), content.Options{DB: db, Dir: "db", FS: fs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func add(t *testing.T, s *content.Store, body string) cid.Cid {
-	t.Helper()
-	for a, err := range s.Add(t.Context(), content.FromReader("x", strings.NewReader(body)), content.AddOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.CID
-	}
-	t.Fatal("nothing was added")
-	return cid.Undef
-}
-
 func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
-	s := open(t)
+	s := contenttest.Open(t)
 	now := time.Now()
 	b := &names.Book{Store: recordstore.NewMemory(), Now: func() time.Time { return now }}
 	own, hosted := recordstoretest.NewKey(t), recordstoretest.NewKey(t)
@@ -79,7 +44,7 @@ func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, second, third, others := add(t, s, "first"), add(t, s, "second"), add(t, s, "third"), add(t, s, "others")
+	first, second, third, others := contenttest.Add(t, s, "first"), contenttest.Add(t, s, "second"), contenttest.Add(t, s, "third"), contenttest.Add(t, s, "others")
 	now = time.Now().Add(-100 * time.Hour)
 	publish(own, 1, first, recordstore.Own)
 	now = time.Now().Add(-Recent - time.Hour)
@@ -90,7 +55,7 @@ func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
 
 	// Somebody wants the space back: of what was replaced, but not of what the name leads to.
 	now = time.Now()
-	gone, fourth, fifth := add(t, s, "gone"), add(t, s, "fourth"), add(t, s, "fifth")
+	gone, fourth, fifth := contenttest.Add(t, s, "gone"), contenttest.Add(t, s, "fourth"), contenttest.Add(t, s, "fifth")
 	publish(own, 4, gone, recordstore.Own)
 	publish(own, 5, fourth, recordstore.Own)
 	publish(own, 6, fifth, recordstore.Own)
@@ -122,8 +87,8 @@ func TestValuesOfOwnNamesStayUntilLongAfterTheyWereReplaced(t *testing.T) {
 
 func TestStoreIsCleanedOnlyWhenItIsTooLarge(t *testing.T) {
 	for _, above := range []uint64{0, 1 << 40} {
-		s := open(t)
-		garbage := add(t, s, fmt.Sprint("garbage", above))
+		s := contenttest.Open(t)
+		garbage := contenttest.Add(t, s, fmt.Sprint("garbage", above))
 		log := &lines{got: make(chan string, 10)}
 		c := &Collector{
 			Content: s, Book: &names.Book{Store: recordstore.NewMemory()}, Period: time.Millisecond, Above: above,
@@ -152,9 +117,9 @@ func TestStoreIsCleanedOnlyWhenItIsTooLarge(t *testing.T) {
 }
 
 func TestWhatWasSignedInAdvanceStays(t *testing.T) {
-	s := open(t)
+	s := contenttest.Open(t)
 	k := recordstoretest.NewKey(t)
-	ahead, other := add(t, s, "ahead"), add(t, s, "other")
+	ahead, other := contenttest.Add(t, s, "ahead"), contenttest.Add(t, s, "other")
 	rec := k.Record(t, 1, "/ipfs/"+ahead.String(), time.Now().Add(30*24*time.Hour))
 	var fails error
 	c := &Collector{Content: s, Book: &names.Book{Store: recordstore.NewMemory()}, Log: slog.New(slog.DiscardHandler)}

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/goipns/ipns/content"
+	"github.com/goipns/ipns/content/contenttest"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
@@ -31,14 +32,14 @@ func newSite(t *testing.T) *site {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	b := &names.Book{Store: recordstore.NewMemory(), Now: clock}
-	c := &Collector{Content: open(t), Book: b, Log: slog.New(slog.DiscardHandler), Now: clock}
+	c := &Collector{Content: contenttest.Open(t), Book: b, Log: slog.New(slog.DiscardHandler), Now: clock}
 	return &site{t: t, c: c, key: recordstoretest.NewKey(t), now: &now, start: now}
 }
 
 // publish publishes a text as 'ipns up' does, with a record that lives so long, and returns its CID.
 func (s *site) publish(text string, lifetime time.Duration, keep int) cid.Cid {
 	s.t.Helper()
-	root := add(s.t, s.c.Content, text)
+	root := contenttest.Add(s.t, s.c.Content, text)
 	if err := s.c.Content.KeepTree(s.t.Context(), root, s.key.Name.String()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestTheConfigSaysHowManyValuesStay(t *testing.T) {
 
 func TestPinsByHandStay(t *testing.T) {
 	s := newSite(t)
-	before, after := add(t, s.c.Content, "before"), add(t, s.c.Content, "after")
+	before, after := contenttest.Add(t, s.c.Content, "before"), contenttest.Add(t, s.c.Content, "after")
 	pin := func(c cid.Cid, name string) {
 		t.Helper()
 		if err := s.c.Content.Pin(t.Context(), c, content.Recursive, name); err != nil {
@@ -152,7 +153,7 @@ func TestPinsByHandStay(t *testing.T) {
 	s.publish("after", time.Hour, 1)
 	pin(after, "mine") // published, then pinned
 	last := s.publish("last", time.Hour, 1)
-	stranger := add(t, s.c.Content, "of a name that is not here")
+	stranger := contenttest.Add(t, s.c.Content, "of a name that is not here")
 	pin(stranger, content.KeptFor("k51stranger"))
 	s.after(1000 * time.Hour)
 	s.want("by hand", s.pinned(before, after, last, stranger), true, true, true, true)
@@ -175,7 +176,7 @@ func TestAValueThatTwoNamesHaveStaysUntilNoneKeepsIt(t *testing.T) {
 func TestWhatIsAboutToBePublishedStaysPinned(t *testing.T) {
 	s := newSite(t)
 	s.publish("first", time.Hour, 1)
-	about := add(t, s.c.Content, "about to be published")
+	about := contenttest.Add(t, s.c.Content, "about to be published")
 	if err := s.c.Content.KeepTree(t.Context(), about, s.key.Name.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestNothingIsUnpinnedIfAnEntryIsDamaged(t *testing.T) {
 // What goes is what only values need that are no longer kept; other unpinned content stays, as there is space for it.
 func TestValuesThatAreNoLongerKeptAreDeletedAndNothingElse(t *testing.T) {
 	s := newSite(t)
-	loose := add(t, s.c.Content, "not pinned")
+	loose := contenttest.Add(t, s.c.Content, "not pinned")
 	first := s.publish("first", time.Hour, 1)
 	second := s.publish("second", time.Hour, 1)
 	byHand := s.publish("by hand", time.Hour, 1)
