@@ -16,6 +16,7 @@ import (
 	"github.com/goipns/ipns/hosting/doors"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -35,16 +36,8 @@ type author struct {
 
 func newAuthor(t testing.TB) author {
 	t.Helper()
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := ipns.NewSigner(key)
-	name, err := ipns.NameOf(s.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return author{s, name}
+	k := recordstoretest.NewKey(t)
+	return author{k.Signer, k.Name}
 }
 
 func (a author) record(t testing.TB, seq uint64, life time.Duration) *ipns.Record {

@@ -22,6 +22,7 @@ import (
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/recordstoretest"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/watch"
 )
@@ -153,15 +154,8 @@ type author struct {
 
 func newAuthor(t testing.TB) author {
 	t.Helper()
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := ipns.NameOf(key.GetPublic())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return author{ipns.NewSigner(key), name}
+	k := recordstoretest.NewKey(t)
+	return author{k.Signer, k.Name}
 }
 
 func (a author) record(t testing.TB, seq uint64, value string, life time.Duration) []byte {
