@@ -19,13 +19,15 @@ import (
 
 // Custodial is a name of a tenant whose key is kept here.
 type Custodial struct {
-	Tenant  string
-	Label   string // what the tenant calls it
-	Name    string
-	Value   string // published last, or to be published when it is no longer Stopped
-	Stopped bool   // it is not renewed
-	Created time.Time
-	Changed time.Time
+	Tenant string
+	Label  string // what the tenant calls it
+	Name   string
+	Value  string // published last, or to be published when it is no longer Stopped
+	// Sequence is the one under which Value was published; 0: it was not, or under 0.
+	Sequence uint64 `json:",omitempty"`
+	Stopped  bool   // it is not renewed
+	Created  time.Time
+	Changed  time.Time
 }
 
 const (
@@ -129,7 +131,7 @@ func (h *Host) createCustodial(ctx context.Context, c Caller, req CustodialReque
 	if err != nil || req.Stopped {
 		return v, err
 	}
-	if err := h.publishCustodial(ctx, c, name, req.Value); err != nil {
+	if _, err := h.publishCustodial(ctx, c, name, req.Value); err != nil {
 		var rival *publisher.RivalError
 		if !errors.Is(err, recordstore.ErrDoubt) && !errors.As(err, &rival) {
 			err = errors.Join(err, h.undoCustodial(context.WithoutCancel(ctx), c, v, made))
@@ -255,29 +257,29 @@ func (h *Host) undoCustodial(ctx context.Context, c Caller, v Custodial, made bo
 	return err
 }
 
-// publishCustodial publishes a value under a name, as the operator's names are published: it returns when
-// the record is stored, and that is announced in the background.
-func (h *Host) publishCustodial(ctx context.Context, c Caller, name ipns.Name, value string) error {
+// publishCustodial publishes a value under a name, as the operator's names are published: it returns the
+// sequence when the record is stored, and that is announced in the background.
+func (h *Host) publishCustodial(ctx context.Context, c Caller, name ipns.Name, value string) (sequence uint64, err error) {
 	signer, err := h.Keys.Signer(ctx, name)
 	if errors.Is(err, keystore.ErrLocked) {
-		return refuseFor(time.Minute, Busy, "the keys of this node are locked until its operator opens them")
+		return 0, refuseFor(time.Minute, Busy, "the keys of this node are locked until its operator opens them")
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	res, err := h.Publisher.Publish(ctx, signer, publisher.Request{Value: value, Wait: publisher.WaitStored})
 	var rival *publisher.RivalError
 	switch {
 	case errors.As(err, &rival):
-		return &Refusal{Why: Outdated, Current: rival.Rival, Err: err}
+		return 0, &Refusal{Why: Outdated, Current: rival.Rival, Err: err}
 	case errors.Is(err, publisher.ErrUnknownSequence), errors.Is(err, publisher.ErrClock):
-		return &Refusal{Why: Busy, RetryAfter: time.Minute, Err: err}
+		return 0, &Refusal{Why: Busy, RetryAfter: time.Minute, Err: err}
 	case err != nil:
-		return err
+		return 0, err
 	}
 	line := c.line("publish", name)
 	line.Sequence, line.Value = res.Record.Sequence(), value
-	return h.Audit(ctx, line)
+	return line.Sequence, h.Audit(ctx, line)
 }
 
 // ChangeCustodial gives a name another value, if that is not empty, and stops or continues it, if enabled
@@ -318,8 +320,9 @@ func (h *Host) changeCustodial(ctx context.Context, c Caller, label, value strin
 	if value == "" {
 		value = v.Value
 	}
-	if publish && !stopped {
-		if err := h.publishCustodial(ctx, c, name, value); err != nil {
+	published, sequence := publish && !stopped, uint64(0)
+	if published {
+		if sequence, err = h.publishCustodial(ctx, c, name, value); err != nil {
 			return v, err
 		}
 	}
@@ -328,7 +331,11 @@ func (h *Host) changeCustodial(ctx context.Context, c Caller, label, value strin
 		if !had {
 			return nil, recordstore.ErrNotFound
 		}
-		now.Value, now.Stopped, now.Changed = value, stopped, h.now().UTC()
+		now.Stopped, now.Changed = stopped, h.now().UTC()
+		// Of two changes at once, the one published last has the last word.
+		if !published || sequence >= now.Sequence {
+			now.Value, now.Sequence = value, max(sequence, now.Sequence)
+		}
 		v = now
 		return &now, nil
 	})

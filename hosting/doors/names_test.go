@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -313,6 +316,45 @@ func TestFilebaseTokensAreRead(t *testing.T) {
 	for _, text := range []string{"ann:" + d.token, "ann:" + d.token + ":bucket"} {
 		if got := d.send("GET", "/v1/names", base64.StdEncoding.EncodeToString([]byte(text)), nil); got.status != http.StatusOK {
 			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+}
+
+// lateRows lets the custody table be changed late, by chance.
+type lateRows struct{ recordstore.Rows }
+
+func (l lateRows) Get(ctx context.Context, table, key string) (recordstore.Row, error) {
+	if strings.HasSuffix(table, "custody") {
+		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
+	}
+	return l.Rows.Get(ctx, table, key)
+}
+
+// Of changes that come at once, the one that is published last is the one that the name's row
+// keeps: it is what a name gets that continues later.
+func TestChangesAtOnceLeaveWhatWasPublishedLast(t *testing.T) {
+	d := newStand(t, hosting.Settings{Tenant: hosting.Quota{PutsPerMinute: 1_000_000}})
+	o := d.made("blog")
+	d.host.Rows = lateRows{d.host.Rows}
+	name, err := ipns.ParseName(o.NetworkKey)
+	must(t, err)
+	caller := hosting.Operator("ann")
+	for round := range 20 {
+		var changes sync.WaitGroup
+		for i := range 8 {
+			changes.Go(func() {
+				if _, err := d.host.ChangeCustodial(t.Context(), caller, "blog", fmt.Sprintf("/ipfs/%s/%d-%d", oneCID, round, i), nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		changes.Wait()
+		row, err := d.host.Custodial(t.Context(), "ann", "blog")
+		must(t, err)
+		e, err := d.host.Book.Get(t.Context(), name)
+		must(t, err)
+		if row.Value != e.Record.Value() {
+			t.Fatalf("round %d: the row has %s, published is %s", round, row.Value, e.Record.Value())
 		}
 	}
 }
