@@ -15,9 +15,9 @@ import (
 
 // All lists all commands, in the order of the help.
 var All = slices.Concat(
-	nameCommands, ladderCommands, webhookCommands, followCommands, pubsubCommands, republishCommands, keyCommands, hostCommands,
+	nameCommands, ladderCommands, webhookCommands, followCommands, pubsubCommands, republishCommands, clusterCommands, keyCommands, hostCommands,
 	contentCommands, filesCommands, refsCommands, pinCommands, pinRemoteCommands, blockCommands, dagCommands, cidCommands, multibaseCommands, routingCommands,
-	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, diagCommands, swarmCommands, bootstrapCommands,
+	nodeCommands, depsCommands, commandsCommands, configCommands, repoCommands, storeCommands, diagCommands, swarmCommands, bootstrapCommands,
 	peeringCommands, pingCommands, provideCommands, bitswapCommands, statsCommands,
 )
 
@@ -27,6 +27,7 @@ var Groups = map[string]string{
 	"name/webhook": "Send what changes of names to addresses",
 	"name/pubsub":  "Show which names are subscribed to over pubsub",
 	"republish":    "Show how names are kept online",
+	"cluster":      "Show how daemons share a store",
 	"key":          "Make and manage the keys of names",
 	"host":         "Keep the names of others alive",
 	"follow":       "Keep names of others alive, and their content",
@@ -46,6 +47,7 @@ var Groups = map[string]string{
 	"log":       "Show or set how much is logged",
 	"diag":      "Look into the daemon and the machine",
 	"repo":      "Measure, clean, check and repair what is stored",
+	"store":     "Show where the names are kept, and move them",
 	"routing":   "Get and put raw values, find peers and content, announce content",
 	"swarm":     "Connect to peers and list them",
 
@@ -65,6 +67,8 @@ const (
 	ReasonAway         = "away"             // the network should have servers, and none could be reached
 	ReasonUnannounced  = "unannounced"      // the record is stored, but too few servers took it
 	ReasonFull         = "full"             // there is no space on disk
+	ReasonStoreAway    = "store-away"       // the database of the names cannot be reached
+	ReasonReadOnly     = "read-only"        // the database of the names takes no writes
 	ReasonConflict     = "conflict"         // the last sequence is not the expected one
 	ReasonRival        = "rival"            // another holder of the key has published
 	ReasonClock        = "clock"            // the clock differs from those of others

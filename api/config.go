@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/rpc"
 )
 
 // configCommands are the commands of this file.
-var configCommands = []rpc.Spec{Config, ConfigShow, ConfigReplace, ConfigProfileApply}
+var configCommands = []rpc.Spec{Config, ConfigShow, ConfigReplace, ConfigReload, ConfigProfileApply}
 
 var (
 	// Config: show a config value, or set it.
@@ -20,10 +21,12 @@ var (
 			Short: "Show a config value, or set it",
 			Long: `Show a config value, or set it.
 
-A change takes effect when the daemon starts again, or is told to reload.
+A change takes effect when the daemon starts again, or, of some keys, when it is
+told to reload ('ipns config reload').
 Private keys and the secrets of others are neither shown nor set.`,
 			Examples: []string{`ipns config Addresses.API`, `ipns config Ipns.RepublishPeriod 4h`},
 			Instant:  true,
+			Config:   true,
 		},
 		Text: ConfigRequest.Text,
 	}
@@ -34,6 +37,7 @@ Private keys and the secrets of others are neither shown nor set.`,
 			Short:    "Show the whole config except the private key",
 			Examples: []string{`ipns config show`},
 			Instant:  true,
+			Config:   true,
 		},
 		Text: ConfigShowRequest.Text,
 	}
@@ -47,7 +51,26 @@ Private keys and the secrets of others are neither shown nor set.`,
 The private key and the secrets of the API stay; a file that has a private key
 is refused.`,
 			Examples: []string{`ipns config replace config.json`},
+			Config:   true,
 		},
+	}
+	// ConfigReload: make the daemon read its config again.
+	ConfigReload = rpc.Command[ConfigReloadRequest, ConfigReloaded]{
+		Info: rpc.Info{
+			Path:  "config/reload",
+			Short: "Make the daemon read its config again",
+			Long: `Make the daemon read its config again, and print which keys have changed.
+
+What can change while a daemon runs is in force at once: who may use the API,
+what the gateway offers, Hosting, and HTTP. The others are listed, and wait for
+the next start, where some of their errors only show, such as an address that
+cannot be used. A config with an error that is seen before changes nothing.
+'ipns daemon --reload' does the same for the daemon of the repo.`,
+			Examples: []string{`ipns config reload`},
+			Instant:  true,
+			Daemon:   true,
+		},
+		Text: ConfigReloadRequest.Text,
 	}
 )
 
@@ -119,3 +142,27 @@ type ConfigReplaced struct {
 
 // Notes are the warnings.
 func (r ConfigReplaced) Notes() []string { return r.Warnings }
+
+// ConfigReloadRequest makes the daemon read its config again.
+type ConfigReloadRequest struct{}
+
+// ConfigReloaded are the keys that have changed.
+type ConfigReloaded struct {
+	InForce []string // from now on
+	Waiting []string // for the next start
+}
+
+// Text is one line for each key.
+func (ConfigReloadRequest) Text(r ConfigReloaded) string {
+	var b strings.Builder
+	for _, key := range r.InForce {
+		b.WriteString(display.Sprintf("in force now: %s\n", key))
+	}
+	for _, key := range r.Waiting {
+		b.WriteString(display.Sprintf("waits for a restart: %s\n", key))
+	}
+	if b.Len() == 0 {
+		return "nothing has changed\n"
+	}
+	return b.String()
+}

@@ -17,5 +17,5 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Println(got.Version != "", got.Repo)
-	// Output: true 1
+	// Output: true 2
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // keyCommands are the commands of this file.
-var keyCommands = []rpc.Spec{KeyGen, KeyLs, KeyImport, KeyRename, KeyRm, KeySign, KeyVerify}
+var keyCommands = []rpc.Spec{KeyGen, KeyLs, KeyImport, KeyRename, KeyRm, KeySign, KeyVerify, KeyShare, KeyUnshare, KeyShared}
 
 var (
 	// KeyGen: make a key.

@@ -210,7 +210,7 @@ func TestEveryOptionOfKubosIsKnown(t *testing.T) {
 		}
 	}
 	for path := range reqs {
-		if !strings.HasPrefix(path, "host/") && !strings.HasPrefix(path, "name/webhook/") && !strings.HasPrefix(path, "follow") && !slices.Contains([]string{"name/delegate", "name/log", "name/request", "name/rollback", "name/sign", "name/status", "name/watch", "repo/dump", "republish/status"}, path) {
+		if !strings.HasPrefix(path, "host/") && !strings.HasPrefix(path, "name/webhook/") && !strings.HasPrefix(path, "follow") && !strings.HasPrefix(path, "cluster/") && !slices.Contains([]string{"config/reload", "key/share", "key/shared", "key/unshare", "name/delegate", "name/log", "name/request", "name/rollback", "name/sign", "name/status", "name/watch", "repo/dump", "republish/status", "store/status"}, path) {
 			t.Errorf("%s: its options in Kubo are not listed", path)
 		}
 	}

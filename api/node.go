@@ -93,6 +93,9 @@ type Identity struct {
 	// KeysLocked says that the node's keys are encrypted and that it has no passphrase: ID
 	// is then that of this run, and no name is published or renewed.
 	KeysLocked bool `json:",omitempty"`
+	// Reachability says who can fetch from this node, for people; "": this is another node, or
+	// it is offline.
+	Reachability string `json:",omitempty"`
 }
 
 // Text is indented JSON, or as Format says.

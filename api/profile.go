@@ -24,6 +24,7 @@ var ConfigProfileApply = rpc.Command[ProfileRequest, ConfigChange]{
 			"(also legacy-cid-v0) and unixfs-v1-2025.",
 		Examples: []string{`ipns config profile apply unixfs-v1-2025`, `ipns config profile apply --dry-run server`},
 		Instant:  true,
+		Config:   true,
 	},
 	Text: ProfileRequest.Text,
 }

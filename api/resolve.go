@@ -16,6 +16,7 @@ type ResolveRequest struct {
 	NoCache     bool          `opt:"nocache,n" help:"do not use cached answers"`
 	RecordCount uint          `opt:"dht-record-count,dhtrc" default:"3" help:"with --nocache: how many servers must have the newest record; 0: ask all that should have it"`
 	Timeout     time.Duration `opt:"dht-timeout,dhtt" default:"1m" help:"how long to search for each name; 0 is without limit"`
+	MinSequence uint64        `opt:"min-sequence" help:"wait until a record of the name with at least this sequence is known, such as one that was just published by another daemon; 0: any"`
 	Stream      bool          `opt:"stream,s" chunked:"true" help:"print each newer answer as it arrives"`
 	Verbose     bool          `opt:"verbose,v" help:"for each step, print where the answer came from, how many servers agree and how long it stays valid"`
 }
@@ -23,6 +24,9 @@ type ResolveRequest struct {
 // Resolved is what a name leads to.
 type Resolved struct {
 	Path string
+	// Silent is for how many nanoseconds the database that daemons share has not answered:
+	// what others have published since is not known here.
+	Silent time.Duration `json:",omitempty"`
 	// Hops are the steps that lead there, if requested.
 	Hops []ResolvedHop `json:",omitempty"`
 }
@@ -57,6 +61,14 @@ func (ResolveRequest) Check(r Resolved) error {
 		return nil
 	}
 	return fmt.Errorf("the value %q contains unprintable characters; --json prints it escaped", r.Path)
+}
+
+// Notes says how old the answer may be.
+func (r Resolved) Notes() []string {
+	if r.Silent == 0 {
+		return nil
+	}
+	return []string{display.Sprintf("the database of the names has not answered for %s: what other daemons have published since is not known here", r.Silent.Round(time.Second))}
 }
 
 // Text is the path, and one line per step if requested.

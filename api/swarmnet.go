@@ -74,7 +74,16 @@ type AutoNAT struct {
 	Reachable    []string `json:"reachable,omitempty"`
 	Unreachable  []string `json:"unreachable,omitempty"`
 	Unknown      []string `json:"unknown,omitempty"`
-	Meaning      string   `json:"meaning,omitempty"` // for people
+	// Fetch is who can fetch from this node: anyone; relay, anyone over a relay of one's own;
+	// ipv6, those that have IPv6; punched, those that others can connect to, and those behind
+	// routers that keep one port for all destinations; public, the former alone; nobody; or
+	// not-known, nobody has tried so far.
+	Fetch string `json:"fetch,omitempty"`
+	// UDP and TCP are what the router does with ports: endpoint-independent, so that holes can
+	// be punched, endpoint-dependent (symmetric), blocked, or "": not known.
+	UDP     string `json:"udp,omitempty"`
+	TCP     string `json:"tcp,omitempty"`
+	Meaning string `json:"meaning,omitempty"` // for people
 }
 
 // Text is a list of each kind.
@@ -86,7 +95,8 @@ func (SwarmAutoNATRequest) Text(a AutoNAT) string {
 		addrs []string
 	}{{"Reachable", a.Reachable}, {"Unreachable", a.Unreachable}, {"Unknown", a.Unknown}} {
 		if len(kind.addrs) > 0 {
-			display.Fprintf(&b, "  %s:\n%s", kind.name, lines("    ", kind.addrs, ""))
+			display.Fprintf(&b, "  %s:\n", kind.name)
+			b.WriteString(lines("    ", kind.addrs, ""))
 		}
 	}
 	if len(a.Reachable)+len(a.Unreachable)+len(a.Unknown) == 0 {

@@ -19,7 +19,9 @@ import (
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
@@ -168,17 +170,18 @@ func complete(ctx context.Context, d *dht.DHT, found []peer.AddrInfo) {
 
 // fetch asks the providers for the block.
 func (r *ContentReport) fetch(ctx context.Context, req ContentRequest, found []peer.AddrInfo) error {
-	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.UserAgent(req.UserAgent))
+	// Without EnableRelay a host that does not listen dials no relays, either.
+	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.EnableRelay(), libp2p.UserAgent(req.UserAgent))
 	if err != nil {
 		return fmt.Errorf("host for the check: %w", err)
 	}
 	defer h.Close()
-	network := bsnet.NewFromIpfsHost(h)
+	over := bsnet.NewFromIpfsHost(h)
 	store := blockstore.NewBlockstore(dssync.MutexWrap(datastore.NewMapDatastore()))
-	exchange := client.New(ctx, network, nil, store)
-	network.Start(exchange)
+	exchange := client.New(ctx, over, nil, store)
+	over.Start(exchange)
 	defer func() {
-		network.Stop()
+		over.Stop()
 		_ = exchange.Close() // nothing of it is kept
 	}()
 	if r.Providers = dial(ctx, h, found); !slices.ContainsFunc(r.Providers, reached) {
@@ -203,6 +206,21 @@ func (r *ContentReport) fetch(ctx context.Context, req ContentRequest, found []p
 
 func reached(p Provider) bool { return p.Error == "" }
 
+// limitedRelay is why a provider that is reached gives nothing.
+const limitedRelay = "it is reached only over a relay that limits connections, and no content goes over those; " +
+	"nodes that punch holes may get it, which is not tried here"
+
+// directly connects to a provider that a relay has connected first. It may be further away.
+func directly(ctx context.Context, h host.Host, p peer.AddrInfo) bool {
+	return slices.ContainsFunc(p.Addrs, func(a ma.Multiaddr) bool { return !relayed(a) }) &&
+		h.Connect(network.WithForceDirectDial(ctx, "no content goes over the relay"), p) == nil
+}
+
+func relayed(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_CIRCUIT)
+	return err == nil
+}
+
 // dial connects to the providers.
 func dial(ctx context.Context, h host.Host, found []peer.AddrInfo) []Provider {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -212,8 +230,10 @@ func dial(ctx context.Context, h host.Host, found []peer.AddrInfo) []Provider {
 	for i, p := range found {
 		list[i].Peer = p.ID.String()
 		wg.Go(func() {
-			if err := h.Connect(ctx, p); err != nil {
+			if err := h.Connect(network.WithAllowLimitedConn(ctx, "to say so"), p); err != nil {
 				list[i].Error = err.Error()
+			} else if h.Network().Connectedness(p.ID) == network.Limited && !directly(ctx, h, p) {
+				list[i].Error = limitedRelay
 			}
 		})
 	}

@@ -169,7 +169,7 @@ func (w *recorder) WriteHeader(status int) {
 }
 
 // made are the headers that are made for each request.
-var made = []string{"Cache-Control", "Last-Modified", "X-Ipfs-Path", "Ipfs-Uri"}
+var made = []string{"Cache-Control", "Last-Modified", "X-Ipfs-Path", "Ipfs-Uri", silentHeader}
 
 // recordable returns the answer for a header, if it is of a kind that is kept.
 func recordable(status int, h http.Header) (a *answer, want int) {

@@ -56,6 +56,9 @@ type Options struct {
 	Names   Resolver       // required
 	// Routing serves paths below /routing/v1/. nil: they get 404.
 	Routing http.Handler
+	// Silent returns for how long the store of names that several daemons share has not answered, which answers
+	// say; 0: it answers. nil: it is not shared.
+	Silent func() (time.Duration, error)
 	// RootRedirect is where requests for / are sent, such as /ipns/example.com. "": they get 404.
 	RootRedirect string
 	// NoFetch serves only local blocks. Names are still resolved.
@@ -135,7 +138,11 @@ func newGateway(o Options, changes func() uint64) (http.Handler, error) {
 	if !o.PlainErrors {
 		whole = &errorPages{names: o.Names, diagnose: cfg.DiagnosticServiceURL, next: whole}
 	}
-	return visits(o.Names, whole), nil
+	whole = visits(o.Names, whole)
+	if o.Silent != nil {
+		whole = tellsSilence(o.Silent, whole)
+	}
+	return whole, nil
 }
 
 // or is what p points to, or else a default.
@@ -286,7 +293,7 @@ func statusOf(ctx context.Context, err error) error {
 		status = http.StatusGone
 	case errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
-	case errors.Is(err, resolver.ErrBusy):
+	case errors.Is(err, resolver.ErrBusy), errors.Is(err, recordstore.ErrAway):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, resolver.ErrRecursion) && dnslink:
 		status = http.StatusBadRequest // DNSLink gateway specification, Host

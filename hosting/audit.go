@@ -111,8 +111,18 @@ func (h *Host) Audit(ctx context.Context, line Line) error {
 
 func auditKey(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-// writeAudit writes lines as one row. Only one caller at a time does.
-func (h *Host) writeAudit(ctx context.Context, batch []*logging) error {
+// writeAudit writes lines as one row. Only one caller at a time does in this process; another
+// daemon may have written the row that was to be next, and then these lines follow its.
+func (h *Host) writeAudit(ctx context.Context, batch []*logging) (err error) {
+	for range recordstore.RowTries {
+		if err = h.appendAudit(ctx, batch); !errors.Is(err, recordstore.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+func (h *Host) appendAudit(ctx context.Context, batch []*logging) error {
 	a := &h.audit
 	if !a.began {
 		if err := h.beginAudit(ctx); err != nil {
@@ -233,7 +243,7 @@ func (h *Host) trimAudit(ctx context.Context) error {
 			return fmt.Errorf("audit log: row %q: %w", old[1].Key, err)
 		}
 		old[0].Value = nil
-		if _, err := h.Rows.Swap(ctx, old[0]); err != nil {
+		if _, err := h.Rows.Swap(ctx, old[0]); err != nil && !errors.Is(err, recordstore.ErrConflict) { // another daemon has
 			return fmt.Errorf("audit log: %w", err)
 		}
 		a.first = first

@@ -91,8 +91,11 @@ type Host struct {
 	// Warned is called, at least once for each record, when a hosted name comes near its
 	// EOL; nil: nobody is told. An error has it called again.
 	Warned func(context.Context, Risk) error
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: nothing is logged
+	// Holds reports whether this process looks after a name, where several share the store:
+	// one of them warns. nil: it is alone.
+	Holds func(ipns.Name) bool
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: nothing is logged
 
 	settings atomic.Pointer[Settings]
 	usage    usage
@@ -156,5 +159,9 @@ func (h *Host) Run(ctx context.Context) error {
 	defer parts.Wait()
 	parts.Go(func() { h.announce.run(ctx, h) })
 	parts.Go(func() { h.watchRisks(ctx) })
-	return h.Count(ctx)
+	err := h.Count(ctx)
+	if h.Book.Shared() {
+		return h.recount(ctx)
+	}
+	return err
 }

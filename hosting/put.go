@@ -39,8 +39,6 @@ func settle(err error) error {
 	r := Of(err)
 	switch {
 	case r.Why != Failed:
-	case errors.Is(err, recordstore.ErrFull):
-		r = refuseFor(time.Minute, Busy, "there is no space to store anything now: %w", err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		r = refuseFor(retryPut, Busy, "the put was given up: %w", err)
 	}
@@ -265,7 +263,7 @@ func (h *Host) Remove(ctx context.Context, c Caller, name ipns.Name) (recordstor
 			}
 			logged = true
 		}
-		err = h.Book.Forget(ctx, e)
+		err = h.Book.Forget(ctx, e, recordstore.Lease{})
 		if errors.Is(err, recordstore.ErrConflict) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
 )
 
 // Why is the kind of a [Refusal].
@@ -95,8 +96,25 @@ func Of(err error) *Refusal {
 	if errors.As(err, &r) {
 		return r
 	}
+	// How to reach the store is nobody's business.
+	switch {
+	case errors.Is(err, recordstore.ErrAway):
+		return refuseFor(retryStore, Busy, "%w now: nothing was stored, try again", recordstore.ErrAway)
+	case errors.Is(err, recordstore.ErrFull):
+		return refuseFor(retryFull, Busy, "there is no space to store anything now: %w", recordstore.ErrFull)
+	case errors.Is(err, recordstore.ErrReadOnly):
+		return refuseFor(retryStore, Busy, "%w now: nothing was stored, try again", recordstore.ErrReadOnly)
+	case errors.Is(err, recordstore.ErrDoubt):
+		return refuseFor(retryStore, Busy, "%w: try again, which is harmless", recordstore.ErrDoubt)
+	}
 	return &Refusal{Why: Failed, Err: err}
 }
+
+// When it is worth to try again while the store does not answer or takes no writes, and while it is full.
+const (
+	retryStore = 10 * time.Second
+	retryFull  = time.Minute
+)
 
 func refuse(why Why, format string, args ...any) *Refusal {
 	return &Refusal{Why: why, Err: fmt.Errorf(format, args...)}

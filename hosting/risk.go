@@ -116,6 +116,9 @@ func (h *Host) warn(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(warnAtOnce)
 	for _, r := range list {
+		if h.Holds != nil && !h.Holds(r.Name) {
+			continue
+		}
 		g.Go(func() error { return h.warnOf(ctx, r.Name) })
 	}
 	return errors.Join(g.Wait(), h.forgetWarned(ctx))

@@ -3,7 +3,6 @@ package hosting
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -21,9 +20,6 @@ const (
 	warnedTable  = "hosting/warned"  // by name
 )
 
-// swapTries is how often a row is read again after a conflict.
-const swapTries = 100
-
 // read reads a row as JSON, or returns recordstore.ErrNotFound.
 func read[T any](ctx context.Context, rows recordstore.Rows, table, key string) (v T, r recordstore.Row, err error) {
 	if r, err = rows.Get(ctx, table, key); err != nil {
@@ -38,27 +34,20 @@ func read[T any](ctx context.Context, rows recordstore.Rows, table, key string) 
 // change reads a row and stores what f makes of it: nil deletes it. had is false if there
 // was none. f is called again after a conflict.
 func change[T any](ctx context.Context, rows recordstore.Rows, table, key string, f func(v T, had bool) (*T, error)) error {
-	for range swapTries {
-		v, r, err := read[T](ctx, rows, table, key)
-		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-			return err
-		}
-		had := err == nil
-		next, err := f(v, had)
-		if err != nil || next == nil && !had {
-			return err
-		}
-		r.Value = nil
-		if next != nil {
-			if r.Value, err = json.Marshal(next); err != nil {
-				return err
+	return recordstore.ChangeRow(ctx, rows, table, key, func(value []byte) ([]byte, error) {
+		var v T
+		had := value != nil
+		if had {
+			if err := json.Unmarshal(value, &v); err != nil {
+				return nil, fmt.Errorf("row %q/%q: %w", table, key, err)
 			}
 		}
-		if _, err = rows.Swap(ctx, r); !errors.Is(err, recordstore.ErrConflict) {
-			return err
+		next, err := f(v, had)
+		if err != nil || next == nil {
+			return nil, err
 		}
-	}
-	return recordstore.ErrConflict
+		return json.Marshal(next)
+	})
 }
 
 // all yields the rows of a table from a key to another.

@@ -133,3 +133,9 @@ func (h *Host) PinLimit(ctx context.Context, tenant string) (uint64, error) {
 	q, err := h.QuotaOf(ctx, tenant)
 	return uint64(max(q.PinnedBytes, 0)), err
 }
+
+// IsTenantKey reports whether a key with a label of the Keyring is kept for a tenant.
+func IsTenantKey(label string) bool {
+	_, _, ok := tenantOf(label)
+	return ok
+}

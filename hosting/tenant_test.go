@@ -138,7 +138,7 @@ func TestQuotasFollowFromWhatIsKept(t *testing.T) {
 	// As the republisher does when the record has ended.
 	e, err := w.Book.Get(t.Context(), taken[1].name)
 	if err == nil {
-		err = w.Book.Forget(t.Context(), e)
+		err = w.Book.Forget(t.Context(), e, recordstore.Lease{})
 	}
 	if err != nil {
 		t.Fatal(err)

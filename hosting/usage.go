@@ -24,13 +24,15 @@ type usage struct {
 	tenants  map[string]*Usage
 	reserved map[string]*Usage // by puts that are going on
 	total    int
+	changes  uint64
 }
 
 // held is what is known of one hosted name.
 type held struct {
 	tenant *Usage
 	size   int32
-	eol    int64 // unix seconds
+	eol    int64  // unix seconds
+	number uint64 // of the change that said so
 }
 
 // Usage is what a tenant has.
@@ -78,13 +80,15 @@ func (h *Host) Count(ctx context.Context) error {
 			return fmt.Errorf("count what tenants have: %w", err)
 		}
 		u.mu.Lock()
-		_, known := u.names[e.Name]
-		if u.gone[e.Name] {
+		gone := u.gone[e.Name]
+		u.mu.Unlock()
+		if gone {
 			if e, err = h.Book.Get(ctx, e.Name); err != nil {
-				known = true // it is still gone
+				continue // it is still gone
 			}
 		}
-		if !known {
+		u.mu.Lock()
+		if _, known := u.names[e.Name]; !known {
 			u.set(e)
 		}
 		u.mu.Unlock()
@@ -121,7 +125,8 @@ func (u *usage) set(e recordstore.Entry) {
 	t.Names++
 	t.Bytes += int64(size)
 	u.total++
-	u.names[e.Name] = held{t, int32(size), e.Record.EOL().Unix()}
+	u.changes++
+	u.names[e.Name] = held{t, int32(size), e.Record.EOL().Unix(), u.changes}
 }
 
 // drop forgets a name. Call with mu held.
@@ -148,15 +153,22 @@ func (u *usage) clear(t *Usage) {
 func (h *Host) Forgotten(ctx context.Context, name ipns.Name) {
 	u := &h.usage
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.names == nil {
-		return
-	}
 	if u.gone != nil {
 		u.gone[name] = true
 	}
-	// It may have been put again meanwhile: then the Book says so before or after this.
-	if _, err := h.Book.Get(ctx, name); errors.Is(err, recordstore.ErrNotFound) {
+	before, known := u.names[name]
+	u.mu.Unlock()
+	if !known {
+		return
+	}
+	// It may have been put again meanwhile: then the Book says so. The store is not asked under
+	// the lock, for which the Book waits.
+	if _, err := h.Book.Get(ctx, name); !errors.Is(err, recordstore.ErrNotFound) {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.names[name] == before {
 		u.drop(name)
 	}
 }
@@ -205,6 +217,9 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 		return nil, err
 	}
 	s := h.Settings()
+	if err := h.countOthers(ctx, tenant, q, size); err != nil {
+		return nil, err
+	}
 	u := &h.usage
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -239,6 +254,45 @@ func (h *Host) reserve(ctx context.Context, tenant string, name ipns.Name, size 
 		going.Bytes -= max(bytes, 0)
 		u.settle(going)
 	}, nil
+}
+
+// slack is how far below its quota what a tenant has must be for a put to be counted without
+// asking what other daemons have just taken.
+const slack = 16
+
+// countOthers has what other daemons took of a tenant be counted, if it is near its quota. What
+// they are about to take is not: of puts to several daemons at one time, each may take a few.
+func (h *Host) countOthers(ctx context.Context, tenant string, q Quota, size int) error {
+	if tenant == "" || !h.Book.Shared() {
+		return nil
+	}
+	u := &h.usage
+	u.mu.Lock()
+	var has Usage
+	if t := u.tenants[tenant]; t != nil {
+		has = *t
+	}
+	u.mu.Unlock()
+	if has.Names+has.Custodial+slack < q.Names && has.Bytes+slack*int64(max(size, bytesPerName)) < q.Bytes {
+		return nil
+	}
+	if err := h.Book.CatchUp(ctx); err != nil {
+		return err
+	}
+	// Keys that are kept are rows, whose changes nobody tells of.
+	custodial := 0
+	for _, err := range h.Rows.Range(ctx, custodyTable, tenant+"/", tenant+"0") { // '0' follows '/'
+		if err != nil {
+			return fmt.Errorf("count what tenants have: %w", err)
+		}
+		custodial++
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t := of(u.tenants, tenant)
+	t.Custodial = custodial
+	u.clear(t)
+	return nil
 }
 
 // settle forgets what a tenant has reserved if that is nothing. Call with mu held.

@@ -362,7 +362,7 @@ func (s *Store) sync() error { return durable.SyncDir(s.dir) }
 // complete and on disk, or does not exist. It returns [fs.ErrExist] if there is already
 // one at path.
 func WriteNew(path string, content []byte) error {
-	err := durable.Create(path, content, 0o600)
+	err := durable.CreateOwn(path, content, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		err = fs.ErrExist
 	}

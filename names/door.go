@@ -81,15 +81,15 @@ func (b *Book) Upkeep(ctx context.Context, name ipns.Name) (recordstore.Upkeep, 
 	return b.notes().Upkeep(ctx, name)
 }
 
-// Forget removes a hosted name from the Book. Its mark is kept, as that of a seen
+// Forget removes a hosted name from the Book, while a lease is current if one is given. Its mark is kept, as that of a seen
 // name. It returns recordstore.ErrConflict if the entry has changed since it was
 // read.
-func (b *Book) Forget(ctx context.Context, e recordstore.Entry) error {
+func (b *Book) Forget(ctx context.Context, e recordstore.Entry, lease recordstore.Lease) error {
 	// The mark is written first: a crash in between leaves mark and entry.
 	b.keepMark(e.Name, e.Mark)
 	err := b.writeSeen(ctx)
 	if err == nil {
-		_, err = b.swap(ctx, recordstore.Entry{Name: e.Name, Origin: recordstore.Seen, Version: e.Version}, Change{})
+		_, err = b.swap(ctx, recordstore.Entry{Name: e.Name, Origin: recordstore.Seen, Version: e.Version}, Change{}, lease)
 	}
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", e.Name, err)

@@ -84,11 +84,11 @@ func TestWhatMayBeAnnounced(t *testing.T) {
 		store.Renew()
 		may(false, false)
 		e, _ := b.Get(t.Context(), k.Name)
-		if _, err := b.Confirm(t.Context(), e); err != nil {
+		if _, err := b.Confirm(t.Context(), e, recordstore.Lease{}); err != nil {
 			t.Fatal(err)
 		}
 		may(true, origin == recordstore.Own)
-		if _, err := b.Confirm(t.Context(), e); !errors.Is(err, recordstore.ErrConflict) {
+		if _, err := b.Confirm(t.Context(), e, recordstore.Lease{}); !errors.Is(err, recordstore.ErrConflict) {
 			t.Fatalf("of an entry that has changed: %v", err)
 		}
 		store.Renew()

@@ -22,11 +22,11 @@ func (b *Book) Current(ctx context.Context, e recordstore.Entry) (bool, error) {
 	return err == nil && (e.Known == gen || e.Entered == gen), err
 }
 
-// Confirm stores that a search found nothing above the entry's mark, and returns the
-// updated entry. For an own name the search must have been complete: its next record
+// Confirm stores, while a lease is current if one is given, that a search found nothing
+// above the entry's mark, and returns the updated entry. For an own name the search must have been complete: its next record
 // can then be made. The record of a hosted name can then be announced. Confirm
 // returns recordstore.ErrConflict if the entry has changed since it was read.
-func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.Entry, error) {
+func (b *Book) Confirm(ctx context.Context, e recordstore.Entry, lease recordstore.Lease) (recordstore.Entry, error) {
 	gen, err := b.Store.Generation(ctx)
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
@@ -39,7 +39,7 @@ func (b *Book) Confirm(ctx context.Context, e recordstore.Entry) (recordstore.En
 	} else {
 		e.Entered = gen
 	}
-	stored, err := b.swap(ctx, e, Change{})
+	stored, err := b.swap(ctx, e, Change{}, lease)
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("confirm %s: %w", e.Name, err)
 	}

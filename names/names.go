@@ -92,6 +92,9 @@ type Entrance struct {
 	// Vouched means that the user vouches for the record being above all that exist,
 	// so Enter does not check whether the last sequence is known. Take ignores it.
 	Vouched bool
+	// Lease is that of a process which renews the record, or has met it in a sweep: it is
+	// stored only while that is current, see recordstore.Store. Zero: none is needed.
+	Lease recordstore.Lease
 }
 
 // Change is a record, a fork or a mark that entered the Book.
@@ -115,9 +118,6 @@ type Book struct {
 	Notes recordstore.Notes
 	// Marks keeps the marks of seen names; nil: the Store, which must implement Marks.
 	Marks recordstore.Marks
-	// Leases decides which process looks after which names when several share the
-	// Store; nil: this process alone. Unused until stores can be shared.
-	Leases recordstore.Leaser
 	// Now returns the current time; nil: time.Now.
 	Now func() time.Time
 	// SeenLimit bounds the marks of seen names; 0: the constant SeenLimit.
@@ -130,6 +130,7 @@ type Book struct {
 
 	incoming incoming
 	watchers watchers
+	reached  reached
 	turns    turns
 	seen     pendingMarks
 	counts   [Fork + 1]atomic.Uint64
@@ -220,10 +221,13 @@ func (b *Book) Enter(ctx context.Context, from recordstore.Entry, rec *ipns.Reco
 	return outcome, nil
 }
 
+// noLease is the lease of what any process may do at any time.
+var noLease recordstore.Lease
+
 // swap stores an entry, and notifies subscribers if the change has an Outcome.
-func (b *Book) swap(ctx context.Context, e recordstore.Entry, c Change) (recordstore.Entry, error) {
+func (b *Book) swap(ctx context.Context, e recordstore.Entry, c Change, lease recordstore.Lease) (recordstore.Entry, error) {
 	defer b.watchers.begin(e.Name)()
-	stored, err := b.Store.Swap(ctx, e, recordstore.Lease{})
+	stored, err := b.Store.Swap(ctx, e, lease)
 	if err != nil {
 		return recordstore.Entry{}, err
 	}
@@ -284,7 +288,7 @@ func (b *Book) enter(ctx context.Context, e recordstore.Entry, rec *ipns.Record,
 	if changed {
 		c.Outcome = outcome
 	}
-	if _, err := b.swap(ctx, next, c); err != nil {
+	if _, err := b.swap(ctx, next, c, in.Lease); err != nil {
 		return 0, false, err
 	}
 	return outcome, true, nil
@@ -300,7 +304,7 @@ func (b *Book) Pend(ctx context.Context, name ipns.Name, rec *ipns.Record) error
 		}
 		if err == nil {
 			e.Pending = rec
-			_, err = b.swap(ctx, e, Change{})
+			_, err = b.swap(ctx, e, Change{}, noLease)
 		}
 		if !errors.Is(err, recordstore.ErrConflict) {
 			return err
@@ -317,7 +321,7 @@ func (b *Book) Create(ctx context.Context, name ipns.Name) error {
 	if err == nil {
 		e := recordstore.Entry{Name: name, Origin: recordstore.Own, Known: gen, Changed: b.now()}
 		if err = b.liftSeen(ctx, &e); err == nil {
-			_, err = b.swap(ctx, e, Change{})
+			_, err = b.swap(ctx, e, Change{}, noLease)
 		}
 	}
 	if errors.Is(err, recordstore.ErrConflict) {
@@ -339,7 +343,7 @@ func (b *Book) Reserve(ctx context.Context, from recordstore.Entry, seq uint64) 
 	}
 	from.Next = after(seq)
 	from.Origin = recordstore.Own
-	e, err := b.swap(ctx, from, Change{})
+	e, err := b.swap(ctx, from, Change{}, noLease)
 	if err != nil {
 		return recordstore.Entry{}, fmt.Errorf("reserve sequence %d of %s: %w", seq, from.Name, err)
 	}
@@ -360,7 +364,7 @@ func (b *Book) Spend(ctx context.Context, name ipns.Name, seq uint64, in Entranc
 		}
 		if err == nil {
 			e.Next = max(e.Next, after(seq))
-			_, err = b.swap(ctx, e, Change{})
+			_, err = b.swap(ctx, e, Change{}, noLease)
 		}
 		if !errors.Is(err, recordstore.ErrConflict) {
 			if err != nil {

@@ -3,6 +3,7 @@ package names_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,7 +77,7 @@ func TestSubscribersAreToldOfOtherProcesses(t *testing.T) {
 			}
 		}
 		e, _ := other.Get(t.Context(), k.Name)
-		if err := other.Forget(t.Context(), e); err != nil {
+		if err := other.Forget(t.Context(), e, recordstore.Lease{}); err != nil {
 			t.Fatal(err)
 		}
 		take(t, other, k.Record(t, 9, "/ipfs/bafkqaaa", epoch.Add(time.Hour)), recordstore.Hosted, names.New)
@@ -98,7 +99,7 @@ func TestOwnSwapsAreToldOnce(t *testing.T) {
 			synctest.Wait()
 			e, err := b.Get(t.Context(), k.Name)
 			if err == nil {
-				_, err = b.Confirm(t.Context(), e) // is not a change
+				_, err = b.Confirm(t.Context(), e, recordstore.Lease{}) // is not a change
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -168,7 +169,7 @@ func TestSubscribersAreToldAllAfterAGap(t *testing.T) {
 	})
 }
 
-// pausing holds up one Get after it has read.
+// pausing holds up one change after it was read.
 type pausing struct {
 	*recordstore.Memory
 	pause   atomic.Bool
@@ -176,13 +177,18 @@ type pausing struct {
 	goOn    chan struct{}
 }
 
-func (p *pausing) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
-	e, err := p.Memory.Get(ctx, name)
-	if p.pause.CompareAndSwap(true, false) {
-		p.reached <- struct{}{}
-		<-p.goOn
+func (p *pausing) Changes(ctx context.Context, since recordstore.Position) iter.Seq2[recordstore.Change, error] {
+	return func(yield func(recordstore.Change, error) bool) {
+		for c, err := range p.Memory.Changes(ctx, since) {
+			if p.pause.CompareAndSwap(true, false) {
+				p.reached <- struct{}{}
+				<-p.goOn
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
 	}
-	return e, err
 }
 
 // TestThePumpTellsNothingOlderThanWasTold: the Book publishes after its pump has read an
@@ -251,11 +257,11 @@ func TestForgottenNamesKeepTheirMark(t *testing.T) {
 	take(t, b, record(2), recordstore.Hosted, names.New)
 	e, _ := b.Get(t.Context(), k.Name)
 	take(t, b, record(3), recordstore.Hosted, names.New)
-	if err := b.Forget(t.Context(), e); !errors.Is(err, recordstore.ErrConflict) {
+	if err := b.Forget(t.Context(), e, recordstore.Lease{}); !errors.Is(err, recordstore.ErrConflict) {
 		t.Fatalf("forgetting what has changed: %v", err)
 	}
 	e, _ = b.Get(t.Context(), k.Name)
-	if err := b.Forget(t.Context(), e); err != nil {
+	if err := b.Forget(t.Context(), e, recordstore.Lease{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Get(t.Context(), k.Name); !errors.Is(err, recordstore.ErrNotFound) {
@@ -269,7 +275,83 @@ func TestForgottenNamesKeepTheirMark(t *testing.T) {
 	if err := b.Create(t.Context(), own.Name); err != nil {
 		t.Fatal(err)
 	}
-	if e, _ = b.Get(t.Context(), own.Name); b.Forget(t.Context(), e) == nil {
+	if e, _ = b.Get(t.Context(), own.Name); b.Forget(t.Context(), e, recordstore.Lease{}) == nil {
 		t.Error("an own name was forgotten")
 	}
 }
+
+// The time until the changes of the store come back is known.
+func TestTheLagOfTheChangesIsMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &names.Book{Store: late{recordstore.NewMemory()}}
+		run(t, b)
+		synctest.Wait()
+		if b.Lag() != 0 {
+			t.Errorf("%v before anything was swapped", b.Lag())
+		}
+		k := recordstoretest.KeyFromSeed(t, 1)
+		if _, err := b.Take(t.Context(), k.Record(t, 1, "/ipfs/bafkqaaa", recordstoretest.Epoch), names.Entrance{Origin: recordstore.Hosted}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if b.Lag() != 3*time.Second {
+			t.Errorf("%v in place of 3 s", b.Lag())
+		}
+	})
+}
+
+// late is a store whose changes come three seconds late.
+type late struct{ *recordstore.Memory }
+
+func (l late) Changes(ctx context.Context, since recordstore.Position) iter.Seq2[recordstore.Change, error] {
+	return func(yield func(recordstore.Change, error) bool) {
+		for c, err := range l.Memory.Changes(ctx, since) {
+			if err == nil && !c.Entry.Name.IsZero() {
+				time.Sleep(3 * time.Second)
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// Who catches up with other processes does not wait for ever while they go on swapping, but
+// does while nothing comes.
+func TestCatchingUpEndsAlthoughOthersSwapAllTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := recordstore.NewMemory()
+		b, other := &names.Book{Store: busy{store}}, &names.Book{Store: store}
+		run(t, b)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := b.CatchUp(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nothing has come, and it ends: %v", err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var swapping sync.WaitGroup
+		swapping.Go(func() {
+			k := recordstoretest.KeyFromSeed(t, 1)
+			for seq := uint64(1); ctx.Err() == nil; seq++ {
+				rec := k.Record(t, seq, "/ipfs/bafkqaaa", recordstoretest.Epoch)
+				if _, err := other.Take(context.WithoutCancel(ctx), rec, names.Entrance{Origin: recordstore.Hosted}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+		if err := b.CatchUp(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		swapping.Wait()
+	})
+}
+
+// busy is a store of several processes in which there is always something newer.
+type busy struct{ *recordstore.Memory }
+
+func (busy) Behind(context.Context, recordstore.Position) (bool, error) { return true, nil }
+func (busy) Answered() (time.Time, error)                               { return time.Now(), nil }

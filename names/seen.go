@@ -14,18 +14,36 @@ import (
 	"github.com/goipns/ipns/recordstore"
 )
 
-// pendingMarks are marks of seen names that are not written yet.
+// pendingMarks are marks of seen names that are not written yet. The store is never read or
+// written with mu held: it may be slow, and somebody else's.
 type pendingMarks struct {
-	mu    sync.Mutex // guards marks; held while a new mark is compared with the old
-	marks map[ipns.Name]recordstore.SeenMark
+	mu      sync.Mutex // guards the fields below
+	marks   map[ipns.Name]recordstore.SeenMark
+	written uint64     // counts how often marks were handed to the store
+	writing sync.Mutex // held while that is done
+}
+
+// get returns the pending mark of a name; zero: there is none.
+func (p *pendingMarks) get(name ipns.Name) (mark recordstore.Mark, written uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.marks[name].Mark, p.written
+}
+
+// raise makes mark the pending one of a name unless that is higher. Call with mu held.
+func (p *pendingMarks) raise(name ipns.Name, mark recordstore.Mark) {
+	if p.marks == nil {
+		p.marks = make(map[ipns.Name]recordstore.SeenMark)
+	}
+	if pending := p.marks[name]; pending.Mark.Compare(mark) <= 0 {
+		p.marks[name] = recordstore.SeenMark{Name: name, Mark: mark, Until: mark.EOL.Add(SeenGrace)}
+	}
 }
 
 // Seen returns the highest mark of a name, whether or not it has an entry: an answer
 // below it is older than one already shown. The zero Mark means that nothing is
-// known.
+// known. Of what other processes have seen, it knows what they have written.
 func (b *Book) Seen(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
-	b.seen.mu.Lock()
-	defer b.seen.mu.Unlock()
 	mark, err := b.seenMark(ctx, name)
 	if err != nil {
 		return recordstore.Mark{}, err
@@ -42,48 +60,42 @@ func (b *Book) Seen(ctx context.Context, name ipns.Name) (recordstore.Mark, erro
 	return mark, nil
 }
 
-// seenMark returns the mark of a seen name. Call with seen.mu held.
+// Pending returns the mark of a seen name as far as it is not written yet. It never waits
+// for the store.
+func (b *Book) Pending(name ipns.Name) recordstore.Mark {
+	mark, _ := b.seen.get(name)
+	return mark
+}
+
+// seenMark returns the mark of a seen name.
 func (b *Book) seenMark(ctx context.Context, name ipns.Name) (recordstore.Mark, error) {
-	if s, ok := b.seen.marks[name]; ok {
-		return s.Mark, nil
+	// Pending marks are read first: one that is written meanwhile is then in the store.
+	mark, _ := b.seen.get(name)
+	if !mark.IsZero() && !b.Shared() {
+		return mark, nil // nobody else writes a higher one
 	}
 	s, err := b.marks().Seen(ctx, name)
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 		return recordstore.Mark{}, fmt.Errorf("mark of %s: %w", name, err)
 	}
-	return s.Mark, nil
+	if s.Mark.Compare(mark) > 0 {
+		mark = s.Mark
+	}
+	return mark, nil
 }
 
 // see raises the mark of a name that has no entry.
 func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
 	defer b.watchers.begin(rec.Name())()
-	b.seen.mu.Lock()
-	old, err := b.seenMark(ctx, rec.Name())
 	mark := recordstore.MarkOf(rec)
-	outcome := New
-	switch c := mark.Compare(old); {
-	case err != nil:
-	case c < 0:
-		outcome = Older
-	case mark.Hash == old.Hash:
-		outcome = Same
-	default:
-		if b.seen.marks == nil {
-			b.seen.marks = make(map[ipns.Name]recordstore.SeenMark)
-		}
-		b.seen.marks[rec.Name()] = recordstore.SeenMark{
-			Name: rec.Name(), Mark: mark, Until: mark.EOL.Add(SeenGrace),
-		}
-	}
-	full := len(b.seen.marks) > maxPendingSeen
-	b.seen.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	if full {
+	if b.pending() > maxPendingSeen {
 		if err := b.writeSeen(ctx); err != nil {
 			return 0, err
 		}
+	}
+	outcome, err := b.raiseSeen(ctx, rec.Name(), mark)
+	if err != nil {
+		return 0, err
 	}
 	b.counts[outcome].Add(1)
 	if outcome == New {
@@ -94,14 +106,43 @@ func (b *Book) see(ctx context.Context, rec *ipns.Record) (Outcome, error) {
 	return outcome, nil
 }
 
+// raiseSeen compares a mark with the highest of its name, which it raises.
+func (b *Book) raiseSeen(ctx context.Context, name ipns.Name, mark recordstore.Mark) (Outcome, error) {
+	p := &b.seen
+	for {
+		_, written := p.get(name)
+		old, err := b.seenMark(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		p.mu.Lock()
+		if p.written != written { // what was pending may be neither in old nor in marks
+			p.mu.Unlock()
+			continue
+		}
+		if pending := p.marks[name].Mark; pending.Compare(old) > 0 {
+			old = pending
+		}
+		outcome := New
+		switch c := mark.Compare(old); {
+		case c < 0:
+			outcome = Older
+		case mark.Hash == old.Hash:
+			outcome = Same
+		default:
+			p.raise(name, mark)
+		}
+		p.mu.Unlock()
+		return outcome, nil
+	}
+}
+
 // liftSeen raises the mark of an entry that is about to be created to the mark kept
 // while the name was merely seen.
 func (b *Book) liftSeen(ctx context.Context, e *recordstore.Entry) error {
 	if e.Version != 0 {
 		return nil // was raised when the entry was created
 	}
-	b.seen.mu.Lock()
-	defer b.seen.mu.Unlock()
 	mark, err := b.seenMark(ctx, e.Name)
 	if err != nil {
 		return err
@@ -139,25 +180,31 @@ func (b *Book) AllSeen(ctx context.Context) iter.Seq2[recordstore.SeenMark, erro
 func (b *Book) keepMark(name ipns.Name, mark recordstore.Mark) {
 	b.seen.mu.Lock()
 	defer b.seen.mu.Unlock()
-	if b.seen.marks == nil {
-		b.seen.marks = make(map[ipns.Name]recordstore.SeenMark)
-	}
-	if pending := b.seen.marks[name]; pending.Mark.Compare(mark) <= 0 {
-		b.seen.marks[name] = recordstore.SeenMark{Name: name, Mark: mark, Until: mark.EOL.Add(SeenGrace)}
-	}
+	b.seen.raise(name, mark)
 }
 
 // writeSeen hands the pending marks to the store, without making them durable.
 func (b *Book) writeSeen(ctx context.Context) error {
-	b.seen.mu.Lock()
-	defer b.seen.mu.Unlock()
-	if len(b.seen.marks) == 0 {
+	p := &b.seen
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	p.mu.Lock()
+	list := slices.Collect(maps.Values(p.marks))
+	p.mu.Unlock()
+	if len(list) == 0 {
 		return nil
 	}
-	if err := b.marks().SetSeen(ctx, slices.Collect(maps.Values(b.seen.marks))...); err != nil {
+	if err := b.marks().SetSeen(ctx, list...); err != nil {
 		return fmt.Errorf("write seen marks: %w", err)
 	}
-	clear(b.seen.marks)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written++
+	for _, m := range list {
+		if p.marks[m.Name] == m {
+			delete(p.marks, m.Name)
+		}
+	}
 	return nil
 }
 
@@ -193,7 +240,7 @@ func (b *Book) Run(ctx context.Context) error {
 			return b.Sync(last)
 		case <-flush.C:
 		}
-		if b.pending() {
+		if b.pending() > 0 {
 			if err := b.Sync(ctx); err != nil && ctx.Err() == nil {
 				continue // such as a full disk: the marks stay pending
 			}
@@ -211,8 +258,8 @@ func (b *Book) Run(ctx context.Context) error {
 	}
 }
 
-func (b *Book) pending() bool {
+func (b *Book) pending() int {
 	b.seen.mu.Lock()
 	defer b.seen.mu.Unlock()
-	return len(b.seen.marks) > 0
+	return len(b.seen.marks)
 }

@@ -30,10 +30,10 @@ const (
 func (b *Book) Subscribe(f func(Change)) (stop func()) { return b.watchers.add(f) }
 
 // pump notifies subscribers of changes that others make to the store, until ctx ends
-// or the store is closed. It passes on what Get returns after begin, not the entry
-// from Changes, which may be older than what this Book has passed on meanwhile.
+// or the store is closed.
 func (b *Book) pump(ctx context.Context) {
 	defer b.watchers.pump(false)
+	defer b.reached.end()
 	var since recordstore.Position
 	missed := false
 	for {
@@ -65,12 +65,21 @@ func (b *Book) pumpFrom(ctx context.Context, since *recordstore.Position, missed
 				return err
 			}
 			*missed = false
-		} else if err := b.pass(ctx, c.Entry.Name); err != nil {
+		} else if err := b.pass(ctx, c.Entry); err != nil {
 			return err
 		}
 		*since = c.Position
+		b.reached.tell(c.Position)
 	}
 	return nil
+}
+
+// Lag returns after what time the changes of the store had the newest swap of this Book that
+// came there; 0: none has. Those of other processes take as long.
+func (b *Book) Lag() time.Duration {
+	b.watchers.mu.Lock()
+	defer b.watchers.mu.Unlock()
+	return b.watchers.lag
 }
 
 func (b *Book) passAll(ctx context.Context, missed bool) error {
@@ -79,7 +88,7 @@ func (b *Book) passAll(ctx context.Context, missed bool) error {
 	}
 	for e, err := range b.Store.Scan(ctx, recordstore.Region{}) {
 		if err == nil {
-			err = b.pass(ctx, e.Name)
+			err = b.pass(ctx, e)
 		}
 		if err != nil {
 			return err
@@ -88,15 +97,20 @@ func (b *Book) passAll(ctx context.Context, missed bool) error {
 	return nil
 }
 
-// pass passes on the stored entry of a name.
-func (b *Book) pass(ctx context.Context, name ipns.Name) error {
+// pass passes on an entry as it was read, or if this Book may have passed on a newer one
+// meanwhile, as it is stored now.
+func (b *Book) pass(ctx context.Context, e recordstore.Entry) (err error) {
+	name := e.Name
 	defer b.watchers.begin(name)()
-	e, err := b.Store.Get(ctx, name)
+	if b.watchers.passed(e, false) {
+		return nil
+	}
+	e, err = b.Store.Get(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) {
 		e, err = recordstore.Entry{Name: name}, nil
 	}
 	if err == nil {
-		b.watchers.passed(e)
+		b.watchers.passed(e, true)
 	}
 	return err
 }
@@ -108,6 +122,10 @@ type watchers struct {
 	list    map[uint64]func(Change)
 	names   map[ipns.Name]*told
 	pumping bool
+	lag     time.Duration
+	// dropped says that more names were swapped here than are kept for the pump: what it has
+	// read may be older than what was told.
+	dropped bool
 }
 
 // told is what subscribers last got about a name whose entry is being changed, or was
@@ -117,8 +135,9 @@ type told struct {
 	users   int
 	mark    recordstore.Mark // of the change passed on last
 	version uint64
-	ours    uint64 // version of the last swap by this Book
-	pumped  uint64 // version that the pump read last
+	ours    uint64    // version of the last swap by this Book
+	pumped  uint64    // version that the pump read last
+	at      time.Time // of the last swap by this Book that the pump has not read; zero: it has
 }
 
 // begin must be called before a name is changed; end after subscribers were notified.
@@ -138,7 +157,12 @@ func (w *watchers) begin(name ipns.Name) (end func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		t.users--
-		if t.users == 0 && (t.ours <= t.pumped || !w.pumping || len(w.names) > maxUnpumped) {
+		if t.users > 0 {
+			return
+		}
+		reached := t.ours <= t.pumped || !w.pumping
+		if reached || len(w.names) > maxUnpumped {
+			w.dropped = w.dropped || !reached
 			delete(w.names, name)
 		}
 	}
@@ -164,7 +188,7 @@ func (w *watchers) add(f func(Change)) (stop func()) {
 func (w *watchers) pump(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pumping = on
+	w.pumping, w.dropped = on, false
 	if on {
 		return
 	}
@@ -184,7 +208,7 @@ func (w *watchers) swapped(c Change) {
 		*t = told{users: t.users}
 		return
 	}
-	t.ours = max(t.ours, c.Entry.Version)
+	t.ours, t.at = max(t.ours, c.Entry.Version), time.Now()
 	if c.Outcome != 0 {
 		w.notify(t, c)
 	}
@@ -198,16 +222,25 @@ func (w *watchers) seen(c Change) {
 }
 
 // passed passes on an entry that the pump read, unless this Book swapped it or
-// subscribers already got it.
-func (w *watchers) passed(e recordstore.Entry) {
+// subscribers already got it. current says that it was read after begin. Without that, it is
+// not passed on if it may be older than what subscribers got.
+func (w *watchers) passed(e recordstore.Entry, current bool) (ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.names[e.Name]
+	// Others' swaps come in their order. Our own were told before the pump reads them; of
+	// those that it has not reached yet, ours is kept.
+	if !current && (w.dropped || e.Version < t.ours) {
+		return false
+	}
 	if e.Version == 0 {
 		t.pumped = t.ours // forgotten: nothing to wait for
-		return
+		return true
 	}
 	t.pumped = max(t.pumped, e.Version)
+	if t.pumped >= t.ours && !t.at.IsZero() {
+		w.lag, t.at = time.Since(t.at), time.Time{}
+	}
 	newer := e.Version > t.ours && e.Version > t.version
 	if e.Version < t.ours { // read before our swap, or forgotten elsewhere and created again
 		t.pumped = t.ours
@@ -216,6 +249,7 @@ func (w *watchers) passed(e recordstore.Entry) {
 	if newer {
 		w.notify(t, Change{Outcome: New, Entry: e})
 	}
+	return true
 }
 
 // notify calls the subscribers, unless they already got a newer change of the name.

@@ -86,7 +86,7 @@ func TestRecordsAreServedUnderRoutingV1(t *testing.T) {
 	if _, err := r.Set("Gateway.ExposeRoutingAPI", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(); err != nil {
+	if _, err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	if resp, _ := get("ipns/" + n.Name.String()); resp.StatusCode != http.StatusNotFound {

@@ -14,7 +14,7 @@ import (
 // openHosting opens what is kept for others.
 func (n *Node) openHosting() error {
 	n.Hosting = &hosting.Host{
-		Book: n.Book, Rows: n.records.Rows(), Opener: &n.Opener, Router: n.Router,
+		Book: n.Book, Rows: n.Records.Rows(), Opener: &n.Opener, Router: n.Router,
 		Resolver: n.Resolver, Keys: n.Keys, Publisher: n.Publisher, Log: n.Log,
 		Encrypted: func() bool { return n.Identity.Store.Encrypt },
 	}
@@ -43,7 +43,7 @@ func (n *Node) hostingHandler(c *repo.Config) (http.Handler, error) {
 
 // openPins opens what content is kept for tenants.
 func (n *Node) openPins(ctx context.Context) error {
-	n.Pins = &pins.Pins{Rows: n.records.Rows(), Content: n.Content, Limit: n.Hosting.PinLimit, Host: n.Host, Self: n.Name.PeerID(), Log: n.Log}
+	n.Pins = &pins.Pins{Rows: n.Records.Rows(), Content: n.Content, Limit: n.Hosting.PinLimit, Host: n.Host, Self: n.Name.PeerID(), Shared: n.Book.Shared(), Log: n.Log}
 	n.Garbage.Needed = n.Pins.Roots
 	return n.Pins.Load(ctx)
 }

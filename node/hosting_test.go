@@ -92,7 +92,7 @@ func TestWhatTenantsPutIsKeptAndAnnounced(t *testing.T) {
 	if _, err := r.Set("Hosting.Policy", "open"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(); err != nil {
+	if _, err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	if code := put(""); code != http.StatusOK {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/names"
 )
@@ -38,13 +39,15 @@ func newConfig(t *testing.T) (repo.Config, ipns.Name) {
 func TestInitFinishesWhatACrashLeft(t *testing.T) {
 	ctx := t.Context()
 	unused, name := newConfig(t)
-	create := func(b *names.Book) error { return b.Create(ctx, name) }
+	enter := func(r repo.Repo) error {
+		return records.With(ctx, r, records.Options{}, func(s *records.Store) error { return (&names.Book{Store: s}).Create(ctx, name) })
+	}
 	for i, crash := range []func(r repo.Repo) error{
 		func(repo.Repo) error { return nil },
 		func(r repo.Repo) error { return r.Make() },
-		func(r repo.Repo) error { return errors.Join(r.Make(), withBook(ctx, r, create)) },
+		func(r repo.Repo) error { return errors.Join(r.Make(), enter(r)) },
 		func(r repo.Repo) error {
-			return errors.Join(r.Make(), withBook(ctx, r, create), os.WriteFile(filepath.Join(string(r), "version"), nil, 0o600))
+			return errors.Join(r.Make(), enter(r), os.WriteFile(filepath.Join(string(r), "version"), nil, 0o600))
 		},
 	} {
 		r := repo.Repo(filepath.Join(t.TempDir(), "repo"))

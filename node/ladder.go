@@ -14,9 +14,9 @@ import (
 
 // openLadders connects what was signed in advance with the Book and the networks.
 func (n *Node) openLadders(life context.Context) {
-	n.Desk = &ladder.Desk{Book: n.Book, Rows: n.records.Rows()}
+	n.Desk = &ladder.Desk{Book: n.Book, Rows: n.Records.Rows()}
 	n.Ladders = &ladder.Keeper{
-		Book: n.Book, Rows: n.records.Rows(), Clock: n.Publisher.CheckClock, Log: n.Log,
+		Book: n.Book, Rows: n.Records.Rows(), Clock: n.Publisher.CheckClock, Log: n.Log,
 		Put: func(ctx context.Context, rec *ipns.Record) error {
 			_, err := n.Publisher.Put(ctx, rec, publisher.PutRequest{Wait: publisher.WaitStored})
 			return err

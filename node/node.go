@@ -31,11 +31,11 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	corehost "github.com/libp2p/go-libp2p/core/host"
 
@@ -43,6 +43,7 @@ import (
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/hosting"
 	"github.com/goipns/ipns/hosting/pins"
+	"github.com/goipns/ipns/internal/cluster"
 	"github.com/goipns/ipns/internal/denylist"
 	"github.com/goipns/ipns/internal/follow"
 	"github.com/goipns/ipns/internal/garbage"
@@ -51,10 +52,13 @@ import (
 	"github.com/goipns/ipns/internal/ladder"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/roads"
+	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/internal/sharedkeys"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/publisher"
@@ -86,6 +90,8 @@ type Config struct {
 	Bootstrap []string
 	// Pubsub overrides the config's Ipns.UsePubsub; nil: the config applies.
 	Pubsub *bool
+	// Store overrides the config's Ipns.Store; "": the config applies.
+	Store string
 	// Routing overrides the config's Routing.Type; "": the config applies.
 	Routing string
 	// Router puts and searches names, even on an offline node; nil: the DHTs that the
@@ -111,6 +117,11 @@ type Config struct {
 	Passphrase []byte
 	// Encrypt encrypts keys that are in clear with the Passphrase, if there is one.
 	Encrypt bool
+	// Brief says that the node lives for one command: where daemons share a store, it takes
+	// none of their work.
+	Brief bool
+	// Listeners are used instead of addresses of the config, by their keys: "Addresses.API".
+	Listeners map[string]net.Listener
 	// Log receives messages from background work; nil: none are logged.
 	Log *slog.Logger
 }
@@ -132,6 +143,9 @@ type Node struct {
 	Identity *identity.Keys
 	HostKey  crypto.PrivKey // of the peer: Key, or while that is locked one for this run
 
+	SharedKeys *sharedkeys.Keys // those that daemons share by the store of names
+
+	Records  *records.Store // all that is on disk, and the names wherever they are
 	Book     *names.Book
 	Content  *content.Store
 	Provider *provide.Provider // announces content
@@ -144,6 +158,8 @@ type Node struct {
 	Watched     *watch.Names    // gives names to readers as they change
 	Webhooks    *watch.Webhooks // sends them to receivers
 	Follows     *follow.Follower
+
+	Cluster *cluster.Member // among the daemons that share the store; nil: it is not shared
 
 	Hosting *hosting.Host  // the names of others
 	Pins    *pins.Pins     // content that is kept for them
@@ -163,10 +179,10 @@ type Node struct {
 	Finder roads.Finder   // announces and finds content and peers
 	Pubsub *pubsub.Router // also nil if pubsub is not enabled
 
+	Servers atomic.Pointer[serve.Servers] // since Serve; nil: none
+
+	listeners   map[string]net.Listener
 	api         *rpc.Mux // served by the API; nil: none
-	disk        *store.Disk
-	db          *pebble.DB
-	records     *store.Store
 	denylists   *denylist.Lists
 	resolverRef atomic.Pointer[resolver.Resolver] // Resolver, once set; the DHT starts earlier
 	relay       *relay.Relay                      // nil offline
@@ -195,16 +211,16 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	lock, err := r.Lock()
+	lock, err := r.Lock() // of a repo that can be opened
 	if err != nil {
 		return nil, err
 	}
 	n, err := New(ctx, r, c)
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
+	}
+	if note := lock.Note(); note != "" {
+		n.Log.Info(note)
 	}
 	n.closers = append([]func() error{lock.Unlock}, n.closers...)
 	return n, nil

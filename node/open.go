@@ -19,10 +19,12 @@ import (
 	"github.com/goipns/ipns/internal/identity"
 	"github.com/goipns/ipns/internal/metrics"
 	"github.com/goipns/ipns/internal/provide"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/relay"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/roads"
+	"github.com/goipns/ipns/internal/sharedkeys"
 	"github.com/goipns/ipns/keystore"
 	sshagent "github.com/goipns/ipns/keystore/agent"
 	"github.com/goipns/ipns/keystore/remote"
@@ -41,24 +43,19 @@ func New(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if !c.Salvage {
 		return newNode(ctx, r, c)
 	}
-	disk := &store.Disk{Dir: r.Database()}
-	needed, err := store.NeedsSalvage(ctx, disk)
-	if err != nil {
-		return nil, err
-	}
-	if !needed {
-		n, err := newNode(ctx, r, c)
-		if !errors.Is(err, ErrDamaged) {
-			return n, err
-		}
-	}
-	salvaged, err := store.Salvage(ctx, disk, c.Log)
+	salvaged, err := records.Salvage(ctx, r, c.Log, false)
 	if err != nil {
 		return nil, err
 	}
 	n, err := newNode(ctx, r, c)
+	if salvaged == nil && errors.Is(err, ErrDamaged) {
+		if salvaged, err = records.Salvage(ctx, r, c.Log, true); err != nil {
+			return nil, err
+		}
+		n, err = newNode(ctx, r, c)
+	}
 	if err == nil {
-		n.Salvaged = &salvaged
+		n.Salvaged = salvaged
 	}
 	return n, err
 }
@@ -75,7 +72,8 @@ func newNode(ctx context.Context, r repo.Repo, c Config) (*Node, error) {
 	if config.Routing.Type = cmp.Or(c.Routing, config.Routing.Type); !slices.Contains(repo.RoutingTypes, cmp.Or(config.Routing.Type, "auto")) {
 		return nil, fmt.Errorf("routing is %q: use %s", config.Routing.Type, strings.Join(repo.RoutingTypes, ", "))
 	}
-	n := &Node{Repo: r, Settings: config, Log: c.Log, Agent: AgentOf(&config, c.AgentSuffix), stopping: make(chan struct{})}
+	config.Ipns.Store = cmp.Or(c.Store, config.Ipns.Store)
+	n := &Node{Repo: r, Settings: config, Log: c.Log, Agent: AgentOf(&config, c.AgentSuffix), listeners: c.Listeners, stopping: make(chan struct{})}
 	if n.Log == nil {
 		n.Log = slog.New(slog.DiscardHandler)
 	}
@@ -102,6 +100,7 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 	if err := n.openDatabase(ctx, life, c); err != nil {
 		return err
 	}
+	n.openSharedKeys(life)
 	var err error
 	if n.Roads, err = roads.Open(&n.Settings, &n.Opener, n.Agent); err != nil {
 		return err
@@ -141,12 +140,12 @@ func (n *Node) open(ctx, life, announcing context.Context, c Config) error {
 		return err
 	}
 	n.openFollows()
-	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.records, Book: n.Book, Router: n.Router, Log: n.Log}
-	n.Metrics = metrics.New(n.Book, n.Publisher, n.Republisher)
-	n.Metrics.AddHosting(n.Hosting)
-	if n.Pubsub != nil {
-		n.Metrics.AddPubsub(n.Pubsub)
-	}
+	n.openCluster(c)
+	n.Repair = &repair.Repairer{Keys: n.Keys, Store: n.Records, Own: n.Records.Own, Book: n.Book, Router: n.Router, Log: n.Log}
+	n.Metrics = metrics.New(metrics.Parts{
+		Release: Release, Book: n.Book, Publisher: n.Publisher, Republisher: n.Republisher, Resolver: n.Resolver, Content: n.Content,
+		Max: n.Settings.Datastore.Max, Disk: n.Records.Disk, Network: n.Network, Hosting: n.Hosting, Webhooks: n.Webhooks, Cluster: n.Cluster, Pubsub: n.Pubsub,
+	})
 	n.begin(life, announcing, c)
 	return nil
 }
@@ -178,6 +177,9 @@ func (n *Node) begin(life, announcing context.Context, c Config) {
 		n.background(func() { n.ended("keeping content of tenants", n.Pins.Run(life)) })
 	}
 	if n.Router != nil {
+		if n.Cluster != nil && !c.Offline && !c.Brief {
+			n.background(func() { n.ended("sharing the work with other daemons", n.Cluster.Run(life)) })
+		}
 		n.background(func() { n.ended("announcing names", n.Publisher.Run(announcing)) })
 		n.background(func() { n.ended("republishing", n.Republisher.Run(life)) })
 		n.background(func() { n.ended("releasing ladders", n.Ladders.Run(life)) })
@@ -311,8 +313,22 @@ func (n *Node) openKeys(c Config) error {
 	return nil
 }
 
+// openSharedKeys makes the keys usable that other daemons share by the store of names.
+func (n *Node) openSharedKeys(life context.Context) {
+	n.SharedKeys = &sharedkeys.Keys{Rows: n.Records.Rows(), Self: n.Key}
+	n.Keys.Elsewhere = append(n.Keys.Elsewhere, n.SharedKeys)
+	if n.Records.Shared == nil || n.Key == nil {
+		return
+	}
+	n.background(func() {
+		if err := n.SharedKeys.Announce(life); err != nil && life.Err() == nil {
+			n.Log.Warn("others cannot share keys with this daemon by its peer id", "err", err)
+		}
+	})
+}
+
 func (n *Node) openNetwork(ctx context.Context, c Config) error {
-	datastore, err := content.Datastore(n.db, n.disk.Spare)
+	datastore, err := content.Datastore(n.Records.DB, n.Records.Disk.Spare)
 	if err != nil {
 		return err
 	}
@@ -323,7 +339,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 		Agent:     n.Agent,
 		Bootstrap: c.Bootstrap,
 		Store:     datastore,
-		Scarce:    n.disk.Scarce,
+		Scarce:    n.Records.Disk.Scarce,
 		Received:  n.received,
 		Older:     n.older,
 		Opener:    &n.Opener,
@@ -337,10 +353,7 @@ func (n *Node) openNetwork(ctx context.Context, c Config) error {
 	if n.Finder, err = n.Roads.Finder(f); err != nil {
 		return err
 	}
-	o := provide.Options{Router: n.Finder, Store: datastore, Log: n.Log}
-	if n.DHT != nil {
-		o.DHT = n.DHT.Dual
-	}
+	o := provide.Options{DHT: n.DHT, Router: n.Finder, Store: datastore, Log: n.Log}
 	n.Provider, err = provide.Open(&n.Settings, o)
 	n.onClose(n.Provider.Close)
 	return err
@@ -362,7 +375,7 @@ func (n *Node) received(rec *ipns.Record) {
 
 func (n *Node) openContent(ctx context.Context) (err error) {
 	n.denylists = denylist.Open(denylist.Folders(n.Repo.Denylists()), n.Log)
-	o := content.Options{DB: n.db, Dir: n.disk.Dir, Writes: n.disk.Spare, Freeing: n.disk.Freeing, Host: n.Host, Log: n.Log, Deny: n.denylists}
+	o := content.Options{DB: n.Records.DB, Dir: n.Records.Disk.Dir, Writes: n.Records.Disk.Spare, Freeing: n.Records.Disk.Freeing, Host: n.Host, Log: n.Log, Deny: n.denylists}
 	if o.CacheMax, err = n.Settings.Datastore.Cache(); err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func TestRecordsOfStrangersAreRelayedAndNotKept(t *testing.T) {
 	if _, err := r.Set("Gateway.RoutingPuts", "relay"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(); err != nil {
+	if _, err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {

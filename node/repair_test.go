@@ -22,13 +22,13 @@ func (n *Node) damage(t *testing.T, kind byte) {
 	id := n.Name.Kad()
 	from := append([]byte(store.DefaultPrefix), kind)
 	from = append(from, id[:]...)
-	it, err := n.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: append(append([]byte(nil), from...), 0xff)})
+	it, err := n.Records.DB.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: append(append([]byte(nil), from...), 0xff)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer it.Close()
 	for it.First(); it.Valid(); it.Next() {
-		if err := n.db.Set(append([]byte(nil), it.Key()...), []byte("damaged"), pebble.Sync); err != nil {
+		if err := n.Records.DB.Set(append([]byte(nil), it.Key()...), []byte("damaged"), pebble.Sync); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestDamagedNameIsNamedAndRepaired(t *testing.T) {
 		if history {
 			n.damage(t, 'h')
 		}
-		if _, damaged, err := n.Repair.Own(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
+		if _, damaged, err := n.Repair.OwnNames(t.Context()); err != nil || len(damaged) != 1 || damaged[0] != n.Name {
 			t.Errorf("history damaged %t: %v, %v", history, damaged, err)
 		}
 		if msgs, err := verify(t, n, false); err == nil || !strings.Contains(msgs, n.Name.String()) {

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"time"
 
@@ -13,10 +15,22 @@ import (
 // Serve serves everything for which the config has an address: the API, the gateway, the
 // metrics, the doors of hosting. The caller closes the servers before the node.
 func (n *Node) Serve() (*serve.Servers, error) {
-	return serve.Start(&n.Settings, serve.Options{
+	s, err := serve.Start(&n.Settings, serve.Options{
 		Repo: n.Repo, Log: n.Log, API: n.api, Gateway: n.gatewayHandler, Metrics: n.Metrics.Handler(),
-		Hosting: n.hostingHandler,
+		Hosting: n.hostingHandler, Ready: n.ready, Listeners: n.listeners, Timed: n.Metrics.Timed, Certificate: n.Metrics.AddCertificate,
 	})
+	n.Servers.Store(s)
+	return s, err
+}
+
+// ready says whether the node may serve and sign.
+func (n *Node) ready(ctx context.Context) serve.Ready {
+	select {
+	case <-n.stopping:
+		return serve.Ready{Serve: "it stops", Sign: "it stops"}
+	default:
+		return serve.Ready{Sign: cmp.Or(n.Identity.Unready(), n.Records.Unready(ctx))}
+	}
 }
 
 func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
@@ -28,18 +42,17 @@ func (n *Node) gatewayHandler(c *repo.Config) (http.Handler, error) {
 		Content:   n.Content,
 		Names:     n.Resolver,
 		Routing:   n.routingHandler(c),
+		Silent:    n.Book.Silent,
 		NoFetch:   c.Gateway.NoFetch,
 		NoDNSLink: c.Gateway.NoDNSLink,
 		Headers:   c.Gateway.HTTPHeaders,
 		Hosts:     gatewayHosts(c.Gateway.PublicGateways),
 
-		RootRedirect: c.Gateway.RootRedirect,
-
-		PlainErrors:   c.Gateway.DisableHTMLErrors,
-		ConvertCodecs: c.Gateway.AllowCodecConversion,
-		MaxRangeFile:  rangeLimit,
-		Diagnose:      c.Gateway.DiagnosticServiceURL,
-
+		RootRedirect:          c.Gateway.RootRedirect,
+		PlainErrors:           c.Gateway.DisableHTMLErrors,
+		ConvertCodecs:         c.Gateway.AllowCodecConversion,
+		MaxRangeFile:          rangeLimit,
+		Diagnose:              c.Gateway.DiagnosticServiceURL,
 		TrustlessOnly:         !repo.On(c.Gateway.DeserializedResponses),
 		RetrievalTimeout:      (*time.Duration)(c.Gateway.RetrievalTimeout),
 		MaxRequestDuration:    orZero(c.Gateway.MaxRequestDuration),
@@ -74,16 +87,9 @@ func gatewayHosts(config map[string]*repo.GatewayHost) map[string]*gateway.Host 
 			hosts[name] = nil
 			continue
 		}
-		var trustless *bool
+		hosts[name] = &gateway.Host{Paths: h.Paths, UseSubdomains: h.UseSubdomains, InlineDNSLink: h.InlineDNSLink, NoDNSLink: h.NoDNSLink}
 		if h.DeserializedResponses != nil {
-			trustless = new(!*h.DeserializedResponses)
-		}
-		hosts[name] = &gateway.Host{
-			Paths:         h.Paths,
-			UseSubdomains: h.UseSubdomains,
-			InlineDNSLink: h.InlineDNSLink,
-			NoDNSLink:     h.NoDNSLink,
-			TrustlessOnly: trustless,
+			hosts[name].TrustlessOnly = new(!*h.DeserializedResponses)
 		}
 	}
 	return hosts

@@ -16,7 +16,7 @@ import (
 // openWatch makes what gives names to readers as they change.
 func (n *Node) openWatch() {
 	n.Watched = &watch.Names{Book: n.Book, Stopping: n.stopping}
-	n.Webhooks = &watch.Webhooks{Names: n.Watched, Rows: n.records.Rows(), Log: n.Log, Agent: n.Agent}
+	n.Webhooks = &watch.Webhooks{Names: n.Watched, Rows: n.Records.Rows(), Log: n.Log, Agent: n.Agent}
 	if n.Router != nil {
 		n.Watched.Search = n.search
 	}
@@ -27,7 +27,7 @@ func (n *Node) openWatch() {
 
 // openFollows makes what follows names of others, and says that their content is no garbage.
 func (n *Node) openFollows() {
-	n.Follows = &follow.Follower{Names: n.Watched, Book: n.Book, Rows: n.records.Rows(), Content: n.Content, Log: n.Log}
+	n.Follows = &follow.Follower{Names: n.Watched, Book: n.Book, Rows: n.Records.Rows(), Content: n.Content, Log: n.Log}
 	others := n.Garbage.Needed
 	n.Garbage.Needed = func(ctx context.Context) iter.Seq2[cid.Cid, error] {
 		return func(yield func(cid.Cid, error) bool) {

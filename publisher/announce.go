@@ -104,7 +104,7 @@ func (p *Publisher) run(ctx context.Context, a *announcement) error {
 	if !a.progress(nil, 0).yields {
 		err = p.put(ctx, a)
 	}
-	for errors.Is(err, errYields) {
+	for errors.Is(err, errYields) && ctx.Err() == nil { // meet ends ctx if it is superseded
 		if err = p.raise(ctx, a); err == nil {
 			err = p.put(ctx, a)
 		}

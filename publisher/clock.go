@@ -104,8 +104,9 @@ func median(list []time.Duration) time.Duration {
 	return list[(len(list)-1)/2]
 }
 
-// skew returns how far the clock is behind that of others.
-func (p *Publisher) skew() (time.Duration, bool) {
+// Behind returns how far this clock is behind that of others; ok is false if that is
+// unknown.
+func (p *Publisher) Behind() (off time.Duration, ok bool) {
 	if p.Skew != nil {
 		return p.Skew()
 	}
@@ -115,7 +116,7 @@ func (p *Publisher) skew() (time.Duration, bool) {
 // NeedsClocks reports whether the time of too few others is known to tell whether this
 // node's clock is right.
 func (p *Publisher) NeedsClocks() bool {
-	_, ok := p.skew()
+	_, ok := p.Behind()
 	return !ok
 }
 
@@ -124,7 +125,7 @@ func (p *Publisher) AddClock(said *routing.Clock) { p.clocks.add(said, p.now()) 
 
 // CheckClock returns an ErrSkew if the clock is too far off to sign.
 func (p *Publisher) CheckClock() error {
-	off, ok := p.skew()
+	off, ok := p.Behind()
 	if !ok || off.Abs() <= MaxSkew {
 		return nil
 	}
@@ -133,7 +134,7 @@ func (p *Publisher) CheckClock() error {
 
 // warnClock adds a warning to the result if the clock is off.
 func (p *Publisher) warnClock(res Result) Result {
-	off, ok := p.skew()
+	off, ok := p.Behind()
 	if !ok || off.Abs() <= warnSkew {
 		return res
 	}

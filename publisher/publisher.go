@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/tracing"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/routing"
@@ -60,6 +61,10 @@ type Publisher struct {
 	// while they rose above a rival. They give way if it is nil, or the error [ErrNoSigner];
 	// with any other error, such as that of a key that is locked, they wait.
 	Signers func(context.Context, ipns.Name) (ipns.Signer, error)
+	// Resumes reports whether this process looks after a name, where several share the
+	// store; nil: it is alone. What another one left unannounced when it ended is then left
+	// to a republisher, but for publishes that were to rise above a rival.
+	Resumes func(ipns.Name) bool
 	// Expected returns the network whose acks count; "" or nil: any network.
 	Expected func() string
 	// Now returns the current time; nil: time.Now.
@@ -254,14 +259,16 @@ func (p *Publisher) log() *slog.Logger {
 // *NotAnnouncedError the record is stored and will be announced. After a *RivalError
 // the name has another value than requested, whether or not a record was signed. After
 // any other error nothing has changed, unless it is recordstore.ErrDoubt.
-func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request) (Result, error) {
+func (p *Publisher) Publish(ctx context.Context, signer ipns.Signer, req Request) (res Result, err error) {
 	p.init()
 	name, err := ipns.NameOf(signer.Public())
 	if err != nil {
 		return Result{}, fmt.Errorf("publish: %w", err)
 	}
+	ctx, end := tracing.Begin(ctx, tracing.Publish, name, "")
+	defer func() { end(err) }()
 	defer p.calling(name)()
-	res, err := p.enter(ctx, name, signer, req, nil)
+	res, err = p.enter(ctx, name, signer, req, nil)
 	if err != nil {
 		return Result{}, fmt.Errorf("publish %s: %w", name, err)
 	}

@@ -97,7 +97,7 @@ func (m *making) raises() bool {
 // knew reports whether a record was known when the first of m.made was signed, or is
 // one of them. Records below the previous one count as known, whoever signed them.
 func (m *making) knew(rec *ipns.Record) bool {
-	if slices.ContainsFunc(m.made, func(r *ipns.Record) bool { return sameContent(r, rec) }) {
+	if m.has(rec) {
 		return true
 	}
 	e := m.base
@@ -108,6 +108,11 @@ func (m *making) knew(rec *ipns.Record) bool {
 		return true
 	}
 	return slices.ContainsFunc(e.Kept(), func(r *ipns.Record) bool { return sameContent(r, rec) })
+}
+
+// has reports whether a record is one of those signed so far.
+func (m *making) has(rec *ipns.Record) bool {
+	return slices.ContainsFunc(m.made, func(r *ipns.Record) bool { return sameContent(r, rec) })
 }
 
 // sameContent reports whether two records have the same sequence and value.
@@ -163,6 +168,11 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	if m == nil || m.knew(theirs) {
 		return false
 	}
+	if p.superseded(ctx, a) {
+		p.take(ctx, theirs)
+		a.cancel()
+		return true
+	}
 	yields = theirs.Sequence() >= ours.Sequence()
 	if !a.met(theirs, yields) {
 		return yields
@@ -175,10 +185,23 @@ func (p *Publisher) meet(ctx context.Context, a *announcement, theirs *ipns.Reco
 	}
 	p.log().Warn("a server held a record of another holder of the key", "name", ours.Name().String(),
 		"ours", ours.Sequence(), "theirs", theirs.Sequence(), "value", theirs.Value())
-	if _, err := p.Book.Take(ctx, theirs, names.Entrance{Origin: recordstore.Seen}); err != nil && ctx.Err() == nil {
-		p.log().Error("taking the record of another holder of the key", "name", ours.Name().String(), "error", err)
-	}
+	p.take(ctx, theirs)
 	return yields
+}
+
+// take enters a record that a server held.
+func (p *Publisher) take(ctx context.Context, theirs *ipns.Record) {
+	if _, err := p.Book.Take(ctx, theirs, names.Entrance{Origin: recordstore.Seen}); err != nil && ctx.Err() == nil {
+		p.log().Error("taking the record of another holder of the key", "name", theirs.Name().String(), "error", err)
+	}
+}
+
+// superseded reports whether another process that shares the store has published since.
+// Its record, which servers may hold by now, is none of a rival: it was stored before it
+// left, and whoever published it announces it.
+func (p *Publisher) superseded(ctx context.Context, a *announcement) bool {
+	e, err := p.Book.Get(context.WithoutCancel(ctx), a.record().Name()) // an ack may have two records: the first ends ctx
+	return err == nil && e.Record != nil && e.Span > 0 && !a.making.has(e.Record) && ipns.Compare(e.Record, a.record()) > 0
 }
 
 // raise signs a record above the rivals and makes it the announced one. If it cannot,
@@ -212,14 +235,15 @@ func (p *Publisher) raise(ctx context.Context, a *announcement) error {
 	return nil
 }
 
-// overtaken returns ErrOlder if the entry's record is unknown to this announcement:
-// then someone else has published on this node meanwhile, and theirs is newer.
+// overtaken returns ErrOlder if the entry's record is neither a rival known to this
+// announcement nor its own: then someone else has published on this store meanwhile, and
+// theirs is newer.
 func (a *announcement) overtaken(e recordstore.Entry) error {
-	if e.Record == nil {
+	if e.Record == nil || a.making.has(e.Record) {
 		return nil
 	}
-	known := append(a.rivals(), a.making.made...)
-	if slices.ContainsFunc(known, func(r *ipns.Record) bool { return sameContent(r, e.Record) }) {
+	isRival := func(r *ipns.Record) bool { return sameContent(r, e.Record) }
+	if e.Span == 0 && slices.ContainsFunc(a.rivals(), isRival) { // with a Span, it was signed here
 		return nil
 	}
 	return fmt.Errorf("%w: %s with sequence %d", ErrOlder, e.Record.Value(), e.Record.Sequence())
@@ -229,6 +253,9 @@ func (a *announcement) overtaken(e recordstore.Entry) error {
 // of the key. Unless the publish is forced, an inconclusive search is an error: a rival
 // could be missed.
 func (p *Publisher) look(ctx context.Context, e recordstore.Entry, req Request) (recordstore.Entry, error) {
+	if e.Rival != nil { // it came here by itself, since this node is a server or has announced the name
+		return e, &RivalError{Name: e.Name, Value: req.Value, Rival: e.Rival}
+	}
 	best, err := p.find(ctx, e.Name, req.Via)
 	if err != nil && (ctx.Err() != nil || !req.Force) {
 		return e, fmt.Errorf("search for a record of another holder of the key: %w", err)

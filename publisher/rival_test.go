@@ -204,6 +204,30 @@ func TestPublishGivesWayToARival(t *testing.T) {
 	}
 }
 
+// A rival that is known already, since this node serves the DHT or has announced the name, stops a publish
+// as one does that a search finds.
+func TestStopHeedsARivalThatIsKnown(t *testing.T) {
+	s := newSite(t, 20)
+	s.publish(t, mine, func(r *publisher.Request) { r.Wait = publisher.WaitAll })
+	rival := s.key.Record(t, 5, theirs, epoch.Add(100*time.Hour))
+	if _, err := s.Book.Take(t.Context(), rival, names.Entrance{Origin: recordstore.Seen}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // it goes on to be one
+		_, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/2", OnRival: publisher.RivalStop})
+		var lost *publisher.RivalError
+		if !errors.As(err, &lost) || lost.Rival.Hash() != rival.Hash() || lost.Signed != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+	if res := s.publish(t, mine+"/2"); res.Record.Sequence() != 6 {
+		t.Errorf("sequence %d replaces it", res.Record.Sequence())
+	}
+	if _, err := s.Publish(t.Context(), s.key.Signer, publisher.Request{Value: mine + "/3", OnRival: publisher.RivalStop}); err != nil {
+		t.Errorf("it was replaced, but still stops: %v", err)
+	}
+}
+
 // An inconclusive search cannot rule out a rival.
 func TestStopNeedsACompleteSearch(t *testing.T) {
 	s := newSite(t, 20)

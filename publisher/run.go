@@ -16,6 +16,15 @@ const tick = time.Second
 // to a republisher, which checks many names with one visit to each server.
 const maxResumeSearches = 64
 
+// Where several processes share the store, an interrupted publish is resumed resumeAfter
+// its last change by the one that looks after the name, and by another that has its key
+// resumeLate after it.
+const (
+	resumeEvery = time.Hour
+	resumeAfter = 10 * time.Minute
+	resumeLate  = 2 * time.Hour
+)
+
 // Run works in the background until ctx ends: it announces records that a crash left
 // unannounced, and names that have too few holders. For entries of a restored store it
 // first searches for newer records. When ctx ends, it stops running announcements and
@@ -27,8 +36,14 @@ func (p *Publisher) Run(ctx context.Context) error {
 		cancel()
 		p.Close(over)
 	}()
-	if err := p.resume(ctx); err != nil && ctx.Err() == nil {
-		p.log().Error("looking for records to announce", "error", err)
+	resume := func() {
+		if err := p.resume(ctx); err != nil && ctx.Err() == nil {
+			p.log().Error("looking for records to announce", "error", err)
+		}
+	}
+	next := p.now().Add(resumeAfter)
+	if p.Resumes == nil {
+		resume()
 	}
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
@@ -39,7 +54,27 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case <-clock.C:
 		}
 		p.retryDue(ctx)
+		if now := p.now(); p.Resumes != nil && !now.Before(next) {
+			next = now.Add(resumeEvery)
+			resume()
+		}
 	}
+}
+
+// others reports whether an entry is left to other processes that share the store.
+func (p *Publisher) others(ctx context.Context, e recordstore.Entry) bool {
+	if p.Resumes == nil {
+		return false
+	}
+	wait := resumeAfter
+	if !p.Resumes(e.Name) {
+		wait = resumeLate
+	}
+	if e.Pending == nil || p.now().Sub(e.Changed) < wait || p.Signers == nil {
+		return true
+	}
+	_, err := p.Signers(ctx, e.Name)
+	return errors.Is(err, ErrNoSigner)
 }
 
 // Stats are current figures, for metrics.
@@ -65,6 +100,9 @@ func (p *Publisher) resume(ctx context.Context) error {
 			return err
 		}
 		if e.Origin != recordstore.Own || e.Record == nil || e.Record.Expired(p.now()) && e.Pending == nil {
+			continue
+		}
+		if p.others(ctx, e) {
 			continue
 		}
 		u, err := p.Book.Upkeep(ctx, e.Name)
@@ -171,7 +209,7 @@ func (p *Publisher) newest(ctx context.Context, name ipns.Name) (e recordstore.E
 		if e, err = p.Book.Get(ctx, name); err != nil {
 			return e, err
 		}
-		e, err = p.Book.Confirm(ctx, e)
+		e, err = p.Book.Confirm(ctx, e, recordstore.Lease{})
 		if !errors.Is(err, recordstore.ErrConflict) {
 			return e, err
 		}

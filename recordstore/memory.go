@@ -29,9 +29,10 @@ const (
 	OpSeen      Op = "seen"
 	OpSetSeen   Op = "set seen"
 	OpSync      Op = "sync"
+	OpLease     Op = "lease"
 )
 
-// Memory is a Store, Notes and Marks in memory, for tests and for nodes that keep
+// Memory is a Store, Notes, Marks and Leaser in memory, for tests and for nodes that keep
 // nothing.
 type Memory struct {
 	// Misbehave, if set, is called before each operation, for tests. If it returns an
@@ -45,8 +46,12 @@ type Memory struct {
 	names   map[ipns.Name]*known
 	sorted  []point // keys of names in Kad order; nil: must be sorted again
 	changes changes
+	leases  map[Region]leased
 	closed  bool
 }
+
+// noName is the name of an operation that is about none.
+var noName ipns.Name
 
 // point is a name and where it stands in the key space.
 type point struct {
@@ -136,8 +141,8 @@ func (m *Memory) Get(ctx context.Context, name ipns.Name) (e Entry, err error) {
 // Swap implements Store.
 func (m *Memory) Swap(ctx context.Context, e Entry, lease Lease) (stored Entry, err error) {
 	err = m.do(ctx, OpSwap, e.Name, func() error {
-		if lease != (Lease{}) {
-			return fmt.Errorf("swap %s: %w: this store gives no leases", e.Name, ErrLease)
+		if err := m.holds(lease, e); err != nil {
+			return err
 		}
 		k := m.names[e.Name]
 		if k == nil {
@@ -233,7 +238,7 @@ func (m *Memory) Due(ctx context.Context, region Region, before time.Time) iter.
 func (m *Memory) work(ctx context.Context, region Region) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		var points []point
-		if err := m.do(ctx, OpScan, ipns.Name{}, func() error { points = m.order(); return nil }); err != nil {
+		if err := m.do(ctx, OpScan, noName, func() error { points = m.order(); return nil }); err != nil {
 			yield(Work{}, err)
 			return
 		}
@@ -332,7 +337,7 @@ func NewestFirst(list []Past) {
 
 // Sync implements Notes and Marks.
 func (m *Memory) Sync(ctx context.Context) error {
-	return m.do(ctx, OpSync, ipns.Name{}, func() error { return nil })
+	return m.do(ctx, OpSync, noName, func() error { return nil })
 }
 
 // Generation implements Store.

@@ -84,19 +84,19 @@ func (m *Memory) next(ctx context.Context, since Position) (Change, <-chan struc
 		return Change{}, nil, ErrClosed
 	}
 	if since == "" {
-		return Change{Position: PositionOf(m.gen, c.last)}, nil, nil
+		return Change{Position: PositionOf(m.gen, Place{Number: c.last})}, nil, nil
 	}
 	after, err := since.In(m.gen)
-	if err == nil && after > c.last {
+	if err == nil && after.Compare(Place{Number: c.last}) > 0 {
 		err = ErrGap
 	}
 	if err != nil {
 		return Change{}, nil, fmt.Errorf("changes since %.80s: %w", since, err)
 	}
-	from, _ := slices.BinarySearchFunc(c.list, after+1, func(c change, n uint64) int { return cmp.Compare(c.number, n) })
+	from, _ := slices.BinarySearchFunc(c.list, after.Number+1, func(c change, n uint64) int { return cmp.Compare(c.number, n) })
 	for _, ch := range c.list[from:] {
 		if k := m.names[ch.name]; k != nil && k.changed == ch.number && k.entry.Version != 0 {
-			return Change{Position: PositionOf(m.gen, ch.number), Entry: k.entry}, nil, nil
+			return Change{Position: PositionOf(m.gen, Place{Number: ch.number}), Entry: k.entry}, nil, nil
 		}
 	}
 	if c.more == nil {

@@ -42,6 +42,13 @@ var (
 	// acknowledged is lost, and writes resume by themselves once there is space.
 	ErrFull = errors.New("no space left on disk")
 
+	// ErrAway means that the store cannot be reached, or does not answer in time. Nothing
+	// was written.
+	ErrAway = errors.New("the store of names cannot be reached")
+
+	// ErrReadOnly means that the store takes no writes now. Nothing was written.
+	ErrReadOnly = errors.New("the store of names takes no writes")
+
 	// ErrDoubt means that a write may still become durable. The outcome is known once
 	// the entry can be swapped again.
 	ErrDoubt = errors.New("outcome of the write is unknown")
@@ -155,4 +162,14 @@ type Marks interface {
 
 	// Sync makes all marks written so far durable.
 	Sync(ctx context.Context) error
+}
+
+// Database is a store with all that is kept beside its entries.
+type Database interface {
+	Store
+	Notes
+	Marks
+
+	// Rows returns the rows, usable while the store is open.
+	Rows() Rows
 }

@@ -2,6 +2,7 @@ package recordstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -46,6 +47,32 @@ type Rows interface {
 	// All yields the rows of all tables, in byte order of tables and keys. One that is
 	// damaged is an error, and the last: a copy without it would be believed to be whole.
 	All(ctx context.Context) iter.Seq2[Row, error]
+}
+
+// RowTries is how often ChangeRow reads a row again because another writer was quicker.
+const RowTries = 100
+
+// ChangeRow stores what f makes of the value of a row, in which nil means no row: f gets it
+// if there is none, and returns it to delete the row. f is called again after a conflict, up
+// to RowTries times; then the error is ErrConflict. An error of f is returned as it is, and
+// changes nothing.
+func ChangeRow(ctx context.Context, rows Rows, table, key string, f func(value []byte) ([]byte, error)) error {
+	for range RowTries {
+		row, err := rows.Get(ctx, table, key)
+		if errors.Is(err, ErrNotFound) {
+			row, err = Row{Table: table, Key: key}, nil
+		}
+		if err != nil {
+			return err
+		}
+		if row.Value, err = f(row.Value); err != nil || row.Value == nil && row.Version == 0 {
+			return err
+		}
+		if _, err = rows.Swap(ctx, row); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("row %q/%q: %d tries: %w", table, key, RowTries, ErrConflict)
 }
 
 // SettleRow returns the row to store when Swap replaces old with next, under a version

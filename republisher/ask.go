@@ -83,7 +83,12 @@ func (r *Republisher) askAll(ctx context.Context, list []question) {
 			continue
 		}
 		for closest, names := range map[int][]ipns.Name{0: own, askHosted: hosted} {
-			if len(names) > 0 && !r.settleAll(ctx, asker.Ask(ctx, regionOf(sector), slices.Values(names), closest)) {
+			if len(names) == 0 {
+				continue
+			}
+			under, done := r.under(ctx, sector)
+			more := r.settleAll(under, asker.Ask(under, regionOf(sector), slices.Values(names), closest))
+			if done(); !more {
 				return
 			}
 		}
@@ -100,6 +105,9 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 		if err == nil && errors.Is(f.Err, routing.ErrNoTargets) {
 			err = f.Err
 		}
+		if err != nil && lostLease(ctx) {
+			return true // the next holder of the sector asks
+		}
 		if err != nil {
 			// No server can be asked: this is not about one name.
 			if ctx.Err() == nil {
@@ -115,7 +123,7 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 			defer func() { <-slots }()
 			// Even if ctx has ended, so that the question is not repeated.
 			err := r.settle(context.WithoutCancel(ctx), f)
-			if err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil && !errors.Is(err, recordstore.ErrLease) {
 				r.log().Error("searching for a newer record", "name", f.Name.String(), "error", err)
 			}
 		})
@@ -127,6 +135,10 @@ func (r *Republisher) settleAll(ctx context.Context, findings iter.Seq2[routing.
 // may be announced and renewed from now on.
 func (r *Republisher) settle(ctx context.Context, f routing.Finding) error {
 	defer r.changed(f.Name)
+	lease, held := r.lease(sectorOf(f.Name))
+	if !held {
+		return recordstore.ErrLease
+	}
 	e, err := r.Book.Get(ctx, f.Name)
 	if err != nil {
 		return err
@@ -147,7 +159,7 @@ func (r *Republisher) settle(ctx context.Context, f routing.Finding) error {
 		if r.mayPut(ctx, e) && (e.Origin != recordstore.Own || r.mayRenew(ctx, e)) {
 			return nil
 		}
-		if _, err = r.Book.Confirm(ctx, e); !errors.Is(err, recordstore.ErrConflict) {
+		if _, err = r.Book.Confirm(ctx, e, lease); !errors.Is(err, recordstore.ErrConflict) {
 			return err
 		}
 	}

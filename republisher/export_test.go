@@ -1,6 +1,8 @@
 package republisher
 
-import "context"
+import (
+	"context"
+)
 
 // Step does once what Run does every minute, one part after the other.
 func (r *Republisher) Step(ctx context.Context) error {
@@ -14,7 +16,9 @@ func (r *Republisher) Step(ctx context.Context) error {
 		}
 	}
 	signing := newSigning(r)
-	signing.begin(ctx, r.makePlan().renew, nil)
+	p := r.makePlan()
+	p.probe = nil
+	signing.begin(ctx, p)
 	signing.wait()
 	return r.follow(ctx, r.makePlan())
 }
@@ -27,4 +31,17 @@ func (r *Republisher) Touch() {
 	for i := range r.scans {
 		r.scans[i].dirty = true
 	}
+}
+
+// Sign scans and renews, and puts nothing.
+func (r *Republisher) Sign(ctx context.Context) error {
+	if err := r.scan(ctx); err != nil {
+		return err
+	}
+	signing := newSigning(r)
+	p := r.makePlan()
+	p.probe = nil
+	signing.begin(ctx, p)
+	signing.wait()
+	return nil
 }

@@ -17,7 +17,8 @@ import (
 type job struct {
 	work    recordstore.Work
 	sector  int
-	rec     *ipns.Record // the record put; nil: not loaded
+	under   context.Context // of its puts: it ends with the lease of the sector
+	rec     *ipns.Record    // the record put; nil: not loaded
 	receipt routing.Receipt
 	err     error // of the put
 	over    bool  // the put was not interrupted
@@ -41,11 +42,9 @@ func (j *job) nobody() bool {
 
 // putAll puts the records of the jobs, by a sweep if there are many in one sector.
 func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
-	ctx, cancel := context.WithTimeout(ctx, sweepLimit)
-	defer cancel()
 	first, last := jobs[0].sector, jobs[len(jobs)-1].sector
 	if s, ok := r.Router.(routing.Sweeper); ok && r.sweeps(len(jobs)) && first == last {
-		r.sweep(ctx, s, regionOf(first), jobs)
+		r.sweep(jobs[0].under, s, regionOf(first), jobs)
 		return
 	}
 	slots := make(chan struct{}, or(r.Concurrency, DefaultConcurrency))
@@ -58,8 +57,8 @@ func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if r.load(ctx, j) {
-				r.putOne(ctx, j)
+			if r.load(j.under, j) {
+				r.putOne(j.under, j)
 			}
 		})
 	}
@@ -68,6 +67,9 @@ func (r *Republisher) putAll(ctx context.Context, jobs []*job) {
 // load reads the record of a job again. It returns false if the entry has changed: the
 // publisher that changed it announces it.
 func (r *Republisher) load(ctx context.Context, j *job) bool {
+	if routing.Allowed(ctx) != nil {
+		return false
+	}
 	e, err := r.Book.Get(ctx, j.work.Entry.Name)
 	if err != nil || e.Version != j.work.Entry.Version || e.Record.Expired(r.now()) {
 		return false
@@ -165,8 +167,12 @@ func (r *Republisher) ack(ctx context.Context, j *job, ack routing.Ack) {
 // is probably away: puts then pause, so that the other names do not fail too. A refused
 // record shows that the network is there.
 func (r *Republisher) end(ctx context.Context, j *job) {
-	// A put that timed out has failed; one that the caller interrupted has not.
-	j.over = j.took() || !errors.Is(context.Cause(ctx), context.Canceled)
+	// A put that timed out has failed; one that the caller interrupted has not. What too few
+	// took before the sector was lost is left to its next holder.
+	j.over = j.took() || !stopped(ctx)
+	if held, of := j.receipt.Announced(); lostLease(ctx) && held < min(r.wanted(), of) {
+		j.over = false
+	}
 	if !j.over {
 		return
 	}

@@ -3,13 +3,8 @@ package republisher
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
@@ -32,6 +27,7 @@ type plan struct {
 	sectors [sectors]int // number of due names per sector that are not in urgent
 	late    int          // number of names that have waited too long
 	renew   []ipns.Name  // names to renew; at most maxRenewals
+	standby []ipns.Name  // the same, in sectors of others
 	probe   []ipns.Name  // names whose signers to ask for; at most maxRenewals
 	ask     []question   // names for which others may have a newer record; at most maxAsked
 	ended   []ipns.Name  // hosted names whose record has expired; at most maxEnded per sector
@@ -86,6 +82,9 @@ type sectorScan struct {
 	soon  time.Time // when to scan again even without a change; zero: no reason to
 	dirty bool      // a name of the sector has changed since
 
+	lease  recordstore.Lease // under which the sector was scanned
+	others bool              // others look after it: only renew is used
+
 	urgent  []urgent
 	routine int
 	renew   []ipns.Name
@@ -103,8 +102,8 @@ func (v *sectorScan) wake(at time.Time) {
 }
 
 // stale reports whether the sector must be scanned again.
-func (v *sectorScan) stale(now time.Time) bool {
-	return v.at.IsZero() || v.dirty || !v.soon.IsZero() && !v.soon.After(now) || now.Sub(v.at).Abs() >= rescan
+func (v *sectorScan) stale(now time.Time, lease recordstore.Lease, held bool) bool {
+	return v.at.IsZero() || v.lease != lease || v.others == held || v.dirty && held || !v.soon.IsZero() && !v.soon.After(now) || now.Sub(v.at).Abs() >= rescan
 }
 
 // touch marks the sector of a name as changed.
@@ -115,19 +114,33 @@ func (r *Republisher) touch(name ipns.Name) {
 	r.scans[sector].dirty = true
 }
 
-// scan scans the stale sectors. It only reads; every later action reads the name again.
+// scan scans the stale sectors, after a scan that is running. It only reads; every later
+// action reads the name again.
 func (r *Republisher) scan(ctx context.Context) error {
 	r.init()
+	// Of two at once, the one that began earlier could end later, and put back what it has read.
+	select {
+	case r.scanning <- struct{}{}:
+		defer func() { <-r.scanning }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	begin := time.Now()
 	for sector := range sectors {
+		lease, held := r.lease(sector)
 		r.mu.Lock()
-		stale := r.scans[sector].stale(r.now())
+		stale := r.scans[sector].stale(r.now(), lease, held)
 		r.scans[sector].dirty = false // from here on changes count again
 		r.mu.Unlock()
 		if !stale {
 			continue
 		}
-		v, err := r.scanSector(ctx, sector)
+		scan := r.scanSector
+		if !held {
+			scan = r.scanOthers
+		}
+		v, err := scan(ctx, sector)
+		v.lease, v.others = lease, !held
 		r.mu.Lock()
 		if err == nil {
 			v.dirty = r.scans[sector].dirty
@@ -231,6 +244,17 @@ func (r *Republisher) makePlan() plan {
 	p.urgent = make([]urgent, 0, total)
 	for i := range r.scans {
 		v := &r.scans[i]
+		if lease, held := r.lease(i); v.lease != lease || v.others == held {
+			continue // it is scanned soon
+		}
+		if v.others {
+			if len(v.renew) > 0 { // once; what fails is found again by the next scan
+				p.standby = append(p.standby, v.renew[:min(len(v.renew), maxRenewals-len(p.standby))]...)
+				v.renew = nil
+				v.wake(r.now().Add(standbyAgain))
+			}
+			continue
+		}
 		p.sectors[i] = v.routine
 		p.late += v.tally.late
 		p.urgent = append(p.urgent, v.urgent...)
@@ -248,40 +272,6 @@ func (r *Republisher) makePlan() plan {
 	return p
 }
 
-// hasEnded reports whether an entry is hosted and its record has expired. If its owner
-// wants it kept, they will send a newer record.
-func hasEnded(e recordstore.Entry, now time.Time) bool {
-	return e.Origin == recordstore.Hosted && len(e.Staged) == 0 && e.Record != nil && e.Record.Expired(now)
-}
-
-// endHosted removes hosted names whose record has expired, several at a time so that
-// they share disk writes. The next scan finds those that failed.
-func (r *Republisher) endHosted(ctx context.Context, ended []ipns.Name) {
-	var g errgroup.Group
-	g.SetLimit(forgetAtOnce)
-	var failed atomic.Bool
-	for _, name := range ended {
-		if failed.Load() {
-			break
-		}
-		g.Go(func() error {
-			e, err := r.Book.Get(ctx, name)
-			if err == nil && hasEnded(e, r.now()) && !r.outlook(e).Signed {
-				err = r.Book.Forget(ctx, e)
-			}
-			r.touch(name)
-			if err == nil || errors.Is(err, recordstore.ErrNotFound) || errors.Is(err, recordstore.ErrConflict) {
-				return nil
-			}
-			failed.Store(true)
-			return fmt.Errorf("forget an expired name: %w", err)
-		})
-	}
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		r.log().Warn("republisher", "error", err)
-	}
-}
-
 // forever is a time before which every name is due.
 var forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
@@ -297,7 +287,7 @@ func (r *Republisher) due(w recordstore.Work, sector int, now time.Time) (lane, 
 	var at time.Time
 	l := laneRoutine
 	switch {
-	case u.LastErr != "":
+	case u.LastErr != "" && u.LastErr != renewedNote(e.Record):
 		// The publisher that recorded the error also retries; let it go first.
 		at, l = u.Due.Add(grace), laneUrgent
 		if u.Due.Sub(now) > lastRetry {
@@ -342,7 +332,7 @@ func othersLack(w recordstore.Work) (again time.Time, ok bool) {
 func (r *Republisher) left(w recordstore.Work, now time.Time) (until time.Time, ok bool) {
 	e := w.Entry
 	rest := now.Sub(e.Changed)
-	if w.Upkeep.Announced == e.Record.Hash() && w.Upkeep.LastErr == "" || rest < 0 || rest >= r.grace(e) {
+	if w.Upkeep.Announced == e.Record.Hash() && w.Upkeep.LastErr == "" || w.Upkeep.LastErr == renewedNote(e.Record) || rest < 0 || rest >= r.grace(e) {
 		return time.Time{}, false
 	}
 	r.mu.Lock()

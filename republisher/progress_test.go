@@ -314,8 +314,8 @@ func TestANameThatNobodyHoldsIsAtRisk(t *testing.T) {
 		look := func(when string, want int) {
 			t.Helper()
 			st, err := s.Look(t.Context())
-			if err != nil || st.AtRiskCount != want {
-				t.Errorf("%s: %d at risk, %v, want %d", when, st.AtRiskCount, err, want)
+			if err != nil || st.AtRiskCount != want || st.FewHolders != want {
+				t.Errorf("%s: %d at risk, %d with few holders, %v, want %d", when, st.AtRiskCount, st.FewHolders, err, want)
 			}
 			for _, a := range st.AtRisk {
 				if !strings.HasPrefix(a.Reason, "nobody holds it") {

@@ -42,7 +42,7 @@ func (r *Republisher) follow(ctx context.Context, p plan) error {
 	var b batches
 	for i := range sectors {
 		sector := (first + i) % sectors
-		if p.sectors[sector] == 0 {
+		if _, held := r.lease(sector); p.sectors[sector] == 0 || !held {
 			continue
 		}
 		if err := r.putSector(ctx, sector, &b); err != nil || r.away() {
@@ -118,6 +118,9 @@ func (r *Republisher) putUrgent(ctx context.Context, list []urgent, l lane) erro
 	var order []int // the sectors, by their most urgent names
 	for _, u := range list {
 		if u.lane != l {
+			continue
+		}
+		if _, held := r.lease(sectorOf(u.name)); !held {
 			continue
 		}
 		w, ok, err := r.again(ctx, u.name)
@@ -211,11 +214,20 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		return nil
 	}
 	begin := time.Now()
+	putting, cancel := context.WithTimeout(ctx, sweepLimit)
+	defer cancel()
+	under := make(map[int]context.Context)
 	jobs := make([]*job, len(list))
 	for i, w := range list {
-		jobs[i] = &job{work: w, sector: sectorOf(w.Entry.Name)}
+		j := &job{work: w, sector: sectorOf(w.Entry.Name)}
+		if under[j.sector] == nil {
+			one, done := r.under(putting, j.sector)
+			defer done() // once what was put is noted
+			under[j.sector] = one
+		}
+		j.under, jobs[i] = under[j.sector], j
 	}
-	r.putAll(ctx, jobs)
+	r.putAll(putting, jobs)
 	// Store the upkeep even if ctx has ended, so that finished puts are not repeated.
 	ctx = context.WithoutCancel(ctx)
 	var notes []recordstore.Upkeep
@@ -225,6 +237,9 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 		}
 		if e, err := r.Book.Get(ctx, j.work.Entry.Name); err != nil || e.Record == nil || e.Record.Hash() != j.rec.Hash() {
 			continue // the put record is not the newest any more
+		}
+		if lostLease(j.under) && !r.putLast(ctx, j) {
+			continue
 		}
 		notes = append(notes, r.note(j))
 	}
@@ -240,11 +255,21 @@ func (r *Republisher) batch(ctx context.Context, list []recordstore.Work) error 
 	return r.Book.Sync(ctx)
 }
 
+// putLast reports whether nobody has put the name of a job since the job began.
+func (r *Republisher) putLast(ctx context.Context, j *job) bool {
+	u, err := r.Book.Upkeep(ctx, j.work.Entry.Name)
+	return err == nil && !u.LastPut.After(j.work.Upkeep.LastPut)
+}
+
 // newer passes a newer record found on the network to the Book. The next put uses it.
 func (r *Republisher) newer(ctx context.Context, e recordstore.Entry, rec *ipns.Record) {
-	outcome, err := r.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen})
+	lease, held := r.lease(sectorOf(rec.Name()))
+	if !held {
+		return // who holds the sector now meets it, too
+	}
+	outcome, err := r.Book.Take(ctx, rec, names.Entrance{Origin: recordstore.Seen, Lease: lease})
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, recordstore.ErrLease) {
 			r.log().Error("taking a newer record", "name", e.Name.String(), "error", err)
 		}
 		return

@@ -142,7 +142,7 @@ type task struct {
 
 // begin starts renewing names and asking for signers, up to maxRenewals in progress. The next
 // plan contains the others again.
-func (s *signing) begin(ctx context.Context, renew, probe []ipns.Name) {
+func (s *signing) begin(ctx context.Context, p plan) {
 	r := s.r
 	lanes := map[chan struct{}][]task{}
 	add := func(list []ipns.Name, do func(context.Context, ipns.Name)) {
@@ -157,8 +157,9 @@ func (s *signing) begin(ctx context.Context, renew, probe []ipns.Name) {
 			r.mu.Unlock()
 		}
 	}
-	add(renew, r.renewAndNote)
-	add(probe, r.askSigner)
+	add(p.renew, func(ctx context.Context, name ipns.Name) { r.renewAndNote(ctx, name, false) })
+	add(p.standby, func(ctx context.Context, name ipns.Name) { r.renewAndNote(ctx, name, true) })
+	add(p.probe, r.askSigner)
 	for slots, tasks := range lanes {
 		s.running.Go(func() { s.run(ctx, slots, tasks) })
 	}

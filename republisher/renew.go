@@ -113,9 +113,11 @@ func (r *Republisher) renewBelow(life time.Duration) time.Duration {
 // sector's turn.
 func highTime(life time.Duration) time.Duration { return life * 3 / 8 }
 
-func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
-	err := r.renew(ctx, name)
-	if ctx.Err() != nil {
+// renewAndNote renews a name and notes how that went. standby says that others look after its
+// sector.
+func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name, standby bool) {
+	err := r.renew(ctx, name, standby)
+	if ctx.Err() != nil || errors.Is(err, recordstore.ErrLease) {
 		return
 	}
 	var of [32]byte
@@ -132,7 +134,7 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 		r.mu.Unlock()
 		return
 	}
-	if errors.Is(err, ErrStopped) {
+	if errors.Is(err, ErrStopped) || errors.Is(err, ErrElsewhere) {
 		if _, known := r.unsigned[name]; known || len(r.unsigned) < maxUnsigned {
 			r.unsigned[name] = postponed{delay: lastUnsign, again: r.now().Add(lastUnsign), why: err, of: of}
 		}
@@ -148,6 +150,9 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 	r.counts.failed(err)
 	r.mu.Unlock()
 	r.log().Warn("a record could not be renewed", "name", name.String(), "error", err)
+	if standby {
+		return // its upkeep is for the holder of its sector
+	}
 	kept, err2 := r.Book.Upkeep(ctx, name)
 	if err2 == nil {
 		kept.LastErr = err.Error()
@@ -160,8 +165,12 @@ func (r *Republisher) renewAndNote(ctx context.Context, name ipns.Name) {
 
 // renew renews the current record of the name if that is still due. A publish that comes
 // in between wins.
-func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
+func (r *Republisher) renew(ctx context.Context, name ipns.Name, standby bool) error {
 	for range renewRetries {
+		lease, held := r.lease(sectorOf(name))
+		if !standby && !held {
+			return recordstore.ErrLease
+		}
 		e, err := r.Book.Get(ctx, name)
 		if err != nil {
 			return fmt.Errorf("renew %s: %w", name, err)
@@ -169,7 +178,21 @@ func (r *Republisher) renew(ctx context.Context, name ipns.Name) error {
 		if e.Record == nil || e.Record.EOL().Sub(r.now()) >= r.renewBelow(r.lifetime(e)) {
 			return nil // already renewed
 		}
-		_, err = r.Renew(ctx, e)
+		rec, err := r.sign(ctx, e)
+		if err == nil && !standby {
+			// The lease may have ended meanwhile, and another may sign now.
+			if now, _ := r.lease(sectorOf(name)); now != lease {
+				return recordstore.ErrLease
+			}
+		} else {
+			lease = recordstore.Lease{}
+		}
+		if err == nil {
+			err = r.enterRenewal(ctx, e, rec, lease)
+		}
+		if err == nil && !standby {
+			err = r.noteRenewed(ctx, rec)
+		}
 		if !errors.Is(err, recordstore.ErrConflict) {
 			return err
 		}
@@ -182,20 +205,16 @@ type signerError struct{ error }
 
 func (e signerError) Unwrap() error { return e.error }
 
-// Renew signs the record of an entry again, changing only the EOL, and enters it into
-// the Book. If the entry has changed since it was read, the error is
-// recordstore.ErrConflict, so that no publish is overtaken. If the last sequence is not
-// known, the error is names.ErrUnknownSequence; if the clock is wrong, that of the Clock.
-func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
-	r.init()
+// sign signs the record of an entry again, changing only the EOL. If the clock is wrong, the
+// error is that of the Clock.
+func (r *Republisher) sign(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
 	if r.Signers == nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, errNoSigner)
 	}
 	if err := r.checkClock(); err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
 	}
-	e.Span = r.lifetime(e)
-	eol := r.now().Add(e.Span).UTC()
+	eol := r.now().Add(r.lifetime(e)).UTC()
 	if !eol.After(e.Record.EOL()) {
 		return nil, fmt.Errorf("renew %s: its EOL %v is later than %v, which a renewal would have", e.Name, e.Record.EOL(), eol)
 	}
@@ -209,17 +228,39 @@ func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Rec
 	if err != nil {
 		return nil, fmt.Errorf("renew %s: %w", e.Name, signerError{err})
 	}
-	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Origin: recordstore.Own})
+	return rec, nil
+}
+
+// enterRenewal enters the renewal of an entry's record into the Book, while the lease of its
+// sector is current if one is given. If the entry has changed since it was read, the error is
+// recordstore.ErrConflict, so that no publish is overtaken; if the last sequence is not
+// known, it is names.ErrUnknownSequence.
+func (r *Republisher) enterRenewal(ctx context.Context, e recordstore.Entry, rec *ipns.Record, lease recordstore.Lease) error {
+	e.Span = r.lifetime(e)
+	outcome, err := r.Book.Enter(ctx, e, rec, names.Entrance{Origin: recordstore.Own, Lease: lease})
 	if err == nil && outcome != names.New {
 		err = fmt.Errorf("its renewal was judged %v", outcome)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("renew %s: %w", e.Name, err)
+		return fmt.Errorf("renew %s: %w", e.Name, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.signed[e.Name]; known || len(r.signed) < maxRenewals {
 		r.signed[e.Name] = rec.Hash()
+	}
+	return nil
+}
+
+// Renew renews the record of an entry that was read earlier.
+func (r *Republisher) Renew(ctx context.Context, e recordstore.Entry) (*ipns.Record, error) {
+	r.init()
+	rec, err := r.sign(ctx, e)
+	if err == nil {
+		err = r.enterRenewal(ctx, e, rec, recordstore.Lease{})
+	}
+	if err != nil {
+		return nil, err
 	}
 	return rec, nil
 }

@@ -102,6 +102,8 @@ type Republisher struct {
 	// Clock tells whether Now is right; nil: nobody knows. While it is wrong, nothing is
 	// renewed, and records are put as they are.
 	Clock Clock
+	// Leases are the sectors to look after, where several processes share the store; nil: all.
+	Leases Leases
 	// Outlook says what else is known of a name's future; nil: nothing.
 	Outlook func(recordstore.Entry) Outlook
 	// Log may be nil.
@@ -128,6 +130,8 @@ type Republisher struct {
 	news chan struct{} // signals a new plan
 	soon chan struct{} // signals that a scan will find something new
 
+	scanning chan struct{} // has an element while a scan runs
+
 	questions chan []question // received from only while no questions are in progress
 
 	mu        sync.Mutex // guards all below
@@ -148,6 +152,7 @@ type Republisher struct {
 	failing   int                     // names in a row without an answer
 	wrong     bool                    // the clock was wrong when last checked
 	cursor    int                     // the sector to start with
+	working   [sectors]int            // batches and questions in progress
 }
 
 func (r *Republisher) init() {
@@ -155,6 +160,7 @@ func (r *Republisher) init() {
 		r.news = make(chan struct{}, 1)
 		r.short = make(map[ipns.Name]struct{})
 		r.soon = make(chan struct{}, 1)
+		r.scanning = make(chan struct{}, 1)
 		r.questions = make(chan []question)
 		r.unsigned = make(map[ipns.Name]postponed)
 		r.probed = make(map[ipns.Name]postponed)
@@ -204,6 +210,7 @@ func (r *Republisher) Run(ctx context.Context) error {
 	if r.Joined != nil {
 		first = unjoined
 	}
+	changed := r.changedLeases()
 	now := time.Now()
 	next, rested := now.Add(min(first, r.ownPeriod())), now
 	for {
@@ -213,6 +220,9 @@ func (r *Republisher) Run(ctx context.Context) error {
 		case <-r.Joined:
 			r.joined()
 			next = earlier(next, time.Now().Add(min(firstScan, r.ownPeriod())))
+			continue
+		case <-changed:
+			next = earlier(next, time.Now()) // what was gained may be late already
 			continue
 		case <-r.soon:
 			at := time.Now().Add(soonScan)
@@ -245,7 +255,7 @@ func (r *Republisher) look(ctx context.Context, signing *signing) error {
 	p := r.makePlan()
 	r.endHosted(ctx, p.ended)
 	r.pace(p) // also applies to the sweep in progress
-	signing.begin(ctx, p.renew, p.probe)
+	signing.begin(ctx, p)
 	select {
 	case r.questions <- p.ask:
 	default: // the questions of an earlier plan are still in progress

@@ -28,9 +28,13 @@ type Status struct {
 	Own       int // names with a key here
 	Hosted    int // names of others
 	Expired   int // of both kinds
-	Holders   int // servers that took a record last time, summed over all names
+	// OwnExpired are those of Expired whose key is or was here, and FewHolders those names at
+	// risk of which no server or too few have the record.
+	OwnExpired, FewHolders int
+	Holders                int // servers that took a record last time, summed over all names
 
-	// Regions is the number of sectors, RegionsDone of those in which no name is due.
+	// Regions is the number of sectors that this process looks after, RegionsDone of those
+	// in which no name is due.
 	Regions, RegionsDone int
 	Due                  int // names to put now
 	Late                 int // how many of them have been due for more than five minutes
@@ -51,6 +55,10 @@ type Status struct {
 	AtRiskCount int
 	// Unready counts own names whose key cannot sign now, whatever is left of their record.
 	Unready int
+	// Elsewhere counts own names whose key is not on this daemon, and which another renews.
+	Elsewhere int
+	// Sectors are the figures of the sectors that this process looks after.
+	Sectors []Sector
 	// OtherWriters are own names for which another holder of the key has published; at
 	// most 1000.
 	OtherWriters []string
@@ -64,6 +72,14 @@ type Status struct {
 	RPCsPerNameDay, BytesPerNameDay float64
 	// Failures counts the reasons why servers did not take a record or keys did not sign.
 	Failures map[string]uint64
+}
+
+// Sector are the figures of one sector as of its last scan.
+type Sector struct {
+	Number                            int
+	Names, Expired, Due, Late, AtRisk int
+	Unready, Elsewhere                int
+	Working                           bool // it is swept, or asked about, now
 }
 
 // AtRisk is a name that may be lost.
@@ -96,8 +112,9 @@ func (r *Republisher) outlook(e recordstore.Entry) Outlook {
 // tally holds the figures of one sector.
 type tally struct {
 	own, hosted, expired int
+	ownExpired, few      int
 	holders, due, late   int
-	unready              int
+	unready, elsewhere   int
 	atRisk               []AtRisk
 	atRiskCount          int
 }
@@ -116,6 +133,9 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	expired := e.Record.Expired(now)
 	if expired {
 		t.expired++
+		if e.Origin == recordstore.Own {
+			t.ownExpired++
+		}
 		if e.Origin != recordstore.Own && risk == "" {
 			return // expired
 		}
@@ -132,6 +152,12 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 	v.wake(eol.Add(1 - r.lifetime(e)/4))
 	var why string
 	signer := r.Unready(e.Name)
+	if elsewhere := errors.Is(signer, ErrElsewhere) || errors.Is(wrong, ErrElsewhere); elsewhere {
+		t.elsewhere++
+		if v.wake(eol.Add(1 - r.lifetime(e)/4)); !expired && !r.nearEnd(e, now) {
+			signer, wrong = nil, nil // another renews it, as far as is known
+		}
+	}
 	unready := wrong == nil && signer != nil
 	if unready {
 		wrong = signer
@@ -159,8 +185,10 @@ func (v *sectorScan) count(r *Republisher, w recordstore.Work, l lane, at time.T
 		v.wake(now.Add(1)) // it is still being announced
 		return
 	case holders(w) == 0 && receiptOf(w).Took("") == 0:
+		t.few++
 		why = "nobody holds it"
 	default:
+		t.few++
 		why = "too few servers hold it"
 	}
 	if wrong != nil {
@@ -296,8 +324,23 @@ func (r *Republisher) Status() Status {
 		Puts: c.puts, Acks: c.acks, FailedAcks: c.refused, Bytes: c.bytes, Samples: c.samples,
 		Renewed: c.renewed, RenewalsFailed: c.renewalsFailed, Failures: maps.Clone(c.reasons),
 	}
+	if r.Leases != nil {
+		out.Regions, out.RegionsDone = 0, 0
+	}
 	for i := range r.scans {
-		out.add(r.scans[i].tally)
+		t := r.scans[i].tally
+		if _, held := r.lease(i); !held || r.scans[i].others {
+			continue
+		}
+		if r.Leases != nil {
+			out.Regions++
+			out.RegionsDone++
+		}
+		out.add(t)
+		out.Sectors = append(out.Sectors, Sector{
+			Number: i, Names: t.own + t.hosted, Expired: t.expired, Due: t.due, Late: t.late,
+			AtRisk: t.atRiskCount, Unready: t.unready, Elsewhere: t.elsewhere, Working: r.working[i] > 0,
+		})
 	}
 	all := overall(r.survival[:])
 	out.Survival, _, _ = all.mean()
@@ -322,11 +365,14 @@ func (s *Status) add(t tally) {
 	s.Own += t.own
 	s.Hosted += t.hosted
 	s.Expired += t.expired
+	s.OwnExpired += t.ownExpired
+	s.FewHolders += t.few
 	s.Holders += t.holders
 	s.Due += t.due
 	s.Late += t.late
 	s.AtRisk = append(s.AtRisk, t.atRisk[:min(len(t.atRisk), maxListed-len(s.AtRisk))]...)
 	s.Unready += t.unready
+	s.Elsewhere += t.elsewhere
 	s.AtRiskCount += t.atRiskCount
 	if t.due > 0 {
 		s.RegionsDone--

@@ -57,3 +57,26 @@ func (e *UnknownError) Error() string {
 
 // Unwrap returns why too few answered.
 func (e *UnknownError) Unwrap() error { return e.Err }
+
+// BehindError says that no record with Options.MinSequence came in time.
+type BehindError struct {
+	Name        ipns.Name
+	Have, Least uint64 // Have: of the newest known record
+	None        bool   // there is no such record
+	Err         error  // why the last search found none, if it failed
+}
+
+func (e *BehindError) Error() string {
+	has := fmt.Sprintf("the newest record that is known has sequence %d", e.Have)
+	if e.None {
+		has = "no record is known"
+	}
+	text := fmt.Sprintf("could not resolve name: %s: %s, and at least %d was asked for", e.Name, has, e.Least)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns why the last search found none.
+func (e *BehindError) Unwrap() error { return e.Err }

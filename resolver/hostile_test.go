@@ -1,10 +1,12 @@
 package resolver
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/goipns/ipns"
@@ -58,4 +60,34 @@ func TestHostileValues(t *testing.T) {
 	if followed < 20 {
 		t.Fatalf("only %d cases in the index", followed)
 	}
+}
+
+// slow is a store of this process whose disk is slow.
+type slow struct {
+	*recordstore.Memory
+	wait time.Duration
+}
+
+func (s slow) Get(ctx context.Context, name ipns.Name) (recordstore.Entry, error) {
+	select {
+	case <-time.After(s.wait):
+		return s.Memory.Get(ctx, name)
+	case <-ctx.Done():
+		return recordstore.Entry{}, ctx.Err()
+	}
+}
+
+// However slow the disk is, what was shown before counts: nothing else knows it after a
+// restart.
+func TestASlowDiskDoesNotBringAnOlderRecordBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, n := newFixture(t), newName(t)
+		newer, older := n.record(5, pathA), n.record(4, pathB)
+		hold(newer, f.net.Servers...)
+		f.leads(newer.Name(), Options{Confidence: All}, pathA)
+		f.restart()
+		f.Book.Store = slow{f.store, 3 * storeLimit}
+		hold(older, f.net.Servers...)
+		f.fails(older.Name().String(), Options{Confidence: All, NoCache: true}, nil)
+	})
 }

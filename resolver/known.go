@@ -30,7 +30,7 @@ func (r *Resolver) Known(ctx context.Context, path string) (res Resolution, know
 	if err != nil || mutable(next) {
 		return Resolution{}, false
 	}
-	return resolution(next, hops), true
+	return r.resolution(next, hops), true
 }
 
 // knownHop is walker.hop without a search.

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/recordstore"
 )
 
 // lookup yields what is known about a name and what a search finds. Without stream
@@ -150,7 +151,7 @@ func (r *Resolver) giveUp(ctx context.Context, s *search) (Hop, error) {
 // offline answers from the Book and the cache alone.
 func (r *Resolver) offline(ctx context.Context, name ipns.Name) (Hop, error) {
 	held, mark, err := r.recall(ctx, name)
-	if err != nil {
+	if err != nil && !errors.Is(err, recordstore.ErrAway) {
 		return Hop{}, err
 	}
 	now := r.now()
@@ -162,6 +163,9 @@ func (r *Resolver) offline(ctx context.Context, name ipns.Name) (Hop, error) {
 		held = known
 	}
 	if !held.valid(now) {
+		if err != nil {
+			return Hop{}, err
+		}
 		s := search{name: name, best: held, mark: mark}
 		return Hop{}, s.verdict(errOffline, now)
 	}

@@ -147,6 +147,10 @@ type Options struct {
 	Offline bool
 	// Confidence says when an answer is good enough.
 	Confidence Confidence
+	// MinSequence is the least sequence that the first name may have: a client that has
+	// published, or has read, by another daemon asks for that. Such a record is waited for
+	// until Timeout; then the error is a *BehindError. 0: any.
+	MinSequence uint64
 	// Timeout bounds the whole request. If the confidence is not reached in time, the
 	// best answer so far is returned, if there is one. 0: DefaultTimeout; negative: none.
 	Timeout time.Duration
@@ -163,6 +167,9 @@ type Resolution struct {
 	// Final says that the requested confidence was reached or the searches have ended.
 	// It is not set if the request timed out before.
 	Final bool
+	// Silent is how long the store that several daemons share has not answered: what others
+	// have published since is not known here. 0: it answers.
+	Silent time.Duration
 	// Hops are the lookups that led here, in their order: at least one.
 	Hops []Hop
 }
@@ -218,7 +225,7 @@ func (h Hop) On(road routing.Road) (agree, answered int) {
 // before it, or an ipns: URI. The rest of the path is kept at every hop.
 //
 // Errors wrap ErrNotFound, *UnknownError, ErrExpired, ErrRecursion, ErrPath or
-// ErrBusy, those of ctx, or say what failed.
+// ErrBusy, *BehindError, those of ctx, or say what failed.
 func (r *Resolver) Resolve(ctx context.Context, path string, opt Options) (Resolution, error) {
 	var last Resolution
 	for res, err := range r.walk(ctx, path, opt, false) {

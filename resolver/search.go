@@ -97,7 +97,7 @@ func (r *Resolver) runSearch(s *search) {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, limit)
 	defer cancel()
-	held, mark, err := r.recall(ctx, s.name)
+	held, mark, err := r.recallSoon(ctx, s.name)
 	if err != nil {
 		r.endSearch(s, err)
 		return
@@ -146,6 +146,31 @@ func (r *Resolver) endIfSettled(s *search) bool {
 	}
 	r.finish(s, nil, false)
 	return true
+}
+
+// storeLimit bounds how long a search waits for a store of several daemons: it has other
+// sources. One of this process alone is always waited for, since nothing else knows what was
+// shown before.
+const storeLimit = 2 * time.Second
+
+// soon returns a context for asking the store in a search.
+func (r *Resolver) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !r.Book.Shared() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, storeLimit)
+}
+
+// recallSoon is recall in a search. If the store of several daemons cannot be read in time, the search goes on
+// without: the mark is then that of what this process has found since it last could write.
+func (r *Resolver) recallSoon(ctx context.Context, name ipns.Name) (result, recordstore.Mark, error) {
+	within, cancel := r.soon(ctx)
+	defer cancel()
+	held, mark, err := r.recall(within, name)
+	if errors.Is(err, recordstore.ErrAway) || err != nil && within.Err() != nil && ctx.Err() == nil {
+		return result{}, r.Book.Pending(name), nil
+	}
+	return held, mark, err
 }
 
 // recall returns the Book's record of a name and its mark. It ignores a record that
@@ -203,7 +228,9 @@ func (r *Resolver) handleAnswer(ctx context.Context, s *search, a routing.Answer
 		// write now, the record is still shown.
 		r.setTaking(s, a.Record)
 		defer r.setTaking(s, nil)
-		outcome, err := r.Book.Take(ctx, a.Record, names.Entrance{Origin: recordstore.Seen})
+		within, cancel := r.soon(ctx)
+		outcome, err := r.Book.Take(within, a.Record, names.Entrance{Origin: recordstore.Seen})
+		cancel()
 		if outcome == names.Older || err != nil && recordstore.MarkOf(a.Record).Compare(mark) < 0 {
 			return
 		}

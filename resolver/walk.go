@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goipns/ipns/internal/tracing"
 )
 
 // walk resolves a path hop by hop. With stream it yields every better answer of every
@@ -22,8 +24,13 @@ func (r *Resolver) walk(ctx context.Context, path string, opt Options, stream bo
 		}
 		ctx, cancel := opt.limit(ctx)
 		defer cancel()
+		ctx, end := tracing.Begin(ctx, tracing.Resolve, tracing.Path(path), "")
 		w := walker{r: r, opt: opt, yield: yield}
-		if err := w.step(ctx, start, nil, stream); err != nil && !errors.Is(err, errEnough) {
+		if err = w.step(ctx, start, nil, stream); errors.Is(err, errEnough) {
+			err = nil
+		}
+		end(err)
+		if err != nil {
 			yield(Resolution{}, err)
 		}
 	}
@@ -48,7 +55,7 @@ func (w *walker) step(ctx context.Context, path string, before []Hop, stream boo
 	if len(before) >= MaxDepth {
 		return fmt.Errorf("%w: more than %d lookups", ErrRecursion, MaxDepth)
 	}
-	for hop, err := range w.hop(ctx, root, stream) {
+	for hop, err := range w.hop(ctx, root, before, stream) {
 		if err != nil {
 			return err
 		}
@@ -60,7 +67,7 @@ func (w *walker) step(ctx context.Context, path string, before []Hop, stream boo
 		switch {
 		case err != nil:
 		case w.opt.OneHop || !mutable(next):
-			if !w.yield(resolution(next, hops), nil) {
+			if !w.yield(w.r.resolution(next, hops), nil) {
 				return errEnough
 			}
 		default:
@@ -77,7 +84,7 @@ func (w *walker) step(ctx context.Context, path string, before []Hop, stream boo
 }
 
 // hop looks up one root.
-func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Hop, error] {
+func (w *walker) hop(ctx context.Context, root string, before []Hop, stream bool) iter.Seq2[Hop, error] {
 	name, domain, err := parseRoot(root)
 	one := func(hop Hop, err error) iter.Seq2[Hop, error] {
 		hop.final, hop.last = true, true
@@ -96,12 +103,16 @@ func (w *walker) hop(ctx context.Context, root string, stream bool) iter.Seq2[Ho
 	if domain != "" {
 		return one(w.r.lookupLink(ctx, domain, w.opt))
 	}
+	if w.opt.MinSequence > 0 && !slices.ContainsFunc(before, func(b Hop) bool { return b.Record != nil }) {
+		return one(w.r.atLeast(ctx, name, w.opt))
+	}
 	return w.r.lookup(ctx, name, w.opt, stream)
 }
 
 // resolution returns the Resolution for a path and the hops that led to it.
-func resolution(path string, hops []Hop) Resolution {
+func (r *Resolver) resolution(path string, hops []Hop) Resolution {
 	res := Resolution{Path: path, Hops: hops, Final: true}
+	res.Silent, _ = r.Book.Silent()
 	ttlKnown := false
 	for _, h := range hops {
 		res.Final = res.Final && h.final

@@ -97,6 +97,9 @@ func putEvery(ctx context.Context, r Router, records []*ipns.Record, step int) i
 	return func(yield func(Ack, error) bool) {
 		var first error
 		for i, unreachable := 0, false; i < len(records) && !unreachable; i += step {
+			if first = Allowed(ctx); first != nil {
+				break
+			}
 			one, cancel := context.WithTimeout(ctx, putTimeout)
 			acks := 0
 			for ack, err := range r.Put(one, records[i], Look{}) {

@@ -42,6 +42,8 @@ type Info struct {
 	Local bool
 	// Daemon says that the command is about a running daemon, not about a repo.
 	Daemon bool
+	// Config says that the command needs no more of a node than its config.
+	Config bool
 	// Chunked says that the reply is always a stream of values.
 	Chunked bool
 	// Instant says that the response comes from memory: it is returned even when the API

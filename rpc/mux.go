@@ -39,6 +39,9 @@ type Mux struct {
 	// it is never known.
 	Instead func(path string) string
 
+	// Explain adds reasons to the errors of commands; nil: they have what was given to them.
+	Explain func(error) error
+
 	handlers map[string]*handler
 	requests requests
 }
@@ -62,6 +65,9 @@ func Handle[Req, Resp any](m *Mux, c Command[Req, Resp], f func(context.Context,
 		run: func(ctx context.Context, req any) iter.Seq2[any, error] {
 			return func(yield func(any, error) bool) {
 				for v, err := range f(ctx, *req.(*Req)) {
+					if err != nil && m.Explain != nil {
+						err = m.Explain(err)
+					}
 					if err != nil {
 						yield(nil, err)
 						return

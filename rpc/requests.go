@@ -53,7 +53,9 @@ func (r *requests) begin(path string, q url.Values) (end func()) {
 	s.ID = r.next
 	r.next++
 	r.list = append(r.list, s)
-	r.forget()
+	if len(r.list) > 2*maxServed { // not each time: it looks at all
+		r.forget()
+	}
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,8 @@ type letter struct {
 	Error  string `json:",omitempty"` // of the last try
 	// At is the position of an event that has no record, to tell it from others like it.
 	At recordstore.Position `json:",omitempty"`
+
+	version uint64 // of its row, as it was read or written last; 0: there was none
 }
 
 // record returns the record, which was verified when it was stored.
@@ -33,6 +36,26 @@ func (l letter) record(name string) *ipns.Record {
 		return nil
 	}
 	return rec
+}
+
+// newer returns what is to be sent in place of a letter, if the Book has a newer record.
+func (r *receiver) newer(ctx context.Context, name string, l letter) (letter, error) {
+	n, err := ipns.ParseName(name)
+	if err != nil {
+		return letter{}, nil // a gap
+	}
+	e, err := r.all.Names.Book.Get(ctx, n)
+	rec := l.record(name)
+	switch {
+	case errors.Is(err, recordstore.ErrNotFound), err == nil && e.Record == nil:
+		return letter{}, nil
+	case err != nil:
+		return letter{}, err
+	case rec != nil && e.Mark.Compare(recordstore.MarkOf(rec)) <= 0:
+		return letter{}, nil
+	}
+	l.Kind, l.Record, l.At = Changed, e.Record.Raw(), ""
+	return l, nil
 }
 
 // DeadLetter is an event that was given up.
@@ -109,8 +132,7 @@ func (r *receiver) giveUp(ctx context.Context, name string, l letter) error {
 	if err := set(ctx, r.all.Rows, deadTable, r.hook.ID+"/"+name, l); err != nil {
 		return err
 	}
-	delete(r.waiting, name)
-	return set(ctx, r.all.Rows, waitingTable, r.hook.ID+"/"+name, nil)
+	return r.drop(ctx, name)
 }
 
 // revive has a dead letter wait again. What waits of its name already is newer.

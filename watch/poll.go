@@ -192,7 +192,7 @@ func (u *run) found(ctx context.Context, t *topic, e recordstore.Entry, seen rec
 			t.newest, t.entry = e.Mark, e
 		}
 	case before:
-		gone := &change{at: u.at, number: u.number, kind: Gone, entry: recordstore.Entry{Name: t.name}}
+		gone := &change{at: u.at, place: u.place, kind: Gone, entry: recordstore.Entry{Name: t.name}}
 		for r := range t.readers {
 			r.offer(gone)
 		}
@@ -280,7 +280,7 @@ func (u *run) say(t *topic) time.Time {
 	t.said = max(t.said, kind)
 	for r := range t.readers {
 		_, owed := t.owed[r]
-		c := &change{at: u.at, number: u.number, entry: t.entry}
+		c := &change{at: u.at, place: u.place, entry: t.entry}
 		if owed && !t.held {
 			c.kind |= Changed // the pump tells of those that are held
 		}

@@ -206,7 +206,7 @@ func TestReadersHearOfTheEndOfARecordAndOfAName(t *testing.T) {
 		time.Sleep(time.Minute)
 		e, err := b.Get(t.Context(), other.Name)
 		if err == nil {
-			err = b.Forget(t.Context(), e)
+			err = b.Forget(t.Context(), e, recordstore.Lease{})
 		}
 		if err != nil {
 			t.Fatal(err)

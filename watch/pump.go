@@ -33,7 +33,7 @@ type run struct {
 	users      int
 	generation recordstore.Generation
 	at         recordstore.Position // the pump has told of everything up to it
-	number     uint64               // of at
+	place      recordstore.Place    // of at
 	missed     []*reader            // those that catch up, and whose pass has not begun
 	due        schedule
 }
@@ -91,14 +91,14 @@ func (u *run) pumpFromNow(ctx context.Context, lost bool) error {
 
 // begin is told where the pump begins. lost says that changes before are not known.
 func (u *run) begin(generation recordstore.Generation, at recordstore.Position, lost bool) error {
-	number, err := at.In(generation)
+	place, err := at.In(generation)
 	if err != nil {
 		return err
 	}
 	u.n.mu.Lock()
 	defer u.n.mu.Unlock()
 	first := u.at == ""
-	u.generation, u.at, u.number = generation, at, number
+	u.generation, u.at, u.place = generation, at, place
 	if first {
 		close(u.began)
 	}
@@ -106,12 +106,12 @@ func (u *run) begin(generation recordstore.Generation, at recordstore.Position, 
 		return nil
 	}
 	for r := range u.n.all {
-		r.lost(at, number)
+		r.lost(at, place)
 	}
 	for _, t := range u.n.topics {
 		t.newest = recordstore.Mark{}
 		for r := range t.readers {
-			r.lost(at, number)
+			r.lost(at, place)
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ func (u *run) begin(generation recordstore.Generation, at recordstore.Position, 
 
 // tell tells those who watch the name of a change.
 func (u *run) tell(c recordstore.Change) error {
-	number, err := c.Position.In(u.generation)
+	place, err := c.Position.In(u.generation)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func (u *run) tell(c recordstore.Change) error {
 	if u.n.run != u {
 		return nil // it has no readers any more
 	}
-	shared := &change{at: c.Position, number: number, kind: Changed, entry: c.Entry}
-	u.at, u.number = c.Position, number
+	shared := &change{at: c.Position, place: place, kind: Changed, entry: c.Entry}
+	u.at, u.place = c.Position, place
 	for r := range u.n.all {
 		r.offer(shared)
 	}
@@ -148,7 +148,7 @@ func (u *run) seen(c names.Change) {
 	u.n.mu.Lock()
 	defer u.n.mu.Unlock()
 	if t := u.n.topics[c.Entry.Name]; t != nil && !t.held && u.n.run == u {
-		u.tellTopic(t, &change{at: u.at, number: u.number, kind: Changed, entry: c.Entry})
+		u.tellTopic(t, &change{at: u.at, place: u.place, kind: Changed, entry: c.Entry})
 	}
 }
 
@@ -171,7 +171,7 @@ func (u *run) want(r *reader) {
 	defer u.n.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.catching, r.behind, r.from, r.to = true, false, r.number, u.number
+	r.catching, r.behind, r.from, r.to = true, false, r.place, u.place
 	u.missed = append(u.missed, r)
 	signal(u.wanting)
 }
@@ -236,7 +236,7 @@ func (u *run) pass(ctx context.Context, group []*reader) []*reader {
 	idle := time.NewTimer(passIdle)
 	defer idle.Stop()
 	var wanting <-chan struct{} // nil while changes come
-	for p.at < p.to {
+	for p.at.Before(p.to) {
 		select {
 		case <-idle.C:
 			wanting = u.wanting
@@ -259,11 +259,11 @@ func (u *run) pass(ctx context.Context, group []*reader) []*reader {
 				}
 				return group
 			}
-			number, err := f.change.Position.In(generation)
+			place, err := f.change.Position.In(generation)
 			if err != nil {
 				return u.forgotten(p, group)
 			}
-			p.tell(&change{at: f.change.Position, number: number, kind: Changed, entry: f.change.Entry})
+			p.tell(&change{at: f.change.Position, place: place, kind: Changed, entry: f.change.Entry})
 			idle.Reset(passIdle)
 			wanting = nil
 		}
@@ -281,10 +281,10 @@ func (u *run) forgotten(p pass, group []*reader) (others []*reader) {
 	defer u.n.mu.Unlock()
 	for _, r := range group {
 		r.mu.Lock()
-		furthest := r.from <= p.at
+		furthest := !p.at.Before(r.from)
 		r.mu.Unlock()
 		if furthest {
-			r.lost(u.at, u.number)
+			r.lost(u.at, u.place)
 			r.caughtUp()
 		} else {
 			others = append(others, r)
@@ -295,16 +295,21 @@ func (u *run) forgotten(p pass, group []*reader) (others []*reader) {
 
 // pass is one reading of the store for a group of readers.
 type pass struct {
-	from, to, at uint64
+	from, to, at recordstore.Place
 	all          []*reader
 	named        map[ipns.Name][]*reader
 }
 
 func newPass(group []*reader) pass {
-	p := pass{from: ^uint64(0), named: make(map[ipns.Name][]*reader)}
-	for _, r := range group {
+	p := pass{named: make(map[ipns.Name][]*reader)}
+	for i, r := range group {
 		r.mu.Lock()
-		p.from, p.to = min(p.from, r.from), max(p.to, r.to)
+		if i == 0 || r.from.Before(p.from) {
+			p.from = r.from
+		}
+		if p.to.Before(r.to) {
+			p.to = r.to
+		}
 		r.mu.Unlock()
 		if len(r.names) == 0 {
 			p.all = append(p.all, r)
@@ -318,7 +323,7 @@ func newPass(group []*reader) pass {
 }
 
 func (p *pass) tell(c *change) {
-	p.at = c.number
+	p.at = c.place
 	for _, r := range p.all {
 		r.caught(c)
 	}

@@ -9,10 +9,10 @@ import (
 
 // change is an event as all of its readers share it.
 type change struct {
-	at     recordstore.Position
-	number uint64 // of at
-	kind   Kind
-	entry  recordstore.Entry
+	at    recordstore.Position
+	place recordstore.Place // of at
+	kind  Kind
+	entry recordstore.Entry
 
 	encode sync.Once
 	json   []byte
@@ -24,7 +24,7 @@ func (c *change) follow(before *change) *change {
 	if c.kind&Changed != 0 || before.kind&^c.kind == 0 {
 		return c
 	}
-	return &change{at: c.at, number: c.number, kind: c.kind | before.kind, entry: c.entry}
+	return &change{at: c.at, place: c.place, kind: c.kind | before.kind, entry: c.entry}
 }
 
 // queue holds changes in the order of their positions, one of each name.
@@ -94,10 +94,10 @@ type reader struct {
 	queue    queue
 	later    queue
 	at       recordstore.Position // of what was yielded last
-	number   uint64               // of at
+	place    recordstore.Place    // of at
 	behind   bool                 // has missed something after at, which is in the store
 	catching bool                 // and is reading it
-	from, to uint64               // what it reads: after from, up to to
+	from, to recordstore.Place    // what it reads: after from, up to to
 	gap      bool                 // the next event says that changes were lost
 }
 
@@ -110,6 +110,8 @@ func (r *reader) offer(c *change) {
 		q = &r.later
 	}
 	switch {
+	case c.kind == Changed && c.entry.Version != 0 && c.place.Before(r.place):
+		return // it has read that by another daemon
 	case len(r.names) > 0: // bounded by them
 	case r.behind:
 		return
@@ -126,10 +128,10 @@ func (r *reader) offer(c *change) {
 func (r *reader) caught(c *change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.number <= r.from || c.number > r.to || r.behind {
+	if !r.from.Before(c.place) || r.to.Before(c.place) || r.behind {
 		return
 	}
-	r.from = c.number
+	r.from = c.place
 	if len(r.names) == 0 && r.queue.len() >= MaxPending {
 		r.behind = true
 		r.later = queue{}
@@ -153,11 +155,11 @@ func (r *reader) caughtUp() {
 }
 
 // lost says that the store does not know what the reader has missed.
-func (r *reader) lost(at recordstore.Position, number uint64) {
+func (r *reader) lost(at recordstore.Position, place recordstore.Place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gap, r.behind = true, false
-	r.at, r.number = at, number
+	r.at, r.place = at, place
 	r.wakeUp()
 }
 
@@ -187,8 +189,8 @@ func (r *reader) next() (Event, bool) {
 	if c == nil {
 		return Event{}, false
 	}
-	if c.number >= r.number {
-		r.at, r.number = c.at, c.number
+	if !c.place.Before(r.place) {
+		r.at, r.place = c.at, c.place
 	}
 	return Event{Position: r.at, Kind: c.kind, Entry: c.entry, More: r.queue.len() > 0, from: c}, true
 }

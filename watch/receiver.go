@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
 )
 
@@ -81,7 +80,9 @@ func (r *receiver) run(ctx context.Context) {
 		if errors.Is(err, context.Canceled) {
 			return // the node stops
 		}
-		r.all.log().Warn("a webhook is not served for a moment", "webhook", r.hook.ID, "err", err)
+		if !errors.Is(err, recordstore.ErrLease) && !errors.Is(err, recordstore.ErrConflict) {
+			r.all.log().Warn("a webhook is not served for a moment", "webhook", r.hook.ID, "err", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(rereadPause):
@@ -111,6 +112,7 @@ func (r *receiver) load(ctx context.Context) error {
 			}
 		}
 		_, name := splitKey(row.Key)
+		l.version = row.Version
 		r.waiting[name] = l
 	}
 	return nil
@@ -143,6 +145,12 @@ func (r *receiver) serve(ctx context.Context) error {
 		}
 		failed <- context.Canceled // the node stops
 	})
+	var others <-chan time.Time // nil: no other process writes
+	if r.all.Leases != nil {
+		look := time.NewTicker(shareEvery)
+		defer look.Stop()
+		others = look.C
+	}
 	for {
 		in := events
 		_, _, paused := r.state()
@@ -155,6 +163,8 @@ func (r *receiver) serve(ctx context.Context) error {
 		case <-ctx.Done():
 			err = ctx.Err()
 		case err = <-failed:
+		case <-others:
+			err = r.adopt(ctx)
 		case do := <-r.orders:
 			do()
 		case e := <-in:
@@ -179,6 +189,9 @@ func (r *receiver) serve(ctx context.Context) error {
 func (r *receiver) save(ctx context.Context) error {
 	if r.at == r.saved {
 		return nil
+	}
+	if err := r.mayWrite(); err != nil {
+		return err
 	}
 	if err := set(ctx, r.all.Rows, positionTable, r.hook.ID, r.at); err != nil {
 		return err
@@ -260,6 +273,9 @@ func (r *receiver) event(ctx context.Context, e Event) error {
 		}
 		return r.again(ctx, name)
 	}
+	if err := r.mayWrite(); err != nil {
+		return err
+	}
 	if err := r.send(ctx, name, l); err != nil {
 		return r.failed(ctx, name, l, err)
 	}
@@ -284,21 +300,18 @@ func (r *receiver) told(ctx context.Context, name string, e Event) (bool, error)
 	return t.Mark.Hash == mark.Hash && e.Kind&^t.Kind == 0, nil
 }
 
-// keep has an event wait, in place of an earlier one of its name.
-func (r *receiver) keep(ctx context.Context, name string, l letter) error {
-	if err := set(ctx, r.all.Rows, waitingTable, r.hook.ID+"/"+name, l); err != nil {
-		return err
-	}
-	if r.waiting != nil {
-		r.waiting[name] = l
-	}
-	return nil
-}
-
 // warn has a warning wait. There is nowhere else to wait for what is not a change of the
 // Book: if too much waits already, it is a dead letter at once.
 func (r *receiver) warn(ctx context.Context, name string, l letter) error {
-	if _, waits := r.waiting[name]; waits || len(r.waiting) < MaxWaiting {
+	old, waits, err := r.waits(ctx, name)
+	if err != nil {
+		return err
+	}
+	if waits {
+		l.Next, l.Tries, l.version = old.Next, old.Tries, old.version
+		l.Kind |= old.Kind & Changed
+	}
+	if waits || len(r.waiting) < MaxWaiting {
 		return r.keep(ctx, name, l)
 	}
 	l.Since, l.Error = time.Now(), "too much waits for this receiver"
@@ -322,30 +335,16 @@ func (r *receiver) again(ctx context.Context, name string) error {
 			return err
 		}
 	}
+	if err := r.mayWrite(); err != nil {
+		return err
+	}
 	if err := r.send(ctx, name, l); err != nil {
 		return r.failed(ctx, name, l, err)
 	}
+	if err := r.mayWrite(); err != nil {
+		return err
+	}
 	return r.sent(ctx, name, l)
-}
-
-// newer returns what is to be sent in place of a letter, if the Book has a newer record.
-func (r *receiver) newer(ctx context.Context, name string, l letter) (letter, error) {
-	n, err := ipns.ParseName(name)
-	if err != nil {
-		return letter{}, nil // a gap
-	}
-	e, err := r.all.Names.Book.Get(ctx, n)
-	rec := l.record(name)
-	switch {
-	case errors.Is(err, recordstore.ErrNotFound), err == nil && e.Record == nil:
-		return letter{}, nil
-	case err != nil:
-		return letter{}, err
-	case rec != nil && e.Mark.Compare(recordstore.MarkOf(rec)) <= 0:
-		return letter{}, nil
-	}
-	l.Kind, l.Record, l.At = Changed, e.Record.Raw(), ""
-	return l, nil
 }
 
 // failed has an event wait longer.
@@ -370,17 +369,9 @@ func (r *receiver) failed(ctx context.Context, name string, l letter, err error)
 // has it sent once more. Changes that are still to come may be older.
 func (r *receiver) sent(ctx context.Context, name string, l letter) error {
 	if rec := l.record(name); rec != nil {
-		t := told{Mark: recordstore.MarkOf(rec), Kind: l.Kind}
-		var before told
-		if ok, err := load(ctx, r.all.Rows, toldTable, r.hook.ID+"/"+name, &before); err != nil {
-			return err
-		} else if ok && before.Mark.Compare(t.Mark) == 0 && before.Mark.Hash == t.Mark.Hash {
-			t.Kind |= before.Kind
-		}
-		if err := set(ctx, r.all.Rows, toldTable, r.hook.ID+"/"+name, t); err != nil {
+		if err := r.tell(ctx, name, told{Mark: recordstore.MarkOf(rec), Kind: l.Kind}); err != nil {
 			return err
 		}
 	}
-	delete(r.waiting, name)
-	return set(ctx, r.all.Rows, waitingTable, r.hook.ID+"/"+name, nil)
+	return r.drop(ctx, name)
 }

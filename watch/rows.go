@@ -12,24 +12,14 @@ import (
 
 // set stores a value as a row, whatever is there; nil: it deletes the row.
 func set(ctx context.Context, rows recordstore.Rows, table, key string, v any) error {
-	for {
-		old, err := rows.Get(ctx, table, key)
-		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-			return err
-		}
-		row := recordstore.Row{Table: table, Key: key, Version: old.Version}
-		if v == nil && old.Version == 0 {
-			return nil
-		}
-		if v != nil {
-			if row.Value, err = json.Marshal(v); err != nil {
-				return fmt.Errorf("row %s/%s: %w", table, key, err)
-			}
-		}
-		if _, err = rows.Swap(ctx, row); !errors.Is(err, recordstore.ErrConflict) {
-			return err
+	var value []byte
+	if v != nil {
+		var err error
+		if value, err = json.Marshal(v); err != nil {
+			return fmt.Errorf("row %s/%s: %w", table, key, err)
 		}
 	}
+	return recordstore.ChangeRow(ctx, rows, table, key, func([]byte) ([]byte, error) { return value, nil })
 }
 
 // load reads a row into v, and reports whether there is one.

@@ -147,7 +147,7 @@ func TestChangesComeAsLinesAndBySocket(t *testing.T) {
 func TestAGapThatCannotBeToldEndsTheConnection(t *testing.T) {
 	n := &watch.Names{Book: newBook()}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := watch.Request{Since: recordstore.PositionOf(recordstore.Generation{1}, 7), Caller: "ann"}
+		req := watch.Request{Since: recordstore.PositionOf(recordstore.Generation{1}, recordstore.Place{Number: 7}), Caller: "ann"}
 		n.Socket(w, r, req, func(watch.Event) []byte { return nil })
 	}))
 	defer server.Close()

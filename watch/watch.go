@@ -142,7 +142,8 @@ func (n *Names) Read(ctx context.Context, req Request) iter.Seq2[Event, error] {
 			return
 		}
 		defer n.leave(r)
-		if err := n.join(r, req.Since); err != nil {
+		ahead := n.isAhead(ctx, r, req.Since)
+		if err := n.join(r, req.Since, ahead); err != nil {
 			yield(Event{}, err)
 			return
 		}
@@ -248,8 +249,22 @@ func or[T int | time.Duration](v, otherwise T) T {
 	return otherwise
 }
 
+// isAhead reports whether a position is one that the pump has not reached yet, though the
+// store has: the reader comes from another daemon that is a moment ahead.
+func (n *Names) isAhead(ctx context.Context, r *reader, since recordstore.Position) bool {
+	if since == "" || !n.Book.Shared() {
+		return false
+	}
+	n.mu.Lock()
+	place, err := since.In(r.run.generation)
+	ahead := err == nil && r.run.place.Before(place)
+	n.mu.Unlock()
+	return ahead && n.Book.Reached(ctx, since)
+}
+
 // join lets a reader have what changes from now on, and has it read what it has missed.
-func (n *Names) join(r *reader, since recordstore.Position) error {
+// ahead says that the store has reached since, whatever the pump has.
+func (n *Names) join(r *reader, since recordstore.Position, ahead bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	added := 0
@@ -261,17 +276,17 @@ func (n *Names) join(r *reader, since recordstore.Position) error {
 	if len(n.topics)+added > MaxTopics {
 		return ErrFull
 	}
-	r.at, r.number = r.run.at, r.run.number
+	r.at, r.place = r.run.at, r.run.place
 	if since != "" {
-		number, err := since.In(r.run.generation)
+		place, err := since.In(r.run.generation)
 		switch {
-		case errors.Is(err, recordstore.ErrGap), err == nil && number > r.run.number:
+		case errors.Is(err, recordstore.ErrGap), err == nil && r.run.place.Before(place) && !ahead:
 			r.gap = true
 			r.wakeUp()
 		case err != nil:
 			return err
 		default:
-			r.at, r.number, r.behind = since, number, number < r.run.number
+			r.at, r.place, r.behind = since, place, place.Before(r.run.place)
 		}
 	}
 	if len(r.names) == 0 {
@@ -321,7 +336,7 @@ func (n *Names) advance(r *reader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.behind && !r.catching && r.queue.len() == 0 {
-		r.at, r.number = r.run.at, r.run.number
+		r.at, r.place = r.run.at, r.run.place
 	}
 }
 

@@ -111,7 +111,7 @@ func TestAReaderGetsAHeartbeatWhileNothingChanges(t *testing.T) {
 
 func TestAPositionOfAnotherStoreIsAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := read(t, &watch.Names{Book: newBook()}, recordstore.PositionOf(recordstore.Generation{1}, 7))
+		r := read(t, &watch.Names{Book: newBook()}, recordstore.PositionOf(recordstore.Generation{1}, recordstore.Place{Number: 7}))
 		r.event()
 		if e := r.event(); !e.Gap || !e.Entry.Name.IsZero() {
 			t.Errorf("%+v is no gap", e)

@@ -91,6 +91,8 @@ type Webhooks struct {
 	// Transport sends requests. nil: one that reaches no private addresses, unless a webhook
 	// may.
 	Transport http.RoundTripper
+	// Leases say which webhooks this process serves, where several share the store; nil: all.
+	Leases Leases
 
 	once     sync.Once
 	slots    chan struct{}
@@ -117,9 +119,12 @@ func (w *Webhooks) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.life, w.receiver = ctx, make(map[string]*receiver)
 	for _, hook := range list {
-		w.start(hook)
+		if w.serves(hook) {
+			w.start(hook)
+		}
 	}
 	w.mu.Unlock()
+	w.share(ctx)
 	<-ctx.Done()
 	w.mu.Lock()
 	w.life = nil // no more are started
@@ -193,7 +198,7 @@ func (w *Webhooks) Add(ctx context.Context, hook Webhook) (Webhook, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.life != nil {
+	if w.life != nil && w.serves(hook) {
 		w.start(hook)
 	}
 	return hook, nil
@@ -275,6 +280,11 @@ func (w *Webhooks) Remove(ctx context.Context, id string) (Webhook, error) {
 		r.cancel()
 		<-r.over
 	}
+	return hook, w.clear(ctx, id)
+}
+
+// clear deletes the rows of a webhook that is not served any more.
+func (w *Webhooks) clear(ctx context.Context, id string) error {
 	// The webhook goes last: a crash before leaves it with fewer rows.
 	for _, table := range []string{waitingTable, deadTable, toldTable} {
 		for row, err := range w.Rows.Range(ctx, table, id+"/", id+"0") {
@@ -282,11 +292,11 @@ func (w *Webhooks) Remove(ctx context.Context, id string) (Webhook, error) {
 				err = set(ctx, w.Rows, table, row.Key, nil)
 			}
 			if err != nil {
-				return hook, fmt.Errorf("remove the webhook %s: %w", id, err)
+				return fmt.Errorf("remove the webhook %s: %w", id, err)
 			}
 		}
 	}
-	return hook, errors.Join(set(ctx, w.Rows, hooksTable, id, nil), set(ctx, w.Rows, positionTable, id, nil))
+	return errors.Join(set(ctx, w.Rows, hooksTable, id, nil), set(ctx, w.Rows, positionTable, id, nil))
 }
 
 // Warn says that a held name comes near its EOL to the webhooks that are told of all names.

@@ -64,7 +64,7 @@ kept in another file, and the old one stays.`,
 			err = edit.Run()
 			if err == nil && c.config == "" {
 				// Nobody may be converting keys. A daemon that runs does not.
-				lock, lerr := r.Lock()
+				lock, lerr := c.lock(r)
 				if lerr == nil || errors.Is(lerr, repo.ErrLocked) {
 					err = errors.Join(r.TakeConfig(file), lock.Unlock())
 				} else {

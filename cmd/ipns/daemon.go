@@ -12,26 +12,36 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/display"
+	"github.com/goipns/ipns/internal/machine"
+	"github.com/goipns/ipns/internal/reach"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/routingapi"
 	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/internal/systemd"
+	"github.com/goipns/ipns/internal/tracing/otlp"
+	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
+
+// daemonReady is the last line that a daemon prints when it starts, as Kubo's does.
+const daemonReady = "Daemon is ready"
 
 // runDaemon runs the node of a repo until it is interrupted or told to stop.
 func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err error) {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, err := c.lock(r)
 	if err != nil {
 		return err
 	}
@@ -40,7 +50,10 @@ func (c *cli) runDaemon(ctx context.Context, r repo.Repo, o node.Config) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	display.Fprintln(c.out, "Daemon is ready")
+	display.Fprintln(c.out, daemonReady)
+	if !o.Offline {
+		d.reached = func(v reach.Verdict) { display.Fprintf(c.out, "Reachability: %s\n", v.Words) }
+	}
 	d.wait(ctx, c.out)
 	return nil
 }
@@ -53,8 +66,12 @@ type runningDaemon struct {
 	servers *serve.Servers
 	log     *slog.Logger
 
+	// reached is called when it has changed who can fetch from the node; nil: nobody wants to
+	// know.
+	reached    func(reach.Verdict)
 	reload     <-chan os.Signal // has an element when the config should be reloaded
 	stopReload func()
+	stopTraces func() // nil: there are none
 }
 
 // startDaemon starts the node of a repo and its servers, and prints to out where
@@ -64,6 +81,15 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	d.reload, d.stopReload = reloads()
 	d.log = c.logger()
 	o.Log = d.log
+	if d.stopTraces, err = otlp.Start(ctx, node.Release, d.log); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	if err := fit(r, o.Offline); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	if o.Listeners, err = socketsOfSystemd(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
 	if o.Passphrase, o.Encrypt, err = c.daemonPassphrase(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -80,7 +106,7 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 	}
 	_, _ = io.WriteString(out, c.versions(v)) // the daemon also runs if nobody reads it
 	o.API = verbs.Mux
-	if d.node, err = node.New(ctx, r, o); err != nil {
+	if d.node, err = c.openNode(ctx, d, r, o); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if d.servers, err = d.node.Serve(); err != nil {
@@ -90,6 +116,52 @@ func (c *cli) startDaemon(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
+}
+
+// fit refuses to start where this process may have too few descriptors, and keeps its memory
+// within what it may use.
+func fit(r repo.Repo, offline bool) error {
+	c, err := r.Config()
+	if err != nil {
+		return err
+	}
+	room := machine.Here()
+	if err := transport.CheckDescriptors(&c, offline, room); err != nil {
+		return err
+	}
+	room.Confine()
+	return nil
+}
+
+// databaseAgain is how long a daemon waits before it tries again to reach the database of its
+// names, and how much longer systemd is to wait for it.
+const (
+	databaseAgain = 2 * time.Second
+	databaseWait  = time.Minute
+)
+
+// openNode opens the node. While the database of its names cannot be reached it waits: after a
+// reboot of all machines the database may come later, and a daemon that ends instead is not
+// started again for ever.
+func (c *cli) openNode(ctx context.Context, d *runningDaemon, r repo.Repo, o node.Config) (*node.Node, error) {
+	for said := false; ; said = true {
+		n, err := node.New(ctx, r, o)
+		if !errors.Is(err, records.ErrAway) {
+			if said {
+				d.tell("STATUS=")
+			}
+			return n, err
+		}
+		if !said {
+			display.Fprintf(c.errOut, "waiting for the database of the names: %v\n", err)
+		}
+		d.tell(fmt.Sprintf("STATUS=waiting for the database of the names\nEXTEND_TIMEOUT_USEC=%d", databaseWait.Microseconds()))
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(databaseAgain):
+		}
+	}
 }
 
 // describe prints where the node listens, in the words that scripts expect.
@@ -115,7 +187,7 @@ func (c *cli) describe(ctx context.Context, d *runningDaemon, out io.Writer) err
 			display.Fprintf(out, "Swarm listening on %s\n", line)
 		}
 		display.Fprintf(out, "Run '%s id' to inspect announced and discovered multiaddrs of this node.\n", c.name)
-		display.Fprintf(out, "Reachability: %s\n", d.node.Network.Reachability())
+		display.Fprintf(out, "Reachability: %s\n", d.node.Network.Reachability().Words)
 	}
 	if d.servers.API != nil {
 		display.Fprintf(out, "RPC API server listening on %s\n", d.servers.API)
@@ -163,15 +235,21 @@ func swarmLines(addrs []string) []string {
 
 // wait returns when the daemon should stop. A second signal ends the process.
 func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
-	d.tell("READY=1")
+	defer d.watched(ctx)()
+	d.tell(systemd.Ready)
 	for {
 		select {
 		case <-d.reload:
-			d.tell(reloading())
-			if err := d.servers.Reload(); err != nil {
+			d.tell(systemd.Reloading())
+			if done, err := d.servers.Reload(); err != nil {
 				d.log.Error("the config was not reloaded; nothing has changed", "err", err.Error()+setupStep(err))
+			} else if len(done.Waiting) > 0 {
+				d.log.Warn("these changes of the config wait for a restart", "keys", strings.Join(done.Waiting, " "))
 			}
-			d.tell("READY=1")
+			d.tell(systemd.Ready)
+			continue
+		case <-d.reachabilityChanged():
+			d.reached(d.node.Network.Reachability())
 			continue
 		case <-ctx.Done():
 			// A terminal that closes may send two signals, and ends the process that
@@ -181,7 +259,7 @@ func (d *runningDaemon) wait(ctx context.Context, out io.Writer) {
 			display.Fprintln(out, "(Hit ctrl-c again to force-shutdown the daemon.)")
 		case <-d.stopping():
 		}
-		d.tell("STOPPING=1")
+		d.tell(systemd.Stopping)
 		return
 	}
 }
@@ -197,7 +275,7 @@ func (d *runningDaemon) stopping() <-chan struct{} {
 
 // tell reports the state of the daemon to systemd, if systemd started it.
 func (d *runningDaemon) tell(state string) {
-	if err := notify(state); err != nil {
+	if err := systemd.Notify(state); err != nil {
 		d.log.Warn("cannot notify systemd", "err", err)
 	}
 }
@@ -217,5 +295,8 @@ func (d *runningDaemon) close() error {
 		errs = append(errs, d.node.Close())
 	}
 	d.stopReload()
+	if d.stopTraces != nil {
+		d.stopTraces()
+	}
 	return errors.Join(append(errs, d.lock.Unlock())...)
 }

@@ -18,6 +18,7 @@ type daemonOptions struct {
 	init        bool
 	config      string // a file for init
 	profiles    string // for init
+	store       string // for init
 	routing     string
 	usePubsub   bool
 	routingOnly bool
@@ -26,7 +27,7 @@ type daemonOptions struct {
 // kubosDaemonOptions are those of Kubo's that do not do here what they say, with what the
 // daemon says of them, and the value that asks for what happens anyway.
 var kubosDaemonOptions = []struct{ name, taken, why string }{
-	{"migrate", "", "there is only one version of the repo"},
+	{"migrate", "", "a repo of an older version is made one of this version without it"},
 	{"mount", "false", "nothing is mounted; programs read over the gateway"},
 	{"mount-ipfs", "", "nothing is mounted; programs read over the gateway"},
 	{"mount-ipns", "", "nothing is mounted; programs read over the gateway"},
@@ -42,17 +43,22 @@ var kubosDaemonOptions = []struct{ name, taken, why string }{
 func (c *cli) daemonCmd() *cobra.Command {
 	var o daemonOptions
 	var n node.Config
+	var reload bool
 	cmd := &cobra.Command{
 		Use:     "daemon",
 		Short:   "Run the node of the repo until interrupted",
 		Example: examples("ipns daemon", "ipns daemon --init --routing-only", "ipns daemon --bootstrap=$PEER"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if reload {
+				return c.reload(cmd)
+			}
 			r, err := c.repository()
 			if err != nil {
 				return err
 			}
 			display.Fprintln(c.out, "Initializing daemon...")
+			o.store = n.Store
 			if err := c.initForDaemon(cmd, r, o); err != nil {
 				return err
 			}
@@ -75,10 +81,12 @@ func (c *cli) daemonCmd() *cobra.Command {
 	f.StringVar(&o.config, "init-config", "", "config file for --init, as of ipns init")
 	f.StringVar(&o.profiles, "init-profile", "", "profiles for --init")
 	f.StringSliceVar(&n.Bootstrap, "bootstrap", nil, "another peer to join the network through: a multiaddr with a peer id")
+	f.StringVar(&n.Store, "store", "", storeUsage+"; overrides Ipns.Store of the config, and becomes it with --init")
 	f.StringVar(&o.routing, "routing", "", "overrides Routing.Type of the config: "+strings.Join(repo.RoutingTypes, ", "))
 	f.BoolVar(&o.usePubsub, "enable-namesys-pubsub", false, "publish and resolve names by pubsub, too; overrides Ipns.UsePubsub of the config")
 	f.StringVar(&n.AgentSuffix, "agent-version-suffix", "", "follows the agent version that others see, unless the config has Version.AgentSuffix")
 	f.BoolVar(&o.routingOnly, "routing-only", false, "only serve /routing/v1 on the gateway's address: no keys, no content, no API")
+	f.BoolVar(&reload, "reload", false, "make the daemon that runs read its config again, as 'ipns config reload' does, and exit")
 	f.Bool("enable-gc", true, "accepted for compatibility: content that nothing needs is always deleted when there is more than Datastore.StorageMax of the config allows")
 	f.Lookup("enable-gc").Hidden = true
 	for _, k := range kubosDaemonOptions {
@@ -109,7 +117,7 @@ func (c *cli) initForDaemon(cmd *cobra.Command, r repo.Repo, o daemonOptions) (e
 		}
 		return nil
 	}
-	init := initOptions{profiles: o.profiles, algorithm: "ed25519"}
+	init := initOptions{profiles: o.profiles, algorithm: "ed25519", store: o.store}
 	if o.config != "" {
 		if init.config, err = c.readConfig(o.config); err != nil {
 			return err

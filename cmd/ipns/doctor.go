@@ -17,6 +17,7 @@ import (
 	"github.com/goipns/ipns/internal/doctor"
 	"github.com/goipns/ipns/internal/host"
 	"github.com/goipns/ipns/internal/kubo"
+	"github.com/goipns/ipns/internal/reach"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
@@ -44,6 +45,7 @@ type examination struct {
 	req       check.Request
 	bootstrap []string
 	domains   []string
+	route     doctor.Route
 	facts     doctor.Facts
 }
 
@@ -53,7 +55,9 @@ func (c *cli) doctorCmd() *cobra.Command {
 		Use: "doctor [<path>]", Short: "Explain what is wrong with a repo, ours or Kubo's, and with its names",
 		Long: `Explain what is wrong with a repo, ours or Kubo's, and with its names.
 Each finding says what it means and which command mends it. Others are asked for
-the names, unless --offline is given.
+the names, unless --offline is given, and the way into the network is taken step
+by step: link, DNS, the bootstrap peers of each operator, UDP, DHT,
+reachability, relays of the config. The first step that fails is named.
 
 The exit code is 0 if nothing is wrong, 1 if something is, and 2 if the repo
 could not be examined.`,
@@ -167,6 +171,7 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 		return nil, err
 	}
 	e.askAsConfigured(config)
+	e.route.SwarmKey, e.route.Overrides = r.SwarmKey(), r.LimitOverrides()
 	e.repoDir = string(r)
 	_, down := r.API()
 	if down != nil {
@@ -197,9 +202,10 @@ func (e *examination) lookAtOurs(ctx context.Context, r repo.Repo) (addresses []
 		}
 		if id, err := rpc.Do(ctx, n, api.ID, rpc.New[api.IDRequest]()); err == nil && down == nil {
 			e.facts.Locked = id.KeysLocked
+			e.route.Addrs = id.Addresses
 		}
 		if reach, err := rpc.Do(ctx, n, api.SwarmAddrsAutoNAT, api.SwarmAutoNATRequest{}); err == nil {
-			e.facts.Reachability = reach.Reachability
+			e.facts.Fetch, e.facts.Reachability = reach.Fetch, reach.Meaning
 		}
 		if len(e.bootstrap) > 0 {
 			return nil
@@ -269,6 +275,7 @@ func (e *examination) addElsewhere(ctx context.Context, n rpc.Caller, known []ap
 
 // askAsConfigured takes whom to ask from a config, unless options say so.
 func (e *examination) askAsConfigured(c repo.Config) {
+	e.route.Config = c
 	if len(e.bootstrap) == 0 {
 		e.bootstrap = c.Bootstrap
 	}
@@ -281,6 +288,11 @@ func (e *examination) askAsConfigured(c repo.Config) {
 // ask asks others for the names.
 func (e *examination) ask(ctx context.Context) (err error) {
 	if e.req.Peers, err = host.ParseBootstrap(e.bootstrap); err != nil {
+		return err
+	}
+	e.route.Public = e.facts.Fetch == string(reach.Anyone)
+	e.route.Bootstrap = host.ExpandBootstrap(e.bootstrap)
+	if e.facts.Network, err = doctor.Probe(ctx, e.route); err != nil {
 		return err
 	}
 	for _, url := range slices.Concat(e.req.Gateways, e.req.Routers) {

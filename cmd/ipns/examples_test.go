@@ -76,6 +76,8 @@ var (
 // Commands of nothing but refusals on a node with the defaults, which answer as Kubo does.
 var refusedExamples = map[string]string{
 	"name pubsub subs": "not enabled", "name pubsub cancel": "not enabled", "routing reprovide": "not available with the sweep provider",
+	"repo migrate":   "please stop it",
+	"store move":     "please stop it", // and the first example needs a database
 	"pin remote add": "service not known", "pin remote ls": "service not known", "pin remote rm": "service not known",
 }
 
@@ -84,6 +86,7 @@ var beforeExample = map[string]string{
 	"name rollback": "exec ipns name publish --key=blog --resolve=false /ipfs/bafkqaaa\n",
 	"publish": "exec ipns name publish --key=blog /ipfs/$CID\nexec sh -c 'ipns name get $NAME > signed.bin'\n" +
 		"exec ipns key export --format=pem-pkcs8-cleartext --output=deploy.pem blog\n",
+	"key share":         "exec ipns id --format=<id>\ncapture DAEMON stdout '(12D3\\w+)'\n",
 	"name delegate":     "exec ipns key gen anchor\n",
 	"name put":          "exec sh -c 'ipns name get $NAME > record.bin'\n",
 	"export":            "env IPNS_PATH=$WORK/init2\nexec rm -r kubo\nkubo kubo new\n", // that daemon may still be stopping
@@ -167,9 +170,14 @@ func exampleScript() string {
 			stop(log)
 		}
 	}
+	b.WriteString("env IPNS_PATH=$WORK/relay\nexec ipns init --profile test\n")
+	for _, line := range examplesOf(all["relay"]) {
+		stop(run(line, "Relay is ready"))
+	}
+	b.WriteString("env IPNS_PATH=$WORK/repo\n")
 	b.WriteString("exec ipns add -Q --cid-version=1 site\ncapture CID stdout '(\\w+)'\n")
 	words = slices.DeleteFunc(words, func(at string) bool {
-		return slices.Contains([]string{"testnet", "init", "up", "daemon"}, at) ||
+		return slices.Contains([]string{"testnet", "init", "up", "daemon", "relay"}, at) ||
 			slices.Contains(firstExamples, at) || slices.Contains(lastExamples, at)
 	})
 	for _, at := range slices.Concat(firstExamples, words, lastExamples) {

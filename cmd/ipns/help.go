@@ -15,13 +15,13 @@ var chapters = []struct {
 	words []string
 }{
 	{"Start here", []string{"up", "publish", "init", "daemon", "testnet"}},
-	{"Names", []string{"name", "follow", "republish", "contenthash", "ens", "dnslink"}},
+	{"Names", []string{"name", "follow", "republish", "cluster", "contenthash", "ens", "dnslink"}},
 	{"Keys", []string{"key"}},
 	{"Hosting", []string{"host"}},
 	{"Content", []string{"add", "cat", "get", "ls", "resolve", "refs", "files", "pin", "block", "dag"}},
 	{"Encodings", []string{"cid", "multibase"}},
-	{"Network", []string{"swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
-	{"Node", []string{"id", "config", "repo", "doctor", "backup", "restore", "export", "log", "diag", "version", "commands", "shutdown"}},
+	{"Network", []string{"relay", "swarm", "bootstrap", "routing", "provide", "ping", "bitswap", "stats", "dht"}},
+	{"Node", []string{"id", "config", "repo", "store", "doctor", "backup", "restore", "export", "log", "diag", "version", "commands", "shutdown"}},
 }
 
 const rootHelp = `Give content a name that never changes, and keep both online.

@@ -95,7 +95,7 @@ func TestNoCommandObeysWhatItIsToldToPrint(t *testing.T) {
 				if slices.Contains(perLine, name) {
 					input = strings.ReplaceAll(evil, "\r\n", "\r")
 				}
-				run(append(append([]string{"--api", api, "--timeout", "5s"}, path...), args...), strings.NewReader(input), &out, &errOut)
+				run(t.Context(), append(append([]string{"--api", api, "--timeout", "5s"}, path...), args...), strings.NewReader(input), &out, &errOut)
 				if status == http.StatusOK && slices.Contains(bytesOf, name) {
 					out.Reset()
 				}
@@ -107,7 +107,7 @@ func TestNoCommandObeysWhatItIsToldToPrint(t *testing.T) {
 	}
 	for _, args := range [][]string{{evil}, {"--repo-dir", "/nowhere/" + evil, "id"}, {"--api", "/x" + evil, "id"}, {"add", "/nowhere/" + evil}, {"up", "/nowhere/" + evil}, {"name", "inspect", "/nowhere/" + evil}, {"--enc", evil, "id"}} {
 		var out, errOut strings.Builder
-		if code := run(args, strings.NewReader(""), &out, &errOut); code == 0 || obeys(out.String()) || obeys(errOut.String()) {
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &errOut); code == 0 || obeys(out.String()) || obeys(errOut.String()) {
 			t.Errorf("%q: %d %q %q", args, code, out.String(), errOut.String())
 		}
 	}
@@ -117,11 +117,11 @@ func TestNoCommandObeysWhatItIsToldToPrint(t *testing.T) {
 func TestAValueIsPrintedExactlyOrNotAtAll(t *testing.T) {
 	api := hostileAPI(t, http.StatusOK)
 	var out, errOut strings.Builder
-	if code := run([]string{"--api", api, "name", "resolve", "x"}, nil, &out, &errOut); code == 0 || out.Len() > 0 || !strings.Contains(errOut.String(), "--json prints it escaped") {
+	if code := run(t.Context(), []string{"--api", api, "name", "resolve", "x"}, nil, &out, &errOut); code == 0 || out.Len() > 0 || !strings.Contains(errOut.String(), "--json prints it escaped") {
 		t.Errorf("%d %q %q", code, out.String(), errOut.String())
 	}
 	out.Reset()
-	if code := run([]string{"--api", api, "name", "resolve", "--json", "x"}, nil, &out, &errOut); code != 0 {
+	if code := run(t.Context(), []string{"--api", api, "name", "resolve", "--json", "x"}, nil, &out, &errOut); code != 0 {
 		t.Errorf("--json: %d %q", code, errOut.String())
 	}
 	var got struct{ Path string }

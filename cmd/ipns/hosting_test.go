@@ -78,6 +78,7 @@ func curl() {
 	headers := http.Header{}
 	cmd := &cobra.Command{Use: "curl", Args: cobra.ExactArgs(1), SilenceUsage: true}
 	cmd.Flags().BoolVar(&fail, "fail", false, "")
+	follow := cmd.Flags().BoolP("location", "L", false, "")
 	cmd.Flags().StringVarP(&method, "request", "X", "GET", "")
 	cmd.Flags().StringVar(&body, "data-binary", "", "")
 	given := cmd.Flags().StringArrayP("header", "H", nil, "")
@@ -98,11 +99,23 @@ func curl() {
 			return err
 		}
 		req.Header = headers
-		resp, err := http.DefaultClient.Do(req)
+		transport, err := curlTransport()
+		if err != nil {
+			return err
+		}
+		resp, err := (&http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			if !*follow {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		}}).Do(req)
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
+		if *follow {
+			fmt.Fprintln(os.Stderr, resp.Request.URL) // the real one says so only with -v
+		}
 		if _, err := io.Copy(os.Stdout, resp.Body); err != nil {
 			return err
 		}

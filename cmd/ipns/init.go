@@ -64,6 +64,7 @@ that stands in it.`,
 	f.StringVarP(&o.profiles, "profile", "p", "", "start from the values of these profiles, with commas between them: server (a machine in a data center), test (several nodes on one machine) and others, see config profile apply")
 	f.StringVarP(&o.algorithm, "algorithm", "a", "ed25519", "type of the key: ed25519, rsa or secp256k1")
 	f.IntVarP(&o.bits, "bits", "b", 0, "bits of an RSA key")
+	f.StringVar(&o.store, "store", "", storeUsage+"; it becomes Ipns.Store of the config")
 	f.BoolVarP(&o.empty, "empty-repo", "e", true, "accepted for compatibility")
 	from.flags(f)
 	return cmd
@@ -75,7 +76,11 @@ type initOptions struct {
 	profiles  string
 	algorithm string
 	bits      int
+	store     string // of the names; "": as the config says
 }
+
+// storeUsage describes the option --store.
+const storeUsage = "URL of the PostgreSQL database that has the names and that other daemons may share, postgres://USER@HOST/DATABASE; its password better comes from $PGPASSFILE (~/.pgpass)"
 
 // maxConfig bounds a config that is read, in bytes.
 const maxConfig = 4 << 20
@@ -109,10 +114,10 @@ func (c *cli) noDaemon(r repo.Repo) error {
 	if !r.Exists() {
 		return nil
 	}
-	if err := r.Check(); errors.Is(err, repo.ErrKubo) {
+	if err := r.Check(); errors.Is(err, repo.ErrKubo) || errors.Is(err, repo.ErrNewer) {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, err := c.lock(r)
 	if errors.Is(err, repo.ErrLocked) {
 		return fmt.Errorf("%s daemon is running. please stop it to run this command", c.name)
 	}
@@ -149,6 +154,12 @@ func (c *cli) initRepo(ctx context.Context, r repo.Repo, o initOptions, out io.W
 		if known, _ := repo.FindProfile(p); known.Nothing {
 			display.Fprintf(c.errOut, "note: profile %s changes nothing: this node has one kind of datastore\n", p)
 		}
+	}
+	if o.store != "" {
+		if err := repo.CheckStore(o.store); err != nil {
+			return fmt.Errorf("--store: %w", err)
+		}
+		config.Ipns.Store = o.store
 	}
 	return c.makeRepo(ctx, r, config, o, out)
 }

@@ -131,7 +131,10 @@ func (c *cli) keyRotateCmd() *cobra.Command {
 		Long: `Give the node a new key, and keep the old one under a name.
 
 The node gets another peer id, and self another IPNS name. The old name lives on
-as that of the key --oldkey. No daemon may run on the repo.`,
+as that of the key --oldkey. No daemon may run on the repo.
+
+Keys that others share with the node are encrypted to the old key: they must be
+shared again.`,
 		Example: examples("ipns key rotate --oldkey=before"),
 		Args:    cobra.NoArgs,
 	}
@@ -168,11 +171,14 @@ as that of the key --oldkey. No daemon may run on the repo.`,
 		if err != nil {
 			return err
 		}
-		id, err := verbs.Rotate(cmd.Context(), n, old, key)
+		id, lost, err := verbs.Rotate(cmd.Context(), n, old, key)
 		if err = errors.Join(err, n.Close()); err != nil {
 			return err
 		}
 		display.Fprintf(c.out, "peer identity: %s\n", id.PeerID)
+		for _, s := range lost {
+			display.Fprintf(c.errOut, "note: shared:%s, the key of %s, was shared with the old key: share it again, where it is, with the new peer id\n", s.Label, s.Name)
+		}
 		return nil
 	}
 	return cmd

@@ -103,10 +103,13 @@ func TestPrivateKeysNeverLeaveByTheAPI(t *testing.T) {
 	if !ok || len(secret) < 40 {
 		t.Fatal("there is no key in the config")
 	}
+	runIpns(t, repo, "key", "gen", "blog")
 	d := startDaemon(t, repo)
 	defer d.kill()
 	for path, refused := range map[string]bool{
 		"key/export?arg=self": true, "key/rotate?oldkey=x": true, "config?arg=Identity.PrivKey": true, "config?arg=Identity": true,
+		// 'repo dump' has what is shared: with nobody but daemons of the store.
+		"key/share?arg=blog&arg=age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p": true,
 		"key/encrypt": true, "key/decrypt": true, "config/show": false, "config?arg=Ipns": false, "id": false, "key/list?l=true": false,
 		"config?arg=Identity.PrivKey&arg=x": true,
 	} {

@@ -49,7 +49,10 @@ func (o *kuboOptions) folder(cmd *cobra.Command, args []string) (string, error) 
 
 // initFromKubo makes a repo of what is in a Kubo repo, or completes one that it made.
 func (c *cli) initFromKubo(cmd *cobra.Command, r repo.Repo, o kuboOptions, args []string) (err error) {
-	for _, other := range []string{"profile", "algorithm", "bits"} {
+	for _, other := range []string{"profile", "algorithm", "bits", "store"} {
+		if cmd.Flags().Changed(other) && other == "store" {
+			return usage(cmd, "--store is not for --%s: once the names are here, 'ipns store move --to URL' moves them", fromKubo)
+		}
 		if cmd.Flags().Changed(other) {
 			return usage(cmd, "--%s is not for --%s: key and config are those of the Kubo repo", other, fromKubo)
 		}

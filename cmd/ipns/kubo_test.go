@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -46,13 +48,52 @@ func newKuboRepo(trees int) (r kubotest.Repo, err error) {
 	return r, nil
 }
 
+// realKubo makes the repos that are to be moved by scripts, if it is given.
+var realKubo = flag.String("kubo", "", "the program of Kubo that makes the repos which are moved; else this test makes them")
+
 func kuboRepo(ts *testscript.TestScript, _ bool, args []string) {
+	if *realKubo != "" {
+		ts.Check(realKuboRepo(*realKubo, ts.MkAbs(args[0]), len(args) > 1 && args[1] == "new"))
+		return
+	}
 	r, err := newKuboRepo(2)
 	ts.Check(err)
 	if len(args) > 1 && args[1] == "new" {
 		r = kubotest.Repo{Self: r.Self}
 	}
 	ts.Check(kubotest.Make(ts.MkAbs(args[0]), r))
+}
+
+// realKuboRepo has Kubo make a repo in dir, with what newKuboRepo has unless it is to be new.
+func realKuboRepo(program, dir string, empty bool) error {
+	steps := [][]string{
+		{"init", "--profile=test", "--empty-repo"},
+		{"config", "--json", "Addresses.Swarm", `["/ip4/127.0.0.1/tcp/0"]`},
+	}
+	if !empty {
+		steps = append(steps, []string{"key", "gen", "blog"},
+			[]string{"name", "publish", "--allow-offline", "--resolve=false", "--sequence=41", "--key=blog", "/ipfs/bafkqaaa"})
+		for i := range 2 {
+			tree := filepath.Join(dir, "..", fmt.Sprintf("tree-%d", i))
+			if err := os.MkdirAll(tree, 0o755); err != nil {
+				return err
+			}
+			for _, leaf := range []string{"a", "b"} {
+				if err := os.WriteFile(filepath.Join(tree, leaf), fmt.Appendf(nil, "%d %s", i, leaf), 0o644); err != nil {
+					return err
+				}
+			}
+			steps = append(steps, []string{"add", "-rQ", "--cid-version=1", fmt.Sprintf("--pin-name=tree-%d", i), tree})
+		}
+	}
+	for _, args := range steps {
+		cmd := exec.Command(program, args...)
+		cmd.Env = append(os.Environ(), "IPFS_PATH="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w: %s", args, err, out)
+		}
+	}
+	return nil
 }
 
 // TestAKilledMoveGoesOnWhereItStopped kills init --from-kubo at many points.

@@ -51,10 +51,15 @@ func debugLibraries() { golog.SetDebugLogging() }
 // core is the name under which the log of the node itself has a level, beside libraries.
 const core = "core"
 
-// logger is the log of the node in this process.
+// logger is the log of the node in this process, in JSON if $GOLOG_LOG_FMT says so, which is
+// that of libraries, too.
 func (c *cli) logger() *slog.Logger {
 	golog.Logger(core) // so that it has a level
-	return slog.New(slog.NewTextHandler(c.errOut, &slog.HandlerOptions{Level: coreLevel{}}))
+	o := &slog.HandlerOptions{Level: coreLevel{}}
+	if golog.GetConfig().Format == golog.JSONOutput {
+		return slog.New(slog.NewJSONHandler(c.errOut, o))
+	}
+	return slog.New(slog.NewTextHandler(c.errOut, o))
 }
 
 // coreLevel is the level of the node's own log. At error, the default of libraries, it also

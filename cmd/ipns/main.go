@@ -27,20 +27,24 @@ import (
 
 	"github.com/goipns/ipns/internal/display"
 	"github.com/goipns/ipns/internal/guard"
+	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/verbs"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
 
 func main() {
-	// No one else may write the files of this process, whatever its umask was.
-	syscall.Umask(syscall.Umask(0) | 0o022)
+	restrictUmask()
 	escapeLibraryLogs(os.Stderr)
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	if code, ok := runAsService(os.Args[1:]); ok {
+		os.Exit(code)
+	}
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run runs one command line and returns its exit code.
-func run(args []string, in io.Reader, out, errOut io.Writer) int {
+// run runs one command line and returns its exit code. What runs until it is interrupted also
+// ends with the context.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	c := &cli{name: called(), in: in, out: display.Writer{W: out}, raw: out, terminal: errOut}
 	c.errOut = notes{display.Writer{W: errOut}, c}
 	root := c.root()
@@ -48,7 +52,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
-	ctx, stop := interrupted(context.Background())
+	ctx, stop := interrupted(ctx)
 	defer stop()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -151,7 +155,7 @@ func (c *cli) root() *cobra.Command {
 		_ = f.MarkHidden(hidden) // the flag exists
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.upCmd(), c.publishCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.backupCmd(), c.restoreCmd(), c.doctorCmd())
+	root.AddCommand(c.upCmd(), c.publishCmd(), c.initCmd(), c.daemonCmd(), c.testnetCmd(), c.relayCmd(), c.contenthashCmd(), c.ensCmd(), c.dnslinkCmd(), c.exportCmd(), c.backupCmd(), c.restoreCmd(), c.doctorCmd())
 	c.tree(root, map[string]runner{
 		"key/import":       c.imported,
 		"name/publish":     c.publishing,
@@ -171,6 +175,8 @@ func (c *cli) root() *cobra.Command {
 	c.at(root, "name").AddCommand(c.nameCheckCmd())
 	c.at(root, "key").AddCommand(c.keyExportCmd(), c.keyRotateCmd(), c.keyEncryptCmd(), c.keyDecryptCmd())
 	c.at(root, "config").AddCommand(c.configEditCmd())
+	c.at(root, "store").AddCommand(c.storeMoveCmd())
+	c.at(root, "repo").AddCommand(c.repoMigrateCmd())
 	arrange(root)
 	c.rename(root)
 	return root
@@ -178,7 +184,7 @@ func (c *cli) root() *cobra.Command {
 
 // localCommands never use a daemon's API: they work on the repo of this machine,
 // or need none.
-var localCommands = []string{"init ", "daemon ", "testnet ", "export ", "backup ", "restore ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit "}
+var localCommands = []string{"init ", "daemon ", "testnet ", "relay ", "export ", "backup ", "restore ", "key export ", "key rotate ", "key encrypt ", "key decrypt ", "config edit ", "store move ", "repo migrate "}
 
 // checkGlobal refuses global flags that the command would ignore.
 func (c *cli) checkGlobal(cmd *cobra.Command) error {
@@ -186,7 +192,7 @@ func (c *cli) checkGlobal(cmd *cobra.Command) error {
 	if c.api != "" && slices.Contains(localCommands, path) {
 		return usage(cmd, "--api is not for 'ipns %s': it works on the repo of this machine", strings.TrimSpace(path))
 	}
-	if c.timeout > 0 && (path == "daemon " || path == "testnet ") {
+	if c.timeout > 0 && slices.Contains([]string{"daemon ", "testnet ", "relay "}, path) {
 		return usage(cmd, "--timeout is not for 'ipns %s': it runs until it is interrupted", strings.TrimSpace(path))
 	}
 	if c.enc != "" && c.enc != "text" && c.enc != "json" {
@@ -276,6 +282,27 @@ func flagError(cmd *cobra.Command, err error) error {
 // withNode calls f with the running daemon or, if there is none, with an offline
 // node in this process, which is closed when f returns.
 func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
+	return c.withRepo(ctx, f, func(r repo.Repo) error {
+		passphrase, err := c.passphrase()
+		if err != nil {
+			return err
+		}
+		n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage, Freeing: c.freeing, Passphrase: passphrase})
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(verbs.Mux(n)), n.Close())
+	})
+}
+
+// withConfig is withNode for commands of the config: they work also if the node cannot be
+// opened because of what the config says.
+func (c *cli) withConfig(ctx context.Context, f func(rpc.Caller) error) error {
+	return c.withRepo(ctx, f, func(r repo.Repo) error { return f(verbs.Mux(&node.Node{Repo: r})) })
+}
+
+// withRepo calls f with the running daemon or, if there is none, locked with the repo.
+func (c *cli) withRepo(ctx context.Context, f func(rpc.Caller) error, locked func(repo.Repo) error) error {
 	if c.api != "" {
 		return c.withClient(c.api, f)
 	}
@@ -286,7 +313,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, api, err := r.LockOrAPI(ctx)
+	lock, api, err := c.lockOrAPI(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -294,15 +321,7 @@ func (c *cli) withNode(ctx context.Context, f func(rpc.Caller) error) error {
 		return c.withClient(api, f)
 	}
 	defer lock.Unlock()
-	passphrase, err := c.passphrase()
-	if err != nil {
-		return err
-	}
-	n, err := node.New(ctx, r, node.Config{Offline: true, ReadOnFull: !c.salvage, Salvage: c.salvage, Freeing: c.freeing, Passphrase: passphrase})
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(verbs.Mux(n)), n.Close())
+	return locked(r)
 }
 
 // withoutNode calls f with the commands that need no node.

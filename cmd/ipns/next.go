@@ -10,8 +10,11 @@ import (
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/internal/backup"
+	"github.com/goipns/ipns/internal/migrate"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/serve"
+	"github.com/goipns/ipns/internal/storemove"
 	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/keystore/age"
@@ -36,13 +39,35 @@ func nextStep(cmd *cobra.Command, err error) string {
 // setupStep returns advice about a repo or config with which no node can start.
 func setupStep(err error) string {
 	var listen *serve.ListenError
+	var conflict *storemove.Conflict
+	var few *transport.DescriptorsError
 	switch {
 	case errors.Is(err, repo.ErrKubo):
 		return "; nothing in it was changed: 'ipns init --from-kubo' moves its keys and names into a repo of this program, in the folder that IPNS_PATH names"
+	case errors.Is(err, repo.ErrNewer):
+		return "; nothing in it was changed: use the newer program, whose 'ipns repo migrate --to N' may go back to a version that this one reads"
+	case errors.Is(err, migrate.ErrNotBack):
+		return "; nothing was changed: 'ipns store move --to=pebble' brings names back, 'ipns key decrypt' decrypts keys"
 	case errors.Is(err, repo.ErrNoRepo):
 		return "; run 'ipns init', or set IPNS_PATH"
 	case errors.Is(err, node.ErrDamaged):
 		return "; your keys are not in it and are safe: 'ipns repo verify --repair' makes a new database of what can be read, and keeps the old one"
+	case errors.Is(err, records.ErrElsewhere):
+		return "; 'ipns config Ipns.Store URL' names it, and 'ipns store move --to pebble' brings them back"
+	case errors.Is(err, records.ErrAway):
+		return "; see whether its server runs, and whether Ipns.Store names it"
+	case errors.Is(err, records.ErrMoving):
+		return "; 'ipns store move --to URL' with that database goes on"
+	case errors.Is(err, records.ErrMoved):
+		return "; if this is the daemon that has them now, 'ipns store move --to pebble' completes the move"
+	case errors.Is(err, storemove.ErrOther):
+		return "; name the one that the move was begun to"
+	case errors.Is(err, records.ErrInUse):
+		return ": stop them first, so that no name is signed in two places"
+	case errors.As(err, &conflict):
+		return "; nothing was replaced: find out which is right, and remove the other"
+	case errors.Is(err, records.ErrLeft):
+		return "; 'ipns store move --to URL' moves them, or unset Ipns.Store to leave them here"
 	case errors.Is(err, keystore.ErrLocked) && !errors.Is(err, age.ErrDamaged):
 		return ": give it by --passphrase-file or $IPNS_PASSPHRASE"
 	case errors.Is(err, backup.ErrNewest):
@@ -53,6 +78,8 @@ func setupStep(err error) string {
 		return "; --replace puts it aside"
 	case errors.Is(err, transport.ErrTaken):
 		return "; choose another with 'ipns config --json Addresses.Swarm [...]'"
+	case errors.As(err, &few):
+		return fmt.Sprintf("; allow more with 'ulimit -n %d' or LimitNOFILE=%d in its systemd unit", few.Needs, few.Needs)
 	case errors.Is(err, serve.ErrOpen):
 		return ". Choose one: keep it here ('ipns config Addresses.API /ip4/127.0.0.1/tcp/5001'), ask for a secret (API.Authorizations), " +
 			"or leave it open behind a firewall ('ipns config --json API.AllowUnauthenticated true')"
@@ -79,6 +106,10 @@ func stepFor(cmd *cobra.Command, reason string, err error) string {
 			step = "; this node keeps trying to join it" + step
 		}
 		return step
+	case api.ReasonStoreAway:
+		return "; nothing was stored, try again later: see whether the server that Ipns.Store names runs, it is used again as soon as it answers"
+	case api.ReasonReadOnly:
+		return "; nothing was stored, try again when the database takes writes again"
 	case api.ReasonConflict:
 		if cmd.Flags().Lookup("if-sequence") == nil {
 			return ""

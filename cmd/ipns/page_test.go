@@ -81,7 +81,7 @@ func section(b *strings.Builder, cmd *cobra.Command) {
 		if said == "" {
 			said = cmd.Short + "."
 		}
-		fmt.Fprintf(b, "%s\n\n", said)
+		fmt.Fprintf(b, "%s\n\n", strings.ReplaceAll(said, "*", `\*`))
 		if len(cmd.Aliases) > 0 {
 			fmt.Fprintf(b, "Also `%s`.\n\n", strings.Join(cmd.Aliases, "`, `"))
 		}

@@ -147,7 +147,7 @@ func (c *cli) withKeys(passphrase []byte, f func(*identity.Keys) error) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, err := c.lock(r)
 	if errors.Is(err, repo.ErrLocked) {
 		return fmt.Errorf("%s daemon is running. please stop it to run this command", c.name)
 	}

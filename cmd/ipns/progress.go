@@ -90,3 +90,12 @@ func (p *progress) regions(s api.Republishing) {
 	p.bar.Describe(fmt.Sprintf("%d of %d regions, %d names due, %.1f names/s", s.RegionsDone, s.Regions, s.Due, s.NamesPerSecond))
 	_ = p.bar.Set(s.RegionsDone) // it only draws
 }
+
+// part reports how many of some things are done.
+func (p *progress) part(done, of int) {
+	if p.bar == nil {
+		return
+	}
+	p.bar.ChangeMax(of)
+	_ = p.bar.Set(done) // it only draws
+}

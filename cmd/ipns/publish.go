@@ -207,7 +207,7 @@ func (c *cli) deployNode(ctx context.Context, cmd *cobra.Command, o publishOptio
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, api, err := r.LockOrAPI(ctx)
+	lock, api, err := c.lockOrAPI(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (c *cli) deployNode(ctx context.Context, cmd *cobra.Command, o publishOptio
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}
-	n, err := node.New(ctx, r, node.Config{Offline: c.offline, Bootstrap: o.Bootstrap, Log: c.logger(), Passphrase: passphrase, Encrypt: encrypt})
+	n, err := node.New(ctx, r, node.Config{Offline: c.offline, Brief: true, Bootstrap: o.Bootstrap, Log: c.logger(), Passphrase: passphrase, Encrypt: encrypt})
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}

@@ -19,7 +19,7 @@ func (c *cli) runRouting(cmd *cobra.Command, r repo.Repo, o node.Config) (err er
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, err := c.lock(r)
 	if err != nil {
 		return err
 	}
@@ -27,18 +27,25 @@ func (c *cli) runRouting(cmd *cobra.Command, r repo.Repo, o node.Config) (err er
 	d.reload, d.stopReload = reloads()
 	defer func() { err = errors.Join(err, d.close()) }()
 	d.log = c.logger()
+	if err := fit(r, false); err != nil {
+		return err
+	}
+	listeners, err := socketsOfSystemd()
+	if err != nil {
+		return err
+	}
 	settings, err := r.Config()
 	if err != nil {
 		return err
 	}
 	d.routing, err = routingapi.Serve(cmd.Context(), r, routingapi.ServerOptions{
-		Agent: node.AgentOf(&settings, o.AgentSuffix), Bootstrap: o.Bootstrap, Log: d.log,
+		Agent: node.AgentOf(&settings, o.AgentSuffix), Bootstrap: o.Bootstrap, Listeners: listeners, Log: d.log,
 	})
 	if err != nil {
 		return err
 	}
 	d.servers = d.routing.Servers
-	display.Fprintf(c.out, "Routing server listening on %s\nDaemon is ready\n", d.servers.Gateway)
+	display.Fprintf(c.out, "Routing server listening on %s\n%s\n", d.servers.Gateway, daemonReady)
 	d.wait(cmd.Context(), c.out)
 	return nil
 }

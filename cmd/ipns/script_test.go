@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	dns VAR HOST TEXT       set VAR to a DNS server at which HOST has the TXT record TEXT
 //	pins VAR                set VAR to a pinning service whose key is key; requests go to pins.log
 //	hook VAR LOG            set VAR to a receiver of webhooks, which writes what it gets to LOG
+//	prints FILE FROM …      want the text of FILE in the others, whose … stands for anything
 //	capture VAR FILE REGEXP set VAR to the first group; FILE may be stdout
 func TestScripts(t *testing.T) {
 	t.Parallel() // it waits for other processes
@@ -57,6 +58,7 @@ func scripts(dir string) testscript.Params {
 			"await":     func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) },
 			"kubo":      kuboRepo,
 			"capture":   capture,
+			"prints":    prints,
 			"ethereum":  ethereum,
 			"dns":       dnsServer,
 			"pins":      pinService,
@@ -87,7 +89,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[3:]...)
 	cmd.Dir = ts.Getenv("WORK")
-	for _, v := range []string{"PATH", "HOME", "IPNS_PATH", "IPFS_PATH", "TMPDIR"} {
+	for _, v := range []string{"PATH", "HOME", "IPNS_PATH", "IPFS_PATH", "TMPDIR", "SSH_AUTH_SOCK", "GOLOG_LOG_FMT"} {
 		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
 	}
 	cmd.Stdout, cmd.Stderr = log, log

@@ -182,7 +182,7 @@ func (s *signing) withKeyFile(ctx context.Context, f func(rpc.Caller) error) err
 	if err := s.noDaemon(r); err != nil {
 		return err
 	}
-	lock, err := r.Lock()
+	lock, err := s.lock(r)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -89,12 +88,7 @@ func monotonic(t *testing.T) (usec uint64) {
 func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 	repo := filepath.Join(t.TempDir(), "repo")
 	runIpns(t, repo, "init", "--profile", "test")
-	path := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := notifySocket(t)
 	message := func() string {
 		t.Helper()
 		if err := l.SetReadDeadline(time.Now().Add(stopTimeout)); err != nil {
@@ -113,7 +107,6 @@ func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 			t.Fatalf("systemd was told %q, want %s", got, want)
 		}
 	}
-	t.Setenv("NOTIFY_SOCKET", path)
 	d := startDaemon(t, repo)
 	told("READY=1")
 	reload := func() {
@@ -128,6 +121,7 @@ func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 		told("READY=1")
 	}
 	secret := `{"ann": {"AuthSecret": "bearer:x", "AllowedPaths": ["/api/v0"]}}`
+	runIpns(t, repo, "config", "Ipns.RepublishPeriod", "2h")
 	runIpns(t, repo, "config", "--json", "API.Authorizations", secret)
 	if err := d.call(&struct{}{}, "version", nil); err != nil {
 		t.Errorf("before: %v", err)
@@ -135,6 +129,9 @@ func TestServiceOfSystemdReloadsItsConfig(t *testing.T) {
 	reload()
 	if err := d.call(&struct{}{}, "version", nil); err == nil {
 		t.Error("the new config is not in force")
+	}
+	if log := d.log.String(); !strings.Contains(log, `wait for a restart" keys=Ipns.RepublishPeriod`) {
+		t.Errorf("the log does not say what needs a restart:\n%s", log)
 	}
 	// What can't be read changes nothing.
 	if err := os.WriteFile(filepath.Join(repo, "config"), []byte("{"), 0o600); err != nil {

@@ -111,6 +111,8 @@ func (c *cli) command(spec rpc.Spec, run runner) *cobra.Command {
 			with = c.withoutNode
 		case info.Daemon:
 			with = c.withDaemon
+		case info.Config:
+			with = c.withConfig
 		}
 		return with(ctx, func(n rpc.Caller) error { return run(ctx, n, spec, req) })
 	}
@@ -257,7 +259,7 @@ func (c *cli) daemonAPI(ctx context.Context) (string, error) {
 	if err := r.Check(); err != nil {
 		return "", err
 	}
-	lock, addr, err := r.LockOrAPI(ctx)
+	lock, addr, err := c.lockOrAPI(ctx, r)
 	if err != nil {
 		return "", err
 	}

@@ -104,7 +104,6 @@ now on.`,
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "say what would be published, and what has changed; nothing is written or announced")
 	f.BoolVar(&o.all, "check-all", false, "read all files, also those that seem to be unchanged")
 	f.IntVar(&keep, "keep", 0, "how many values of the name stay pinned (default Ipns.KeepValues, or 3; then as last time)")
-	f.Lookup("keep").DefValue = "" // or the help would show it
 	f.StringVar(&o.qr, "qr", "", "print the link as a QR code, through this public gateway")
 	f.Lookup("qr").NoOptDefVal = publicGateway
 	f.StringVar(&o.onRival, "on-rival", "", "what to do if someone else publishes with this key: raise (publish a higher sequence) or stop (check first, and fail) (default raise)")
@@ -153,7 +152,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 		o.isDaemon, o.elsewhere = true, true
 		return c.withClient(c.api, func(n rpc.Caller) error { return c.upWithDaemon(ctx, n, r, o) })
 	}
-	d := node.Config{Offline: c.offline}
+	d := node.Config{Offline: c.offline, Brief: o.once}
 	if o.testnet {
 		if os.Getenv("IPNS_PATH") == "" && c.repoDir == "" {
 			dir, err := os.MkdirTemp("", "ipns-testnet-")
@@ -183,7 +182,7 @@ func (c *cli) up(cmd *cobra.Command, o upOptions) (err error) {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	lock, api, err := r.LockOrAPI(ctx)
+	lock, api, err := c.lockOrAPI(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -210,16 +209,20 @@ func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 		// A node that does not stay has no other time for it.
 		return errors.Join(err, d.node.Garbage.Release(ctx))
 	}
-	if !up.testnet && !o.Offline {
-		u.view.note("Reachability: %s", d.node.Network.Reachability())
-	}
-	u.view.note("Serving it and keeping the name alive. Stop with ctrl-c.")
 	following, stop := context.WithCancel(ctx)
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
 		u.follow(following)
 	}()
+	serves := true
+	if !up.testnet && !o.Offline {
+		d.reached = u.view.reachability
+		serves = d.waitForReachability(ctx)
+	}
+	if serves {
+		u.view.note("Serving it and keeping the name alive. Stop with ctrl-c.")
+	}
 	d.wait(ctx, c.errOut)
 	stop()
 	<-followed
@@ -230,8 +233,14 @@ func (c *cli) upInProcess(ctx context.Context, r repo.Repo, lock *repo.Lock, o n
 func (c *cli) upWithDaemon(ctx context.Context, n rpc.Caller, r repo.Repo, o upOptions) error {
 	u := c.newSite(n, r, o)
 	defer u.view.end()
-	if err := u.first(ctx); err != nil || o.once {
+	if err := u.first(ctx); err != nil {
 		return err
+	}
+	if !o.once || !c.asJSON() { // of which scripts expect one object
+		c.sayReachability(ctx, n, u.view)
+	}
+	if o.once {
+		return nil
 	}
 	if !o.watch && !isTerminal(c.raw) {
 		display.Fprintln(c.errOut, "Published, and not watched: --watch publishes what changes.")

@@ -35,6 +35,12 @@ type (
 		OK       bool
 		Verdict  string
 	}
+	reachabilityEvent struct {
+		Event        string // reachability
+		Time         time.Time
+		Fetch        string // as of 'ipns swarm addrs autonat'
+		Reachability string
+	}
 	errorEvent struct {
 		Event string // error
 		Time  time.Time

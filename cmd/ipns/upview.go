@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/check"
@@ -84,8 +84,8 @@ func (c clearing) Write(p []byte) (int, error) {
 
 // width is how many characters fit into a line.
 func (v *upView) width() int {
-	if size, err := unix.IoctlGetWinsize(int(v.tty.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 10 {
-		return int(size.Col)
+	if columns, _, err := term.GetSize(int(v.tty.Fd())); err == nil && columns > 10 {
+		return columns
 	}
 	return helpWidth
 }

@@ -99,7 +99,7 @@ func (d *doors) pinStatus(p pins.Pin) pinState {
 	s := pinState{
 		RequestID: p.ID, Status: p.Status, Created: p.Created.Format("2006-01-02T15:04:05.000Z07:00"),
 		Pin:       pinObject{CID: p.CID.String(), Name: p.Name, Meta: p.Meta},
-		Delegates: d.Pins.Delegates(),
+		Delegates: d.Pins.Delegates(p),
 	}
 	switch {
 	case p.Why != "":

@@ -9,6 +9,10 @@
 // Invariants: content of a request that is pinned is pinned in the content store, or among the Roots, which
 // no collection of garbage takes; a tenant never has more bytes pinned than its limit; a request without
 // content holds up neither other tenants nor a collection of garbage.
+//
+// Where several daemons share the rows, each has content of its own: a request belongs to the daemon that took
+// it, and no other works on it. All of them list it, and any removes it; its daemon lets the content go at
+// its next review.
 package pins
 
 import (
@@ -22,7 +26,6 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,57 +126,7 @@ type Pin struct {
 	Meta    map[string]string
 	Size    uint64 // of all blocks, once it is pinned
 	Why     string // it has failed
-}
-
-// row is a request as it is stored. Status is never Pinning: what is going on ends with the process.
-type row struct {
-	CID     string            `json:"cid"`
-	Name    string            `json:"name,omitempty"`
-	Meta    map[string]string `json:"meta,omitempty"`
-	Status  string            `json:"status"`
-	Created int64             `json:"created"` // milliseconds
-	Size    uint64            `json:"size,omitempty"`
-	Why     string            `json:"why,omitempty"`
-	// Replaces is a request that this one takes the place of. Its row goes after this one was stored.
-	Replaces string `json:"replaces,omitempty"`
-	// Before is what that request kept: it stays until this one is pinned, or goes too.
-	Before     string `json:"before,omitempty"`
-	BeforeSize uint64 `json:"beforeSize,omitempty"`
-}
-
-// entry is a row with where it is stored.
-type entry struct {
-	row
-	tenant, id string
-	version    uint64
-	keeping    uint64 // of account.keeping
-}
-
-func (e *entry) key() string { return e.tenant + "\x00" + e.id }
-
-// held yields what content an entry needs.
-func (e *entry) held() []cid.Cid {
-	var all []cid.Cid
-	add := func(text string) {
-		if c, err := cid.Decode(text); err == nil {
-			all = append(all, c)
-		}
-	}
-	if e.Status != Failed {
-		add(e.CID)
-	}
-	if e.Before != "" {
-		add(e.Before)
-	}
-	return all
-}
-
-// bytes is what an entry counts for.
-func (e *entry) bytes() uint64 {
-	if e.Status == Pinned {
-		return e.Size
-	}
-	return e.BeforeSize
+	Daemon  string // the peer id of the other daemon that has taken it; empty: this one
 }
 
 // Pins keeps the pins of tenants. Set its fields, then call Load, then Run; all other methods may be called
@@ -187,13 +140,16 @@ type Pins struct {
 	// is offline. Self is its peer id all the same.
 	Host host.Host
 	Self peer.ID
-	Now  func() time.Time // nil: time.Now
-	Log  *slog.Logger     // nil: nothing is logged
+	// Shared says that other daemons have the rows, too.
+	Shared bool
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: nothing is logged
 
 	mu      sync.Mutex
 	tenants map[string]*account
-	turns   []string        // tenants with something queued, in the order of their turns
-	refs    map[cid.Cid]int // how many requests need a tree
+	known   map[string]counted // by key, what is in tenants and refs
+	turns   []string           // tenants with something queued, in the order of their turns
+	refs    map[cid.Cid]int    // how many requests need a tree
 	loose   map[cid.Cid]bool
 	origins map[string][]peer.AddrInfo // of what is queued, by key
 	running map[string]context.CancelCauseFunc
@@ -222,7 +178,8 @@ var errGone = errors.New("the pin was removed")
 
 // Load reads what is stored.
 func (p *Pins) Load(ctx context.Context) error {
-	p.tenants, p.refs, p.loose = map[string]*account{}, map[cid.Cid]int{}, map[cid.Cid]bool{}
+	p.tenants, p.known = map[string]*account{}, map[string]counted{}
+	p.refs, p.loose = map[cid.Cid]int{}, map[cid.Cid]bool{}
 	p.trees = map[cid.Cid]*tree{}
 	p.origins, p.running, p.wake = map[string][]peer.AddrInfo{}, map[string]context.CancelCauseFunc{}, make(chan struct{}, 1)
 	var replaced []*entry
@@ -234,7 +191,10 @@ func (p *Pins) Load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.count1(e, 1)
+		if !p.mine(e) {
+			continue
+		}
+		p.count1(e)
 		if e.Status == Queued {
 			p.enqueue(e.tenant, e.id)
 		}
@@ -250,18 +210,6 @@ func (p *Pins) Load(ctx context.Context) error {
 	return nil
 }
 
-func entryOf(r recordstore.Row) (*entry, error) {
-	e := &entry{version: r.Version}
-	var ok bool
-	if e.tenant, e.id, ok = strings.Cut(r.Key, "\x00"); !ok {
-		return nil, fmt.Errorf("row %q of the pins of tenants is damaged", r.Key)
-	}
-	if err := json.Unmarshal(r.Value, &e.row); err != nil {
-		return nil, fmt.Errorf("row %q of the pins of tenants is damaged: %w", r.Key, err)
-	}
-	return e, nil
-}
-
 // pin returns what a tenant is told of an entry.
 func (p *Pins) pin(e *entry) Pin {
 	c, _ := cid.Decode(e.CID)
@@ -271,7 +219,11 @@ func (p *Pins) pin(e *entry) Pin {
 		status = Pinning
 	}
 	p.mu.Unlock()
-	return Pin{ID: e.id, Status: status, Created: time.UnixMilli(e.Created).UTC(), CID: c, Name: e.Name, Meta: e.Meta, Size: e.Size, Why: e.Why}
+	pin := Pin{ID: e.id, Status: status, Created: time.UnixMilli(e.Created).UTC(), CID: c, Name: e.Name, Meta: e.Meta, Size: e.Size, Why: e.Why}
+	if !p.mine(e) {
+		pin.Daemon = e.Daemon
+	}
+	return pin
 }
 
 // of returns the account of a tenant. Call with mu held.
@@ -282,21 +234,6 @@ func (p *Pins) of(tenant string) *account {
 		p.tenants[tenant] = a
 	}
 	return a
-}
-
-// count1 counts an entry in (n is 1) or out (-1). Call with mu held, or before Run.
-func (p *Pins) count1(e *entry, n int) {
-	a := p.of(e.tenant)
-	a.requests += n
-	p.count += n
-	a.bytes += uint64(n) * e.bytes() // a subtraction wraps around as it should
-	a.last = max(a.last, e.Created)
-	for _, c := range e.held() {
-		if p.refs[c] += n; p.refs[c] <= 0 {
-			delete(p.refs, c)
-			p.loose[c] = true
-		}
-	}
 }
 
 // enqueue queues a request. Call with mu held, or before Run.
@@ -322,9 +259,12 @@ func (p *Pins) now() time.Time {
 	return p.Now()
 }
 
-// Delegates returns the addresses to which tenants can bring content: multiaddrs that end with /p2p/ and the
-// peer id, at least one.
-func (p *Pins) Delegates() []string {
+// Delegates returns the addresses to which tenants can bring content of a request: multiaddrs that end with
+// /p2p/ and the peer id, at least one.
+func (p *Pins) Delegates(pin Pin) []string {
+	if pin.Daemon != "" {
+		return []string{"/p2p/" + pin.Daemon}
+	}
 	if p.Host == nil {
 		return []string{"/p2p/" + p.Self.String()}
 	}

@@ -176,7 +176,7 @@ func TestARequestIsFetchedAndPinnedAndLetGo(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n, bytes := p.Used("ann"); n != 0 || bytes != 0 || s.has(a) != "" || len(p.refs) != 0 {
+		if n, bytes, _ := p.Used(t.Context(), "ann"); n != 0 || bytes != 0 || s.has(a) != "" || len(p.refs) != 0 {
 			t.Errorf("left: %d requests, %d bytes, pin %q, refs %v", n, bytes, s.has(a), p.refs)
 		}
 	})
@@ -490,7 +490,7 @@ func TestNothingIsLostByACrash(t *testing.T) {
 							t.Errorf("%s is pinned for nobody", c)
 						}
 					}
-					if requests, _ := p.Used("ann"); err != nil || requests != len(all) {
+					if requests, _, _ := p.Used(t.Context(), "ann"); err != nil || requests != len(all) {
 						t.Errorf("%d requests are counted, %d listed, %v", requests, len(all), err)
 					}
 				})

@@ -21,7 +21,7 @@ func (p *Pins) Add(ctx context.Context, tenant string, r Request) (Pin, error) {
 }
 
 // Replace asks for another tree in place of that of a request, which goes. Its content stays until the
-// other is pinned.
+// other is pinned, unless it is with another daemon.
 func (p *Pins) Replace(ctx context.Context, tenant, id string, r Request) (Pin, error) {
 	old, err := p.get(ctx, tenant, id)
 	if err != nil {
@@ -49,41 +49,51 @@ func (p *Pins) add(ctx context.Context, tenant string, r Request, old *entry) (P
 	if limit == 0 {
 		return Pin{}, ErrNotAllowed
 	}
+	otherPins, otherBytes, err := p.others(ctx, tenant)
+	if err != nil {
+		return Pin{}, err
+	}
 	e := &entry{tenant: tenant, row: row{CID: r.CID.String(), Name: r.Name, Meta: r.Meta, Status: Queued}}
+	if p.Shared {
+		e.Daemon = p.Self.String()
+	}
 	if old != nil {
 		e.Replaces = old.id
+	}
+	if old != nil && p.mine(old) {
 		if e.Before, e.BeforeSize = old.CID, old.Size; old.Status != Pinned {
 			e.Before, e.BeforeSize = old.Before, old.BeforeSize
 		}
 	}
-	if err := p.admit(e, limit, old); err != nil {
+	if err := p.admit(e, limit, old, otherPins, otherBytes); err != nil {
 		return Pin{}, err
 	}
-	e.id = newID(e.Created)
 	stored, err := p.store(ctx, e)
 	p.mu.Lock()
-	p.of(tenant).requests-- // count1 counts it
-	p.count--
-	if err != nil { // in doubt it is stored, and is found at the next start
+	if err != nil { // in doubt it is stored, and is found at the next review
+		p.uncount(e.key())
 		p.mu.Unlock()
 		return Pin{}, err
 	}
-	p.count1(stored, 1)
-	p.enqueue(tenant, stored.id)
-	if len(r.Origins) > 0 {
-		p.origins[stored.key()] = r.Origins
+	if _, known := p.known[e.key()]; known { // else it was removed meanwhile
+		p.count1(stored)
+		p.enqueue(tenant, stored.id)
+		if len(r.Origins) > 0 {
+			p.origins[stored.key()] = r.Origins
+		}
 	}
 	p.mu.Unlock()
 	p.rouse()
 	return p.pin(stored), nil
 }
 
-// admit reserves room for a request, and gives it its time.
-func (p *Pins) admit(e *entry, limit uint64, old *entry) error {
+// admit counts a request if there is room for it beside what other daemons have of the tenant, and gives it
+// its time and id.
+func (p *Pins) admit(e *entry, limit uint64, old *entry, otherPins int, otherBytes uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.of(e.tenant)
-	have := a.requests
+	have := a.requests + otherPins
 	if old != nil {
 		have--
 	}
@@ -92,13 +102,12 @@ func (p *Pins) admit(e *entry, limit uint64, old *entry) error {
 		return fmt.Errorf("%w: it has %d pins", ErrQuota, MaxPerTenant)
 	case p.count >= MaxRequests:
 		return fmt.Errorf("%w: this node has %d pins of tenants", ErrQuota, MaxRequests)
-	case old == nil && a.bytes >= limit:
-		return fmt.Errorf("%w: %d of %d bytes are pinned", ErrQuota, a.bytes, limit)
+	case old == nil && a.bytes+otherBytes >= limit:
+		return fmt.Errorf("%w: %d of %d bytes are pinned", ErrQuota, a.bytes+otherBytes, limit)
 	}
-	a.requests++
-	p.count++
-	a.last = max(p.now().UnixMilli(), a.last+1)
-	e.Created = a.last
+	e.Created = max(p.now().UnixMilli(), a.last+1)
+	e.id = newID(e.Created)
+	p.count1(e)
 	return nil
 }
 
@@ -149,11 +158,7 @@ func (p *Pins) remove(ctx context.Context, tenant, id string, rouse bool) error 
 			return fmt.Errorf("remove a pin of tenant %s: %w", tenant, err)
 		}
 		p.mu.Lock()
-		p.count1(e, -1)
-		delete(p.origins, e.key())
-		if stop := p.running[e.key()]; stop != nil {
-			stop(errGone)
-		}
+		p.uncount(e.key())
 		p.mu.Unlock()
 		if rouse {
 			p.rouse()
@@ -193,13 +198,17 @@ func (p *Pins) all(ctx context.Context, tenant string) iter.Seq2[*entry, error] 
 }
 
 // Used returns how many requests a tenant has, and how many bytes they count for.
-func (p *Pins) Used(tenant string) (requests int, bytes uint64) {
+func (p *Pins) Used(ctx context.Context, tenant string) (requests int, bytes uint64, err error) {
+	if requests, bytes, err = p.others(ctx, tenant); err != nil {
+		return 0, 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a := p.tenants[tenant]; a != nil {
-		return a.requests, a.bytes
+		requests += a.requests
+		bytes += a.bytes
 	}
-	return 0, 0
+	return requests, bytes, nil
 }
 
 // Match says how names are compared.

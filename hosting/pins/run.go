@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,6 +82,9 @@ func (p *Pins) work(ctx context.Context, j job) {
 	}()
 	e, err := p.read(ctx, j.tenant, j.id)
 	if err == nil {
+		e, err = p.claim(ctx, e)
+	}
+	if err == nil {
 		err = p.fulfil(ctx, e)
 	}
 	switch {
@@ -94,9 +97,24 @@ func (p *Pins) work(ctx context.Context, j job) {
 	}
 }
 
+// unstored reports whether an error is one of the rows, which says nothing of the content.
+func unstored(err error) bool {
+	return slices.ContainsFunc([]error{
+		recordstore.ErrFull, recordstore.ErrClosed, recordstore.ErrAway, recordstore.ErrReadOnly, recordstore.ErrDoubt,
+	}, func(is error) bool { return errors.Is(err, is) })
+}
+
 // fulfil fetches and pins what a request asks for, and stores how that went. Its error is one of this node:
 // the request stays as it is.
 func (p *Pins) fulfil(parent context.Context, e *entry) error {
+	if e.Status != Queued { // it was stored in doubt
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if _, known := p.known[e.key()]; known {
+			p.count1(e)
+		}
+		return nil
+	}
 	c, err := cid.Decode(e.CID)
 	if err != nil {
 		return p.settle(parent, e, func(r *row) { r.Status, r.Why = Failed, err.Error() })
@@ -117,6 +135,11 @@ func (p *Pins) fulfil(parent context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
+	_, others, err := p.others(ctx, e.tenant)
+	if err != nil {
+		return err
+	}
+	limit -= min(limit, others)
 	size, err := p.fetch(ctx, stop, e, c, limit, origins)
 	if err == nil {
 		err = p.keep(ctx, e, c, size, limit)
@@ -127,7 +150,7 @@ func (p *Pins) fulfil(parent context.Context, e *entry) error {
 		return nil
 	case parent.Err() != nil, errors.Is(cause, errGone):
 		return cause
-	case errors.Is(err, recordstore.ErrFull), errors.Is(err, recordstore.ErrClosed):
+	case unstored(err):
 		return err
 	case cause != nil:
 		err = cause
@@ -259,8 +282,9 @@ func (p *Pins) settle(ctx context.Context, e *entry, change func(*row)) error {
 		return err
 	}
 	p.kept(e)
-	p.count1(stored, 1) // first, so that what both need is not loose in between
-	p.count1(e, -1)
+	if _, known := p.known[e.key()]; known { // else it was removed meanwhile
+		p.count1(stored)
+	}
 	return nil
 }
 
@@ -280,70 +304,4 @@ func (p *Pins) letGo(ctx context.Context, loose map[cid.Cid]bool) {
 			p.log().Warn("content that no tenant needs stays until the next look", "cid", c, "err", err)
 		}
 	}
-}
-
-// review brings requests and pins into line: after a crash, and when the operator has removed a pin that a
-// tenant needs.
-func (p *Pins) review(ctx context.Context) {
-	if !p.reviewing.CompareAndSwap(false, true) {
-		return // the last one is not over
-	}
-	defer p.reviewing.Store(false)
-	defer p.rouse()
-	if err := p.compare(ctx); err != nil && ctx.Err() == nil {
-		p.log().Warn("pins of tenants not looked through", "err", err, "again_in", reviewPeriod)
-	}
-}
-
-func (p *Pins) compare(ctx context.Context) error {
-	p.mu.Lock()
-	for _, j := range p.later {
-		p.enqueue(j.tenant, j.id)
-	}
-	p.later = nil
-	p.mu.Unlock()
-	have := map[cid.Cid]bool{}
-	for pin, err := range p.Content.Pins(ctx, content.Recursive) {
-		if err != nil {
-			return err
-		}
-		have[pin.CID] = true
-		p.mu.Lock()
-		if strings.HasPrefix(pin.Name, pinPrefix) && p.refs[pin.CID] == 0 {
-			p.loose[pin.CID] = true
-		}
-		p.mu.Unlock()
-	}
-	var lost []*entry
-	for r, err := range p.Rows.Range(ctx, table, "", "") {
-		if err != nil {
-			return err
-		}
-		e, err := entryOf(r)
-		if err != nil {
-			return err
-		}
-		if c, err := cid.Decode(e.CID); err == nil && e.Status == Pinned && !have[c] {
-			lost = append(lost, e)
-		}
-	}
-	// Nothing of them is gone: they are among the Roots.
-	for _, e := range lost {
-		c, _ := cid.Decode(e.CID)
-		if err := p.restore(ctx, e, c); err != nil && ctx.Err() == nil {
-			p.log().Warn("content of a tenant can't be pinned again", "tenant", e.tenant, "cid", c, "err", err)
-		}
-	}
-	return nil
-}
-
-// restore pins again what a request keeps.
-func (p *Pins) restore(ctx context.Context, e *entry, c cid.Cid) error {
-	defer p.hold(c)()
-	if _, err := p.read(ctx, e.tenant, e.id); err != nil {
-		return nil // removed meanwhile
-	}
-	ctx, cancel := context.WithTimeout(ctx, pinTime)
-	defer cancel()
-	return p.pinFor(ctx, c, e.tenant)
 }

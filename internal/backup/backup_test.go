@@ -19,18 +19,18 @@ import (
 	"filippo.io/age"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/keystore"
 	"github.com/goipns/ipns/names"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/recordstore"
-	"github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
 // openNames opens the store of a repo, as the program does.
 func openNames(ctx context.Context, r repo.Repo, f func(Names) error) error {
-	return node.WithStore(ctx, r, func(s *pebble.Store) error {
+	return records.With(ctx, r, records.Options{}, func(s *records.Store) error {
 		return f(Names{Store: s, Notes: s, Marks: s, Rows: s.Rows()})
 	})
 }

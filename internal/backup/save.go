@@ -14,11 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"filippo.io/age"
 
 	"github.com/goipns/ipns/internal/durable"
+	"github.com/goipns/ipns/internal/filelock"
 )
 
 // maxWork is the largest exponent of scrypt's work that a backup may ask for: 2^20 takes
@@ -98,7 +98,7 @@ func Save(ctx context.Context, path string, s Source, secret Secret) (saved Save
 	}
 	defer os.Remove(f.Name()) // fails if it was renamed, which is fine
 	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		return saved, err
 	}
 	buffered := bufio.NewWriterSize(f, 64<<10)
@@ -114,6 +114,11 @@ func Save(ctx context.Context, path string, s Source, secret Secret) (saved Save
 	}
 	if saved.Size, err = readBack(f, by, saved.Manifest); err != nil {
 		return saved, fmt.Errorf("read back the backup: %w", err)
+	}
+	if closeFirst {
+		if err := f.Close(); err != nil {
+			return saved, err
+		}
 	}
 	// A crash before this leaves what was there, one behind it the new file.
 	if saved.Path = path; !folder {
@@ -177,14 +182,18 @@ const tempFile = durable.TempPrefix + "backup-"
 func clean(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, tempFile+"*"))
 	for _, path := range left {
-		f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+		f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
 		if err != nil {
 			continue
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		free, _ := filelock.TryLock(f)
+		if free && !closeFirst {
 			_ = os.Remove(path) // the next one tries again
 		}
 		f.Close()
+		if free && closeFirst {
+			_ = os.Remove(path)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func TestAnAnchorIsAtRiskBeforeANameBehindItEnds(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	// An expired name that is no longer kept is still known to have expired.
-	if err := b.Forget(t.Context(), entry(t, b, keys[1])); err != nil {
+	if err := b.Forget(t.Context(), entry(t, b, keys[1]), recordstore.Lease{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := delegation.Risk(t.Context(), b, entry(t, b, keys[0]), epoch.Add(41*day), none); !strings.Contains(got, "expired 2026-12-30") {

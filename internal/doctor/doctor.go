@@ -37,12 +37,15 @@ type Facts struct {
 	Closed error
 
 	Machine
+	// Network is the way into the public network; nil: nobody looked.
+	Network *Network
 	// Unheard is why others could not be asked for the names; nil: they could, or were not.
 	Unheard error
 	// Off is by how much this clock is ahead of that of others; nil: unknown.
 	Off *time.Duration
-	// Reachability is Public, Private or Unknown; "" without a daemon.
-	Reachability string
+	// Fetch is who can fetch from the node, as of 'ipns swarm addrs autonat', and Reachability
+	// says it in words; "" without a daemon.
+	Fetch, Reachability string
 	// Locked says that the daemon has no passphrase for its keys, InClear that they are not
 	// encrypted.
 	Locked, InClear bool
@@ -102,6 +105,7 @@ var Checks = []Check{
 	{"disk", disk},
 	{"ports", ports},
 	{"descriptors", descriptors},
+	{"network", steps},
 	{"nat", nat},
 	{"dnslink", dnslinks},
 	{"ens", contenthashes},

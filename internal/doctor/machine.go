@@ -6,13 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"runtime"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/goipns/ipns/internal/machine"
+	"github.com/goipns/ipns/internal/repo"
 )
 
 // Limits of what a node needs.
@@ -32,7 +34,7 @@ type Machine struct {
 	// Free is how many bytes of disk are left; Descriptors is how many files a process may
 	// have open. 0: unknown.
 	Free        uint64
-	Descriptors uint64
+	Descriptors int
 	// Busy are addresses of the config that another program listens on.
 	Busy []string
 }
@@ -68,14 +70,10 @@ func Look(path string, addresses []string) (Machine, error) {
 		}
 		m.see(filepath.Join(path, "keystore", e.Name()), info)
 	}
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(path, &disk); err == nil {
-		m.Free = disk.Bavail * uint64(disk.Bsize)
+	if disk, err := machine.DiskAt(path); err == nil {
+		m.Free = disk.Free
 	}
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
-		m.Descriptors = files.Cur
-	}
+	m.Descriptors = machine.Here().Descriptors
 	for _, a := range addresses {
 		if busy(a) {
 			m.Busy = append(m.Busy, a)
@@ -91,7 +89,8 @@ func (m *Machine) see(path string, info fs.FileInfo) {
 	if info.IsDir() {
 		others = 0o022
 	}
-	if info.Mode().Perm()&others != 0 {
+	// On Windows a mode says nothing of who may read.
+	if info.Mode().Perm()&others != 0 && runtime.GOOS != "windows" {
 		m.Open = append(m.Open, File{path, info.Mode().Perm()})
 	}
 	if info.ModTime().After(m.Newest) {
@@ -112,7 +111,7 @@ func busy(address string) bool {
 	tcp := a[:len(first)+1]
 	l, err := manet.Listen(tcp)
 	if err != nil {
-		return errors.Is(err, syscall.EADDRINUSE)
+		return repo.Taken(err)
 	}
 	l.Close()
 	return false
@@ -184,12 +183,14 @@ func descriptors(f Facts) []Finding {
 }
 
 func nat(f Facts) []Finding {
-	if !strings.EqualFold(f.Reachability, "private") {
+	switch f.Fetch {
+	case "punched", "public", "nobody", "ipv6":
+	default:
 		return nil
 	}
 	return []Finding{{
-		Subject: "network", Found: "others cannot connect to this node",
-		Means: "names are published all the same, but content from here is slow to get, or not at all",
-		Mend:  "forward the port of Addresses.Swarm (TCP and UDP) on the router, or set Swarm.RelayClient.StaticRelays to a relay of your own",
+		Subject: "step 6, reachability", Found: "not everybody can connect to this node: " + f.Reachability,
+		Means: "names are published all the same, but content from here reaches only some, or nobody",
+		Mend:  "forward the port of Addresses.Swarm (TCP and UDP) on the router, or set Swarm.RelayClient.StaticRelays to an 'ipns relay' of your own",
 	}}
 }

@@ -58,6 +58,8 @@ type Options struct {
 	// which a connection is one client's request at a time, as the limits count them.
 	TLS *tls.Config
 	Log *slog.Logger // nil: nothing is logged
+	// Timed wraps handlers to measure them; nil: they are not.
+	Timed func(http.Handler) http.Handler
 }
 
 // Door is one HTTP server.
@@ -100,7 +102,12 @@ func New(o Options, h http.Handler, trusted []netip.Prefix) *Door {
 }
 
 // Set replaces the handler and the trusted proxies for all further requests.
-func (d *Door) Set(h http.Handler, trusted []netip.Prefix) { d.rules.Store(&rules{h, trusted}) }
+func (d *Door) Set(h http.Handler, trusted []netip.Prefix) {
+	if d.o.Timed != nil {
+		h = d.o.Timed(h)
+	}
+	d.rules.Store(&rules{h, trusted})
+}
 
 // Serve serves connections from l until Close.
 func (d *Door) Serve(l net.Listener) error {

@@ -1,5 +1,8 @@
 // Package durable writes small files that survive a crash: a file has either its old or
 // its new content, never a mixture, and is on disk when the call returns.
+//
+// What root writes into a folder of another user belongs to that user, whose daemon must be
+// able to read it.
 package durable
 
 import (
@@ -20,16 +23,25 @@ const maxTempName = 64
 
 // Replace writes a file and replaces the one at path, if any.
 func Replace(path string, data []byte, perm fs.FileMode) error {
-	return write(path, data, perm, os.Rename)
+	return write(path, data, perm, give, rename)
 }
 
 // Create writes a file, or returns [fs.ErrExist] if there is one at path.
 func Create(path string, data []byte, perm fs.FileMode) error {
-	return write(path, data, perm, os.Link) // a link, unlike a rename, never replaces a file
+	return write(path, data, perm, give, os.Link) // a link, unlike a rename, never replaces a file
 }
 
-// write writes a temporary file and calls place to put it at path.
-func write(path string, data []byte, perm fs.FileMode, place func(from, to string) error) error {
+// CreateOwn is Create, but the file belongs to the user of this process, whose secret it may
+// be.
+func CreateOwn(path string, data []byte, perm fs.FileMode) error {
+	return write(path, data, perm, keep, os.Link)
+}
+
+// keep leaves a file to the user of this process.
+func keep(*os.File, string) {}
+
+// write writes a temporary file, calls give, and calls place to put it at path.
+func write(path string, data []byte, perm fs.FileMode, give func(f *os.File, dir string), place func(from, to string) error) error {
 	dir, base := filepath.Split(path)
 	dir = filepath.Clean(dir)
 	base = strings.ToValidUTF8(base[:min(len(base), maxTempName)], "")
@@ -40,9 +52,10 @@ func write(path string, data []byte, perm fs.FileMode, place func(from, to strin
 	defer os.Remove(f.Name()) // fails if it was renamed, which is fine
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(perm)
+		err = f.Chmod(perm | always)
 	}
 	if err == nil {
+		give(f, dir)
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -70,13 +83,4 @@ func Clean(dir string, keep func(base string) bool) error {
 		}
 	}
 	return SyncDir(dir)
-}
-
-// SyncDir makes renames, links and removals in a folder durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

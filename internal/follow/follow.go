@@ -213,7 +213,7 @@ func (f *Follower) Remove(ctx context.Context, name ipns.Name) (Follow, error) {
 	}
 	e, err := f.Book.Get(ctx, name)
 	if err == nil && l.Adopted && e.Origin == recordstore.Hosted && e.Tenant == "" {
-		err = f.Book.Forget(ctx, e)
+		err = f.Book.Forget(ctx, e, recordstore.Lease{})
 	}
 	if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
 		return l, err
@@ -344,28 +344,16 @@ func (f *Follower) get(ctx context.Context, name string) (l Follow, ok bool, err
 
 // change changes the row of a name. Without a Name in the end it is deleted.
 func (f *Follower) change(ctx context.Context, name string, change func(*Follow)) error {
-	for {
-		row, err := f.Rows.Get(ctx, table, name)
-		if err != nil && !errors.Is(err, recordstore.ErrNotFound) {
-			return err
-		}
+	return recordstore.ChangeRow(ctx, f.Rows, table, name, func(value []byte) ([]byte, error) {
 		var l Follow
-		if row.Version != 0 {
-			if err := json.Unmarshal(row.Value, &l); err != nil {
-				return err
+		if value != nil {
+			if err := json.Unmarshal(value, &l); err != nil {
+				return nil, err
 			}
 		}
-		change(&l)
-		next := recordstore.Row{Table: table, Key: name, Version: row.Version}
-		if l.Name != "" {
-			if next.Value, err = json.Marshal(l); err != nil {
-				return err
-			}
-		} else if row.Version == 0 {
-			return nil
+		if change(&l); l.Name == "" {
+			return nil, nil
 		}
-		if _, err := f.Rows.Swap(ctx, next); !errors.Is(err, recordstore.ErrConflict) {
-			return err
-		}
-	}
+		return json.Marshal(l)
+	})
 }

@@ -254,7 +254,7 @@ func TestARecordGoesWithItsFollow(t *testing.T) {
 	}
 	e, err := n.Book.Get(t.Context(), k.Name)
 	if err == nil {
-		err = n.Book.Forget(t.Context(), e)
+		err = n.Book.Forget(t.Context(), e, recordstore.Lease{})
 	}
 	if err != nil {
 		t.Fatal(err)

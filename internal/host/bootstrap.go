@@ -147,9 +147,17 @@ func (n *Network) Bootstrap(expand bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if expand {
+		return ExpandBootstrap(c.Bootstrap), nil
+	}
+	return append([]string{}, c.Bootstrap...), nil
+}
+
+// ExpandBootstrap replaces "auto" by the bootstrap peers of the public network.
+func ExpandBootstrap(peers []string) []string {
 	list := []string{}
-	for _, p := range c.Bootstrap {
-		if p != repo.Auto || !expand {
+	for _, p := range peers {
+		if p != repo.Auto {
 			list = append(list, p)
 			continue
 		}
@@ -157,7 +165,7 @@ func (n *Network) Bootstrap(expand bool) ([]string, error) {
 			list = append(list, a.String())
 		}
 	}
-	return list, nil
+	return list
 }
 
 // AddBootstrap adds bootstrap peers to the config and returns the new ones. A network

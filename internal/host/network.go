@@ -21,11 +21,11 @@ import (
 	"github.com/ipfs/go-datastore"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	corerouting "github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/reach"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/transport"
 	"github.com/goipns/ipns/routing"
@@ -55,7 +55,7 @@ type Network struct {
 
 	repo    repo.Repo
 	log     *slog.Logger
-	reach   *reachability
+	reach   *reach.Watcher
 	boot    bootstrap
 	besides []string      // bootstrap peers in addition to those of the config; guarded by boot.mu
 	joined  chan struct{} // see Joined
@@ -77,6 +77,7 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) (err erro
 	relays := &relaySource{}
 	n.Host, err = transport.Open(c, transport.Options{
 		Key: o.Key, Agent: o.Agent, SwarmKey: n.repo.SwarmKey(), Overrides: n.repo.LimitOverrides(), Relays: relays.peers,
+		Certificates: n.repo.Certificates(), Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -87,10 +88,9 @@ func (n *Network) Open(ctx context.Context, c *repo.Config, o Options) (err erro
 	if err := n.peer(&c.Peering); err != nil {
 		return err
 	}
-	if n.reach, err = watchReachability(n.Host); err != nil {
+	if err := n.watchReach(c); err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.reach.close)
 	n.boot.since = time.Now()
 	if !c.HasDHT() {
 		return nil
@@ -192,13 +192,6 @@ func (n *Network) Content() (all, wan, lan corerouting.Routing) {
 // Joined receives a value each time a network was joined of which the node knew no server
 // before.
 func (n *Network) Joined() <-chan struct{} { return n.joined }
-
-// Reachability describes whether others can fetch from this node, which must not be
-// offline.
-func (n *Network) Reachability() string { return n.reach.words(n.Host) }
-
-// State is whether others can connect to this node, which must not be offline.
-func (n *Network) State() network.Reachability { return network.Reachability(n.reach.state.Load()) }
 
 // saveMapsEvery is how often the known servers are saved.
 const saveMapsEvery = 10 * time.Minute

@@ -41,6 +41,14 @@ type Keys struct {
 // Locked reports whether there are keys that are encrypted and cannot be used.
 func (k *Keys) Locked() bool { return k.Self == nil || k.locked > 0 }
 
+// Unready says why nothing is signed; "": the keys are there.
+func (k *Keys) Unready() string {
+	if k.Locked() {
+		return "its keys are encrypted, and no passphrase was given"
+	}
+	return ""
+}
+
 // Open opens the keys of a repo with the given identity. Keys that are encrypted are locked
 // unless the passphrase is given. A wrong one is [age.ErrPassphrase] and changes nothing.
 func Open(r repo.Repo, id repo.Identity, passphrase []byte) (*Keys, error) {

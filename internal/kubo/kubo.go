@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // The versions of Kubo's repo that are read: before OldestVersion, blocks had other keys.
@@ -38,7 +37,7 @@ var (
 	// ErrRunning means that a Kubo uses the repo.
 	ErrRunning = errors.New("Kubo is running on it: stop it with 'ipfs shutdown' first, for two nodes must not sign with one key") //lint:ignore ST1005 a name
 	// ErrPrivate means that the repo is of a private network.
-	ErrPrivate = errors.New("it is of a private network (swarm.key), which ipns cannot join: its names would be announced to the public")
+	ErrPrivate = errors.New("it is of a private network (swarm.key), and a move would announce its names to the public; for a node on that network put swarm.key into a repo of 'ipns init', and take each key by 'ipfs key export' and 'ipns key import'")
 	// ErrBadger means that the repo has a datastore that cannot be read here.
 	ErrBadger = errors.New(`its datastore is badger, which only Kubo reads. Let Kubo move it: make a new repo with 'IPFS_PATH=NEW ipfs init'; ` +
 		`copy the folder keystore and, from the file config, the Identity to it; carry the content over with 'ipfs dag export' and 'ipfs dag import'. ` +
@@ -186,19 +185,6 @@ func (r *Repo) hold() error {
 		return errors.Join(err, f.Close())
 	}
 	r.lock = f
-	return nil
-}
-
-// share takes a shared lock on a file that Kubo or Pebble would lock alone; ErrRunning if one
-// has. It ends when the file is closed.
-func share(f *os.File) error {
-	err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_RDLCK, Whence: io.SeekStart})
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		return ErrRunning
-	}
-	if err != nil {
-		return fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
 	return nil
 }
 

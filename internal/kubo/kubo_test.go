@@ -209,7 +209,7 @@ func TestReposThatCannotBeReadAreRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(private, "swarm.key"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(private, ErrPrivate, "")
+	refused(private, ErrPrivate, "'ipns key import'")
 
 	running := makeRepo(t, kubotest.Repo{})
 	f, err := os.Create(filepath.Join(running, "repo.lock"))

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // errNone means that there is no value of a key.
@@ -82,7 +81,7 @@ func (r *Repo) open(spec map[string]any, prefix string, depth int) error {
 			dir = filepath.Join(r.Path, dir)
 		}
 		s, err := open(dir, r.writable)
-		if errors.Is(err, syscall.EAGAIN) {
+		if inUse(err) {
 			return ErrRunning
 		}
 		if err != nil {

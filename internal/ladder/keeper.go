@@ -19,12 +19,14 @@ import (
 const (
 	MaxKept = 65_536 // steps of all ladders together
 
-	keepEnded  = 90 * 24 * time.Hour // for which a ladder that has ended is shown
-	checkEvery = time.Minute         // a clock that was set is noticed after that
-	retryEvery = time.Minute
-	mendEvery  = time.Hour           // a step that cannot be used is read again after that
-	writers    = 64                  // rows written at once
-	maxWarning = 45 * 24 * time.Hour // before its end, or a quarter of its length: a ladder is at risk
+	keepEnded   = 90 * 24 * time.Hour // for which a ladder that has ended is shown
+	checkEvery  = time.Minute         // a clock that was set is noticed after that
+	retryEvery  = time.Minute
+	reloadEvery = 5 * time.Minute     // where others may take ladders
+	orphanFor   = 10 * time.Minute    // a step of no ladder stays for so long there: one may be taken
+	mendEvery   = time.Hour           // a step that cannot be used is read again after that
+	writers     = 64                  // rows written at once
+	maxWarning  = 45 * 24 * time.Hour // before its end, or a quarter of its length: a ladder is at risk
 )
 
 // ErrFull means that no more steps can be kept.
@@ -44,8 +46,11 @@ type Keeper struct {
 	// Clock returns why the clock is wrong, or nil; then nothing is released. nil: it is
 	// right.
 	Clock func() error
-	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger     // nil: nothing is logged
+	// Leases say which names this process looks after, where several share the store; nil:
+	// all. Then what others have taken is read again every reloadEvery.
+	Leases Leases
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: nothing is logged
 
 	once    sync.Once
 	wake    chan struct{}
@@ -53,7 +58,10 @@ type Keeper struct {
 
 	mu     sync.Mutex // guards all below
 	loaded bool
+	readAt time.Time // when the ladders were last read; by the process's clock
 	kept   map[ipns.Name]*kept
+	// orphans are the steps of no ladder that Load has left, since when.
+	orphans map[string]time.Time
 }
 
 // kept is what a Keeper has in memory of a ladder. Its rows are read again for each release.
@@ -97,7 +105,12 @@ func (k *Keeper) log() *slog.Logger {
 // Run releases steps in time until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.init()
+	var changed <-chan struct{}
+	if k.Leases != nil {
+		changed = k.Leases.Changed()
+	}
 	for {
+		k.reload(false)
 		next := k.now().Add(retryEvery)
 		if err := k.Load(ctx); err == nil {
 			next = k.releaseAll(ctx)
@@ -111,6 +124,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		case <-k.wake:
 			timer.Stop()
+		case <-changed:
+			timer.Stop()
+			k.reload(true)
 		case <-timer.C:
 		}
 	}
@@ -128,7 +144,7 @@ func (k *Keeper) releaseAll(ctx context.Context) (next time.Time) {
 			continue
 		}
 		i := held.due(now)
-		if i >= held.over && !held.retry.After(time.Now()) {
+		if i >= held.over && k.holds(name) && !held.retry.After(time.Now()) {
 			due = append(due, name)
 		}
 		if i+1 < len(held.steps) && held.steps[i+1].at.Before(next) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,8 @@ type shelf struct {
 	*ladder.Keeper
 	store *recordstore.Memory
 	rows  recordstore.Rows
-	off   time.Duration // the clock is ahead
+	off   time.Duration // the clock is ahead, while no keeper runs
+	ahead atomic.Int64  // and that much more
 	put   []uint64      // TTLs of the released records in seconds, which name the steps
 	fail  error         // of Put
 }
@@ -31,7 +33,7 @@ func newShelf(t *testing.T) *shelf {
 	t.Helper()
 	s := &shelf{store: recordstore.NewMemory(), rows: &recordstore.MemoryRows{}}
 	begin := time.Now()
-	s.open(func() time.Time { return epoch.Add(time.Since(begin) + s.off) })
+	s.open(func() time.Time { return epoch.Add(time.Since(begin) + s.off + time.Duration(s.ahead.Load())) })
 	return s
 }
 

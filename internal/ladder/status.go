@@ -32,6 +32,9 @@ func (k *Keeper) Status(ctx context.Context, name ipns.Name) (*Status, error) {
 	if err := k.Load(ctx); err != nil {
 		return nil, err
 	}
+	if !k.has(name) {
+		return nil, nil
+	}
 	s, err := k.read(ctx, name)
 	if errors.Is(err, recordstore.ErrNotFound) {
 		return nil, nil
@@ -65,6 +68,13 @@ func (k *Keeper) Status(ctx context.Context, name ipns.Name) (*Status, error) {
 	}
 	out.Risk = held.outlook(have, now).Risk
 	return out, nil
+}
+
+// has reports whether a name has a ladder, as far as is known in memory.
+func (k *Keeper) has(name ipns.Name) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kept[name] != nil
 }
 
 // end is when the last step expires.

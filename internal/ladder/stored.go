@@ -201,6 +201,11 @@ func (k *Keeper) forget(ctx context.Context, name ipns.Name) error {
 		return err
 	}
 	if row.Version != 0 {
+		if again, err := k.retaken(ctx, name); err != nil || again {
+			return err
+		}
+	}
+	if row.Version != 0 {
 		row.Value = nil
 		if _, err := k.Rows.Swap(ctx, row); err != nil {
 			return err
@@ -301,7 +306,8 @@ func (k *Keeper) read(ctx context.Context, name ipns.Name) (*stored, error) {
 }
 
 // Load reads what is stored, once. Rows of steps that belong to no ladder are those of a
-// Take that a crash has ended, and are deleted.
+// Take that a crash has ended, and are deleted; where others share the store, only after
+// orphanFor, for one of them may be taking it.
 func (k *Keeper) Load(ctx context.Context) error {
 	k.init()
 	select {
@@ -345,6 +351,10 @@ func (k *Keeper) Load(ctx context.Context) error {
 	}
 	for name, held := range all {
 		s, err := k.read(ctx, name)
+		if errors.Is(err, recordstore.ErrNotFound) { // another process has just removed it
+			delete(all, name)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("load the ladder of %s: %w", name, err)
 		}
@@ -353,11 +363,16 @@ func (k *Keeper) Load(ctx context.Context) error {
 			k.log().Error("a stored ladder is damaged", "name", name.String(), "problem", held.problem)
 		}
 	}
+	orphans := map[string]time.Time{}
 	for _, key := range steps {
 		// Those of a damaged ladder stay: they may be of use to who repairs it.
 		text, _, _ := strings.Cut(key, "/")
 		name, err := ipns.ParseName(text)
 		if held := all[name]; listed[key] || err != nil || held != nil && held.problem != "" {
+			continue
+		}
+		if since := k.orphanSince(key); k.Leases != nil && time.Since(since) < orphanFor {
+			orphans[key] = since
 			continue
 		}
 		if err := k.deleteRow(ctx, key); err != nil {
@@ -366,7 +381,7 @@ func (k *Keeper) Load(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.kept, k.loaded = all, true
+	k.kept, k.orphans, k.loaded = all, orphans, true
 	return nil
 }
 

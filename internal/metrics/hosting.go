@@ -23,9 +23,6 @@ var (
 	hostedRefused = prometheus.NewDesc("ipns_hosting_refused_total", "Requests of a tenant that were refused, and why.", []string{"tenant", "why"}, nil)
 )
 
-// AddHosting adds the figures of what is kept for others.
-func (m *Metrics) AddHosting(h *hosting.Host) { m.registry.MustRegister(hosted{h}) }
-
 // Describe implements prometheus.Collector.
 func (h hosted) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{hostedNames, hostedBytes, hostedAtRisk, hostedSoonest, hostedPuts, hostedRefused} {

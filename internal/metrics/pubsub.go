@@ -6,9 +6,6 @@ import (
 	"github.com/goipns/ipns/routing/pubsub"
 )
 
-// AddPubsub adds the figures of IPNS over PubSub, for a node that has it.
-func (m *Metrics) AddPubsub(r *pubsub.Router) { m.registry.MustRegister(pubsubFigures{r}) }
-
 // pubsubFigures are read from a Router.
 type pubsubFigures struct{ router *pubsub.Router }
 

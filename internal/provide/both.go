@@ -9,10 +9,11 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/namespace"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
-	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
 	mh "github.com/multiformats/go-multihash"
+
+	"github.com/goipns/ipns/routing/dht"
 )
 
 // both sweeps the WAN and the LAN with one list of keys. It is kad-dht's own of the same
@@ -23,19 +24,19 @@ type both struct {
 }
 
 // openBoth opens both sweeps. They share the options, but for where they keep their state.
-func openBoth(d *dual.DHT, store datastore.Batching, keys keystore.Keystore, options ...provider.Option) (b *both, err error) {
+func openBoth(d *dht.DHT, store datastore.Batching, keys keystore.Keystore, options ...provider.Option) (b *both, err error) {
 	b = &both{keys: keys}
-	if b.lan, err = openOne(d.LAN, "lan", provider.DefaultLoggerName+"/lan", store, keys, options); err != nil {
+	if b.lan, err = openOne(d.Dual.LAN, d.LAN, "lan", provider.DefaultLoggerName+"/lan", store, keys, options); err != nil {
 		return nil, err
 	}
-	if b.wan, err = openOne(d.WAN, "wan", provider.DefaultLoggerName, store, keys, options); err != nil {
+	if b.wan, err = openOne(d.Dual.WAN, d.WAN, "wan", provider.DefaultLoggerName, store, keys, options); err != nil {
 		return nil, errors.Join(err, b.lan.Close())
 	}
 	return b, nil
 }
 
-func openOne(d *kaddht.IpfsDHT, kind, logger string, store datastore.Batching, keys keystore.Keystore, options []provider.Option) (*provider.SweepingProvider, error) {
-	near := &nearest{MessageSender: d.MessageSender(), dht: d}
+func openOne(d *kaddht.IpfsDHT, r *dht.Router, kind, logger string, store datastore.Batching, keys keystore.Keystore, options []provider.Option) (*provider.SweepingProvider, error) {
+	near := &nearest{MessageSender: d.MessageSender(), dht: r}
 	p, err := provider.New(append([]provider.Option{
 		provider.WithHost(d.Host()),
 		provider.WithReplicationFactor(d.BucketSize()),

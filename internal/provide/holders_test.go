@@ -12,7 +12,6 @@ import (
 	"github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
-	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	mh "github.com/multiformats/go-multihash"
@@ -20,6 +19,7 @@ import (
 	"github.com/goipns/ipns/internal/keyspace"
 	"github.com/goipns/ipns/internal/repo"
 	"github.com/goipns/ipns/internal/simnet"
+	"github.com/goipns/ipns/routing/dht"
 )
 
 // Announcements of many keys, by the sweep, reach the servers closest to each. Without
@@ -48,14 +48,14 @@ func testHolders(t *testing.T, profile simnet.Profile, want float64) {
 			t.Fatal(err)
 		}
 	}
-	d, err := dual.New(h, dual.WanDHTOption(kaddht.Mode(kaddht.ModeClient), kaddht.BootstrapPeers(net.Bootstrap(6)...)))
+	d, err := dht.New(h, dht.Config{Mode: kaddht.ModeClient, Bootstrap: func() []peer.AddrInfo { return net.Bootstrap(6) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	for range 3 {
 		time.Sleep(time.Second)
-		<-d.WAN.ForceRefresh()
+		<-d.Dual.WAN.ForceRefresh()
 	}
 	mean := func(keys []mh.Multihash) float64 {
 		sum := 0
@@ -114,7 +114,7 @@ func (w *wire) SendMessage(ctx context.Context, p peer.ID, _ *pb.Message) error 
 	return nil
 }
 
-func (w *wire) GetClosestPeers(context.Context, string) ([]peer.ID, error) { return w.all, nil }
+func (w *wire) Closest(context.Context, []byte) ([]peer.ID, error) { return w.all, nil }
 
 // Each key goes to the closest servers once, in place of those that fail to the next ones,
 // and nothing is remembered of it then.

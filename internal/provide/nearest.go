@@ -32,10 +32,13 @@ const (
 // depths (v0.42.2). So the servers that it finds are remembered here, and each of its sends of
 // a key goes to the closest server that has not got the key yet. If a server fails, the next
 // one gets it.
+//
+// The servers are found by our lookup. That of kad-dht sometimes misses most of the closest
+// ones where some are dead, and the sweep takes what it finds for the whole of a region.
 type nearest struct {
 	pb.MessageSender
 	dht interface {
-		GetClosestPeers(context.Context, string) ([]peer.ID, error)
+		Closest(context.Context, []byte) ([]peer.ID, error)
 	}
 
 	mu      sync.Mutex // guards below
@@ -60,7 +63,7 @@ type allocation struct {
 
 // GetClosestPeers looks for servers, and remembers those that were found.
 func (n *nearest) GetClosestPeers(ctx context.Context, key string) ([]peer.ID, error) {
-	found, err := n.dht.GetClosestPeers(ctx, key)
+	found, err := n.dht.Closest(ctx, []byte(key))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := time.Now()

@@ -17,7 +17,6 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/namespace"
-	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/buffered"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
@@ -27,6 +26,7 @@ import (
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/routing/dht"
 )
 
 // Defaults of the config's Provide.DHT.
@@ -51,7 +51,7 @@ type Keys = boxo.KeyChanFunc
 
 // Options are what is not in the config.
 type Options struct {
-	DHT    *dual.DHT              // nil: there is none
+	DHT    *dht.DHT               // nil: there is none
 	Router routing.ContentRouting // announces where there is no DHT
 	Store  datastore.Batching
 	Log    *slog.Logger
@@ -103,7 +103,7 @@ func (p *Provider) openSweep(d *repo.ProvideDHT, o Options) (err error) {
 		return err
 	}
 	// What was announced lately was announced as this peer.
-	same, err := samePeer(store, o.DHT.WAN.Host().ID())
+	same, err := samePeer(store, o.DHT.Dual.WAN.Host().ID())
 	if err != nil { // the disk is full, perhaps: the node must open all the same
 		p.log.Warn("noting which peer announces content", "err", err)
 	}

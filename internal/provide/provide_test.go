@@ -12,11 +12,11 @@ import (
 	"github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p-kad-dht/dual"
 	"github.com/libp2p/go-libp2p/core/peer"
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/goipns/ipns/internal/repo"
+	"github.com/goipns/ipns/routing/dht"
 )
 
 // router remembers what is announced.
@@ -98,14 +98,14 @@ func TestNothingIsAnnouncedIfTheConfigSaysSo(t *testing.T) {
 }
 
 // newDHT returns a DHT of a host that nobody reaches.
-func newDHT(t *testing.T) *dual.DHT {
+func newDHT(t *testing.T) *dht.DHT {
 	t.Helper()
 	h, err := libp2p.New(libp2p.NoListenAddrs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
-	d, err := dual.New(h)
+	d, err := dht.New(h, dht.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ const (
 // Repairer repairs the names of one store.
 type Repairer struct {
 	Keys   *keystore.Keyring // whose names are own
-	Store  *pebble.Store
+	Store  recordstore.Database
+	Own    *pebble.Store  // the Store; nil: that is a database elsewhere, which is only read
 	Book   *names.Book    // upon Store
 	Router routing.Router // nil: offline
 	Log    *slog.Logger
@@ -41,7 +42,10 @@ type Finding struct {
 // Verify finds damage in the store of names, and repairs it if requested. left is how
 // much remains. It stops when tell returns false.
 func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) bool) (left int, err error) {
-	own, damaged, err := r.Own(ctx)
+	if r.Own == nil {
+		return r.read(ctx, tell)
+	}
+	own, damaged, err := r.OwnNames(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -83,9 +87,29 @@ func (r *Repairer) Verify(ctx context.Context, repair bool, tell func(Finding) b
 	return left, nil
 }
 
+// read reads all entries of a database that others use too, and verifies their records. What
+// it finds is not repaired here: that database has backups of its own.
+func (r *Repairer) read(ctx context.Context, tell func(Finding) bool) (left int, err error) {
+	for e, err := range r.Store.Scan(ctx, recordstore.Region{}) {
+		if err != nil {
+			return left, fmt.Errorf("read the shared database, which is to be restored if it is damaged: %w", err)
+		}
+		for _, rec := range append(e.Kept(), e.Staged...) {
+			if _, err := ipns.Reopen(rec.Name(), rec.Raw()); err != nil {
+				left++
+				if !tell(Finding{Msg: fmt.Sprintf("damaged: %s: %v: publish it again, or restore the shared database", e.Name, err)}) {
+					return left, nil
+				}
+				break
+			}
+		}
+	}
+	return left, nil
+}
+
 // damages returns what Check finds.
 func (r *Repairer) damages(ctx context.Context, own []ipns.Name) (list []pebble.Damage, err error) {
-	for d, err := range r.Store.Check(ctx, own...) {
+	for d, err := range r.Own.Check(ctx, own...) {
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +120,9 @@ func (r *Repairer) damages(ctx context.Context, own []ipns.Name) (list []pebble.
 	return list, nil
 }
 
-// Own returns the names of the keys on this node, and those of them whose entry is
+// OwnNames returns the names of the keys on this node, and those of them whose entry is
 // damaged.
-func (r *Repairer) Own(ctx context.Context) (own, damaged []ipns.Name, err error) {
+func (r *Repairer) OwnNames(ctx context.Context) (own, damaged []ipns.Name, err error) {
 	keys, err := r.Keys.List()
 	if err != nil {
 		return nil, nil, err
@@ -121,7 +145,7 @@ func (r *Repairer) Own(ctx context.Context) (own, damaged []ipns.Name, err error
 
 // repair repairs anything but the entry of an own name.
 func (r *Repairer) repair(ctx context.Context, d pebble.Damage, own []ipns.Name) (msg string, ok bool) {
-	if err := r.Store.Repair(ctx, d, own); err != nil {
+	if err := r.Own.Repair(ctx, d, own); err != nil {
 		return fmt.Sprintf("not repaired: %v: %v", d, err), false
 	}
 	return "repaired: " + d.String(), true
@@ -129,7 +153,7 @@ func (r *Repairer) repair(ctx context.Context, d pebble.Damage, own []ipns.Name)
 
 // repairName rebuilds the entry of a name from its history and from the network.
 func (r *Repairer) repairName(ctx context.Context, name ipns.Name) (msg string, ok bool) {
-	if err := r.Store.Restore(ctx, name); err != nil {
+	if err := r.Own.Restore(ctx, name); err != nil {
 		return fmt.Sprintf("not repaired: %s: %v", name, err), false
 	}
 	if r.Router != nil {
@@ -170,7 +194,10 @@ func (r *Repairer) takeNewest(ctx context.Context, name ipns.Name) error {
 // RepairOwn rebuilds the damaged entries of own names when a node starts, so that they
 // are kept alive again.
 func (r *Repairer) RepairOwn(ctx context.Context) {
-	_, damaged, err := r.Own(ctx)
+	if r.Own == nil {
+		return
+	}
+	_, damaged, err := r.OwnNames(ctx)
 	if err != nil {
 		r.Log.Warn("looking for damaged names", "err", err)
 		return

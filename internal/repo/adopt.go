@@ -13,7 +13,6 @@ import (
 var whyNot = map[string]string{
 	"AutoConf":   "the public servers are built in, and nothing is fetched from outside to find them",
 	"AutoNAT":    "this node paces what it tells others of their reachability itself",
-	"AutoTLS":    "this node gets no certificates; a reverse proxy does",
 	"Datastore":  "this node keeps everything in a database of its own",
 	"Discovery":  "this node finds others by the DHT, not by MDNS",
 	"Import":     "give it to 'ipns add' as an option",

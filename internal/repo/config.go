@@ -36,6 +36,7 @@ type Config struct {
 	Pinning   Pinning   `json:",omitzero"`
 	AutoNAT   AutoNAT   `json:",omitzero"`
 	AutoConf  AutoConf  `json:",omitzero"`
+	AutoTLS   AutoTLS   `json:",omitzero"`
 	Peering   Peering   `json:",omitzero"`
 	Provide   Provide   `json:",omitzero"`
 	Import    Import
@@ -49,6 +50,8 @@ type Config struct {
 
 	// rest is what the config was made from by ParseConfig, with keys of Kubo's only.
 	rest map[string]any
+	// read is the file that it was read from; nil: none.
+	read map[string]any
 }
 
 // Identity is the key of a node.
@@ -115,6 +118,11 @@ type Ipns struct {
 	// KeepValues is how many values of a name stay pinned that 'ipns up' and 'ipns publish' have put there; 0: 3. Not a
 	// key of Kubo's.
 	KeepValues int `json:",omitempty"`
+	// Store is the URL of the PostgreSQL database, postgres://…, that has the names and that
+	// other daemons may share; "": they are in the repo. It may have a password, which is
+	// never shown; libpq's variables and files, such as PGPASSFILE, are used too. Not a key
+	// of Kubo's.
+	Store string `json:",omitempty"`
 	// DelegatedPublishers are the URLs of HTTP routers to which names are put. "auto", as
 	// which an absent list counts, is as in Routing.DelegatedRouters.
 	DelegatedPublishers []string `json:",omitempty"`
@@ -242,6 +250,9 @@ func (r Repo) Config() (Config, error) {
 	if err != nil {
 		return c, err
 	}
+	if c.read, err = decodeTree(b); err != nil {
+		return c, err
+	}
 	_, err = r.Unused()
 	return c, err
 }
@@ -311,6 +322,9 @@ func (c *Config) check() error {
 	}
 	if err := c.Datastore.check(); err != nil {
 		return err
+	}
+	if err := CheckStore(c.Ipns.Store); err != nil {
+		return fmt.Errorf("config setting Ipns.Store: %w", err)
 	}
 	if c.Ipns.ResolveCacheSize < 0 {
 		return errors.New("cannot specify negative resolve cache size")

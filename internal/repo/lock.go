@@ -7,18 +7,34 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/goipns/ipns/internal/durable"
+	"github.com/goipns/ipns/internal/filelock"
 )
 
 // Lock is the right to write to a repo. It ends with Unlock or with the process.
-type Lock struct{ f *os.File }
+type Lock struct {
+	f    *os.File
+	from int
+}
+
+// Note says what locking changed in a repo of an older version; "": nothing.
+func (l *Lock) Note() string {
+	if l == nil || l.from == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the repo was of version %d, and is of version %d now: %s; programs that read only version %d refuse it", l.from, Version, Changes(l.from), l.from)
+}
 
 // Lock locks the repo for this process, or fails with [ErrLocked]. It removes the files
-// api and gateway of a killed daemon, and completes or removes what a restore has left.
+// api and gateway of a killed daemon, completes or removes what a restore has left, and
+// makes a repo of an older version one of this [Version]. One that this program cannot
+// open stays as it is.
 func (r Repo) Lock() (*Lock, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(r.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		// If the file exists, locking needs neither space nor write permission.
@@ -27,18 +43,25 @@ func (r Repo) Lock() (*Lock, error) {
 			return nil, fmt.Errorf("lock the repo: %w", err)
 		}
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	free, err := filelock.TryLock(f)
+	if err == nil && !free {
+		err = fmt.Errorf("the repo %s is %w (it holds %s); stop that one first, or set IPNS_PATH to another repo", string(r), ErrLocked, r.path(lockFile))
+	} else if err != nil {
+		err = fmt.Errorf("lock %s: %w", r.path(lockFile), err)
+	}
+	if err != nil {
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the repo %s is %w (it holds %s); stop that one first, or set IPNS_PATH to another repo", string(r), ErrLocked, r.path(lockFile))
-		}
-		return nil, fmt.Errorf("lock %s: %w", r.path(lockFile), err)
+		return nil, err
 	}
 	if _, err := r.settle(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	r.RemoveAddresses()
-	return &Lock{f: f}, nil
+	from, err := r.upgrade()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Lock{f: f, from: from}, nil
 }
 
 // Unlock releases the lock; a nil Lock holds none.

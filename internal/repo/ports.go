@@ -19,11 +19,17 @@ type Moved struct {
 // and returns the changes.
 func (c *Config) AvoidTakenPorts() ([]Moved, error) {
 	var moved []Moved
+	frees := map[string]string{} // by the use of a socket, and its address: listeners share one
 	avoid := func(what string, addr *string) error {
-		to, err := freeAddress(*addr)
-		if err != nil {
-			return err
+		at, rest := socketOf(*addr)
+		if frees[what+at] == "" {
+			free, err := freeAddress(at)
+			if err != nil {
+				return err
+			}
+			frees[what+at] = free
 		}
+		to := frees[what+at] + rest
 		if to != *addr {
 			moved = append(moved, Moved{what, *addr, to})
 			*addr = to
@@ -44,6 +50,16 @@ func (c *Config) AvoidTakenPorts() ([]Moved, error) {
 	return moved, nil
 }
 
+// socketOf splits an address after its port: what follows is said over the same socket.
+func socketOf(addr string) (at, rest string) {
+	parts := strings.SplitAfterN(addr, "/", 6) // "/", "ip4/", "0.0.0.0/", "udp/", "4001/", …
+	if len(parts) < 6 {
+		return addr, ""
+	}
+	at = strings.TrimSuffix(strings.Join(parts[:5], ""), "/")
+	return at, addr[len(at):]
+}
+
 // freeAddress returns addr, with another port if its own is taken. It tests ports by
 // listening on them; another process may still take one afterwards.
 func freeAddress(addr string) (string, error) {
@@ -56,7 +72,7 @@ func freeAddress(addr string) (string, error) {
 		return addr, nil
 	}
 	_, err := tryListen(network, net.JoinHostPort(ip, port))
-	if !errors.Is(err, syscall.EADDRINUSE) {
+	if !Taken(err) {
 		return addr, nil // free, or the address cannot be used with any port
 	}
 	free, err := tryListen(network, net.JoinHostPort(ip, "0"))
@@ -65,6 +81,17 @@ func freeAddress(addr string) (string, error) {
 	}
 	parts[4] = strconv.Itoa(free)
 	return strings.Join(parts, "/"), nil
+}
+
+// What Windows says, whose numbers are not those that package syscall has for it.
+const (
+	windowsInUse = syscall.Errno(10048)
+	windowsKept  = syscall.Errno(10013) // of a port that it keeps for itself or another program alone
+)
+
+// Taken reports whether nothing could listen on an address since its port is another program's.
+func Taken(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, windowsInUse) || errors.Is(err, windowsKept)
 }
 
 // tryListen listens briefly and returns the port.

@@ -31,12 +31,16 @@ func NewConfig(id Identity) Config {
 	}
 }
 
-// swarmAddresses are where a new node listens to peers.
+// swarmAddresses are where a new node listens to peers, browsers among them.
 var swarmAddresses = []string{
 	"/ip4/0.0.0.0/tcp/4001",
 	"/ip6/::/tcp/4001",
+	"/ip4/0.0.0.0/udp/4001/webrtc-direct",
 	"/ip4/0.0.0.0/udp/4001/quic-v1",
+	"/ip4/0.0.0.0/udp/4001/quic-v1/webtransport",
+	"/ip6/::/udp/4001/webrtc-direct",
 	"/ip6/::/udp/4001/quic-v1",
+	"/ip6/::/udp/4001/quic-v1/webtransport",
 }
 
 // A Profile is a set of values for a config.

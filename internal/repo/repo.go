@@ -3,9 +3,10 @@
 //
 //	config            JSON, with Kubo's names wherever the meaning is Kubo's
 //	config.edit       the config while it is edited, or one that was refused
-//	version           the layout of this folder, a number
+//	version           the layout of this folder, a number (see [Version])
 //	keystore/         private keys, one file each
 //	db/               the database: records, blocks, pins
+//	names-at          which database has the names, if it is not db/
 //	servers-*         the known servers of each network: a cache
 //	wan-answered      when the public network last answered
 //	pubsub            the names that are listened to by pubsub, with their records
@@ -30,13 +31,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/goipns/ipns/internal/durable"
 )
-
-// Version is the repo layout that this program reads and writes.
-const Version = "1"
 
 // Names of the files in a repo.
 const (
@@ -115,6 +114,9 @@ func (r Repo) Pubsub() string { return r.path("pubsub") }
 // public one.
 func (r Repo) SwarmKey() string { return r.path("swarm.key") }
 
+// Certificates is the folder for those of AutoTLS, which is Kubo's. It may be missing.
+func (r Repo) Certificates() string { return r.path("p2p-forge-certs") }
+
 // LimitOverrides is the file that sets single limits of the resources for connections.
 // It may be missing.
 func (r Repo) LimitOverrides() string { return r.path("libp2p-resource-limit-overrides.json") }
@@ -131,26 +133,21 @@ func (r Repo) Exists() bool {
 // kubosSpec is the file in which Kubo describes its datastore; a repo of ours has none.
 const kubosSpec = "datastore_spec"
 
-// Check returns nil if the folder holds a repo of this [Version], [ErrNoRepo]
-// if it holds none, [ErrKubo] if it holds one of Kubo's.
+// Check returns nil if the folder holds a repo that this program can open, [ErrNoRepo]
+// if it holds none, [ErrKubo] if it holds one of Kubo's, and [ErrNewer] if it holds one of a
+// newer program.
 func (r Repo) Check() error {
+	if err := r.readable(); err != nil {
+		return err
+	}
 	if err := r.settleIfFree(); err != nil {
 		return err
 	}
 	if !r.Exists() {
 		return fmt.Errorf("%w: %s", ErrNoRepo, string(r))
 	}
-	b, err := os.ReadFile(r.path(versionFile))
-	if err != nil {
-		return fmt.Errorf("read the repo's version: %w", err)
-	}
-	if _, err := os.Lstat(r.path(kubosSpec)); err == nil {
-		return fmt.Errorf("%s is %w (version %s)", string(r), ErrKubo, strings.TrimSpace(string(b)))
-	}
-	if v := strings.TrimSpace(string(b)); v != Version {
-		return fmt.Errorf("%s is a repo of version %q; this program reads version %s", string(r), v, Version)
-	}
-	return nil
+	_, err := r.Number()
+	return err
 }
 
 // Make creates the folders of a repo; without a config it is not a repo yet.
@@ -174,7 +171,7 @@ func (r Repo) Create(c Config) error {
 	if err := r.Make(); err != nil {
 		return err
 	}
-	if err := durable.Replace(r.path(versionFile), []byte(Version+"\n"), 0o644); err != nil {
+	if err := durable.Replace(r.path(versionFile), []byte(strconv.Itoa(Version)+"\n"), 0o644); err != nil {
 		return fmt.Errorf("create repo: %w", err)
 	}
 	b, err := c.file()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,7 +55,7 @@ func TestCreate(t *testing.T) {
 	if err := os.WriteFile(r.path(versionFile), []byte("99\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Check(); err == nil || !strings.Contains(err.Error(), `version "99"`) {
+	if err := r.Check(); err == nil || !strings.Contains(err.Error(), "version 99") {
 		t.Errorf("a repo of the future: %v", err)
 	}
 }
@@ -210,6 +211,33 @@ func TestSecretsOfTheAPIAreNotShown(t *testing.T) {
 	}
 }
 
+// The service for certificates gives them to whoever has the token.
+func TestTheTokenForCertificatesIsNotShown(t *testing.T) {
+	r := create(t)
+	if _, err := r.Set("AutoTLS.RegistrationToken", "s3cret"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"AutoTLS", "autotls.registrationtoken", "AutoTLS.RegistrationToken"} {
+		if v, err := r.Get(key); strings.Contains(fmt.Sprint(v, err), "s3cret") {
+			t.Errorf("%s shows %v, %v", key, v, err)
+		}
+	}
+	shown, err := r.Show()
+	if err != nil || strings.Contains(fmt.Sprint(shown), "s3cret") {
+		t.Errorf("the whole config shows %v, %v", shown, err)
+	}
+	b, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Replace(b); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := r.Config(); err != nil || c.AutoTLS.RegistrationToken != "s3cret" {
+		t.Errorf("the token is lost: %+v, %v", c.AutoTLS, err)
+	}
+}
+
 func TestTrustedProxiesAreAddressesAndRanges(t *testing.T) {
 	got, err := HTTP{TrustedProxies: []string{"10.1.2.3/8", "192.168.1.1", "fd00::/8", "::ffff:1.2.3.4"}}.Proxies()
 	if err != nil || fmt.Sprint(got) != "[10.0.0.0/8 192.168.1.1/32 fd00::/8 1.2.3.4/32]" {
@@ -335,6 +363,34 @@ func TestAvoidTakenPorts(t *testing.T) {
 	}
 	if c.Addresses.API == taken || c.Addresses.API != moved[0].To || c.Addresses.Gateway != want.Gateway || c.Addresses.Swarm[1] != want.Swarm[1] {
 		t.Errorf("%+v", c.Addresses)
+	}
+}
+
+func TestAPortIsTakenInTheWordsOfWindowsToo(t *testing.T) {
+	for number, taken := range map[syscall.Errno]bool{10048: true, 10013: true, syscall.EADDRINUSE: true, syscall.EACCES: false, syscall.EADDRNOTAVAIL: false} {
+		err := fmt.Errorf("listen: %w", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", number)})
+		if Taken(err) != taken {
+			t.Errorf("%d: %v", uintptr(number), !taken)
+		}
+	}
+}
+
+// Listeners that share a port still do: it is one that a router forwards.
+func TestListenersOfATakenPortMoveTogether(t *testing.T) {
+	l, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := "/ip4/127.0.0.1/udp/" + strings.TrimPrefix(l.LocalAddr().String(), "127.0.0.1:")
+	c := NewConfig(Identity{})
+	c.Addresses = Addresses{API: "/ip4/127.0.0.1/tcp/0", Gateway: "/ip4/127.0.0.1/tcp/0", Swarm: []string{taken + "/webrtc-direct", taken + "/quic-v1", taken + "/quic-v1/webtransport"}}
+	if _, err := c.AvoidTakenPorts(); err != nil {
+		t.Fatal(err)
+	}
+	first := strings.TrimSuffix(c.Addresses.Swarm[0], "/webrtc-direct")
+	if first == taken || c.Addresses.Swarm[1] != first+"/quic-v1" || c.Addresses.Swarm[2] != first+"/quic-v1/webtransport" {
+		t.Errorf("%s became %v", taken, c.Addresses.Swarm)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/goipns/ipns/internal/durable"
 )
@@ -43,7 +43,7 @@ func (r Repo) Restoring() (Repo, error) {
 	if err := to.Make(); err != nil {
 		return "", err
 	}
-	return to, durable.Replace(to.path(versionFile), []byte(Version+"\n"), 0o644)
+	return to, durable.Replace(to.path(versionFile), []byte(strconv.Itoa(Version)+"\n"), 0o644)
 }
 
 // movable returns an error if a file of the repo cannot be moved in it, which must not be
@@ -54,10 +54,7 @@ func (r Repo) movable() error {
 		if err != nil {
 			return 0, err
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			return uint64(stat.Dev), nil //nolint:unconvert // its type differs between systems
-		}
-		return 0, nil
+		return deviceOf(info), nil
 	}
 	own, err := device(string(r))
 	if err != nil {

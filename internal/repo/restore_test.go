@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -56,7 +57,7 @@ func TestACrashAtEachStepOfARestoreLeavesAllOrNothing(t *testing.T) {
 			r := Repo(t.TempDir())
 			if had {
 				fill(r, "old", sitesFile, "db.witness", "servers-wan")
-				write(r, versionFile, Version)
+				write(r, versionFile, strconv.Itoa(Version))
 			}
 			lock, err := r.Lock()
 			if err != nil {

@@ -29,17 +29,24 @@ func overlaps(key, pattern []string) bool {
 	return true
 }
 
-// isAuthSecret reports whether a key is that of a secret of the API.
+// isAuthSecret reports whether a key is that of a secret of the API, or of the service for
+// certificates.
 func isAuthSecret(key string) bool {
-	return strings.HasSuffix(strings.ToLower(key), ".authsecret")
+	return strings.HasSuffix(strings.ToLower(key), ".authsecret") || strings.EqualFold(key, "AutoTLS.RegistrationToken")
 }
 
-// conceal removes the private key and the secrets of the API and of pinning services from
-// a config before it is shown: reading the config must not give more access.
+// conceal removes the private key, the secrets of the API, of pinning services and of the
+// service for certificates, and the password of the database from a config before it is shown: reading the config must not give more access.
 func conceal(tree map[string]any) {
 	remove(section(tree, "Identity"), "PrivKey")
 	for _, a := range section(section(tree, "API"), "Authorizations") {
 		remove(a, "AuthSecret")
+	}
+	remove(section(tree, "AutoTLS"), "RegistrationToken")
+	ipns := section(tree, "Ipns")
+	if store, _ := lookup(ipns, "Store"); store != nil && store != "" {
+		text, _ := store.(string)
+		ipns[name(ipns, "Store")] = ShownStore(text)
 	}
 	for _, s := range section(section(tree, "Pinning"), "RemoteServices") {
 		if s, ok := s.(map[string]any); ok {
@@ -64,6 +71,18 @@ func keepSecrets(tree, old map[string]any) error {
 		}
 		if was, _ := before[label].(map[string]any); was != nil && now[name(now, "AuthSecret")] == nil {
 			now["AuthSecret"] = was[name(was, "AuthSecret")]
+		}
+	}
+	now, was := section(tree, "AutoTLS"), section(old, "AutoTLS")
+	const token = "RegistrationToken"
+	if had, _ := lookup(was, token); had != nil && now != nil && now[name(now, token)] == nil {
+		now[token] = had
+	}
+	now, was = section(tree, "Ipns"), section(old, "Ipns")
+	if store, _ := lookup(was, "Store"); store != nil {
+		text, _ := store.(string)
+		if shown, _ := lookup(now, "Store"); shown == ShownStore(text) {
+			now[name(now, "Store")] = text
 		}
 	}
 	services, had := section(section(tree, "Pinning"), "RemoteServices"), section(section(old, "Pinning"), "RemoteServices")

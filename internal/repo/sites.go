@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/goipns/ipns/internal/durable"
+	"github.com/goipns/ipns/internal/filelock"
 )
 
 // Sites maps each key to the folder that it publishes: label to absolute path.
@@ -46,7 +46,7 @@ func (r Repo) SetSite(key, dir string, mayTake func(before string) bool) (before
 		return "", false, err
 	}
 	defer lock.Close() // releases the lock
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := filelock.Lock(lock); err != nil {
 		return "", false, fmt.Errorf("lock %s: %w", r.path(sitesLock), err)
 	}
 	s, err := r.Sites()

@@ -24,7 +24,7 @@ type Swarm struct {
 	EnableHolePunching *bool        // nil: true
 	ConnMgr            struct {
 		Type                *string  `json:",omitempty"` // nil, "basic"; "none": connections are never closed
-		LowWater, HighWater int      // 0: 32 and 96
+		LowWater, HighWater int      // 0: 32 and 96, fewer on a small machine
 		GracePeriod         Duration // 0: 20 s
 	}
 	ResourceMgr ResourceMgr `json:",omitzero"`
@@ -48,7 +48,7 @@ type RelayService struct {
 // libp2p-resource-limit-overrides.json of the repo sets single limits.
 type ResourceMgr struct {
 	Enabled            *bool `json:",omitempty"` // nil: true
-	MaxMemory          any   `json:",omitempty"` // a number of bytes, or a text such as "4GiB"; nil: half of the memory
+	MaxMemory          any   `json:",omitempty"` // a number of bytes, or a text such as "4GiB"; nil: half of what the process may have
 	MaxFileDescriptors *int  `json:",omitempty"` // nil: half of what the process may have
 	// Allowlist are multiaddrs that may connect whatever the limits are, with an ipcidr
 	// and a peer id if wanted.
@@ -76,6 +76,23 @@ type Transports struct {
 type AutoNAT struct {
 	// ServiceMode is "enabled", "disabled" or "legacy-v1"; "": "enabled".
 	ServiceMode string `json:",omitempty"`
+}
+
+// AutoTLS is getting a certificate for a domain with the peer id of this node in it, once
+// others can connect to it, so that browsers connect by secure WebSockets.
+type AutoTLS struct {
+	Enabled *bool `json:",omitempty"` // nil: true, an hour after others can connect
+	// AutoWSS listens for WebSockets at each TCP port of Addresses.Swarm, unless one there
+	// ends with /ws. nil: true.
+	AutoWSS *bool `json:",omitempty"`
+	// SkipDNSLookup takes the address of a node from its name, without DNS. nil: true.
+	SkipDNSLookup        *bool     `json:",omitempty"`
+	DomainSuffix         string    `json:",omitempty"` // "": libp2p.direct
+	RegistrationEndpoint string    `json:",omitempty"` // URL of the service; "": https://registration.libp2p.direct
+	RegistrationToken    string    `json:",omitempty"` // for a service that wants one; "": $FORGE_ACCESS_TOKEN
+	RegistrationDelay    *Duration `json:",omitempty"` // nil: an hour, or none if Enabled is true
+	CAEndpoint           string    `json:",omitempty"` // URL of the certificate authority; "": Let's Encrypt
+	ShortAddrs           *bool     `json:",omitempty"` // announce /dns4/…, not /ip4/…/tls/sni/…; nil: true
 }
 
 // AutoConf says whether "auto" may stand in the config. Its values are part of the

@@ -21,7 +21,7 @@ func (r Repo) Get(key string) (any, error) {
 		return nil, err
 	}
 	if isAuthSecret(key) {
-		return nil, errors.New("cannot show secrets of the API through it; they are in the file config")
+		return nil, errors.New("cannot show secrets through the API; they are in the file config")
 	}
 	tree, err := r.tree()
 	if err != nil {

@@ -9,6 +9,9 @@ import (
 // Witness is the file beside the database that records how far its records have come.
 func (r Repo) Witness() string { return r.Database() + ".witness" }
 
+// SharedWitness is the same for records in a database that daemons share.
+func (r Repo) SharedWitness() string { return r.Database() + ".shared.witness" }
+
 // WitnessPlaces are folders outside the repo for files that record how far its records
 // have come: in the user's state, which lasts, and in a place that a reboot clears.
 // Folders on the volume of the repo are of no use and are ignored.

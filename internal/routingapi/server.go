@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 
@@ -46,8 +47,9 @@ type Server struct {
 
 // ServerOptions are settings of a [Server] that are not in the config.
 type ServerOptions struct {
-	Agent     string   // the agent version that others see
-	Bootstrap []string // multiaddrs of peers, in addition to those of the config
+	Agent     string                  // the agent version that others see
+	Bootstrap []string                // multiaddrs of peers, in addition to those of the config
+	Listeners map[string]net.Listener // instead of addresses of the config, by their keys
 	Log       *slog.Logger
 }
 
@@ -106,7 +108,7 @@ func (s *Server) open(ctx, life context.Context, r repo.Repo, settings *repo.Con
 	}
 	s.running.Go(func() { _ = book.Run(life) })
 	s.running.Go(func() { _ = s.network.Run(life) })
-	s.Servers, err = serve.Start(settings, serve.Options{Repo: r, Log: o.Log, Gateway: s.handler, Metrics: promhttp.Handler()})
+	s.Servers, err = serve.Start(settings, serve.Options{Repo: r, Log: o.Log, Listeners: o.Listeners, Gateway: s.handler, Metrics: promhttp.Handler()})
 	return err
 }
 

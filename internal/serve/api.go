@@ -23,7 +23,12 @@ func apiDoor(m *rpc.Mux) door.Options {
 	command := func(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, rpc.Prefix) }
 	return door.Options{
 		Conns: 2048, PerAddress: 128, Requests: 256, Reserve: 64,
-		Class: func(r *http.Request) door.Class { return classOf(m, command(r)) },
+		Class: func(r *http.Request) door.Class {
+			if isHealth(r) {
+				return door.Instant
+			}
+			return classOf(m, command(r))
+		},
 		Unhurried: func(r *http.Request) bool {
 			_, uploads, _ := m.Describe(command(r))
 			return uploads

@@ -58,6 +58,16 @@ func (c *certificate) now(now time.Time) *tls.Certificate {
 	return c.pair
 }
 
+// end returns from when on clients refuse the certificate.
+func (c *certificate) end() time.Time {
+	pair := c.now(time.Now())
+	leaf := pair.Leaf
+	if leaf == nil {
+		return time.Time{}
+	}
+	return leaf.NotAfter
+}
+
 // reload looks at the files at once.
 func (c *certificate) reload(now time.Time) {
 	if c == nil {

@@ -37,7 +37,15 @@ func (e *ListenError) Error() string {
 // Unwrap returns the cause.
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// listen takes a port. what is the config key under Addresses.
+// listen takes a port, or what is open already. what is the config key under Addresses.
+func (o *Options) listen(what, addr string) (manet.Listener, error) {
+	if l := o.Listeners["Addresses."+what]; l != nil {
+		return manet.WrapNetListener(l)
+	}
+	return listen(what, addr)
+}
+
+// listen takes a port.
 func listen(what, addr string) (manet.Listener, error) {
 	if addr == "" {
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"path"
@@ -38,7 +39,7 @@ var (
 		Conns: 16_384, PerAddress: 1024, Requests: 512, Reserve: 512,
 		Class: func(r *http.Request) door.Class {
 			switch {
-			case path.Base(r.URL.Path) == "watch":
+			case path.Base(r.URL.Path) == "watch", isHealth(r):
 				return door.Instant // watchers stay for long, and have limits of their own
 			case r.Method != http.MethodGet && r.Method != http.MethodHead:
 				return door.Control // a put does not wait for reads, each of which may search the network
@@ -57,8 +58,18 @@ type Options struct {
 	// Gateway makes the gateway of a config, at first and whenever that is read again.
 	Gateway func(*repo.Config) (http.Handler, error)
 	Metrics http.Handler
+	// Timed wraps the handlers of a door to measure them; nil: they are not measured.
+	Timed func(door string, h http.Handler) http.Handler
+	// Certificate is told of each certificate, whose end changes when it is renewed; nil:
+	// nobody is.
+	Certificate func(door string, end func() time.Time)
 	// Hosting makes what is served to tenants, as Gateway does.
 	Hosting func(*repo.Config) (http.Handler, error)
+	// Listeners are open already, and used instead of the addresses of the config, by the
+	// keys of these: those that systemd has opened.
+	Listeners map[string]net.Listener
+	// Ready says whether the node may serve and sign; nil: it may.
+	Ready func(context.Context) Ready
 }
 
 // Servers are the HTTP servers of a node.
@@ -73,13 +84,17 @@ type Servers struct {
 	running sync.WaitGroup
 
 	api, gateway, hosting *door.Door // nil: none
-	guard                 *guard.Guard
 	certificate           *certificate
+
+	mu      sync.Mutex // held while the config is read again
+	guard   *guard.Guard
+	started *repo.Config // what was in force first
+	now     *repo.Config // what was read last
 }
 
 // Start serves what the config has addresses for, and tells other processes where it is.
 func Start(c *repo.Config, o Options) (s *Servers, err error) {
-	s = &Servers{o: o}
+	s = &Servers{o: o, started: c, now: c}
 	var open []io.Closer
 	defer func() {
 		if err != nil {
@@ -89,7 +104,7 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 		}
 	}()
 	take := func(what, addr string) (manet.Listener, error) {
-		l, err := listen(what, addr)
+		l, err := o.listen(what, addr)
 		if l != nil {
 			open = append(open, l)
 		}
@@ -127,6 +142,9 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 		if s.certificate, err = openCertificate(c.Hosting.TLSCert, c.Hosting.TLSKey, o.Log); err != nil {
 			return nil, err
 		}
+		if s.certificate != nil && o.Certificate != nil {
+			o.Certificate("hosting", s.certificate.end)
+		}
 	}
 	if gw != nil {
 		s.Gateway = gw.Multiaddr()
@@ -137,19 +155,19 @@ func Start(c *repo.Config, o Options) (s *Servers, err error) {
 	}
 	open = nil // the servers close them
 	if gw != nil {
-		s.gateway = s.serve(gw, h.gateway, gatewayDoor, trusted)
+		s.gateway = s.serve("gateway", gw, s.healthyGateway(h.gateway), gatewayDoor, trusted)
 	}
 	if figures != nil {
 		s.Metrics = figures.Multiaddr()
-		s.serve(figures, o.Metrics, metricsDoor, trusted)
+		s.serve("metrics", figures, s.healthy(o.Metrics), metricsDoor, trusted)
 	}
 	if api != nil {
-		s.api, s.guard = s.serve(api, h.api, apiDoor(o.API), trusted), h.api
+		s.api, s.guard = s.serve("api", api, s.healthy(h.api), apiDoor(o.API), trusted), h.api
 	}
 	if tenants != nil {
 		limits := hostingDoor
 		limits.TLS = s.certificate.config()
-		s.hosting = s.serve(tenants, h.hosting, limits, trusted)
+		s.hosting = s.serve("hosting", tenants, s.healthy(h.hosting), limits, trusted)
 	}
 	if err := o.Repo.WriteAddresses(text(s.API), s.GatewayURL()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -195,37 +213,6 @@ func (c connects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Handler.ServeHTTP(w, r)
-}
-
-// Reload reads the config again and takes from it who may use the API, what the
-// gateway offers, Hosting, and HTTP. All else waits for the next start. On an error
-// everything stays as it was.
-func (s *Servers) Reload() error {
-	c, err := s.o.Repo.Config()
-	if err != nil {
-		return err
-	}
-	trusted, err := c.HTTP.Proxies()
-	if err != nil {
-		return err
-	}
-	h, err := s.handlers(&c)
-	if err != nil {
-		return err
-	}
-	if s.api != nil {
-		s.api.Set(h.api, trusted)
-		s.guard.Replaced(h.api)
-		s.guard = h.api
-	}
-	if s.gateway != nil {
-		s.gateway.Set(h.gateway, trusted)
-	}
-	if s.hosting != nil {
-		s.hosting.Set(h.hosting, trusted)
-		s.certificate.reload(time.Now())
-	}
-	return nil
 }
 
 // text is where this machine reaches an address that is listened on; empty if there is none.
@@ -288,8 +275,11 @@ func (s *Servers) Close() error {
 	return errors.Join(errs...)
 }
 
-func (s *Servers) serve(l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) *door.Door {
+func (s *Servers) serve(name string, l manet.Listener, h http.Handler, o door.Options, trusted []netip.Prefix) *door.Door {
 	o.Log = s.o.Log
+	if s.o.Timed != nil {
+		o.Timed = func(h http.Handler) http.Handler { return s.o.Timed(name, h) }
+	}
 	d := door.New(o, h, trusted)
 	s.doors = append(s.doors, d)
 	s.running.Go(func() { _ = d.Serve(manet.NetListener(l)) }) // it ends by Close

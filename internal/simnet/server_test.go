@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -226,8 +227,15 @@ func TestEclipse(t *testing.T) {
 		if err != nil || answer.GetRecord() == nil {
 			t.Fatalf("the honest server lost the record: %v", err)
 		}
-		if got := answer.GetCloserPeers(); string(got[0].GetId()) != string(closest[0].ID) {
-			t.Error("an honest server next to the attackers does not know them")
+		// It knows most of the network, not all.
+		knows := 0
+		for _, p := range answer.GetCloserPeers() {
+			if slices.ContainsFunc(closest[:25], func(a peer.AddrInfo) bool { return string(a.ID) == string(p.GetId()) }) {
+				knows++
+			}
+		}
+		if knows < BucketSize/2 {
+			t.Errorf("an honest server next to the attackers knows %d of them", knows)
 		}
 		attacker := open(t, h, closest[0])
 		if _, err := attacker.ask(t, put(r)); err != nil {

@@ -19,7 +19,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/goipns/ipns/internal/durable"
@@ -49,9 +48,7 @@ func statOf(info fs.FileInfo) Stat {
 		return Stat{Dir: true}
 	}
 	s := Stat{Size: info.Size(), Mtime: info.ModTime().UnixNano()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.Inode, s.Ctime = sys.Ino, changeTime(sys)
-	}
+	s.Inode, s.Ctime = identity(info)
 	return s
 }
 

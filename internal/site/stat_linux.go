@@ -1,6 +1,14 @@
 package site
 
-import "syscall"
+import (
+	"io/fs"
+	"syscall"
+)
 
-// changeTime is when the inode was changed.
-func changeTime(s *syscall.Stat_t) int64 { return s.Ctim.Nano() }
+// identity returns the inode of a file, and when it was changed.
+func identity(info fs.FileInfo) (inode uint64, changed int64) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Ino, s.Ctim.Nano()
+	}
+	return 0, 0
+}

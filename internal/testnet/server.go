@@ -41,6 +41,7 @@ type Server struct {
 
 	puts    atomic.Int64
 	watch   atomic.Pointer[func(ipns.Name)]
+	hear    atomic.Pointer[func(Asked)]
 	refuses atomic.Bool
 	delay   atomic.Int64 // nanoseconds
 
@@ -74,7 +75,7 @@ func newServer() (*Server, error) {
 		kaddht.ValueDatastore(store),
 		kaddht.AddressFilter(nil),
 		kaddht.DisableAutoRefresh(),
-		kaddht.OnRequestHook(s.dawdle))
+		kaddht.OnRequestHook(s.asked))
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -130,8 +131,21 @@ func (s *Server) Slow(d time.Duration) { s.delay.Store(int64(d)) }
 // Refuse makes the server refuse all records, or accept them again.
 func (s *Server) Refuse(on bool) { s.refuses.Store(on) }
 
-// dawdle runs before each request is handled.
-func (s *Server) dawdle(ctx context.Context, _ network.Stream, _ *pb.Message) {
+// Asked is a put that came to a server, which may refuse it.
+type Asked struct {
+	Server, From peer.ID
+	Stream       string // that it came on: a visit has one
+	Name         ipns.Name
+	Record       []byte
+}
+
+// asked runs before each request is handled.
+func (s *Server) asked(ctx context.Context, from network.Stream, m *pb.Message) {
+	if f := s.hear.Load(); f != nil && m.GetType() == pb.Message_PUT_VALUE {
+		if name, err := ipns.NameFromRoutingKey(m.GetKey()); err == nil {
+			(*f)(Asked{s.ID(), from.Conn().RemotePeer(), from.ID(), name, m.GetRecord().GetValue()})
+		}
+	}
 	d := time.Duration(s.delay.Load())
 	if d <= 0 {
 		return

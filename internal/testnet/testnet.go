@@ -111,6 +111,14 @@ func (nw *Network) Watch(f func(ipns.Name)) {
 	}
 }
 
+// Hear sets f to be called for each put that comes to a server, before it is looked at.
+// Several servers may call f concurrently.
+func (nw *Network) Hear(f func(Asked)) {
+	for _, s := range nw.servers {
+		s.hear.Store(&f)
+	}
+}
+
 // Holders returns the servers that hold a record of the name, the closest to it
 // first.
 func (nw *Network) Holders(name ipns.Name) []*Server {

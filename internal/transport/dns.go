@@ -10,16 +10,16 @@ import (
 	doh "github.com/libp2p/go-doh-resolver"
 	madns "github.com/multiformats/go-multiaddr-dns"
 
+	"github.com/goipns/ipns/internal/autotls"
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// directDomain has names of nodes with their addresses in them, such as
-// 192-0-2-1.k51….libp2p.direct: nobody needs to be asked.
-const directDomain = "libp2p.direct."
-
 // newResolver returns what resolves names in multiaddrs: the servers of the config's
 // DNS.Resolvers, else the DNS of the system.
-func newResolver(c *repo.DNS) (*madns.Resolver, error) {
+//
+// Below the domain of AutoTLS are names of nodes with their addresses in them, such as
+// 192-0-2-1.k51….libp2p.direct: nobody needs to be asked.
+func newResolver(c *repo.DNS, t *repo.AutoTLS) (*madns.Resolver, error) {
 	fallback := madns.BasicResolver(net.DefaultResolver)
 	var options []madns.Option
 	for domain, url := range c.Resolvers {
@@ -36,17 +36,23 @@ func newResolver(c *repo.DNS) (*madns.Resolver, error) {
 		}
 		options = append(options, madns.WithDomainResolver(domain, server))
 	}
-	options = append(options, madns.WithDefaultResolver(fallback), madns.WithDomainResolver(directDomain, direct{fallback}))
+	options = append(options, madns.WithDefaultResolver(fallback))
+	if domain := autotls.Domain(t); repo.On(t.SkipDNSLookup) {
+		options = append(options, madns.WithDomainResolver(domain+".", direct{fallback, 1 + strings.Count(domain, ".")}))
+	}
 	return madns.NewResolver(options...)
 }
 
 // direct resolves names that have their address in them, and asks for others.
-type direct struct{ madns.BasicResolver }
+type direct struct {
+	madns.BasicResolver
+	dots int // in what follows the address: the peer id, and the domain
+}
 
 // LookupIPAddr returns the address in the first label of a name, if there is one.
 func (d direct) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, error) {
 	label, rest, _ := strings.Cut(strings.TrimSuffix(name, "."), ".")
-	if strings.Count(rest, ".") != 2 { // the peer id, and the domain
+	if strings.Count(rest, ".") != d.dots {
 		return d.BasicResolver.LookupIPAddr(ctx, name)
 	}
 	for _, text := range []string{strings.ReplaceAll(label, "-", "."), strings.ReplaceAll(label, "-", ":")} {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,10 +10,11 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	ma "github.com/multiformats/go-multiaddr"
-	"github.com/pbnjay/memory"
 
+	"github.com/goipns/ipns/internal/machine"
 	"github.com/goipns/ipns/internal/repo"
 )
 
@@ -39,8 +39,8 @@ type Limits struct {
 
 // newLimits makes the limits of a config. Overrides is the file that sets single
 // limits; it need not exist. highWater is above how many connections the node closes
-// some; 0: never.
-func newLimits(c *repo.ResourceMgr, overrides string, highWater int) (*Limits, error) {
+// some; 0: never. Relays are those of the config, which bring many peers each.
+func newLimits(c *repo.ResourceMgr, overrides string, highWater int, relays []peer.AddrInfo) (*Limits, error) {
 	if !enabled(c) {
 		return &Limits{ResourceManager: &network.NullResourceManager{}, off: true}, nil
 	}
@@ -57,6 +57,7 @@ func newLimits(c *repo.ResourceMgr, overrides string, highWater int) (*Limits, e
 	options := []rcmgr.Option{rcmgr.WithLimitPerSubnet(nil, []rcmgr.ConnLimitPerSubnet{
 		{ConnCount: perSubnet56, PrefixLength: 56}, {ConnCount: perSubnet48, PrefixLength: 48},
 	})}
+	options = append(options, roomForRelays(relays)...)
 	if len(c.Allowlist) > 0 {
 		var allowed []ma.Multiaddr
 		for _, text := range c.Allowlist {
@@ -87,11 +88,12 @@ func enabled(c *repo.ResourceMgr) bool {
 
 // compute returns the limits that follow from config and machine.
 func compute(c *repo.ResourceMgr, highWater int) (rcmgr.ConcreteLimitConfig, error) {
-	maxMemory, err := repo.Size(c.MaxMemory, memory.TotalMemory()/2)
+	room := machine.Here()
+	maxMemory, err := repo.Size(c.MaxMemory, room.ConnectionMemory())
 	if err != nil {
 		return rcmgr.ConcreteLimitConfig{}, fmt.Errorf("config Swarm.ResourceMgr.MaxMemory: %w", err)
 	}
-	maxFD := descriptors() / 2
+	maxFD := room.ConnectionDescriptors()
 	if c.MaxFileDescriptors != nil {
 		maxFD = *c.MaxFileDescriptors
 	}
@@ -168,5 +170,26 @@ func (m *Limits) State() (rcmgr.PartialLimitConfig, rcmgr.ResourceManagerStat, e
 	return m.limits, r.Stat(), nil
 }
 
-// descriptors is how many the process may have.
-func descriptors() int { return cmp.Or(rlimit(), 8192) }
+// A DescriptorsError means that the process may not have as many descriptors as the node
+// needs.
+type DescriptorsError struct{ Have, Needs int }
+
+func (e *DescriptorsError) Error() string {
+	return fmt.Sprintf("this process may have %d files and connections open, and the node needs %d", e.Have, e.Needs)
+}
+
+// CheckDescriptors returns a DescriptorsError if the node of a config, on the network or
+// not, could not work with as many descriptors as there are.
+func CheckDescriptors(c *repo.Config, offline bool, room machine.Room) error {
+	high := 0
+	if !offline {
+		var err error
+		if _, high, err = connManager(&c.Swarm, room); err != nil {
+			return err
+		}
+	}
+	if needs := machine.Needs(high); room.Descriptors < needs {
+		return &DescriptorsError{room.Descriptors, needs}
+	}
+	return nil
+}

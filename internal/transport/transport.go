@@ -5,8 +5,10 @@ package transport
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -22,16 +24,13 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	madns "github.com/multiformats/go-multiaddr-dns"
 
+	"github.com/goipns/ipns/internal/autotls"
+	"github.com/goipns/ipns/internal/machine"
 	"github.com/goipns/ipns/internal/repo"
 )
 
-// The default limits of connections: below highWater none is closed, nor in its first
-// seconds.
-const (
-	connsLow   = 32
-	connsHigh  = 96
-	connsGrace = 20 * time.Second
-)
+// connsGrace is for how long a new connection is not closed.
+const connsGrace = 20 * time.Second
 
 // Options are what is not in the config.
 type Options struct {
@@ -39,6 +38,9 @@ type Options struct {
 	Agent     string // the agent version that other nodes see
 	SwarmKey  string // the file with the key of a private network; there need be none
 	Overrides string // the file that sets single limits; there need be none
+	// Certificates is the folder for those of AutoTLS; "": none is got.
+	Certificates string
+	Log          *slog.Logger // for Certificates
 	// Relays finds peers that may be relays.
 	Relays func(context.Context, int) <-chan peer.AddrInfo
 }
@@ -50,6 +52,26 @@ type Host struct {
 	Bandwidth *metrics.BandwidthCounter
 	Filters   *Ranges // neither dialled nor accepted
 	DNS       *madns.Resolver
+
+	certificates *autotls.Manager // nil: none is got
+}
+
+// Close closes the host, and ends what gets its certificate.
+func (h *Host) Close() error {
+	var err error
+	if h.certificates != nil {
+		err = h.certificates.Close()
+	}
+	return errors.Join(err, h.Host.Close())
+}
+
+// CertificateEnd returns from when on browsers refuse the certificate of this host; zero: it
+// has none.
+func (h *Host) CertificateEnd() time.Time {
+	if h.certificates == nil {
+		return time.Time{}
+	}
+	return h.certificates.CertificateEnd()
 }
 
 // Open starts a libp2p host with the features that Kubo uses on the public network: NAT
@@ -60,35 +82,48 @@ func Open(c *repo.Config, o Options) (h *Host, err error) {
 	if h.Filters, err = ParseRanges(c.Swarm.AddrFilters); err != nil {
 		return nil, fmt.Errorf("config Swarm.AddrFilters: %w", err)
 	}
-	options, highWater, err := options(c, o)
+	options, highWater, err := h.options(c, o)
 	if err != nil {
 		return nil, err
 	}
-	if h.DNS, err = newResolver(&c.DNS); err != nil {
+	if h.DNS, err = newResolver(&c.DNS, &c.AutoTLS); err != nil {
 		return nil, err
 	}
 	options = append(options, libp2p.MultiaddrResolver(swarm.ResolverFromMaDNS{Resolver: h.DNS}))
-	if h.Limits, err = newLimits(&c.Swarm.ResourceMgr, o.Overrides, highWater); err != nil {
+	var relays []peer.AddrInfo
+	if repo.On(c.Swarm.RelayClient.Enabled) {
+		if relays, err = parsePeers(c.Swarm.RelayClient.StaticRelays); err != nil {
+			return nil, fmt.Errorf("config Swarm.RelayClient.StaticRelays: %w", err)
+		}
+	}
+	if h.Limits, err = newLimits(&c.Swarm.ResourceMgr, o.Overrides, highWater, relays); err != nil {
 		return nil, err
 	}
-	options = append(options, libp2p.ConnectionGater(h.Filters), libp2p.ResourceManager(h.Limits))
+	dials := &gater{Ranges: h.Filters}
+	options = append(options, libp2p.ConnectionGater(dials), libp2p.ResourceManager(h.Limits))
 	if !c.Swarm.DisableBandwidthMetrics {
 		options = append(options, libp2p.BandwidthReporter(h.Bandwidth))
 	}
 	if h.Host, err = libp2p.New(options...); err != nil {
 		return nil, errors.Join(listenError(c.Addresses.Swarm, err), h.Limits.Close())
 	}
+	dials.peers.Store(new(h.Host.Peerstore()))
+	if h.certificates != nil {
+		if err := h.certificates.Start(h.Host); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+	}
 	return h, nil
 }
 
 // options are those of libp2p that need nothing opened. highWater is above how many
 // connections some are closed; 0: never.
-func options(c *repo.Config, o Options) (list []libp2p.Option, highWater int, err error) {
+func (h *Host) options(c *repo.Config, o Options) (list []libp2p.Option, highWater int, err error) {
 	announce, err := newAnnouncer(c.Addresses)
 	if err != nil {
 		return nil, 0, err
 	}
-	conns, highWater, err := connManager(&c.Swarm)
+	conns, highWater, err := connManager(&c.Swarm, machine.Here())
 	if err != nil {
 		return nil, 0, fmt.Errorf("config Swarm.ConnMgr: %w", err)
 	}
@@ -96,7 +131,13 @@ func options(c *repo.Config, o Options) (list []libp2p.Option, highWater int, er
 	if err != nil {
 		return nil, 0, err
 	}
-	ways, err := transports(&c.Swarm.Transports, private != nil)
+	listen, addrs, secure := c.Addresses.Swarm, announce.addrs, (*tls.Config)(nil)
+	if besides, use := autotls.Listeners(c); use && o.Certificates != "" && private == nil {
+		h.certificates = autotls.New(&c.AutoTLS, autotls.Options{Folder: o.Certificates, Agent: o.Agent, Log: o.Log})
+		listen, secure = slices.Concat(listen, besides), h.certificates.TLS()
+		addrs = func(found []ma.Multiaddr) []ma.Multiaddr { return announce.addrs(h.certificates.Addrs(found)) }
+	}
+	ways, err := transports(&c.Swarm.Transports, private != nil, secure)
 	if err != nil {
 		return nil, 0, fmt.Errorf("config Swarm.Transports: %w", err)
 	}
@@ -109,13 +150,13 @@ func options(c *repo.Config, o Options) (list []libp2p.Option, highWater int, er
 		return nil, 0, err
 	}
 	list = slices.Concat(ways, relay, reach, []libp2p.Option{
-		libp2p.Identity(o.Key), libp2p.UserAgent(o.Agent), libp2p.AddrsFactory(announce.addrs), libp2p.ConnectionManager(conns),
+		libp2p.Identity(o.Key), libp2p.UserAgent(o.Agent), libp2p.AddrsFactory(addrs), libp2p.ConnectionManager(conns),
 	})
 	if private != nil {
 		list = append(list, libp2p.PrivateNetwork(private))
 	}
-	if len(c.Addresses.Swarm) > 0 {
-		list = append(list, libp2p.ListenAddrStrings(c.Addresses.Swarm...))
+	if len(listen) > 0 {
+		list = append(list, libp2p.ListenAddrStrings(listen...))
 	} else {
 		list = append(list, libp2p.NoListenAddrs)
 	}
@@ -150,7 +191,7 @@ func reachOptions(c *repo.Config) (list []libp2p.Option, err error) {
 
 // connManager returns what closes connections when there are too many, and above how
 // many it does.
-func connManager(c *repo.Swarm) (connmgr.ConnManager, int, error) {
+func connManager(c *repo.Swarm, room machine.Room) (connmgr.ConnManager, int, error) {
 	if c.ConnMgr.Type != nil {
 		switch *c.ConnMgr.Type {
 		case "none":
@@ -160,8 +201,9 @@ func connManager(c *repo.Swarm) (connmgr.ConnManager, int, error) {
 			return nil, 0, fmt.Errorf("unrecognized Swarm.ConnMgr.Type: %q", *c.ConnMgr.Type)
 		}
 	}
-	high := cmp.Or(c.ConnMgr.HighWater, connsHigh)
-	conns, err := basicconns.NewConnManager(cmp.Or(c.ConnMgr.LowWater, connsLow), high,
+	low, high := room.Connections()
+	low, high = cmp.Or(c.ConnMgr.LowWater, low), cmp.Or(c.ConnMgr.HighWater, high)
+	conns, err := basicconns.NewConnManager(low, high,
 		basicconns.WithGracePeriod(cmp.Or(time.Duration(c.ConnMgr.GracePeriod), connsGrace)))
 	return conns, high, err
 }

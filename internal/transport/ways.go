@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +23,9 @@ import (
 )
 
 // transports are the ways to connect, and how connections are encrypted. Those that
-// cannot be private are left out of a private network.
-func transports(c *repo.Transports, private bool) ([]libp2p.Option, error) {
+// cannot be private are left out of a private network. secure is for secure WebSockets; nil:
+// the node has no certificate for them.
+func transports(c *repo.Transports, private bool, secure *tls.Config) ([]libp2p.Option, error) {
 	var options []libp2p.Option
 	for _, t := range []struct {
 		name   string
@@ -41,6 +43,10 @@ func transports(c *repo.Transports, private bool) ([]libp2p.Option, error) {
 		case private && t.public && t.on != nil && *t.on:
 			return nil, fmt.Errorf("%s does not work on a private network: disable Network.%s", t.name, t.name)
 		case private && t.public, !repo.On(t.on):
+			continue
+		}
+		if t.name == "Websocket" && secure != nil {
+			options = append(options, libp2p.Transport(t.make, websocket.WithTLSConfig(secure)))
 			continue
 		}
 		options = append(options, libp2p.Transport(t.make))

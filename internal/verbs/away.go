@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/recordstore"
 	"github.com/goipns/ipns/resolver"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/rpc"
@@ -18,6 +19,17 @@ func unresolved(err error) error {
 		return rpc.Because(api.ReasonNotFound, err)
 	}
 	return away(err)
+}
+
+// ofStore adds the reason to an error of a store of names that is elsewhere.
+func ofStore(err error) error {
+	switch {
+	case errors.Is(err, recordstore.ErrAway):
+		return rpc.Because(api.ReasonStoreAway, err)
+	case errors.Is(err, recordstore.ErrReadOnly):
+		return rpc.Because(api.ReasonReadOnly, err)
+	}
+	return err
 }
 
 // away adds the reason to an error caused by a network that is away.

@@ -3,6 +3,7 @@ package verbs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,6 +18,7 @@ func (n *verbs) handleConfig(m *rpc.Mux) {
 	rpc.Handle(m, api.Config, rpc.One(n.config))
 	rpc.Handle(m, api.ConfigShow, rpc.One(n.configShow))
 	rpc.Handle(m, api.ConfigReplace, rpc.One(n.configReplace))
+	rpc.Handle(m, api.ConfigReload, rpc.One(n.configReload))
 	rpc.Handle(m, api.ConfigProfileApply, rpc.One(n.configProfileApply))
 }
 
@@ -63,4 +65,14 @@ func (n *verbs) configReplace(_ context.Context, req api.ConfigReplaceRequest) (
 func (n *verbs) configProfileApply(_ context.Context, req api.ProfileRequest) (api.ConfigChange, error) {
 	c, err := n.Repo.ApplyProfile(req.Profile, req.DryRun)
 	return api.ConfigChange{OldCfg: c.Before, NewCfg: c.After, Warnings: c.Warnings}, err
+}
+
+// configReload implements the command.
+func (n *verbs) configReload(context.Context, api.ConfigReloadRequest) (api.ConfigReloaded, error) {
+	s := n.Servers.Load()
+	if s == nil {
+		return api.ConfigReloaded{}, errors.New("no server runs that could read the config again")
+	}
+	r, err := s.Reload()
+	return api.ConfigReloaded(r), err
 }

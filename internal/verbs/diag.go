@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	golog "github.com/ipfs/go-log/v2"
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/goipns/ipns/api"
+	"github.com/goipns/ipns/internal/machine"
 	"github.com/goipns/ipns/node"
 	"github.com/goipns/ipns/rpc"
 )
@@ -94,8 +94,8 @@ func (n *verbs) logTail(ctx context.Context, req api.LogTailRequest) (rpc.Stream
 
 // diagSys implements the command.
 func (n *verbs) diagSys(context.Context, api.DiagSysRequest) (map[string]any, error) {
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(string(n.Repo), &disk); err != nil {
+	disk, err := machine.DiskAt(string(n.Repo))
+	if err != nil {
 		return nil, fmt.Errorf("look at the disk of the repo: %w", err)
 	}
 	addrs, err := manet.InterfaceMultiaddrs()
@@ -116,9 +116,9 @@ func (n *verbs) diagSys(context.Context, api.DiagSysRequest) (map[string]any, er
 	}
 	return map[string]any{
 		"diskinfo": map[string]any{
-			"fstype":      strconv.FormatInt(int64(disk.Type), 10),
-			"free_space":  disk.Bavail * uint64(disk.Bsize),
-			"total_space": disk.Blocks * uint64(disk.Bsize),
+			"fstype":      disk.Type,
+			"free_space":  disk.Free,
+			"total_space": disk.Total,
 		},
 		"environment":  map[string]any{"GOPATH": os.Getenv("GOPATH"), "IPFS_PATH": os.Getenv("IPFS_PATH"), "IPNS_PATH": os.Getenv("IPNS_PATH")},
 		"ipfs_commit":  "",

@@ -10,10 +10,9 @@ import (
 	"github.com/goipns/ipns/api"
 	"github.com/goipns/ipns/content"
 	"github.com/goipns/ipns/internal/backup"
+	"github.com/goipns/ipns/internal/records"
 	"github.com/goipns/ipns/internal/repair"
 	"github.com/goipns/ipns/internal/repo"
-	"github.com/goipns/ipns/node"
-	"github.com/goipns/ipns/recordstore/pebble"
 	"github.com/goipns/ipns/rpc"
 )
 
@@ -25,7 +24,7 @@ func (n *verbs) repoDump(ctx context.Context, _ api.RepoDumpRequest) (rpc.Stream
 	go func() {
 		defer close(done)
 		buffered := bufio.NewWriterSize(w, 64<<10)
-		err := backup.Dump(ctx, buffered, backup.Store{Book: n.Book, Rows: n.Repair.Store.Rows(), Pins: n.pinsToDump(ctx), Damage: n.damageToDump(ctx)})
+		err := backup.Dump(ctx, buffered, backup.Store{Book: n.Book, Rows: n.Records.Rows(), Pins: n.pinsToDump(ctx), Damage: n.damageToDump(ctx)})
 		w.CloseWithError(errors.Join(err, buffered.Flush()))
 	}()
 	return rpc.Stream{ReadCloser: &ending{r, cancel, done}, Type: "application/x-ndjson", Size: -1}, nil
@@ -58,9 +57,10 @@ func (n *verbs) pinsToDump(ctx context.Context) iter.Seq2[backup.Pin, error] {
 	}
 }
 
-// OpenNames opens the store of names of a repo whose lock the caller holds, for a restore.
+// OpenNames opens the store of names in the database of a repo whose lock the caller holds,
+// for a restore.
 func OpenNames(ctx context.Context, r repo.Repo, f func(backup.Names) error) error {
-	return node.WithStore(ctx, r, func(s *pebble.Store) error {
+	return records.With(ctx, r, records.Options{}, func(s *records.Store) error {
 		return f(backup.Names{Store: s, Notes: s, Marks: s, Rows: s.Rows()})
 	})
 }

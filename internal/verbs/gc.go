@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 
 	"github.com/ipfs/go-cid"
@@ -57,13 +58,13 @@ func (n *verbs) repoStat(ctx context.Context, req api.RepoStatRequest) (api.Repo
 		}
 		out.NumObjects++
 	}
-	out.RepoPath, out.Version = n.Repo.Real(), "fs-repo@"+repo.Version
+	out.RepoPath, out.Version = n.Repo.Real(), "fs-repo@"+strconv.Itoa(repo.Version)
 	return out, nil
 }
 
 // repoVersion implements the command.
 func (n *verbs) repoVersion(context.Context, api.RepoVersionRequest) (api.RepoVersionNumber, error) {
-	return api.RepoVersionNumber{Version: repo.Version}, nil
+	return api.RepoVersionNumber{Version: strconv.Itoa(repo.Version)}, nil
 }
 
 // blockCheck is a check of all blocks.

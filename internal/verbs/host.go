@@ -183,16 +183,16 @@ func (n *verbs) tenant(ctx context.Context, name string) (api.HostTenant, error)
 	if err != nil {
 		return api.HostTenant{}, err
 	}
-	return n.tenantOf(t, has), nil
+	return n.tenantOf(ctx, t, has)
 }
 
-func (n *verbs) tenantOf(t hosting.Tenant, has hosting.Usage) api.HostTenant {
-	pins, pinned := n.Pins.Used(has.Tenant)
+func (n *verbs) tenantOf(ctx context.Context, t hosting.Tenant, has hosting.Usage) (api.HostTenant, error) {
+	pins, pinned, err := n.Pins.Used(ctx, has.Tenant)
 	return api.HostTenant{
 		Tenant: has.Tenant, Names: has.Names, Custodial: has.Custodial, Bytes: has.Bytes, Pins: pins, PinnedBytes: pinned,
 		MaxNames: t.Quota.Names, PutsPerMinute: t.Quota.PutsPerMinute, MaxBytes: t.Quota.Bytes, MaxPinnedBytes: t.Quota.PinnedBytes,
 		Created: t.Created,
-	}
+	}, err
 }
 
 // hostTenantSet implements the command.
@@ -223,14 +223,18 @@ func (n *verbs) hostTenantList(ctx context.Context, _ api.HostTenantListRequest)
 	risks, _ := n.Hosting.AtRisk()
 	all := map[string]api.HostTenant{}
 	for _, t := range tenants {
-		all[t.Name] = n.tenantOf(t, hosting.Usage{Tenant: t.Name})
+		if all[t.Name], err = n.tenantOf(ctx, t, hosting.Usage{Tenant: t.Name}); err != nil {
+			return api.HostTenants{}, err
+		}
 	}
 	for _, u := range usages {
 		t := hosting.Tenant{Created: all[u.Tenant].Created}
 		if t.Quota, err = n.Hosting.QuotaOf(ctx, u.Tenant); err != nil {
 			return api.HostTenants{}, err
 		}
-		all[u.Tenant] = n.tenantOf(t, u)
+		if all[u.Tenant], err = n.tenantOf(ctx, t, u); err != nil {
+			return api.HostTenants{}, err
+		}
 	}
 	out := api.HostTenants{Tenants: []api.HostTenant{}}
 	for _, f := range n.Hosting.Figures() {

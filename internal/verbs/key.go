@@ -29,6 +29,9 @@ func (n *verbs) handleKeys(m *rpc.Mux) {
 	rpc.Handle(m, api.KeyRm, rpc.One(n.keyRemove))
 	rpc.Handle(m, api.KeySign, rpc.One(n.keySign))
 	rpc.Handle(m, api.KeyVerify, rpc.One(n.keyVerify))
+	rpc.Handle(m, api.KeyShare, rpc.One(n.keyShare))
+	rpc.Handle(m, api.KeyUnshare, rpc.One(n.keyUnshare))
+	rpc.Handle(m, api.KeyShared, rpc.One(n.keyShared))
 }
 
 // edBits is the key size of the types with only one size.
@@ -82,7 +85,7 @@ func KeyType(kind string, size int) (t ipns.KeyType, bits int, err error) {
 }
 
 // keyList implements the command.
-func (n *verbs) keyList(_ context.Context, req api.KeyListRequest) (api.Keys, error) {
+func (n *verbs) keyList(ctx context.Context, req api.KeyListRequest) (api.Keys, error) {
 	encode, err := nameEncoder(req.IPNSBase)
 	if err != nil {
 		return api.Keys{}, fmt.Errorf("cannot get key encoder: %w", err)
@@ -101,7 +104,7 @@ func (n *verbs) keyList(_ context.Context, req api.KeyListRequest) (api.Keys, er
 		}
 		list.Keys = append(list.Keys, out)
 	}
-	return list, nil
+	return n.addShared(ctx, list, encode), nil
 }
 
 // keyImport implements the command.
@@ -199,7 +202,7 @@ func (n *verbs) findKey(ctx context.Context, text string) (keystore.Key, error) 
 	switch {
 	case strings.HasPrefix(text, remote.Prefix) && !slices.ContainsFunc(n.Settings.Ipns.Signers, listed):
 		err = fmt.Errorf("%w: the config setting Ipns.Signers lists no such signer", err)
-	case strings.HasPrefix(text, agent.Prefix) && len(n.Keys.Elsewhere) == len(n.Settings.Ipns.Signers):
+	case strings.HasPrefix(text, agent.Prefix) && len(n.Keys.Elsewhere) == len(n.Settings.Ipns.Signers)+1: // and the shared ones
 		err = fmt.Errorf("%w: there is no ssh-agent, by neither Ipns.SSHAgent nor $SSH_AUTH_SOCK of the daemon", err)
 	}
 	return key, rpc.Because(api.ReasonNoKey, err)

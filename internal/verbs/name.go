@@ -265,7 +265,7 @@ func (n *verbs) nameStatus(ctx context.Context, req api.StatusRequest) (api.Stat
 
 // addDamaged adds own names that a scan leaves out because their entries are damaged.
 func (n *verbs) addDamaged(ctx context.Context, to *api.Statuses) error {
-	_, damaged, err := n.Repair.Own(ctx)
+	_, damaged, err := n.Repair.OwnNames(ctx)
 	for _, name := range damaged {
 		listed := func(s api.Status) bool { return s.Name == name.String() }
 		if slices.ContainsFunc(to.Names, listed) {

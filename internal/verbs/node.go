@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -54,7 +55,7 @@ func (n *verbs) versionDeps(context.Context, api.VersionDepsRequest) iter.Seq2[a
 func (n *verbs) version(context.Context, api.VersionRequest) (api.NodeVersion, error) {
 	return api.NodeVersion{
 		Version: node.Release,
-		Repo:    repo.Version,
+		Repo:    strconv.Itoa(repo.Version),
 		System:  runtime.GOARCH + "/" + runtime.GOOS,
 		Golang:  runtime.Version(),
 	}, nil
@@ -104,6 +105,7 @@ func (n *verbs) id(ctx context.Context, req api.IDRequest) (api.Identity, error)
 			id.Protocols = append(id.Protocols, string(p))
 		}
 		slices.Sort(id.Protocols)
+		id.Reachability = n.Network.Reachability().Words
 	}
 	return id, nil
 }

@@ -48,7 +48,7 @@ func (n *verbs) nameResolve(ctx context.Context, req api.ResolveRequest) iter.Se
 
 // resolved returns the response: only the path, as in Kubo, or also how it was found.
 func resolved(res resolver.Resolution, verbose bool) api.Resolved {
-	out := api.Resolved{Path: res.Path}
+	out := api.Resolved{Path: res.Path, Silent: res.Silent}
 	if !verbose {
 		return out
 	}
@@ -81,7 +81,7 @@ func (n *verbs) resolveOptions(ctx context.Context, req api.ResolveRequest) (pat
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "/ipns/") {
 		return "", o, fmt.Errorf("%q is not an IPNS name", path)
 	}
-	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Again: true, Timeout: req.Timeout, Offline: n.offline(ctx)}
+	o = resolver.Options{OneHop: !req.Recursive, NoCache: req.NoCache, Again: true, Timeout: req.Timeout, Offline: n.offline(ctx), MinSequence: req.MinSequence}
 	if req.Timeout == 0 {
 		o.Timeout = -1
 	}

@@ -21,7 +21,8 @@ func (n *verbs) swarmAutoNAT(context.Context, api.SwarmAutoNATRequest) (api.Auto
 	if n.Host == nil {
 		return api.AutoNAT{}, api.ErrNotOnline
 	}
-	out := api.AutoNAT{Reachability: n.Network.State().String(), Meaning: n.Network.Reachability()}
+	v := n.Network.Reachability()
+	out := api.AutoNAT{Reachability: v.State.String(), Meaning: v.Words, Fetch: string(v.Fetch), UDP: string(v.UDP), TCP: string(v.TCP)}
 	if h, ok := n.Network.Host.Host.(interface {
 		ConfirmedAddrs() (reachable, unreachable, unknown []ma.Multiaddr)
 	}); ok {

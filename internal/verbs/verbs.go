@@ -15,13 +15,14 @@ type verbs struct{ *node.Node }
 // Mux returns all commands for a node. Those that need no node also work with a nil one.
 func Mux(n *node.Node) *rpc.Mux {
 	v := &verbs{n}
-	m := &rpc.Mux{Offline: n != nil && n.Host == nil, Instead: api.Instead}
+	m := &rpc.Mux{Offline: n != nil && n.Host == nil, Instead: api.Instead, Explain: ofStore}
 	v.handleNames(m)
 	v.handleWatch(m)
 	v.handleWebhooks(m)
 	v.handleFollows(m)
 	v.handlePubsub(m)
 	v.handleRepublish(m)
+	v.handleCluster(m)
 	v.handleRouting(m)
 	v.handleKeys(m)
 	v.handleHost(m)
@@ -40,6 +41,7 @@ func Mux(n *node.Node) *rpc.Mux {
 	v.handleDiag(m)
 	v.handleBootstrap(m)
 	v.handleRepo(m)
+	v.handleStore(m)
 	v.handleStats(m)
 	v.handleProvide(m)
 	return m

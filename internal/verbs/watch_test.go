@@ -141,7 +141,7 @@ func TestAWatchEndsWithItsSecret(t *testing.T) {
 		if _, err := n.Repo.Set("API.Authorizations", map[string]any{"page": map[string]any{"AuthSecret": secret, "AllowedPaths": []string{"/api/v0"}}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Reload(); err != nil {
+		if _, err := s.Reload(); err != nil {
 			t.Fatal(err)
 		}
 		if secret == "bearer:s" {

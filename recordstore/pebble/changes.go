@@ -13,6 +13,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // Each swap of a name gets a number. The batch of the swap writes the key of its change
@@ -38,9 +39,9 @@ type changes struct {
 func (s *Store) startChanges() error {
 	starts, floor := uint64(0), uint64(0)
 	err := s.get(s.key(kindStarts), func(b []byte) error {
-		d := newDecoder(b)
-		starts, floor = d.uint(), d.uint()
-		return d.done()
+		d := blob.NewDecoder(b)
+		starts, floor = d.Uint(), d.Uint()
+		return d.Done()
 	})
 	lost := isDamage(err)
 	if err != nil && !lost && !errors.Is(err, recordstore.ErrNotFound) {
@@ -65,10 +66,10 @@ func (s *Store) startChanges() error {
 }
 
 func (s *Store) writeStarts(starts, floor uint64) error {
-	w := newEncoder(32)
-	w.uint(starts)
-	w.uint(floor)
-	key, value := s.key(kindStarts), w.sum()
+	w := blob.NewEncoder(32)
+	w.Uint(starts)
+	w.Uint(floor)
+	key, value := s.key(kindStarts), w.Sum()
 	return s.disk.Do(context.Background(), func() error { return s.db.Set(key, value, pebble.Sync) })
 }
 
@@ -114,9 +115,9 @@ func (s *Store) numberOf(key []byte) uint64 {
 // changed returns the number of the last change of a name, or 0.
 func (s *Store) changed(name ipns.Name) (number uint64, err error) {
 	err = s.get(s.nameKey(kindChanged, name), func(b []byte) error {
-		d := newDecoder(b)
-		number = d.uint()
-		return d.done()
+		d := blob.NewDecoder(b)
+		number = d.Uint()
+		return d.Done()
 	})
 	// If it cannot be read, the old change stays, and readers get the entry twice.
 	if errors.Is(err, recordstore.ErrNotFound) || isDamage(err) {
@@ -137,10 +138,10 @@ func (s *Store) fillChange(b *pebble.Batch, next recordstore.Entry, old, number 
 	if next.Version == 0 {
 		return b.Delete(at, nil)
 	}
-	name, last := newEncoder(64), newEncoder(16)
-	name.bytes(next.Name.Binary())
-	last.uint(number)
-	return errors.Join(b.Set(s.changeKey(number), name.sum(), nil), b.Set(at, last.sum(), nil))
+	name, last := blob.NewEncoder(64), blob.NewEncoder(16)
+	name.Bytes(next.Name.Binary())
+	last.Uint(number)
+	return errors.Join(b.Set(s.changeKey(number), name.Sum(), nil), b.Set(at, last.Sum(), nil))
 }
 
 // begin gives out the number of a swap that replaces the change old.
@@ -262,10 +263,11 @@ func (s *Store) changesAfter(ctx context.Context, since recordstore.Position) (l
 	}
 	end, more := s.changes.settled()
 	if since == "" {
-		next = recordstore.PositionOf(gen, end)
+		next = recordstore.PositionOf(gen, recordstore.Place{Number: end})
 		return []recordstore.Change{{Position: next}}, next, more, nil
 	}
-	after, err := since.In(gen)
+	at, err := since.In(gen)
+	after := at.Number
 	if err == nil {
 		err = s.changes.known(after)
 	}
@@ -275,11 +277,11 @@ func (s *Store) changesAfter(ctx context.Context, since recordstore.Position) (l
 	pairs, err := s.changePairs(after, end)
 	next = since
 	for _, p := range pairs {
-		next = recordstore.PositionOf(gen, s.numberOf(p.key))
-		d := newDecoder(p.value)
-		name := d.name()
-		if d.done() != nil {
-			s.damaged(p.key, errDamaged)
+		next = recordstore.PositionOf(gen, recordstore.Place{Number: s.numberOf(p.key)})
+		d := blob.NewDecoder(p.value)
+		name := d.Name()
+		if d.Done() != nil {
+			s.damaged(p.key, blob.ErrDamaged)
 			return list, next, more, recordstore.ErrGap
 		}
 		e, err := s.durable(name)

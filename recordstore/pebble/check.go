@@ -8,6 +8,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // Damage is a stored value that cannot be trusted.
@@ -78,18 +79,18 @@ func (s *Store) checkValue(kind byte, p pair) Damage {
 	switch kind {
 	case kindEntry:
 		var e recordstore.Entry
-		e, d.Err = decodeEntry(p.value, s.before)
+		e, d.Err = blob.DecodeEntry(p.value, s.before)
 		if d.Name = e.Name; d.Err != nil {
 			d.Name, _ = s.nameAt(p.key, p.value)
 		}
 		records = append(append(e.Kept(), e.Staged...), e.Rivals...)
 	case kindHistory, kindChange, kindChanged, kindRow:
 		// The value does not repeat the name: only its checksum can be checked.
-		d.Err = newDecoder(p.value).err
+		d.Err = blob.NewDecoder(p.value).Err()
 	case kindUpkeep:
-		_, d.Err = decodeUpkeep(p.value)
+		_, d.Err = blob.DecodeUpkeep(p.value)
 	case kindSeen:
-		_, d.Err = decodeSeen(p.value)
+		_, d.Err = blob.DecodeSeen(p.value)
 	}
 	for _, r := range records {
 		if d.Err == nil {

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,17 @@ import (
 // unless the disk is small.
 const DefaultReserve = 64 << 20
 
+// What the database of a Disk keeps in memory and open, unless the Disk says so.
+const (
+	DefaultCache = 64 << 20
+	DefaultFiles = 1000
+)
+
 const (
 	reserveShare = 10      // a small disk keeps a tenth free
 	openCost     = 2 << 20 // bytes that opening writes, not counting the log
 
 	fullPoll  = 50 * time.Millisecond  // how often a full disk is checked
-	cacheSize = 64 << 20               // bytes of blocks cached in memory
 	usageKeep = 100 * time.Millisecond // how long a measured free space is reused
 
 	logSuffix = ".log"
@@ -49,6 +55,10 @@ type Disk struct {
 	// Reserve is the free space, in bytes, below which a Store refuses to write; 0:
 	// DefaultReserve, or a tenth of a disk smaller than ten times that; negative: none.
 	Reserve int64
+	// Cache is how many bytes of blocks are kept in memory, Files how many files are kept
+	// open; 0: DefaultCache, DefaultFiles.
+	Cache int64
+	Files int
 
 	log      *slog.Logger // set by OpenDB and ReadDB
 	readOnly bool         // set by ReadDB
@@ -133,11 +143,12 @@ func (d *Disk) openInTime(ctx context.Context) (*pebble.DB, error) {
 }
 
 func (d *Disk) open() (*pebble.DB, error) {
-	cache := pebble.NewCache(cacheSize)
+	cache := pebble.NewCache(cmp.Or(d.Cache, DefaultCache))
 	defer cache.Unref() // the database keeps its own reference
 	log := d.log
 	o := &pebble.Options{
 		Cache:              cache,
+		MaxOpenFiles:       cmp.Or(d.Files, DefaultFiles),
 		FS:                 diskFS{FS: d.fs(), disk: d},
 		ReadOnly:           d.readOnly,
 		FormatMajorVersion: pebble.FormatNewest,
@@ -146,9 +157,9 @@ func (d *Disk) open() (*pebble.DB, error) {
 			// By default one bad block ends the process; here the names in it are
 			// reported and left out, and the others go on.
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				log.Error("database: a file is damaged", "path", i.Path, "error", i.Details)
+				log.Error("database: a file is damaged", "path", i.Path, "error", fmt.Sprint(i.Details)) // without its stack traces
 			},
-			BackgroundError: func(err error) { log.Error("database: work in the background failed", "error", err) },
+			BackgroundError: func(err error) { log.Error("database: work in the background failed", "error", err.Error()) },
 		},
 	}
 	for i := range o.Levels {

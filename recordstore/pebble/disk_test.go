@@ -157,6 +157,9 @@ func TestDiskIsScarceBeforeItIsFull(t *testing.T) {
 		if got := [2]bool{disk.Scarce(), disk.Full()}; got != want {
 			t.Errorf("%d bytes free: scarce and full are %v, want %v", free, got, want)
 		}
+		if left, _, reserve := disk.Space(); left != free || reserve != 100 {
+			t.Errorf("%d bytes free: it says %d, with a reserve of %d", free, left, reserve)
+		}
 	}
 }
 

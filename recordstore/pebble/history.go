@@ -12,6 +12,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // remember adds records that are new in next to the history, in the batch that changes
@@ -32,7 +33,7 @@ func (s *Store) remember(b *pebble.Batch, old, next recordstore.Entry) error {
 		pk := recordstore.PastKeyOf(rec)
 		added[pk] = true
 		key := s.key(kindHistory, id[:], pk[:])
-		if err := b.Set(key, encodePast(recordstore.Past{Record: rec, At: next.Changed}), nil); err != nil {
+		if err := b.Set(key, blob.EncodePast(recordstore.Past{Record: rec, At: next.Changed}), nil); err != nil {
 			return err
 		}
 	}
@@ -99,7 +100,7 @@ func (s *Store) History(ctx context.Context, name ipns.Name) iter.Seq2[recordsto
 				return
 			}
 			for _, p := range list {
-				past, err := decodePast(name, p.value)
+				past, err := blob.DecodePast(name, p.value)
 				if err != nil {
 					s.damaged(p.key, err)
 					continue

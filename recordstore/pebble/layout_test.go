@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 	"github.com/goipns/ipns/recordstore/recordstoretest"
 )
 
@@ -26,11 +27,11 @@ func firstLayout(t *testing.T, b, cut []byte) []byte {
 	}
 	body = append(body[:at], body[at+len(cut):]...)
 	body[0] = 1
-	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, castagnoli))
+	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, blob.Castagnoli))
 }
 
 // readAsBefore reads a value as the version before layout 2 did.
-func readAsBefore(b []byte) error { return newDecoder(b).err }
+func readAsBefore(b []byte) error { return blob.NewDecoder(b).Err() }
 
 // TestStoreOfTheFirstLayoutOpens reads a store of layout 1, which versions before layout
 // 2 then refuse.
@@ -61,7 +62,7 @@ func TestStoreOfTheFirstLayoutOpens(t *testing.T) {
 	span = append(span, 0) // no rival
 	for key, value := range map[string][]byte{
 		string(s.key(kindGeneration)):        firstLayout(t, generation, s.before[:]),
-		string(s.nameKey(kindEntry, k.Name)): firstLayout(t, encodeEntry(e), span),
+		string(s.nameKey(kindEntry, k.Name)): firstLayout(t, blob.EncodeEntry(e), span),
 	} {
 		if err := readAsBefore(value); err != nil {
 			t.Fatal(err)

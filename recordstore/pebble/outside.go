@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // maxGenerations is how many files are kept in one outside directory; the oldest are deleted.
@@ -159,12 +160,12 @@ func (o *outside) prune() {
 }
 
 func encodePosition(position uint64) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{layout}, position)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	b := binary.BigEndian.AppendUint64([]byte{blob.Layout}, position)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, blob.Castagnoli))
 }
 
 func decodePosition(b []byte) (position uint64, ok bool) {
-	if len(b) != 13 || b[0] != layout || crc32.Checksum(b[:9], castagnoli) != binary.BigEndian.Uint32(b[9:]) {
+	if len(b) != 13 || b[0] != blob.Layout || crc32.Checksum(b[:9], blob.Castagnoli) != binary.BigEndian.Uint32(b[9:]) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(b[1:]), true

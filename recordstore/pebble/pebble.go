@@ -33,6 +33,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // DefaultPrefix is the prefix of all keys unless the options set another.
@@ -103,11 +104,7 @@ type Store struct {
 	gen   recordstore.Generation
 }
 
-var (
-	_ recordstore.Store = (*Store)(nil)
-	_ recordstore.Notes = (*Store)(nil)
-	_ recordstore.Marks = (*Store)(nil)
-)
+var _ recordstore.Database = (*Store)(nil)
 
 // New returns the store in db, or ErrDamaged if too little of it can be read to begin. The database still belongs to the caller, who closes it
 // after the store.
@@ -229,7 +226,7 @@ func (s *Store) durable(name ipns.Name) (recordstore.Entry, error) {
 // read returns the newest entry, durable or not.
 func (s *Store) read(name ipns.Name) (e recordstore.Entry, err error) {
 	err = s.get(s.nameKey(kindEntry, name), func(b []byte) error {
-		e, err = decodeEntry(b, s.before)
+		e, err = blob.DecodeEntry(b, s.before)
 		return err
 	})
 	if isDamage(err) {
@@ -339,7 +336,7 @@ func (s *Store) fill(b *pebble.Batch, old, next recordstore.Entry) error {
 			b.DeleteRange(from, to, nil),
 			b.Delete(s.nameKey(kindUpkeep, next.Name), nil))
 	}
-	if err := b.Set(s.nameKey(kindEntry, next.Name), encodeEntry(next), nil); err != nil {
+	if err := b.Set(s.nameKey(kindEntry, next.Name), blob.EncodeEntry(next), nil); err != nil {
 		return err
 	}
 	if next.Origin < recordstore.Hosted {

@@ -30,6 +30,16 @@ func openMem(t *testing.T) *pebble.DB {
 	return db
 }
 
+func TestStoreLoads(t *testing.T) {
+	recordstoretest.RunLoads(t, func(t *testing.T) recordstoretest.Loader {
+		s, err := ours.New(openMem(t), ours.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
 func TestStore(t *testing.T) {
 	recordstoretest.Run(t, func(t *testing.T) recordstoretest.Store {
 		s, err := ours.New(openMem(t), ours.Options{})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // damagedVersion is the version of an entry that cannot be read: higher than any real
@@ -22,7 +23,9 @@ import (
 const damagedVersion = 1 << 62
 
 // isDamage reports whether an error means that stored data cannot be trusted.
-func isDamage(err error) bool { return errors.Is(err, errDamaged) || pebble.IsCorruptionError(err) }
+func isDamage(err error) bool {
+	return errors.Is(err, blob.ErrDamaged) || pebble.IsCorruptionError(err)
+}
 
 // rebuild returns the entry of a name whose stored entry cannot be read, as far as it
 // is known. Swapping it in repairs the entry, so that no separate repair is needed.
@@ -65,7 +68,7 @@ func (s *Store) newest(name ipns.Name) (list []recordstore.Past) {
 		return nil
 	}
 	for _, p := range pairs {
-		past, err := decodePast(name, p.value)
+		past, err := blob.DecodePast(name, p.value)
 		if err != nil {
 			return nil
 		}
@@ -108,14 +111,11 @@ func (s *Store) nameAt(key, value []byte) (ipns.Name, bool) {
 		kad := name.Kad()
 		return !name.IsZero() && bytes.Equal(kad[:], id)
 	}
-	if len(value) > 1 {
-		d := &decoder{b: value[1:]}
-		if name := d.name(); d.err == nil && is(name) {
-			return name, true
-		}
+	if name, ok := blob.FirstName(value); ok && is(name) {
+		return name, true
 	}
 	var u recordstore.Upkeep
-	err := s.get(s.key(kindUpkeep, id), func(b []byte) (err error) { u, err = decodeUpkeep(b); return err })
+	err := s.get(s.key(kindUpkeep, id), func(b []byte) (err error) { u, err = blob.DecodeUpkeep(b); return err })
 	return u.Name, err == nil && is(u.Name)
 }
 
@@ -132,7 +132,7 @@ func (s *Store) notedIn(ctx context.Context, from, to []byte) (list []ipns.Name,
 		if err != nil {
 			return nil, err
 		}
-		if u, err := decodeUpkeep(p.value); err == nil {
+		if u, err := blob.DecodeUpkeep(p.value); err == nil {
 			list = append(list, u.Name)
 		}
 	}
@@ -211,7 +211,7 @@ func (s *Store) cut(ctx context.Context, d Damage, names []ipns.Name) error {
 			e.Origin, e.Damaged = recordstore.Own, false
 			e.Version++
 		}
-		keep[string(key)] = encodeEntry(e)
+		keep[string(key)] = blob.EncodeEntry(e)
 	}
 	s.widen(&span, keep)
 	return s.disk.await(ctx, s.disk.start(func() error { return s.replace(span, keep) }))

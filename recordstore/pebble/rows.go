@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // Rows are the rows in the database of a Store, usable while it is open.
@@ -17,24 +18,24 @@ type Rows struct{ s *Store }
 var _ recordstore.Rows = Rows{}
 
 // Rows returns the rows stored beside the names.
-func (s *Store) Rows() Rows { return Rows{s} }
+func (s *Store) Rows() recordstore.Rows { return Rows{s} }
 
 func (s *Store) rowKey(table, key string) []byte {
 	return s.key(kindRow, []byte(table), []byte{0}, []byte(key))
 }
 
 func encodeRow(r recordstore.Row) []byte {
-	w := newEncoder(16 + len(r.Value))
-	w.uint(r.Version)
-	w.bytes(r.Value)
-	return w.sum()
+	w := blob.NewEncoder(16 + len(r.Value))
+	w.Uint(r.Version)
+	w.Bytes(r.Value)
+	return w.Sum()
 }
 
 func decodeRow(table, key string, b []byte) (recordstore.Row, error) {
-	d := newDecoder(b)
-	r := recordstore.Row{Table: table, Key: key, Version: d.uint()}
-	r.Value = append([]byte{}, d.bytes()...) // an empty value is not nil
-	if err := d.done(); err != nil {
+	d := blob.NewDecoder(b)
+	r := recordstore.Row{Table: table, Key: key, Version: d.Uint()}
+	r.Value = append([]byte{}, d.Bytes()...) // an empty value is not nil
+	if err := d.Done(); err != nil {
 		return recordstore.Row{}, err
 	}
 	return r, nil

@@ -8,6 +8,8 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // put keeps a version of a key if it is the newest one so far. Numbers of versions can
@@ -58,7 +60,7 @@ func (s *salvage) put(ctx context.Context, key []byte, seq uint64, kind pebble.I
 func (s *salvage) keeps(key, value []byte) bool {
 	switch key[0] {
 	case kindStarts:
-		if starts := newDecoder(value).uint(); starts < 1<<startBits {
+		if starts := blob.NewDecoder(value).Uint(); starts < 1<<startBits {
 			s.starts = max(s.starts, starts)
 		}
 	case kindChange:
@@ -78,8 +80,8 @@ func newerEntry(key, have, got []byte, verdict bool) bool {
 	if !bytes.HasPrefix(key, append([]byte(DefaultPrefix), kindEntry)) {
 		return verdict
 	}
-	old, oldErr := decodeEntry(have, [16]byte{})
-	e, err := decodeEntry(got, [16]byte{})
+	old, oldErr := blob.DecodeEntry(have, [16]byte{})
+	e, err := blob.DecodeEntry(got, [16]byte{})
 	switch {
 	case err != nil:
 		return false
@@ -115,11 +117,11 @@ func (s *salvage) flush(ctx context.Context) error {
 // finish writes the rest and removes the notes. Positions from before are not valid any
 // more, and numbers of changes and rows go on above the old ones.
 func (s *salvage) finish(ctx context.Context) error {
-	w := newEncoder(32)
-	w.uint(s.starts + 1)
-	w.uint((s.starts + 1) << (64 - startBits))
+	w := blob.NewEncoder(32)
+	w.Uint(s.starts + 1)
+	w.Uint((s.starts + 1) << (64 - startBits))
 	starts := append([]byte(DefaultPrefix), kindStarts)
-	if err := s.batch.Set(starts, w.sum(), nil); err != nil {
+	if err := s.batch.Set(starts, w.Sum(), nil); err != nil {
 		return err
 	}
 	if err := s.flush(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // chunk is how many keys are read at once. No iterator is open between chunks, so that
@@ -208,7 +209,7 @@ func (s *Store) Scan(ctx context.Context, region recordstore.Region) iter.Seq2[r
 				yield(recordstore.Entry{}, fmt.Errorf("scan of %v: %w", region, err))
 				return
 			}
-			e, err := decodeEntry(p.value, s.before)
+			e, err := blob.DecodeEntry(p.value, s.before)
 			if err != nil {
 				s.damaged(p.key, err)
 				name, ok := s.nameAt(p.key, p.value)
@@ -278,7 +279,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 	}
 	defer s.use.RUnlock()
 	err = s.get(s.nameKey(kindUpkeep, name), func(b []byte) error {
-		u, err = decodeUpkeep(b)
+		u, err = blob.DecodeUpkeep(b)
 		return err
 	})
 	// Upkeep may be lost; damaged upkeep counts as lost.
@@ -295,7 +296,7 @@ func (s *Store) Upkeep(ctx context.Context, name ipns.Name) (u recordstore.Upkee
 func (s *Store) SetUpkeep(ctx context.Context, notes ...recordstore.Upkeep) error {
 	b := s.db.NewBatch()
 	for _, u := range notes {
-		value, err := encodeUpkeep(u)
+		value, err := blob.EncodeUpkeep(u)
 		if err == nil {
 			err = b.Set(s.nameKey(kindUpkeep, u.Name), value, nil)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // Seen implements recordstore.Store.
@@ -29,7 +30,7 @@ func (s *Store) Seen(ctx context.Context, name ipns.Name) (recordstore.SeenMark,
 
 func (s *Store) readSeen(name ipns.Name) (m recordstore.SeenMark, err error) {
 	err = s.get(s.nameKey(kindSeen, name), func(b []byte) error {
-		m, err = decodeSeen(b)
+		m, err = blob.DecodeSeen(b)
 		return err
 	})
 	return m, err
@@ -59,7 +60,7 @@ func (s *Store) raiseSeen(marks map[ipns.Name]recordstore.SeenMark) error {
 		case err != nil && !errors.Is(err, recordstore.ErrNotFound) && !isDamage(err):
 			return fmt.Errorf("seen mark of %s: %w", m.Name, err)
 		}
-		if err := b.Set(s.nameKey(kindSeen, m.Name), encodeSeen(m), nil); err != nil {
+		if err := b.Set(s.nameKey(kindSeen, m.Name), blob.EncodeSeen(m), nil); err != nil {
 			return fmt.Errorf("seen mark of %s: %w", m.Name, err)
 		}
 	}
@@ -76,7 +77,7 @@ func (s *Store) AllSeen(ctx context.Context) iter.Seq2[recordstore.SeenMark, err
 		for p, err := range s.wholePairs(ctx, from, to) {
 			var m recordstore.SeenMark
 			if err == nil {
-				m, err = decodeSeen(p.value)
+				m, err = blob.DecodeSeen(p.value)
 			}
 			if err != nil {
 				yield(recordstore.SeenMark{}, fmt.Errorf("all seen marks: %w", err))
@@ -124,7 +125,7 @@ func (s *Store) dropSeen(ctx context.Context, drop func(recordstore.SeenMark) bo
 		if err != nil {
 			return 0, fmt.Errorf("prune seen marks: %w", err)
 		}
-		m, err := decodeSeen(p.value)
+		m, err := blob.DecodeSeen(p.value)
 		if err == nil && !drop(m) {
 			left++
 			continue

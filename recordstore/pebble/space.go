@@ -241,6 +241,15 @@ func (d *Disk) reserve() int64 {
 	return int64(min(DefaultReserve, d.space.TotalBytes/reserveShare))
 }
 
+// Space returns how many bytes are free on the disk, how many it has, 0 if that is unknown,
+// and below how many free ones nothing is written.
+func (d *Disk) Space() (free, total, reserve uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.look()
+	return uint64(max(d.free(), 0)), d.space.TotalBytes, uint64(d.reserve())
+}
+
 // Full reports whether there is too little space to write.
 func (d *Disk) Full() bool { return errors.Is(d.Room(), recordstore.ErrFull) }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/goipns/ipns/recordstore"
+	"github.com/goipns/ipns/recordstore/blob"
 )
 
 // witnessed is the content of the witness file: how far the store had come, kept where
@@ -32,6 +33,11 @@ type witnessed struct {
 // publishes since that copy may go unnoticed.
 const witnessEvery = time.Minute
 
+// generationLayout is that of the generation, since entries have layout 2: a version that
+// does not know it reads the generation before anything else, and refuses the store as a
+// whole instead of leaving names out.
+const generationLayout = 2
+
 // checkWitness checks whether the store is the one that the witness last saw, and if not,
 // starts a new generation. A copy is recognized if it has come less far than the
 // witness says, is in another directory, or has another generation, or if the witness
@@ -39,13 +45,13 @@ const witnessEvery = time.Minute
 func (s *Store) checkWitness() error {
 	found, old := true, false
 	err := s.get(s.key(kindGeneration), func(b []byte) error {
-		d := newDecoderOf(generationLayout, b)
-		copy(s.gen[:], d.take(uint64(len(s.gen))))
-		if s.before, old = s.gen, true; d.layout > 1 {
-			copy(s.before[:], d.take(uint64(len(s.before))))
+		d := blob.NewDecoderOf(generationLayout, b)
+		copy(s.gen[:], d.Take(uint64(len(s.gen))))
+		if s.before, old = s.gen, true; d.Layout() > 1 {
+			copy(s.before[:], d.Take(uint64(len(s.before))))
 			old = false
 		}
-		return d.done()
+		return d.Done()
 	})
 	switch {
 	case errors.Is(err, recordstore.ErrNotFound), isDamage(err):
@@ -121,9 +127,10 @@ func (s *Store) Renew() error {
 }
 
 func (s *Store) writeGeneration(gen recordstore.Generation) error {
-	w := newEncoderOf(generationLayout, 64)
-	w.b = append(append(w.b, gen[:]...), s.before[:]...)
-	key, value := s.key(kindGeneration), w.sum()
+	w := blob.NewEncoderOf(generationLayout, 64)
+	w.Fixed(gen[:])
+	w.Fixed(s.before[:])
+	key, value := s.key(kindGeneration), w.Sum()
 	return s.disk.Do(context.Background(), func() error { return s.db.Set(key, value, pebble.Sync) })
 }
 
@@ -188,13 +195,13 @@ func (s *Store) updateWitness() error {
 	if err != nil {
 		return fmt.Errorf("witness: %w", err)
 	}
-	e := newEncoder(64)
+	e := blob.NewEncoder(64)
 	gen, _ := s.Generation(context.Background())
-	e.b = append(e.b, gen[:]...)
-	e.uint(position)
-	e.uint(identity(f))
-	e.uint(s.dirIdentity())
-	_, err = f.Write(e.sum())
+	e.Fixed(gen[:])
+	e.Uint(position)
+	e.Uint(identity(f))
+	e.Uint(s.dirIdentity())
+	_, err = f.Write(e.Sum())
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("witness: %w", err)
 	}
@@ -221,10 +228,10 @@ func (s *Store) readWitness() (w witnessed, err error) {
 	if err != nil {
 		return w, err
 	}
-	d := newDecoder(b)
-	copy(w.gen[:], d.take(uint64(len(w.gen))))
-	w.position, w.file, w.dir = d.uint(), d.uint(), d.uint()
-	if err := d.done(); err != nil {
+	d := blob.NewDecoder(b)
+	copy(w.gen[:], d.Take(uint64(len(w.gen))))
+	w.position, w.file, w.dir = d.Uint(), d.Uint(), d.Uint()
+	if err := d.Done(); err != nil {
 		return w, fmt.Errorf("witness: %w", err)
 	}
 	if id := identity(f); id != 0 && w.file != 0 && id != w.file {

@@ -2,7 +2,11 @@ package recordstoretest
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,21 +123,28 @@ func testChangesWait(t *testing.T, s Store) {
 }
 
 // A position from another generation, or one never given out, cannot be resumed from.
+// Positions begin with the generation and end with a number.
 func testForeignPosition(t *testing.T, s Store) {
 	gen, err := s.Generation(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	number, err := now(t, s).In(gen)
-	if err != nil {
-		t.Fatal(err)
+	rest, found := strings.CutPrefix(string(now(t, s)), hex.EncodeToString(gen[:]))
+	last := strings.LastIndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }) + 1
+	number, err := strconv.ParseUint(rest[last:], 10, 64)
+	if !found || err != nil {
+		t.Fatalf("position %s in generation %x: %v", now(t, s), gen, err)
+	}
+	rest = rest[:last]
+	at := func(gen recordstore.Generation, n uint64) recordstore.Position {
+		return recordstore.Position(fmt.Sprintf("%x%s%d", gen[:], rest, n))
 	}
 	other := gen
 	other[3]++
 	for what, p := range map[string]recordstore.Position{
-		"of another generation":  recordstore.PositionOf(other, number),
-		"that is not here yet":   recordstore.PositionOf(gen, number+1),
-		"from far in the future": recordstore.PositionOf(gen, 1<<64-1),
+		"of another generation":  at(other, number),
+		"that is not here yet":   at(gen, number+1),
+		"from far in the future": at(gen, 1<<64-1),
 	} {
 		for _, err := range s.Changes(t.Context(), p) {
 			if !errors.Is(err, recordstore.ErrGap) {

@@ -65,9 +65,7 @@ func testForget(t *testing.T, s Store) {
 // A lease that this store did not give is refused.
 func testLease(t *testing.T, s Store) {
 	k := NewKey(t)
-	lease := recordstore.Lease{
-		Region: keyspace.RegionOf(k.Name.Kad(), 6), Holder: "nobody", Epoch: 1, Until: time.Now().Add(time.Hour),
-	}
+	lease := recordstore.Lease{Region: keyspace.RegionOf(k.Name.Kad(), 6), Holder: "nobody", Epoch: 1}
 	if _, err := s.Swap(t.Context(), k.Entry(t, 1, Value(1), recordstore.Own), lease); !errors.Is(err, recordstore.ErrLease) {
 		t.Fatalf("a swap with a made-up lease: %v", err)
 	}

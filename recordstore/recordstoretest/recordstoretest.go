@@ -3,7 +3,7 @@
 //
 // [Run] is for every Store, with its Notes and Marks, and [Doubt] for one whose writes
 // can be held up. [Crashes] is for stores that survive a power cut. [RunRows] is for
-// Rows.
+// Rows, [RunLeases] for a Leaser, [RunLoads] for a Loader.
 package recordstoretest
 
 import (

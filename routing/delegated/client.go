@@ -206,6 +206,10 @@ func (c *Client) Put(ctx context.Context, rec *ipns.Record, _ routing.Look) iter
 			yield(routing.Ack{}, routing.ErrNoTargets)
 			return
 		}
+		if err := routing.Allowed(ctx); err != nil {
+			yield(routing.Ack{}, err)
+			return
+		}
 		ack := routing.Ack{Name: rec.Name(), Target: c.String(), Network: c.Network(), Road: routing.HTTP, Of: 1}
 		begin := time.Now()
 		a, err := c.do(ctx, http.MethodPut, rec.Name(), rec.Raw())

@@ -37,3 +37,32 @@ func TestAnnouncementsReachTheClosestServers(t *testing.T) {
 		})
 	}
 }
+
+// Closest finds the closest servers that answer, though some are dead.
+func TestClosestFindsTheClosestServers(t *testing.T) {
+	for _, profile := range []simnet.Profile{simnet.Ideal, simnet.Real15} {
+		t.Run(profile.Name, func(t *testing.T) {
+			simulate(t, 600, profile, func(s *simulation) {
+				right, keys := 0, upTo(100, 20)
+				for i := range keys {
+					key := fmt.Append(nil, i)
+					found, err := s.router.Closest(s.t.Context(), key)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(found) > 20 {
+						t.Errorf("key %d: %d servers", i, len(found))
+					}
+					for at, p := range s.net.Closest(key, 20) {
+						if at < len(found) && found[at] == p.ID && len(s.host.Peerstore().Addrs(p.ID)) > 0 {
+							right++
+						}
+					}
+				}
+				if mean := float64(right) / float64(keys); mean < 19.9 {
+					t.Errorf("%.2f of the closest 20, in their order", mean)
+				}
+			})
+		})
+	}
+}

@@ -238,7 +238,7 @@ func (o *offering) settle(e event) event {
 	switch {
 	case e.err == nil, errors.Is(e.err, errNewer):
 		r.servers.answer(id, e.rtt, time.Now())
-	case o.ctx.Err() == nil && !errors.Is(e.err, errRefused):
+	case routing.Allowed(o.ctx) == nil && !errors.Is(e.err, errRefused):
 		r.servers.fail(id, time.Now())
 	}
 	if errors.Is(e.err, errRefused) && o.put.newer != nil {

@@ -288,7 +288,7 @@ func (r *Router) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 		now := time.Now()
 		r.servers.answer(p, a.rtt, now)
 		r.answered.Store(now.UnixNano())
-	case ctx.Err() == nil && !errors.Is(err, errRefused):
+	case routing.Allowed(ctx) == nil && !errors.Is(err, errRefused):
 		r.servers.fail(p, time.Now())
 	}
 	return a, err

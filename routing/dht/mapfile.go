@@ -124,12 +124,12 @@ func (in *mapReader) servers() ([]*server, error) {
 	count := in.number(MaxServers)
 	var servers []*server
 	for range count {
-		s := &server{id: peer.ID(in.bytes(in.number(maxIDBytes)))}
+		s := &server{id: peer.ID(in.bytes(int(in.number(maxIDBytes))))}
 		for range in.number(maxAddrs) {
-			s.addrs = append(s.addrs, in.bytes(in.number(maxAddrBytes)))
+			s.addrs = append(s.addrs, in.bytes(int(in.number(maxAddrBytes))))
 		}
 		s.answered, s.lastNamed = in.time(), in.time()
-		s.rtt = time.Duration(in.number(int(time.Hour/time.Microsecond))) * time.Microsecond
+		s.rtt = time.Duration(in.number(uint64(time.Hour/time.Microsecond))) * time.Microsecond
 		if in.err != nil {
 			return nil, in.err
 		}
@@ -173,15 +173,15 @@ func (in *mapReader) ReadByte() (byte, error) {
 }
 
 // number reads a number that is at most most.
-func (in *mapReader) number(most int) int {
+func (in *mapReader) number(most uint64) uint64 {
 	n, err := binary.ReadUvarint(in)
-	if err != nil || n > uint64(most) {
+	if err != nil || n > most {
 		in.fail(errMapDamaged)
 	}
 	if in.err != nil {
 		return 0
 	}
-	return int(n)
+	return n
 }
 
 func (in *mapReader) time() time.Time {

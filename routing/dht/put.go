@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/tracing"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -63,6 +64,7 @@ var errNotConfirmed = errors.New("the server did not confirm the record")
 func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
 		name := rec.Name()
+		ctx, end := tracing.Begin(ctx, tracing.Put, name, r.network)
 		p := r.newPut(ctx, name.RoutingKey(), rec.Raw())
 		p.looking = newLooking(rec, look)
 		var key sync.WaitGroup
@@ -79,7 +81,12 @@ func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) i
 		if err == nil {
 			err = acks.finish()
 		}
-		if err != nil && !errors.Is(err, errStopped) {
+		if errors.Is(err, errStopped) {
+			end(nil)
+			return
+		}
+		end(err)
+		if err != nil {
 			yield(routing.Ack{}, fmt.Errorf("putting %s: %w", name, err))
 		}
 		if err == nil {
@@ -177,13 +184,21 @@ func (p *put) advance(now time.Time) {
 		}
 	}
 	p.survey()
-	if converged && !p.wide {
-		p.wide = true
-		p.r.noteWalk(now)
-		live := p.live(replicas, now)
-		for _, n := range live[max(0, len(live)-widenBy):] {
-			p.askNeighbours(n)
-		}
+	if converged {
+		p.widen(now)
+	}
+}
+
+// widen queries the farthest servers of the result for their own neighbours, once.
+func (p *put) widen(now time.Time) {
+	if p.wide {
+		return
+	}
+	p.wide = true
+	p.r.noteWalk(now)
+	live := p.live(replicas, now)
+	for _, n := range live[max(0, len(live)-widenBy):] {
+		p.askNeighbours(n)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/tracing"
 	"github.com/goipns/ipns/routing"
 )
 
@@ -42,16 +43,22 @@ const (
 // on those of the closest 20 that have an older record or none.
 func (r *Router) Search(ctx context.Context, name ipns.Name) iter.Seq2[routing.Answer, error] {
 	return func(yield func(routing.Answer, error) bool) {
+		ctx, end := tracing.Begin(ctx, tracing.Get, name, r.network)
 		s := &search{lookup: r.newLookup(ctx, name.RoutingKey()), name: name}
 		defer s.end()
 		answer := func(id peer.ID, rec *ipns.Record) bool {
 			return yield(routing.Answer{Record: rec, Source: id.String(), Network: r.network, At: time.Now(), Own: id == r.host.ID()}, nil)
 		}
 		if rec := r.ownRecord(ctx, name); rec != nil && !answer(r.host.ID(), rec) {
+			end(nil)
 			return
 		}
 		err := s.run(answer)
-		if err != nil && err != errStopped {
+		if err == errStopped {
+			err = nil
+		}
+		end(err)
+		if err != nil {
 			yield(routing.Answer{}, fmt.Errorf("searching %s: %w", name, err))
 		}
 	}

@@ -122,7 +122,7 @@ func (s *sender) request(ctx context.Context, p peer.ID, m *pb.Message) (answer,
 // batch sends count frames to the server, at most window of them at a time, and calls
 // got with each answer, in the order of the frames. A refusal fails only one frame.
 // batch returns early with an error if the server cannot be reached or is lost, if
-// got returns an error, or if ctx ends.
+// got returns an error, if ctx ends, or if nothing may be sent under it any more.
 func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i int) ([]byte, error), got func(i int, a answer, err error) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.abandoned(p)
@@ -156,8 +156,13 @@ func (s *sender) batch(ctx context.Context, p peer.ID, count int, frame func(i i
 }
 
 // enqueue queues calls on the server's link, to be sent in this order, and starts the
-// link if it is idle.
+// link if it is idle. It refuses what must not be sent any more, see routing.While.
 func (s *sender) enqueue(p peer.ID, calls ...*call) error {
+	for _, c := range calls {
+		if err := routing.Allowed(c.ctx); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {

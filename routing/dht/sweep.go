@@ -196,6 +196,11 @@ func (s *sweep) launch(visits []*visit) {
 		for _, v := range visits {
 			select {
 			case s.slots <- struct{}{}:
+				if routing.Allowed(s.ctx) != nil { // it is not begun
+					<-s.slots
+					s.cancel()
+					return
+				}
 				s.wg.Go(func() { s.make(v) })
 			case <-s.ctx.Done():
 				return

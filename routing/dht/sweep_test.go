@@ -6,6 +6,7 @@ import (
 	"flag"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -421,4 +422,63 @@ func TestSimulatedSweepPace(t *testing.T) {
 			t.Errorf("not at the pace")
 		}
 	})
+}
+
+// A sweep that may not go on any more, though nobody has ended its context yet, begins no
+// visit: at most what is in the windows of the visits in progress goes out. No server is
+// taken for dead because of it.
+func TestSimulatedSweepBeginsNothingThatItMayNot(t *testing.T) {
+	simulate(t, upTo(1000, 500), simnet.Real15, func(s *simulation) {
+		records := newRecords(t, upTo(400, 200))
+		s.explore()
+		known := s.router.Map().Len()
+		s.router.Pace(float64(len(records))) // 20 seconds
+		var over atomic.Bool
+		ctx := routing.While(s.t.Context(), func() bool { return !over.Load() })
+		before := s.net.Stats(s.host)
+		var at simnet.Stats
+		go func() { // the first puts come when the first servers of a region have been found
+			for range 600 {
+				time.Sleep(100 * time.Millisecond)
+				if at = s.net.Stats(s.host).Sub(before); at.Put >= 100 {
+					break
+				}
+			}
+			over.Store(true)
+		}()
+		var end error
+		for _, err := range s.router.Sweep(ctx, keyspace.Region{}, slices.Values(records)) {
+			end = err
+		}
+		if end == nil {
+			t.Error("the sweep says that it has done all")
+		}
+		time.Sleep(time.Minute)
+		after := s.net.Stats(s.host).Sub(before)
+		t.Logf("%d puts until then, %d in all; %v", at.Put, after.Put, end)
+		if at.Put == 0 || at.Put > int64(len(records)*15) {
+			t.Fatalf("%d puts by then: this tests nothing", at.Put)
+		}
+		// In a paced sweep few visits are in progress at a time.
+		if more := after.Put - at.Put; more > 64*8 || more > int64(len(records)*20)/10 {
+			t.Errorf("%d puts that it might not make", more)
+		}
+		if now := s.router.Map().Len(); now < known {
+			t.Errorf("of %d servers, %d are known", known, now)
+		}
+		if err := putError(s, ctx, records[0]); !errors.Is(err, routing.ErrNotHeld) {
+			t.Errorf("a put: %v", err)
+		}
+	})
+}
+
+// putError puts a record and returns the last error.
+func putError(s *simulation, ctx context.Context, rec *ipns.Record) (last error) {
+	for ack, err := range s.router.Put(ctx, rec, routing.Look{}) {
+		if err != nil {
+			return err
+		}
+		last = ack.Err
+	}
+	return last
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/routing"
 )
 
 // A visit ends when the server has refused more than refusals records plus one for
@@ -158,6 +159,8 @@ func (r *Router) settle(ctx context.Context, v *visit, items []item, err error) 
 	now, p := time.Now(), v.target.id
 	switch {
 	case err == nil, errors.Is(err, errUnwilling):
+	case errors.Is(err, routing.ErrNotHeld): // that is not the server's fault
+		err = fmt.Errorf("%w: %w", errLost, err)
 	case errors.Is(context.Cause(ctx), errLate):
 		r.servers.fail(p, now)
 		err = fmt.Errorf("%w: %w", errLost, errLate)

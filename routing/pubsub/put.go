@@ -20,8 +20,8 @@ func (r *Router) Road() routing.Road { return routing.PubSub }
 // known here is what refuses an older one. All peers that listen should get it.
 func (r *Router) Put(ctx context.Context, rec *ipns.Record, look routing.Look) iter.Seq2[routing.Ack, error] {
 	return func(yield func(routing.Ack, error) bool) {
-		if ctx.Err() != nil {
-			yield(routing.Ack{}, context.Cause(ctx))
+		if err := routing.Allowed(ctx); err != nil {
+			yield(routing.Ack{}, err)
 			return
 		}
 		if look.Again {

@@ -68,10 +68,20 @@ function show() {
   showNotices();
 }
 
+// daemons says how many daemons share the store, and which part of the names this one has.
+function daemons(cluster) {
+  if (!cluster || cluster.Alone) return "";
+  const list = cluster.Daemons ?? [];
+  const mine = list.find((d) => d.ID === cluster.Self)?.Sectors.length ?? 0;
+  const missing = list.filter((d) => !d.Ready || d.Silent > cluster.LeaseTTL).length;
+  return `${list.length}, ${mine} of 64 sectors here${missing ? `, ${missing} not ready` : ""}${cluster.Unheld ? `, ${cluster.Unheld} sectors without one` : ""}`;
+}
+
 function showFigures() {
-  const { peers, reach, size, storage, version } = state.node;
+  const { peers, reach, size, storage, cluster, version } = state.node;
   const all = [
     ["Peers", peers === undefined ? "" : peers.toLocaleString("en")],
+    ["Daemons", daemons(cluster)],
     ["Reachable", { Public: "from everywhere", Private: "only through others", Unknown: "not known yet" }[reach] ?? ""],
     ["Repo", size === undefined ? "" : storage ? `${bytes(size)} of ${bytes(storage)}` : bytes(size)],
   ].filter(([, value]) => value);

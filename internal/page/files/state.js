@@ -104,6 +104,9 @@ export async function readNode() {
     node.online !== false && attempt("reach", async () => {
       seen.reach = (await call("swarm/addrs/autonat")).reachability;
     }),
+    attempt("cluster", async () => {
+      node.cluster = await call("cluster/status");
+    }),
     attempt("size", async () => {
       const { RepoSize, StorageMax } = await call("repo/stat", [], { "size-only": true });
       [node.size, node.storage] = [RepoSize, StorageMax];
