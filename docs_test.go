@@ -135,3 +135,58 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 		t.Errorf("only %d lines", lines)
 	}
 }
+
+// TestDocsAreInTheIndex wants every document in docs/README.md, which is what the site of them has, but for
+// those that are about working on this repository.
+func TestDocsAreInTheIndex(t *testing.T) {
+	index, err := os.ReadFile("docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guides, err := filepath.Glob("docs/guides/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(guides, others...) {
+		file = strings.TrimPrefix(filepath.ToSlash(file), "docs/")
+		if file != "README.md" && file != "requirements.md" && !strings.Contains(string(index), "]("+file+")") {
+			t.Errorf("docs/README.md does not lead to %s", file)
+		}
+	}
+	if len(guides) < 9 {
+		t.Errorf("only %d guides", len(guides))
+	}
+}
+
+// TestDocsGuidesAreTyped wants a test that types the commands of each guide that has some.
+func TestDocsGuidesAreTyped(t *testing.T) {
+	guides, err := filepath.Glob("docs/guides/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	testFiles(t, func(_, source string) { tests.WriteString(source) })
+	for _, file := range guides {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range strings.Split(string(page), "```") {
+			if i%2 == 0 {
+				continue
+			}
+			kind, text, _ := strings.Cut(block, "\n")
+			if kind == "sh" && !strings.Contains(tests.String(), `"../../`+filepath.ToSlash(file)+`"`) {
+				t.Errorf("no test types %s", file)
+				break
+			}
+			if kind != "sh" && kind != "text" && regexp.MustCompile(`(?m)^ *(\$ )?(ipns|curl) `).MatchString(text) {
+				t.Errorf("%s: these lines are not typed, for the block is not sh:\n%s", file, text)
+			}
+		}
+	}
+}

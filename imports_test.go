@@ -29,13 +29,15 @@ keystore            -> ipns internal/durable
 keystore/...        -> ipns keystore internal/durable
 recordstore         -> ipns routing internal/keyspace
 recordstore/...     -> ipns recordstore routing internal/keyspace
+recordstore/pebble  -> ipns recordstore recordstore/blob routing internal/keyspace
+recordstore/postgres -> ipns recordstore recordstore/blob routing internal/durable internal/keyspace
 names               -> ipns recordstore
 routing             -> ipns internal/keyspace
 routing/...         -> ipns routing internal/keyspace
-routing/dht         -> ipns routing internal/keyspace internal/durable
+routing/dht         -> ipns routing internal/keyspace internal/durable internal/tracing
 routing/pubsub      -> ipns routing internal/durable
-publisher           -> ipns routing names recordstore
-resolver            -> ipns routing names recordstore
+publisher           -> ipns routing names recordstore internal/tracing
+resolver            -> ipns routing names recordstore internal/tracing
 republisher         -> ipns routing names recordstore internal/keyspace
 watch               -> ipns names recordstore
 hosting             -> ipns routing names recordstore keystore publisher republisher resolver internal/door internal/repo
@@ -47,46 +49,59 @@ gateway             -> ipns recordstore resolver content
 rpc                 -> internal/display internal/request
 check               -> ipns routing routing/dht routing/delegated internal/keyspace
 api                 -> ipns routing rpc internal/display
-cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/move internal/repo internal/request internal/routingapi internal/serve internal/site internal/spelling internal/testnet internal/transport internal/verbs
+cmd/ipns            -> ipns api check content contenthash keystore keystore/age node rpc internal/backup internal/deploy internal/display internal/dnslink internal/doctor internal/ens internal/folder internal/guard internal/host internal/identity internal/kubo internal/ladder internal/machine internal/migrate internal/move internal/ownrelay internal/reach internal/records internal/repo internal/request internal/routingapi internal/serve internal/site internal/spelling internal/storemove internal/systemd internal/testnet internal/tracing/otlp internal/transport internal/verbs
 node                -> *
 internal/verbs      -> *
 internal/display    ->
 internal/follow     -> ipns names recordstore content watch
+internal/filelock   ->
 internal/folder     ->
+internal/machine    ->
 internal/site       -> internal/durable internal/folder
 internal/request    ->
-internal/repo       -> internal/durable internal/spelling
+internal/repo       -> internal/durable internal/filelock internal/spelling
 internal/spelling   ->
+internal/systemd    ->
 internal/durable    ->
-internal/host       -> ipns routing routing/dht internal/durable internal/repo internal/transport
-internal/transport  -> ipns internal/repo
-internal/provide    -> internal/keyspace internal/repo
+internal/host       -> ipns routing routing/dht internal/durable internal/reach internal/repo internal/transport
+internal/transport  -> ipns internal/autotls internal/machine internal/repo
+internal/reach      ->
+internal/autotls    -> internal/repo
+internal/provide    -> internal/keyspace internal/repo routing/dht
 internal/roads      -> ipns routing routing/delegated internal/repo
 internal/door       ->
 internal/guard      -> rpc
 internal/routingapi -> ipns routing routing/delegated names recordstore resolver internal/host internal/relay internal/repo internal/serve
 internal/relay      -> ipns routing routing/delegated names recordstore resolver publisher internal/door
+internal/ownrelay   -> internal/repo internal/transport
 internal/page       ->
-internal/serve      -> rpc internal/door internal/guard internal/page internal/repo
-internal/metrics    -> hosting names publisher republisher routing/pubsub
+internal/serve      -> rpc internal/display internal/door internal/guard internal/page internal/repo
+internal/metrics    -> content hosting names publisher recordstore/pebble republisher resolver routing/pubsub watch internal/cluster internal/host
 internal/deploy     -> ipns api check rpc
-internal/doctor     -> ipns check contenthash internal/display internal/dnslink
+internal/doctor     -> ipns check contenthash internal/display internal/dnslink internal/machine internal/repo internal/transport
 internal/identity   -> ipns keystore keystore/age internal/repo
 internal/kubo       -> ipns keystore internal/durable internal/repo
 internal/kubo/...   -> ipns keystore
+internal/migrate    -> content internal/identity internal/repo recordstore/pebble
 internal/move       -> ipns content keystore names node recordstore internal/kubo internal/repo
 internal/ens         ->
 internal/delegation  -> ipns names recordstore
 internal/ladder      -> ipns names recordstore
 internal/dnslink     -> ipns resolver
+internal/cluster    -> ipns recordstore republisher routing internal/keyspace
 internal/denylist    -> ipns
 internal/garbage     -> ipns names recordstore content
 internal/pinservice  ->
 internal/profile     ->
-internal/backup     -> ipns names recordstore internal/durable internal/repo
+internal/backup     -> ipns names recordstore internal/durable internal/filelock internal/repo
+internal/records    -> recordstore recordstore/pebble recordstore/postgres internal/cluster internal/machine internal/repo internal/storemove
+internal/sharedkeys -> ipns keystore keystore/age recordstore
+internal/storemove  -> ipns recordstore recordstore/blob
 internal/repair     -> ipns routing keystore names recordstore recordstore/pebble
 internal/simnet     -> *
 internal/testnet    -> *
+internal/tracing    ->
+internal/tracing/otlp -> internal/tracing
 bench/...           -> *
 examples/...        -> *
 `
@@ -95,7 +110,7 @@ examples/...        -> *
 // path prefix, the right side the packages of ours that may use it.
 const outsideTable = `
 github.com/ipfs/boxo                -> check content gateway bench/... internal/host internal/provide internal/roads internal/simnet
-github.com/cockroachdb/pebble       -> recordstore/pebble content content/contenttest node internal/kubo internal/kubo/kubotest bench/...
+github.com/cockroachdb/pebble       -> recordstore/pebble content content/contenttest internal/records internal/kubo internal/kubo/kubotest bench/...
 github.com/libp2p/go-libp2p-kad-dht -> routing/dht check node internal/host internal/provide internal/simnet internal/testnet internal/verbs bench/...
 github.com/libp2p/go-libp2p-pubsub  -> routing/pubsub bench/...
 github.com/spf13/cobra              -> cmd/ipns
