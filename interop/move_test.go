@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -205,6 +206,18 @@ func TestKuboOnPebbleMovesToOursAndBack(t *testing.T) {
 		if got, ok := holds(k, name); !ok || got != 3 {
 			t.Errorf("Kubo goes on with %s at %d, %v; want 3", label, got, ok)
 		}
+	}
+}
+
+// TestTheGuideFromKuboIsTypedWithItsRepo has the test that types docs/guides/from-kubo.md do so with
+// repos that Kubo has made.
+func TestTheGuideFromKuboIsTypedWithItsRepo(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("go", "test", "./cmd/ipns", "-count=1", "-v", "-run", "^TestTheMoveFromKuboIsAsItsPageSays$", "-kubo", kubo.binary(t))
+	cmd.Dir = ".."
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\n--- PASS: TestTheMoveFromKuboIsAsItsPageSays") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
