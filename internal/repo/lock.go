@@ -53,15 +53,15 @@ func (r Repo) Lock() (*Lock, error) {
 		f.Close()
 		return nil, err
 	}
+	l := &Lock{f: f}
 	if _, err := r.settle(); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, l.Unlock())
 	}
 	r.RemoveAddresses()
-	from, err := r.upgrade()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if l.from, err = r.upgrade(); err != nil {
+		return nil, errors.Join(err, l.Unlock())
 	}
-	return &Lock{f: f, from: from}, nil
+	return l, nil
 }
 
 // Unlock releases the lock; a nil Lock holds none.
@@ -69,7 +69,7 @@ func (l *Lock) Unlock() error {
 	if l == nil {
 		return nil
 	}
-	return l.f.Close()
+	return errors.Join(filelock.Unlock(l.f), l.f.Close())
 }
 
 // lockWait is how long a command waits for another one to release the repo. A daemon
