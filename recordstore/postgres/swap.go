@@ -55,7 +55,7 @@ var byPartition = func() (all [partitions]statements) {
 				h as (insert into history (k, at, past)
 					select $5, x.at, x.past from u, unnest($10::bytea[], $11::bytea[]) as x (at, past)
 					on conflict (k, at) do update set past = excluded.past),
-				o as (delete from history where k = $5 and exists (select from u) and at in (
+				o as (delete from history where $12 < ` + fmt.Sprint(unlimited) + ` and k = $5 and exists (select from u) and at in (
 					select at from history where k = $5 and at <> all ($10::bytea[]) order by at desc offset $12)),
 				d as (delete from ipns.changes where pos = $9 and exists (select from u)),
 				c as (insert into ipns.changes (k, pos) select $5, pos from u)
@@ -75,7 +75,7 @@ var byPartition = func() (all [partitions]statements) {
 
 func statementsOf(k keyspace.Key) *statements { return &byPartition[k[0]/(256/partitions)] }
 
-// unlimited is the offset of a history that keeps all.
+// unlimited is the offset of a history that keeps all, which is not read for it.
 const unlimited = int64(1) << 40
 
 // Swap implements recordstore.Store.
