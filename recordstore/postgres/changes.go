@@ -24,7 +24,7 @@ import (
 
 const (
 	pollEvery    = 5 * time.Second       // if no notification comes
-	gatherFor    = 10 * time.Millisecond // between two looks while changes come
+	gatherFor    = 50 * time.Millisecond // between two looks while changes come
 	unsettledFor = time.Second / 2       // at most, while older transactions run: a long one must not cost much
 	notifyEvery  = 50 * time.Millisecond // at most; a notification in the swap's own transaction would serialize all commits
 	listenAgain  = time.Second / 2       // after the connection was lost; doubled each time, to pollEvery
