@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+
+	"github.com/goipns/ipns/routing"
 )
 
 // A link sends calls to one server while it has any: it opens a stream, writes the calls,
@@ -214,7 +216,8 @@ func readFrames(s *stream, expect <-chan struct{}, frames chan<- received) {
 	}
 }
 
-// write writes queued calls, as many as may be in flight.
+// write writes queued calls, as many as may be in flight, but for those that must not be sent
+// any more, see routing.While.
 func (l *link) write(expect chan<- struct{}) error {
 	if l.width == 0 {
 		l.width = window
@@ -223,6 +226,10 @@ func (l *link) write(expect chan<- struct{}) error {
 		c := l.todo[0]
 		l.todo = l.todo[1:]
 		if c.ctx.Err() != nil {
+			continue
+		}
+		if err := routing.Allowed(c.ctx); err != nil { // the dial or calls before it took long
+			c.end(answer{}, err)
 			continue
 		}
 		c.sent = time.Now()

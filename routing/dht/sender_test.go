@@ -20,6 +20,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"go.uber.org/goleak"
+
+	"github.com/goipns/ipns/routing"
 )
 
 // scripted is a server that treats each frame as its script says.
@@ -253,6 +255,26 @@ func TestGivingUp(t *testing.T) {
 	c.close()
 	if _, err := c.request(t.Context(), s.host.ID(), message("x")); !errors.Is(err, errClosed) {
 		t.Errorf("after close: %v", err)
+	}
+}
+
+// TestNothingIsSentAfterTheDialThatMustNotBeAnyMore loses the right to send while the server is
+// dialed. The stream is there for what may be sent.
+func TestNothingIsSentAfterTheDialThatMustNotBeAnyMore(t *testing.T) {
+	var held atomic.Bool
+	var asked atomic.Int64
+	server := newScripted(t, func(*pb.Message) verdict { asked.Add(1); return echo })
+	s := newClient(t, server)
+	addrs := s.addrs
+	s.addrs = func(id peer.ID) []ma.Multiaddr { held.Store(false); return addrs(id) }
+	ctx := routing.While(t.Context(), held.Load)
+	held.Store(true)
+	if _, err := s.request(ctx, server.host.ID(), message("a")); !errors.Is(err, routing.ErrNotHeld) || asked.Load() > 0 {
+		t.Errorf("%v, and the server was asked %d times", err, asked.Load())
+	}
+	held.Store(true)
+	if _, err := s.request(ctx, server.host.ID(), message("b")); err != nil || asked.Load() != 1 {
+		t.Errorf("on the stream that stands: %v, and the server was asked %d times", err, asked.Load())
 	}
 }
 
