@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"time"
 
 	"github.com/goipns/ipns/internal/cluster"
 	"github.com/goipns/ipns/internal/repo"
@@ -149,7 +150,7 @@ func (mv *mover) openOld(ctx context.Context) (err error) {
 	if moved != "" && moved != mv.whereTo() {
 		return fmt.Errorf("%s: %w: %s", repo.ShownStore(mv.from), storemove.ErrOther, moved)
 	}
-	users, err := mv.old.Users(ctx)
+	users, err := usersOf(ctx, mv.old)
 	if err != nil {
 		return err
 	}
@@ -159,6 +160,26 @@ func (mv *mover) openOld(ctx context.Context) (err error) {
 	mv.move.From, mv.move.Retired = mv.old, moved != ""
 	mv.move.Retire = func(ctx context.Context) error { return mv.old.Retire(ctx, mv.whereTo()) }
 	return nil
+}
+
+const (
+	lingerLimit = 2 * time.Second // for a server to notice that a client has gone
+	lingerAgain = 20 * time.Millisecond
+)
+
+// usersOf returns how many sessions of daemons a database has. Those of a daemon that has just
+// ended are there for a moment longer: they do not count.
+func usersOf(ctx context.Context, s *postgres.Store) (n int, err error) {
+	for end := time.Now().Add(lingerLimit); ; {
+		if n, err = s.Users(ctx); err != nil || n == 0 || time.Now().After(end) {
+			return n, err
+		}
+		select {
+		case <-time.After(lingerAgain):
+		case <-ctx.Done():
+			return n, ctx.Err()
+		}
+	}
 }
 
 // whereTo says for daemons of the old database where the names are.
@@ -181,7 +202,7 @@ func (mv *mover) openNew(ctx context.Context) (err error) {
 	if moved != "" {
 		mv.move.Clear = mv.new.Clear
 	}
-	users, err := mv.new.Users(ctx)
+	users, err := usersOf(ctx, mv.new)
 	mv.move.To, mv.move.Shared = mv.new, users > 0
 	return err
 }
