@@ -57,8 +57,8 @@ func TestRealFullDiskRecovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for l.again(t, s) != nil {
-			if time.Since(freed) > 5*time.Second {
-				t.Fatalf("round %d: no write 5 s after space was freed", round)
+			if time.Since(freed) > patience {
+				t.Fatalf("round %d: no write %v after space was freed", round, patience)
 			}
 			time.Sleep(5 * time.Millisecond)
 		}

@@ -173,7 +173,7 @@ func TestErrorAtEachCallLosesNothing(t *testing.T) {
 // faultRun runs the operations in another process.
 func faultRun(t *testing.T, dir string, n int) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestErrorAtEachCallLosesNothing$")
 	cmd.Env = append(os.Environ(), faultDir+"="+dir, faultCall+"="+strconv.Itoa(n))

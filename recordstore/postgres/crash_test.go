@@ -67,7 +67,7 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	var since recordstore.Position
 	follow := func(least []uint64) {
 		t.Helper()
-		within, cancel := context.WithTimeout(ctx, 30*time.Second)
+		within, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		away := true
 		for away { // right after the restart, who asks may still be told that it is away

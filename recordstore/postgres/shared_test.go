@@ -60,7 +60,7 @@ func TestEachDaemonIsToldOfTheOthersSwaps(t *testing.T) {
 			if d := recordstoretest.Equal(c.Entry, stored); d != "" {
 				t.Fatal(d)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the other daemon is not told")
 		}
 	}

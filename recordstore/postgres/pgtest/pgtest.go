@@ -32,7 +32,7 @@ type Server struct {
 	dbs      int
 }
 
-const startLimit = time.Minute
+const startLimit = 3 * time.Minute
 
 // Find returns the folder of the server's programs, or why there is none.
 func Find() (bin string, err error) {
