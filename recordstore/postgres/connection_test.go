@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func TestSwapsInFlightDelayATakeoverAndNoExtension(t *testing.T) {
 	a, b := open(t, url), open(t, url)
 	region := keyspace.RegionOf(recordstoretest.NewKey(t).Name.Kad(), 6)
 	const ttl = 500 * time.Millisecond
-	leases, err := a.Lease(t.Context(), "a", ttl, region)
+	leases, err := a.Lease(t.Context(), "a", time.Minute, region)
 	if err != nil || len(leases) != 1 {
 		t.Fatal(leases, err)
 	}
@@ -149,14 +150,21 @@ func TestTheServerIsVerifiedAndNoPasswordIsShown(t *testing.T) {
 	}
 }
 
+// freePort returns a port of loopback that nobody uses. It is below those that systems choose
+// from, so that nobody else gets it who listens on any port, or connects, before it is used.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for tries := 0; ; tries++ {
+		port := 10_000 + mathrand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+		if tries > 100 {
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // A server that takes requests and never answers is not waited for without end: a caller's
