@@ -240,7 +240,7 @@ func TestAStrangerLeavesRoomForOthers(t *testing.T) {
 	for _, s := range held {
 		s.Close()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for {
 		s, status := ask(t, h, at.ID, home.ID())

@@ -234,7 +234,7 @@ func TestARelayOfTheConfigIsAskedForItsLimits(t *testing.T) {
 	}
 	defer w.Close()
 	w.look()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for w.Verdict().Fetch != OverOwn {
 		select {
