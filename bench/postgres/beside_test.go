@@ -94,7 +94,7 @@ func swaps(t *testing.T, s *postgres.Store, own []recordstore.Entry) (float64, t
 	for i := range own {
 		wg.Go(func() {
 			var took []time.Duration
-			for time.Since(begin) < *duration {
+			for first := true; first || time.Since(begin) < *duration; first = false {
 				start := time.Now()
 				e, err := s.Swap(t.Context(), own[i], recordstore.Lease{})
 				if err != nil {

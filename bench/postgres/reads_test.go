@@ -66,7 +66,7 @@ func reads(t *testing.T, s recordstore.Store, all []ipns.Name, readers int) (p50
 	begin := time.Now()
 	parallel(readers, readers, func(w int) {
 		var took []time.Duration
-		for i := w; time.Since(begin) < *duration; i += 7919 {
+		for i := w; len(took) == 0 || time.Since(begin) < *duration; i += 7919 {
 			start := time.Now()
 			if _, err := s.Get(t.Context(), all[i%len(all)]); err != nil {
 				t.Error(err)
