@@ -49,7 +49,7 @@ background() {
   : >"$log"
   nohup "$@" >"$log" 2>&1 </dev/null &
   echo $! >"$pid"
-  for ((i = 0; i < 600; i++)); do
+  for ((i = 0; i < 1800; i++)); do
     if grep -q "$text" "$log"; then return; fi
     lives "$pid" || break
     sleep 0.1
@@ -79,15 +79,15 @@ database_up() {
       { cat "$dir/initdb.log" >&2; die "initdb failed"; }
   fi
   server pg_ctl status -D "$data" >/dev/null && return
-  [ -s "$dir/port" ] || echo $((20000 + RANDOM % 20000)) >"$dir/port"
+  [ -s "$dir/port" ] || echo $((20000 + RANDOM % 12000)) >"$dir/port"
   for ((i = 0; i < 20; i++)); do # another program may have the port
     port=$(cat "$dir/port")
-    if server pg_ctl start -w -D "$data" -l "$dir/postgres/log" -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=" >"$dir/start.log" 2>&1; then
+    if server pg_ctl start -w -t 300 -D "$data" -l "$dir/postgres/log" -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=" >"$dir/start.log" 2>&1; then
       break
     fi
     grep -q "could not bind" "$dir/postgres/log" || break
     [ ! -e "$dir/daemon1/config" ] || break # the daemons know the port
-    echo $((20000 + RANDOM % 20000)) >"$dir/port"
+    echo $((20000 + RANDOM % 12000)) >"$dir/port"
   done
   server pg_ctl status -D "$data" >/dev/null || { cat "$dir/start.log" >&2; die "PostgreSQL does not start: see $dir/postgres/log"; }
   [ -e "$dir/daemon1/config" ] || sql "create role ipns login password '$(cat "$dir/password")'" "create database ipns owner ipns"
