@@ -18,7 +18,7 @@ func TestTheRestoreDrillIsAsTheGuideSays(t *testing.T) {
 			"ipns --repo-dir=second restore --dry-run --passphrase-file=secret names.age": "stdout '^would restore names.age'\n! exists second\n",
 			"ipns --repo-dir=second restore --passphrase-file=secret names.age":           "stdout '^restored names.age'\n",
 			// Once the network was asked.
-			"ipns --repo-dir=second daemon":                                         "exec sh -c 'for i in $(seq 100); do ipns --repo-dir=second name status blog | grep -q bafkqablomv3wk4q && break; sleep 0.2; done'\n",
+			"ipns --repo-dir=second daemon":                                         "exec sh -c 'for i in $(seq 600); do ipns --repo-dir=second name status blog | grep -q bafkqablomv3wk4q && break; sleep 0.2; done'\n",
 			"ipns --repo-dir=second name status blog":                               "stdout '/ipfs/bafkqablomv3wk4q$'\nstdout '^Sequence: +1$'\n",
 			"ipns --repo-dir=second name log blog":                                  "stdout '^1 .*/ipfs/bafkqablomv3wk4q'\nstdout '^0 .*/ipfs/bafkqablpnrsgk4q'\n",
 			"ipns --repo-dir=second name publish --key=blog /ipfs/bafkqablbmz2gk4q": "stderr 'announced to .*sequence 2\\)$'\n",

@@ -32,7 +32,7 @@ func TestTheGuideForProductionIsAsItSays(t *testing.T) {
 			"ipns republish status":        "stdout '^At risk: +0$'\n",
 			"ipns doctor":                  "stdout '^nothing is wrong$'\n",
 			metrics:                        "stdout '^ipns_names'\n",
-			"ipns --repo-dir=second follow --pin $NAME": "exec sh -c 'for i in $(seq 150); do ipns --repo-dir=second follow list | grep -q bafybe && break; sleep 0.2; done; ipns --repo-dir=second follow list'\nstdout bafybe\n",
+			"ipns --repo-dir=second follow --pin $NAME": "exec sh -c 'for i in $(seq 600); do ipns --repo-dir=second follow list | grep -q bafybe && break; sleep 0.2; done; ipns --repo-dir=second follow list'\nstdout bafybe\n",
 			"ipns shutdown":         "ended daemon.log\n",
 			"ipns name status blog": "stdout '^Sequence: +0$'\nstdout '\\(167h'\n",
 		},

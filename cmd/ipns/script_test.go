@@ -68,10 +68,10 @@ func scripts(dir string) testscript.Params {
 	}
 }
 
-// Limits of the scripts.
+// Limits of what is waited for. They are for what hangs: a busy machine takes its time.
 const (
-	readyTimeout = 30 * time.Second
-	stopTimeout  = 20 * time.Second
+	readyTimeout = 3 * time.Minute
+	stopTimeout  = 2 * time.Minute
 )
 
 // processes is the key of a script's processes, which are named by their logs.

@@ -27,7 +27,7 @@ const (
 	smallHolders = 18 // of the 20 servers closest to a name
 	smallLife    = 10 * time.Minute
 	smallPeriod  = 3 * time.Minute
-	smallWait    = 5 * time.Minute
+	smallWait    = 8 * time.Minute
 
 	smallMemory = 256 << 20
 	smallCPU    = 30 // percent of a core
