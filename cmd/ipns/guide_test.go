@@ -45,6 +45,8 @@ func TestTheGuideForENSIsAsItSays(t *testing.T) {
 				"exec ipns config --bool Routing.LoopbackAddressesOnLanDHT true\n",
 			"ipns ens check --rpc=$ETH --name=$NAME example.eth": "ethereum ETH 1 example.eth $HASH\n",
 			"ipns dnslink check --name=$NAME example.com":        "dns DNS _dnslink.example.com dnslink=/ipns/$NAME\n",
+			// It goes on being announced once ten servers have it.
+			"ipns name check $NAME": "exec sh -c 'until ipns name status --local blog | grep -q \"to 20 of 20 servers\"; do sleep 0.1; done'\n",
 			// For what follows "From now on".
 			"ipns name status blog": "exec sh -c 'echo changed > site/index.html'\nexec ipns publish --key=blog site\n",
 		},
