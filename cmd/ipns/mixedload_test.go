@@ -135,15 +135,10 @@ func TestMixedLoadWithKills(t *testing.T) {
 func newMixed(t *testing.T) *mixed {
 	t.Helper()
 	m := &mixed{repo: filepath.Join(t.TempDir(), "repo"), byName: map[string]*mixedName{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	m.door = fmt.Sprintf("http://127.0.0.1:%d", port)
+	port := freePorts(t, 1)[0]
+	m.door = "http://127.0.0.1:" + port
 	runIpns(t, m.repo, "init", "--profile", "test")
-	runIpns(t, m.repo, "config", "Addresses.Hosting", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port))
+	runIpns(t, m.repo, "config", "Addresses.Hosting", "/ip4/127.0.0.1/tcp/"+port)
 	runIpns(t, m.repo, "config", "--json", "Hosting", `{"Policy": "token", "Tenant": {"Names": 1000, "PutsPerMinute": 1000000}}`)
 	m.token = strings.Fields(runIpns(t, m.repo, "host", "token", "create", "--tenant=load", "--scope=put"))[0]
 	for range mixedNames {

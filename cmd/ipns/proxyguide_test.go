@@ -12,12 +12,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,19 +98,20 @@ func TestTheGuideForProxiesIsAsItSays(t *testing.T) {
 	}
 }
 
-// freePorts returns ports of loopback that nobody uses.
+// freePorts returns ports of loopback that nobody uses. They are below those that systems choose
+// from, so that nobody else gets them who listens on any port, or connects, before they are used.
 func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < n; tries++ {
+		port := strconv.Itoa(10_000 + mathrand.IntN(20_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			t.Fatal(err)
+			if tries > 100*n {
+				t.Fatal(err)
+			}
+			continue
 		}
 		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
 		ports = append(ports, port)
 	}
 	return ports
