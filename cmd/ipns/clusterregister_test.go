@@ -53,7 +53,7 @@ func TestThreeDaemonsAreOneRegister(t *testing.T) {
 	for i := range *clusterHistories {
 		h := newRegisterHistory(i)
 		h.names = c.share(t, h.labels...)
-		ctx, cancel := context.WithTimeout(t.Context(), historyLasts)
+		ctx, cancel := h.lasting(t.Context(), historyLasts)
 		h.run(ctx, t, seed+uint64(i), doors, func(ctx context.Context, rng *rand.Rand) {
 			share := func(all int) int { return all*(i+1)/(*clusterHistories) - all*i/(*clusterHistories) }
 			kills += share(*clusterKills)
@@ -80,7 +80,7 @@ func TestThreeDaemonsAreOneRegister(t *testing.T) {
 		put.check(t, h.names, stored)
 	}
 	t.Logf("%d histories, %d kills of daemons, %d of the server: %s; %d puts at servers of the DHT", len(all), kills, serverKills, sum, put.count)
-	if sum.acked < 20*len(all) || put.count == 0 || sum.shown <= sum.acked {
+	if sum.acked < registerEnough*len(all) || put.count == 0 || sum.shown <= sum.acked {
 		t.Error("that is too little to show anything")
 	}
 }

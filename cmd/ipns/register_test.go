@@ -93,9 +93,11 @@ func inDoubt(err error) bool {
 const (
 	registerClients = 6
 	registerNames   = 3
-	registerOps     = 400             // of one client, at most
-	registerTimeout = 4 * time.Second // of one request
-	registerSettle  = time.Minute     // within which everything works once nothing fails
+	registerOps     = 400              // of one client, at most
+	registerEnough  = 20               // publishes acknowledged in a history: fewer show little
+	registerTimeout = 10 * time.Second // of one request
+	registerSettle  = 3 * time.Minute  // within which everything works once nothing fails
+	registerSearch  = 5 * time.Minute  // for an order of a history's operations
 )
 
 // shown is a value that a daemon showed a reader, or acknowledged.
@@ -128,6 +130,37 @@ func newRegisterHistory(number int) *registerHistory {
 }
 
 func (h *registerHistory) now() int64 { return int64(time.Since(h.begin)) }
+
+// lasting returns a context for run: it ends after some time, or later, when enough publishes
+// were acknowledged.
+func (h *registerHistory) lasting(ctx context.Context, least time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	begin := time.Now()
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			lasts := time.Since(begin)
+			if lasts >= least && h.acked() >= registerEnough || lasts >= registerSettle {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	return ctx, func() { cancel(); waiting.Wait() }
+}
+
+// acked counts the publishes that were acknowledged so far.
+func (h *registerHistory) acked() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, op := range h.ops {
+		if op.Input.(registerOp).value != "" && !op.Output.(registerAnswer).refused {
+			n++
+		}
+	}
+	return n
+}
 
 // run has clients ask the daemons until ctx ends, while trouble is made.
 func (h *registerHistory) run(ctx context.Context, t *testing.T, seed uint64, doors []registerDoor, trouble func(context.Context, *rand.Rand)) {
@@ -275,14 +308,13 @@ func (h *registerHistory) check(t *testing.T, stored []map[uint64]string) (f reg
 		}
 	}
 	for _, op := range h.ops {
-		if op.Input.(registerOp).value != "" && !op.Output.(registerAnswer).refused {
-			f.acked++
-		} else if op.Output.(registerAnswer).refused {
+		if op.Output.(registerAnswer).refused {
 			f.refused++
 		}
 	}
+	f.acked = h.acked()
 	f.ops, f.failed, f.doubts, f.shown = len(h.ops), len(h.refused), len(h.doubts), len(h.shown)
-	if result := porcupine.CheckOperationsTimeout(registerModel, ops, time.Minute); result != porcupine.Ok {
+	if result := porcupine.CheckOperationsTimeout(registerModel, ops, registerSearch); result != porcupine.Ok {
 		t.Errorf("the history of %s is that of no register: %v", h.labels, result)
 		h.explain(t, ops)
 	}
