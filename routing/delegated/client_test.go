@@ -217,19 +217,20 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	}
 }
 
-// hanging returns a client of a server that hangs until hang is false. The client
-// waits 200 ms and has the clock now.
-func hanging(t *testing.T) (c *delegated.Client, hang *atomic.Bool, now *time.Time) {
+// hanging returns a client of a server that hangs until hang is false, and calls entered
+// first. The client waits half a second and has the clock now.
+func hanging(t *testing.T, entered func()) (c *delegated.Client, hang *atomic.Bool, now *time.Time) {
 	t.Helper()
 	hang, now = new(atomic.Bool), new(time.Time)
 	hang.Store(true)
 	*now = time.Now()
 	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if hang.Load() {
+			entered()
 			<-r.Context().Done()
 		}
 	}))
-	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: 200 * time.Millisecond, Now: func() time.Time { return *now }})
+	c, err := delegated.New(delegated.Config{URL: s.URL, Opener: new(routing.Opener), Timeout: time.Second / 2, Now: func() time.Time { return *now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +241,7 @@ func hanging(t *testing.T) (c *delegated.Client, hang *atomic.Bool, now *time.Ti
 // A server that hangs costs callers its time-out three times, and then nothing until it
 // is tried again.
 func TestAServerThatHangsIsLeftAlone(t *testing.T) {
-	c, hang, now := hanging(t)
+	c, hang, now := hanging(t, func() {})
 	name := newAuthor(t).name
 	for i := range 10 {
 		if _, err := c.Get(t.Context(), name); err == nil || errors.Is(err, routing.ErrAway) != (i >= 3) {
@@ -252,6 +253,7 @@ func TestAServerThatHangsIsLeftAlone(t *testing.T) {
 		t.Errorf("the server was tried at once: %v", err)
 	}
 	*now = now.Add(time.Minute)
+	c.SetTimeout(time.Minute) // which it does not take
 	for range 2 {
 		if _, err := c.Get(t.Context(), name); err != nil {
 			t.Errorf("the server is back: %v", err)
@@ -287,7 +289,13 @@ func TestCallersWhoGiveUpBreakNothing(t *testing.T) {
 // A caller that gives up while its request tries a server after a break leaves the
 // next one to try.
 func TestACanceledTryLeavesTheNextOneToTry(t *testing.T) {
-	c, hang, now := hanging(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var last atomic.Bool // request, whose caller gives up
+	c, hang, now := hanging(t, func() {
+		if last.Load() {
+			cancel()
+		}
+	})
 	name := newAuthor(t).name
 	var err error
 	for range 4 {
@@ -297,8 +305,8 @@ func TestACanceledTryLeavesTheNextOneToTry(t *testing.T) {
 		t.Errorf("a server that has not answered 3 times: %v", err)
 	}
 	*now = now.Add(time.Minute)
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, cancel)
+	c.SetTimeout(time.Minute)
+	last.Store(true)
 	if _, err := c.Get(ctx, name); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
