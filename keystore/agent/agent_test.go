@@ -328,7 +328,7 @@ func TestTheAgentOfOpenSSH(t *testing.T) {
 		for i := 0; ; i++ { // the agent may still be starting
 			if out, err := add.CombinedOutput(); err == nil {
 				break
-			} else if i == 100 {
+			} else if i == 2000 {
 				t.Fatalf("ssh-add: %v: %s; the agent says %s", err, out, &log)
 			}
 			time.Sleep(50 * time.Millisecond)
