@@ -91,8 +91,9 @@ func TestLongTextIsRefusedAtOnce(t *testing.T) {
 	long := strings.Repeat("2", 1<<20)
 	for _, prefix := range []string{"k", "z", "b", "f", "Qm", "1", "a.", "ü"} {
 		text, entry := prefix+long, "dnslink="+prefix+long
-		start := time.Now()
+		least := time.Hour // the machine may be busy
 		for range 100 {
+			start := time.Now()
 			if _, err := ParsePath(text); !errors.Is(err, ErrPath) {
 				t.Fatalf("%s: %v", prefix, err)
 			}
@@ -105,9 +106,10 @@ func TestLongTextIsRefusedAtOnce(t *testing.T) {
 			if path, ok := parseLink(entry); ok {
 				t.Fatalf("%s: %.20s", prefix, path)
 			}
+			least = min(least, time.Since(start))
 		}
-		if each := time.Since(start) / 100; each > 10*time.Millisecond {
-			t.Errorf("%s: %v", prefix, each)
+		if least > 10*time.Millisecond {
+			t.Errorf("%s: %v", prefix, least)
 		}
 	}
 }
