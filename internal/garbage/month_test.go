@@ -2,6 +2,7 @@ package garbage
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -92,9 +93,13 @@ func TestAMonthOfDailyChangesDoesNotFillTheDisk(t *testing.T) {
 		}
 	}
 	distinct := uint64(len(kept) * size / files)
+	limit := distinct*11/10 + slack
 	used := diskOf(t, dir)
+	for end := time.Now().Add(time.Minute); used > limit && time.Now().Before(end); used = diskOf(t, dir) {
+		time.Sleep(100 * time.Millisecond) // the database deletes files in the background
+	}
 	t.Logf("%d MB on disk, %d MB in the values that are kept, %d MB were published", used>>20, distinct>>20, (size+(days-1)*size/10)>>20)
-	if limit := distinct*11/10 + slack; used > limit {
+	if used > limit {
 		t.Errorf("%d bytes on disk, want at most %d", used, limit)
 	}
 }
@@ -124,10 +129,16 @@ func addSite(t *testing.T, s *content.Store, site [][]byte, name string) (root c
 func diskOf(t *testing.T, dir string) (bytes uint64) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it was deleted meanwhile
+		}
 		if err != nil {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
