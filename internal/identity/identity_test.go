@@ -316,7 +316,8 @@ func TestKilledConversionsLoseNoKey(t *testing.T) {
 	r, keys := made(t, count)
 	cheap(t, r)
 	hits := 0
-	for i := range *rounds {
+	// On a busy machine a process may end before its files were looked at: some must not.
+	for i := 0; i < *rounds || hits == 0 && i < 20**rounds; i++ {
 		decrypt := i%2 == 1
 		want := rand.IntN(count + 3)
 		if killAt(t, r, decrypt, want) {
@@ -350,7 +351,7 @@ func TestKilledConversionsLoseNoKey(t *testing.T) {
 			t.Fatalf("round %d, killed at %d", i, want)
 		}
 	}
-	t.Logf("%d of %d were killed before they ended", hits, *rounds)
+	t.Logf("%d were killed before they ended", hits)
 	if hits == 0 {
 		t.Error("no process was killed in time")
 	}
