@@ -11,12 +11,12 @@ import (
 	"github.com/goipns/ipns/recordstore/postgres/pgtest"
 )
 
-// until waits for something to become true, within a minute.
+// until waits for something to become true, within minutes.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after a minute: %s", what)
+			t.Fatalf("after three minutes: %s", what)
 		}
 	}
 }

@@ -58,18 +58,10 @@ func TestHeard(t *testing.T) {
 		}
 		n.received(rec)
 	}
-	var e uint64
-	for range 100 {
-		if got, err := n.Book.Get(t.Context(), n.Name); err == nil {
-			if e = got.Record.Sequence(); e == 7 {
-				break
-			}
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if e != 7 {
-		t.Errorf("own name: sequence %d, want 7", e)
-	}
+	eventually(t, "the own name has sequence 7", func() bool {
+		got, err := n.Book.Get(t.Context(), n.Name)
+		return err == nil && got.Record.Sequence() == 7
+	})
 	var held []ipns.Name
 	for e, err := range n.Book.Scan(t.Context(), recordstore.Region{}) {
 		if err != nil {

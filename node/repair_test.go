@@ -112,16 +112,11 @@ func TestStartRepairsOwnNames(t *testing.T) {
 			_, err = n.Book.Take(t.Context(), signed(t, n, 7, "/ipfs/bafkqaaa", time.Hour), names.Entrance{Origin: recordstore.Own})
 			n.damage(t, 'e')
 		} else {
-			for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+			eventually(t, "it is repaired", func() bool {
 				var e recordstore.Entry
-				if e, err = n.Book.Get(t.Context(), n.Name); err != nil || !e.Damaged && e.Record.Sequence() == 7 {
-					break
-				}
-				if time.Since(begin) > 10*time.Second {
-					err = errors.New("not repaired")
-					break
-				}
-			}
+				e, err = n.Book.Get(t.Context(), n.Name)
+				return err != nil || !e.Damaged && e.Record.Sequence() == 7
+			})
 		}
 		if err := errors.Join(err, n.Close()); err != nil {
 			t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/sharedkeys"
@@ -21,13 +20,10 @@ import (
 // announced waits until a node has said with which recipient keys are shared with it.
 func announced(t *testing.T, n *Node) {
 	t.Helper()
-	for range 1000 {
-		if _, err := n.SharedKeys.Daemon(t.Context(), n.Name.PeerID().String()); err == nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("a daemon does not announce its recipient")
+	eventually(t, "a daemon has announced its recipient", func() bool {
+		_, err := n.SharedKeys.Daemon(t.Context(), n.Name.PeerID().String())
+		return err == nil
+	})
 }
 
 // TestKeysAreSharedByADatabase has three nodes on one database. The first shares a key with the
