@@ -215,6 +215,11 @@ func TestACloneNeverPutsTheNameBack(t *testing.T) {
 			stop()
 
 			clone := put()
+			// On a busy machine a server may have been too slow for one record or another.
+			before := make([][]byte, nw.Len())
+			for i := range before {
+				before[i] = bytes.Clone(nw.Server(i).Record(name))
+			}
 			if tt.away {
 				during(clone, node.Config{API: Mux}, func(n *node.Node) {
 					if _, err := publish(n, "c", false); err == nil || !strings.Contains(err.Error(), "last sequence is unknown") {
@@ -234,7 +239,7 @@ func TestACloneNeverPutsTheNameBack(t *testing.T) {
 				}
 				for i := range nw.Len() {
 					raw := nw.Server(i).Record(name)
-					if raw == nil {
+					if raw == nil || bytes.Equal(raw, before[i]) {
 						continue
 					}
 					if rec, err := ipns.Reopen(name, bytes.Clone(raw)); err != nil || !tt.late && rec.Sequence() != b.Sequence {
@@ -253,7 +258,7 @@ func TestACloneNeverPutsTheNameBack(t *testing.T) {
 // has passed.
 func awaits(t *testing.T, n *node.Node, name ipns.Name, want string) (value string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil && value != want {
 		if e, err := n.Book.Get(ctx, name); err == nil && e.Record != nil {
