@@ -3,6 +3,10 @@ package dht_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,9 +25,18 @@ type signer struct {
 	name ipns.Name
 }
 
+// newSigner has, of Ed25519, the same keys in every run of a test: what servers are near a name
+// decides much of what a simulation comes to.
 func newSigner(t *testing.T, typ ipns.KeyType) *signer {
 	t.Helper()
-	priv, err := ipns.GenerateKey(typ, 0)
+	var priv crypto.PrivKey
+	var err error
+	if typ == ipns.Ed25519 {
+		seed := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name(), keyNumber(t)))
+		priv, _, err = crypto.GenerateEd25519Key(bytes.NewReader(seed[:]))
+	} else {
+		priv, err = ipns.GenerateKey(typ, 0)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +45,17 @@ func newSigner(t *testing.T, typ ipns.KeyType) *signer {
 		t.Fatal(err)
 	}
 	return &signer{t, priv, name}
+}
+
+// keysOf counts the keys of running tests, by their names.
+var keysOf sync.Map
+
+func keyNumber(t *testing.T) int64 {
+	n, known := keysOf.LoadOrStore(t.Name(), new(atomic.Int64))
+	if !known {
+		t.Cleanup(func() { keysOf.Delete(t.Name()) })
+	}
+	return n.(*atomic.Int64).Add(1)
 }
 
 // seededSigner has the same key in every run, so that a simulation of its name is
