@@ -153,7 +153,7 @@ func TestRequestsArePipelined(t *testing.T) {
 		}
 	})
 	c := newClient(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i, err := range requests(ctx, c, s.host.ID(), 3*window, func(i int) string { return fmt.Sprint(i) }) {
 		if err != nil {
@@ -178,7 +178,7 @@ func TestRefusalsDoNotAbandonTheRest(t *testing.T) {
 				return echo
 			})
 			c := newClient(t, s)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			errs := requests(ctx, c, s.host.ID(), 200, func(i int) string {
 				if bad(i) {
@@ -296,14 +296,15 @@ func TestNothingIsLeft(t *testing.T) {
 		defer c.mu.Unlock()
 		return len(c.links)
 	}
-	for end := time.Now().Add(10 * drainTimeout); left() > 0; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(100 * drainTimeout); left() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d links are left", left())
 		}
 	}
-	if err := goleak.Find(ignore); err != nil {
-		t.Error(err)
+	// On a busy machine what was closed takes its time to end.
+	for end := time.Now().Add(time.Minute); goleak.Find(ignore) != nil && time.Now().Before(end); {
 	}
+	goleak.VerifyNone(t, ignore)
 }
 
 // A stream is kept when an answer arrives that no caller waits for.
