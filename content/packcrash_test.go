@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -18,43 +17,56 @@ import (
 
 var long = flag.Bool("long", false, "run the tests at full length")
 
-// crashing clones a file system as a crash of the machine would leave it, before every op that changes it, and gives the
-// clone to check, for one op of every.
+// crashing clones a file system as a crash of the machine would leave it, before every op that changes it, for one op of
+// every.
 type crashing struct {
 	fs    *vfs.MemFS
 	every int64
-	ops   atomic.Int64
-	armed atomic.Bool
-	check func(*vfs.MemFS)
+
+	mu     sync.Mutex // goroutines of the database write, too
+	armed  bool
+	ops    int64
+	clones []*vfs.MemFS
 }
 
 func (c *crashing) MaybeError(op errorfs.Op) error {
-	if !c.armed.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 		return nil
 	}
-	if n := c.ops.Add(1); n%c.every == 0 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.armed {
+		return nil
+	}
+	if c.ops++; c.ops%c.every == 0 {
 		// Of what was not synced, nothing, half or all survives.
-		survives := vfs.CrashCloneCfg{UnsyncedDataPercent: int(n/c.every%3) * 50, RNG: rand.New(rand.NewPCG(uint64(n), 1))}
-		c.check(c.fs.CrashClone(survives))
+		survives := vfs.CrashCloneCfg{UnsyncedDataPercent: int(c.ops/c.every%3) * 50, RNG: rand.New(rand.NewPCG(uint64(c.ops), 1))}
+		c.clones = append(c.clones, c.fs.CrashClone(survives))
 	}
 	return nil
 }
 
 func (c *crashing) String() string { return "crashing" }
 
+// during returns the clones that are made while f runs, and none that a write of before or after it makes.
+func (c *crashing) during(f func()) (clones []*vfs.MemFS) {
+	arm := func(armed bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.armed, clones, c.clones = armed, c.clones, nil
+	}
+	arm(true)
+	f()
+	arm(false)
+	return clones
+}
+
 // Whenever the machine dies in the middle of an add or of a collection, what was acknowledged is there, the index leads
 // to blocks only, and the next collection leaves nothing but what stays.
 func TestCrashAtAnyMomentLosesNothing(t *testing.T) {
-	var mu sync.Mutex // guards clones
-	var clones []*vfs.MemFS
 	c := &crashing{fs: vfs.NewCrashableMem(), every: 5}
 	if *long {
 		c.every = 1
-	}
-	c.check = func(fs *vfs.MemFS) {
-		mu.Lock()
-		defer mu.Unlock()
-		clones = append(clones, fs)
 	}
 	fs := errorfs.Wrap(c.fs, c)
 	db, err := pebble.Open("db", &pebble.Options{FS: fs, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest})
@@ -72,13 +84,7 @@ func TestCrashAtAnyMomentLosesNothing(t *testing.T) {
 	// The clones of one step are checked after it: what was acknowledged before it must be in each.
 	step := func(name string, f func()) {
 		t.Helper()
-		c.armed.Store(true)
-		f()
-		c.armed.Store(false)
-		mu.Lock()
-		all := clones
-		clones = nil
-		mu.Unlock()
+		all := c.during(f)
 		for i, clone := range all {
 			checkCrash(t, fmt.Sprintf("%s, crash %d of %d", name, i+1, len(all)), clone, acked)
 		}

@@ -43,9 +43,7 @@ func allBlocks(t testing.TB, s *Store) (list []string) {
 // Whenever the machine dies while blocks are taken out of packs, all are there, and the next try ends it. Then the
 // database has nothing that programs without packs do not know.
 func TestUnpackLosesNothingAtAnyMoment(t *testing.T) {
-	var clones []*vfs.MemFS
 	c := &crashing{fs: vfs.NewCrashableMem(), every: 1}
-	c.check = func(fs *vfs.MemFS) { clones = append(clones, fs) }
 	fs := errorfs.Wrap(c.fs, c)
 	open := func(fs vfs.FS) *pebble.DB {
 		db, err := pebble.Open("db", &pebble.Options{FS: fs, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest, DisableAutomaticCompactions: true})
@@ -117,9 +115,7 @@ func TestUnpackLosesNothingAtAnyMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.armed.Store(true)
-	unpack(db)
-	c.armed.Store(false)
+	clones := c.during(func() { unpack(db) })
 	whole("unpacked", db)
 	t.Logf("%d packs, %d crashes", packs, len(clones))
 	if len(clones) < packs {
