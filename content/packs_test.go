@@ -171,7 +171,7 @@ func TestCollectionFreesTheDisk(t *testing.T) {
 		t.Fatal(errs)
 	}
 	var after int64
-	for range 100 { // the database deletes files in the background
+	for range 1200 { // the database deletes files in the background
 		if after = diskOf(t, dir); after < 2*each*21/20+16<<20 {
 			break
 		}

@@ -46,7 +46,7 @@ func TestContentOverRelays(t *testing.T) {
 			t.Fatal(err)
 		}
 		circuit := middle.Addrs()[0].Encapsulate(ma.StringCast("/p2p/" + middle.ID().String() + "/p2p-circuit"))
-		ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), 10*time.Second)
+		ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(t.Context(), "test"), time.Minute)
 		defer cancel()
 		if err := b.Connect(ctx, peer.AddrInfo{ID: a.ID(), Addrs: []ma.Multiaddr{circuit}}); err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestContentOverRelays(t *testing.T) {
 				t.Errorf("limited %v: %v", limited, c.Stat())
 			}
 		}
-		wait := 10 * time.Second
+		wait := time.Minute
 		if limited {
 			wait = time.Second
 		}
