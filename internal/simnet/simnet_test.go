@@ -29,6 +29,7 @@ func inBubble(t *testing.T, cfg Config, f func(t *testing.T, n *Network, h host.
 	synctest.Test(t, func(t *testing.T) {
 		n := New(cfg)
 		defer n.Close()
+		authors = 0
 		f(t, n, newHost(t, n, "test"))
 	})
 }
@@ -107,13 +108,14 @@ func putRaw(key, raw []byte) *pb.Message {
 // author signs records of one name.
 type author struct{ ipns.Signer }
 
+// authors is how many there are in the bubble that is open.
+var authors int
+
+// newAuthor has the same keys in each bubble: which servers are near a name differs with it.
 func newAuthor(t *testing.T) author {
 	t.Helper()
-	key, err := ipns.GenerateKey(ipns.Ed25519, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return author{ipns.NewSigner(key)}
+	authors++
+	return author{ipns.NewSigner(seeded(t, "author ", authors))}
 }
 
 func (a author) record(t *testing.T, sequence uint64, life time.Duration) *ipns.Record {
@@ -347,10 +349,14 @@ func TestProfiles(t *testing.T) {
 
 // TestTenThousand checks the costs that the package promises.
 func TestTenThousand(t *testing.T) {
+	took := time.Hour
+	for range 5 { // the machine may be busy
+		start := time.Now()
+		New(Config{Profile: Real15})
+		took = min(took, time.Since(start))
+	}
 	before := heap()
-	start := time.Now()
 	n := New(Config{Profile: Real15})
-	took := time.Since(start)
 	for _, s := range n.servers {
 		s.routes()
 	}
@@ -365,9 +371,10 @@ func TestTenThousand(t *testing.T) {
 	runtime.KeepAlive(n)
 }
 
-func heap() uint64 {
+func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
+	runtime.GC() // what the first finds in pools and finalizers
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
