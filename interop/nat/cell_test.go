@@ -16,7 +16,8 @@ import (
 const (
 	contentBytes   = 100_000          // that are fetched
 	fetchTimeout   = 25 * time.Second // until the first byte; after that it counts as refused
-	announceWithin = time.Minute      // from adding to a provider record on the servers
+	comeTimeout    = 75 * time.Second // the same, of content that should come
+	announceWithin = 5 * time.Minute  // from adding to a provider record on the servers
 )
 
 // How content came.
@@ -72,8 +73,8 @@ func (n *node) announced(cid string) error {
 }
 
 // firstByte is how long content takes to begin.
-func (n *node) firstByte(path string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(n.t.Context(), fetchTimeout)
+func (n *node) firstByte(path string, within time.Duration) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(n.t.Context(), within)
 	defer cancel()
 	begin := time.Now()
 	resp, err := n.request(ctx, "cat", url.Values{"arg": {path}}, nil)
@@ -127,6 +128,12 @@ func expected(from, to kind) string {
 	return punched
 }
 
+// mayBeRefused reports whether the content of the cell should not come, or comes by chance.
+func (c *cell) mayBeRefused() bool {
+	want := expected(c.from.home.kind, c.to.home.kind)
+	return !c.from.home.relay && (want == refused || want == chance)
+}
+
 // asExpected reports whether the content of the cell came as it should. Over a relay of its owner
 // it comes at once, whether or not there is a better way soon after.
 func (c *cell) asExpected() bool {
@@ -158,7 +165,11 @@ func (c *cell) fetch() error {
 	if err := c.to.disconnect(c.from.id); err != nil {
 		return err
 	}
-	first, err := c.to.firstByte("/ipfs/" + c.cid)
+	within := comeTimeout
+	if c.mayBeRefused() {
+		within = fetchTimeout
+	}
+	first, err := c.to.firstByte("/ipfs/"+c.cid, within)
 	if err != nil {
 		if c.way = refused; !c.asExpected() {
 			c.why = c.failed()

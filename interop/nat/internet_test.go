@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	serversTimeout = 2 * time.Minute // until the servers know each other
+	serversTimeout = 5 * time.Minute // until the servers know each other
 	lookEvery      = 200 * time.Millisecond
-	socketTimeout  = 30 * time.Second // one question to the servers
+	socketTimeout  = 2 * time.Minute // one question to the servers
 )
 
 // An internet is a public network: a bridge on which homes are, and its servers.

@@ -156,7 +156,7 @@ func (n namespace) resolvesBy(t *testing.T, server string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	conf := fmt.Sprintf("nameserver %s\noptions timeout:2 attempts:2\n", server)
+	conf := fmt.Sprintf("nameserver %s\noptions timeout:2 attempts:4\n", server)
 	if err := os.WriteFile(filepath.Join(dir, "resolv.conf"), []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}

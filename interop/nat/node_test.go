@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	commandTimeout = 90 * time.Second // one command
-	readyTimeout   = 90 * time.Second // from the start of a daemon to "Daemon is ready"
-	stopTimeout    = 20 * time.Second // from the interrupt to the end of the process
-	tailBytes      = 1500             // of a log that is shown
-	logBytes       = 1 << 20          // of a log that is kept
+	commandTimeout = 3 * time.Minute // one command
+	readyTimeout   = 3 * time.Minute // from the start of a daemon to "Daemon is ready"
+	stopTimeout    = time.Minute     // from the interrupt to the end of the process
+	tailBytes      = 1500            // of a log that is shown
+	logBytes       = 1 << 20         // of a log that is kept
 )
 
 // A node is a repo of a program on a machine, and its daemon while that runs.

@@ -34,7 +34,7 @@ const (
 	bootstraps   = 2  // the first servers
 	relays       = 10 // the last servers
 	maxServers   = 40
-	askTimeout   = 5 * time.Second       // for one server to say whether it has a record
+	askTimeout   = 15 * time.Second      // for one server to say whether it has a record
 	maxProviders = 4                     // of one CID that the tests are told
 	serverDelay  = 20 * time.Millisecond // before each answer: there is no netem everywhere
 	hearing      = 1 << 20               // bytes of an answer
