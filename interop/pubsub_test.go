@@ -134,7 +134,8 @@ func (k *talker) self() string {
 	return keys.Keys[0].ID
 }
 
-// maxLag is the goal for the median of connected hosts.
+// maxLag is the goal for the median of connected hosts, unless the machine is so busy that
+// updates of Kubo take long to come to Kubo, too.
 const maxLag = time.Second
 
 // T-20 to T-32: updates travel between two Kubo and ours without a DHT, in both
@@ -157,10 +158,13 @@ func TestPubsubWithKubo(t *testing.T) {
 	us.listens(theirs)
 	eventually(t, "a late ipns fetches", func() bool { return us.value(theirs) == "/ipfs/bafkqaaa/theirs" })
 	in := one.lags(theirs, *pubsubUpdates, us)
-	t.Logf("update after publish: ipns to Kubo p50 %v, max %v; Kubo to ipns p50 %v, max %v",
-		out[len(out)/2], out[len(out)-1], in[len(in)/2], in[len(in)-1])
-	if out[len(out)/2] > maxLag || in[len(in)/2] > maxLag {
-		t.Errorf("the median is above %v", maxLag)
+	two.listens(theirs)
+	eventually(t, "and another Kubo", func() bool { return two.value(theirs) == us.value(theirs) })
+	among := one.lags(theirs, *pubsubUpdates, two)
+	t.Logf("update after publish: ipns to Kubo p50 %v, max %v; Kubo to ipns p50 %v, max %v; Kubo to Kubo p50 %v",
+		out[len(out)/2], out[len(out)-1], in[len(in)/2], in[len(in)-1], among[len(among)/2])
+	if most := max(maxLag, 10*among[len(among)/2]); out[len(out)/2] > most || in[len(in)/2] > most {
+		t.Errorf("the median is above %v", most)
 	}
 
 	// After a restart it listens again, and Kubo listens to it.
