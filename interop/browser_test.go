@@ -22,7 +22,7 @@ import (
 
 // shownTimeout is how long a page may take to show a new value: it asks every second,
 // and browsers answer from their cache for the TTL, and then once more.
-const shownTimeout = 30 * time.Second
+const shownTimeout = 2 * time.Minute
 
 // TestBrowser opens examples/browser in Chromium, from another origin than our daemon
 // has. What it publishes our command line and Kubo resolve, and other pages show.

@@ -13,7 +13,7 @@ import (
 )
 
 // callTimeout is how long a call of a JavaScript client may take.
-const callTimeout = 60 * time.Second
+const callTimeout = 3 * time.Minute
 
 // A jsClient is a running js/client.mjs: the JavaScript clients, which do one call
 // after the other.

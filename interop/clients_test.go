@@ -66,7 +66,7 @@ type called struct {
 }
 
 // callStepTimeout bounds one call: routing at a neighbour that does not answer takes longest.
-const callStepTimeout = 60 * time.Second
+const callStepTimeout = 3 * time.Minute
 
 func newCalled(t *testing.T, p *program, neighbour *node) *called {
 	t.Helper()

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestRPCAnswers sends the same HTTP requests to the RPC API of a Kubo daemon and
@@ -148,7 +147,7 @@ var seenHeaders = []string{
 // send makes a request and renders the answer, with variables in place of what differs.
 func (r *typist) send(t *testing.T, q rpcRequest) reply {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 	defer cancel()
 	method := q.method
 	if method == "" {

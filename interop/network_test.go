@@ -9,7 +9,7 @@ import (
 )
 
 // settleTimeout is how long the routing tables of a handful of connected nodes may take to fill.
-const settleTimeout = 30 * time.Second
+const settleTimeout = 2 * time.Minute
 
 // startKubos starts n Kubo daemons that are connected to each other and know each other in their LAN DHT.
 func startKubos(t *testing.T, n int) []*node {

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	commandTimeout = 90 * time.Second // one command; a publish may wait a minute for its acknowledgements
-	readyTimeout   = 60 * time.Second // from the start of a daemon to "Daemon is ready"
-	stopTimeout    = 20 * time.Second // from the interrupt to the end of the process
+	commandTimeout = 3 * time.Minute  // one command; a publish may wait a minute for its acknowledgements
+	readyTimeout   = 3 * time.Minute  // from the start of a daemon to "Daemon is ready"
+	stopTimeout    = time.Minute      // from the interrupt to the end of the process
 	cleanupReserve = 15 * time.Second // daemons are killed this long before go test panics on its own time limit
 )
 

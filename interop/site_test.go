@@ -10,7 +10,7 @@ import (
 )
 
 // eventuallyTimeout bounds the wait for what a daemon does by itself.
-const eventuallyTimeout = 60 * time.Second
+const eventuallyTimeout = 3 * time.Minute
 
 // writeTree writes files below a new directory and returns it. A path that ends
 // in a slash is an empty directory.

@@ -19,8 +19,8 @@ window.dial = async (text) => {
     connectionGater: { denyDialMultiaddr: () => false } // loopback, too
   })
   try {
-    const connection = await node.dial(multiaddr(text), { signal: AbortSignal.timeout(20_000) })
-    await node.services.ping.ping(connection.remotePeer, { signal: AbortSignal.timeout(20_000) })
+    const connection = await node.dial(multiaddr(text), { signal: AbortSignal.timeout(60_000) })
+    await node.services.ping.ping(connection.remotePeer, { signal: AbortSignal.timeout(60_000) })
     return connection.remoteAddr.toString()
   } finally {
     await node.stop()
