@@ -32,7 +32,7 @@ const (
 	resumedFor   = 5 * time.Second  // until the next trouble, so that it is seen what it does
 	stoppedFor   = 20 * time.Second // longer than a lease
 	visitGrace   = 2 * time.Second  // from the begin of a visit until its first put is seen, on a busy machine
-	putWithin    = 3 * time.Minute  // within which all names must be put
+	putWithin    = 5 * time.Minute  // within which all names must be put
 	takeOverMost = 30 * time.Second // from the death of a holder
 )
 
@@ -157,7 +157,9 @@ func (c *cluster) labels(part string) (list []string) {
 	return list
 }
 
-// loadOwn stores records that must be renewed soon, of names whose keys all daemons have.
+// loadOwn stores records that must be renewed, of names whose keys all daemons have. Less than half
+// of their lifetime is left, so that the holder of the sector renews them before it puts them, but
+// not so little that it puts them before, or that others renew them in its place, with no lease.
 func (c *cluster) loadOwn(t *testing.T, own []string) (list []ipns.Name) {
 	t.Helper()
 	s, err := postgres.Open(t.Context(), c.url, postgres.Options{})
@@ -165,7 +167,7 @@ func (c *cluster) loadOwn(t *testing.T, own []string) (list []ipns.Name) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	then := func() time.Time { return time.Now().Add(-ipns.DefaultLifetime * 3 / 4) }
+	then := func() time.Time { return time.Now().Add(-ipns.DefaultLifetime * 9 / 16) }
 	pub := &publisher.Publisher{Book: &names.Book{Store: s, Now: then}, Now: then}
 	for label, key := range c.keys {
 		if !slices.Contains(own, key.name) {
