@@ -14,9 +14,9 @@ FUZZTIME_OTHERS ?= 15s
 test:
 	@go version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])' || { echo "needs Go 1.26 or later: https://go.dev/dl (Go 1.21 to 1.25 fetch it, unless GOTOOLCHAIN is local)"; exit 1; }
 	@.ci/setup
-	go build ./... && go test -timeout 20m ./...
+	go build ./... && go test -timeout 40m ./...
 	cd docs/site && go test -count=1 ./...
-	cd interop && go test -count=1 -timeout 20m ./...
+	cd interop && go test -count=1 -timeout 40m ./...
 
 lint:
 	@test -z "$$(go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'))" || { echo "gofumpt would change:"; go run mvdan.cc/gofumpt@v0.12.0 -l $$(git ls-files '*.go'); exit 1; }
@@ -29,7 +29,7 @@ lint:
 # no more of to see a race: on two, it crashes now and then in tests with
 # virtual time (https://go.dev/issue/78156).
 race:
-	go test -race -short -cpu 1 -timeout 20m ./names/... ./watch/... ./hosting/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
+	go test -race -short -cpu 1 -timeout 40m ./names/... ./watch/... ./hosting/... ./publisher/... ./recordstore/... ./resolver/... ./republisher/... \
 		./routing/... ./rpc/... ./node/... ./internal/verbs/... ./internal/door/... ./internal/guard/... ./internal/serve/... ./internal/relay/... ./internal/provide/... ./internal/roads/... ./internal/garbage/... ./internal/ladder/... ./internal/delegation/... ./internal/backup/... ./internal/follow/... ./internal/cluster/... ./internal/sharedkeys/... ./internal/storemove/... ./internal/transport/... ./internal/reach/... ./internal/ownrelay/... ./internal/autotls/... ./internal/systemd/... ./content/... ./gateway/... ./keystore/...
 
 # Every fuzz target.
