@@ -92,6 +92,9 @@ func (r *Router) newLookup(ctx context.Context, key []byte) *lookup {
 	}
 	store := r.host.Peerstore()
 	for i, p := range r.table.NearestPeers(kbucket.ID(l.target[:]), seeds) {
+		for _, conn := range r.host.Network().ConnsToPeer(p) {
+			r.servers.connected(p, conn.Stat().Opened)
+		}
 		c, ok, known := r.servers.noteSeen(p, now)
 		if !known {
 			c, ok = r.servers.noteAddrs(p, r.filter(store.Addrs(p)), now)

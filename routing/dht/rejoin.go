@@ -101,6 +101,16 @@ func (m *Map) latest(n int, now time.Time) []peer.AddrInfo {
 	return infos
 }
 
+// connected notes that there is a connection to a server since then: one that failed before has
+// come back, and its pause ends.
+func (m *Map) connected(id peer.ID, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.byID[id]; s != nil && s.failed.Before(since) {
+		s.failed = time.Time{}
+	}
+}
+
 // clearFailures ends the pause of all servers that failed.
 func (m *Map) clearFailures() {
 	m.mu.Lock()

@@ -97,6 +97,24 @@ func TestMapDeadServersComeBack(t *testing.T) {
 	}
 }
 
+func TestMapConnectedServersComeBack(t *testing.T) {
+	m, id := filledMap(1), testID(0)
+	usable := func() bool {
+		_, ok := m.noteAddrs(id, testAddrs(0), testTime)
+		return ok
+	}
+	m.fail(id, testTime)
+	m.connected(id, testTime.Add(-time.Second))
+	if usable() {
+		t.Error("a connection from before the failure ends the pause")
+	}
+	m.connected(id, testTime.Add(time.Second))
+	if !usable() {
+		t.Error("a server that has connected since is still taken for dead")
+	}
+	m.connected(testID(1), testTime)
+}
+
 func TestMapIsBounded(t *testing.T) {
 	m := filledMap(MaxServers)
 	if c, ok := m.noteAddrs(testID(MaxServers), testAddrs(1), testTime); !ok || m.Len() != MaxServers || c.id != testID(MaxServers) {
