@@ -13,7 +13,7 @@ import (
 
 const (
 	healServers = 24
-	healWithin  = 5 * time.Minute
+	healWithin  = 2 * time.Minute
 	linkDown    = 45 * time.Second // longer than libp2p and the routers keep a silent connection
 	leaseLooks  = 90 * time.Second // longer than the lease of an opened port, which is a minute
 	portMoment  = 5 * time.Second  // for which a port may be closed while it is opened again

@@ -22,7 +22,7 @@ const (
 	waitsAtOnce   = 60               // that only wait
 	tries         = 4                // of a fetch that should work: packets are lost
 	published     = "/ipfs/bafkqaaa" // is what names lead to
-	wordsWithin   = 5 * time.Minute  // from the start of a daemon to true words
+	wordsWithin   = time.Minute      // from the start of a daemon to true words
 	relayWithin   = 5 * time.Minute  // until it can be called through a relay
 )
 
