@@ -85,9 +85,9 @@ func TestEachNodeHearsOfTheOthersSwaps(t *testing.T) {
 	mu.Unlock()
 	slices.Sort(lags)
 	t.Logf("told of %d of %d: p50 %v, max %v", len(lags), rounds, lags[len(lags)/2], lags[len(lags)-1])
-	// One that comes late on a busy machine says nothing: a poll is made every 5 s.
-	if lags[len(lags)/2] > 5*time.Second || lags[len(lags)-1] > time.Minute {
-		t.Errorf("most are told after more than a poll, or one is after many")
+	// By polls alone half would take 2.5 s. One that comes late on a busy machine says nothing.
+	if lags[len(lags)/2] > time.Second || lags[len(lags)-1] > time.Minute {
+		t.Errorf("most wait for polls, or one waits for many")
 	}
 	var behind *resolver.BehindError
 	_, err := b.Resolver.Resolve(t.Context(), a.Name.String(), resolver.Options{MinSequence: last + 1, Timeout: time.Second})
