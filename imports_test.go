@@ -56,6 +56,7 @@ internal/display    ->
 internal/follow     -> ipns names recordstore content watch
 internal/filelock   ->
 internal/folder     ->
+internal/leaktest   ->
 internal/machine    ->
 internal/site       -> internal/durable internal/folder
 internal/request    ->

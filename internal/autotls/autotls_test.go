@@ -21,6 +21,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"go.uber.org/goleak"
 
+	"github.com/goipns/ipns/internal/leaktest"
 	"github.com/goipns/ipns/internal/repo"
 )
 
@@ -91,15 +92,7 @@ func TestANodeGetsACertificateAndIsReachedByItsDomain(t *testing.T) {
 }
 
 func TestNobodyIsAskedWithoutAPublicAddress(t *testing.T) {
-	ignore := goleak.IgnoreCurrent()
-	defer func() {
-		left := goleak.Find(ignore) // it waits for a while, which may be too short on a busy machine
-		for begin := time.Now(); left != nil && time.Since(begin) < time.Minute; left = goleak.Find(ignore) {
-		}
-		if left != nil {
-			t.Error(left)
-		}
-	}()
+	defer leaktest.VerifyNone(t, goleak.IgnoreCurrent())
 	s := &stub{url: "http://127.0.0.1:1"}
 	h, m := serve(t, s, func(*repo.AutoTLS, *Options) {}, libp2p.ForceReachabilityPrivate())
 	time.Sleep(50 * time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/goipns/ipns"
+	"github.com/goipns/ipns/internal/leaktest"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
 	"github.com/goipns/ipns/routing/dht"
@@ -81,17 +82,8 @@ func (c *client) put() (ipns.Name, map[string]routing.Ack) {
 	return rec.Name(), took
 }
 
-// nothingLeft reports goroutines that do not end within a minute: on a busy machine
-// those of closed hosts take their time.
-func nothingLeft(t *testing.T, options ...goleak.Option) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); goleak.Find(options...) != nil && time.Now().Before(end); {
-	}
-	goleak.VerifyNone(t, options...)
-}
-
 func TestStartAndClose(t *testing.T) {
-	defer nothingLeft(t, goleak.IgnoreCurrent())
+	defer leaktest.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, n := range []int{0, testnet.MaxServers + 1} {
 		if nw, err := testnet.Start(t.Context(), n); err == nil {
 			nw.Close()

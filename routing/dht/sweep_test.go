@@ -16,6 +16,7 @@ import (
 
 	"github.com/goipns/ipns"
 	"github.com/goipns/ipns/internal/keyspace"
+	"github.com/goipns/ipns/internal/leaktest"
 	"github.com/goipns/ipns/internal/simnet"
 	"github.com/goipns/ipns/internal/testnet"
 	"github.com/goipns/ipns/routing"
@@ -339,19 +340,10 @@ func TestSweepWithoutNetwork(t *testing.T) {
 	}
 }
 
-// nothingLeft reports goroutines that do not end within a minute: on a busy machine
-// those of closed hosts take their time.
-func nothingLeft(t *testing.T, options ...goleak.Option) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); goleak.Find(options...) != nil && time.Now().Before(end); {
-	}
-	goleak.VerifyNone(t, options...)
-}
-
 // Real servers on loopback, swept region by region: at least 18 of the closest 20 have
 // each name sampled, and no goroutine or stream is left.
 func TestSweepOfRealServers(t *testing.T) {
-	defer nothingLeft(t, goleak.IgnoreCurrent())
+	defer leaktest.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("", func(t *testing.T) {
 		nw := testnet.ForTest(t, 50)
 		d, h := startNode(t, dht.Config{})
