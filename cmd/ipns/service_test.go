@@ -83,6 +83,17 @@ func asService(t *testing.T, repo, names string, files []*os.File) *exec.Cmd {
 	return sh
 }
 
+func gatewayAnswers(t *testing.T, d *daemonProcess) {
+	t.Helper()
+	resp, err := http.Get(d.gateway + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("the gateway answers %s", resp.Status)
+	}
+}
+
 func TestDaemonListensOnTheSocketsThatSystemdHasOpened(t *testing.T) {
 	t.Parallel() // it waits for other processes
 	repo := filepath.Join(t.TempDir(), "repo")
@@ -95,13 +106,7 @@ func TestDaemonListensOnTheSocketsThatSystemdHasOpened(t *testing.T) {
 	if err := d.call(&struct{}{}, "version", nil); err != nil {
 		t.Error(err)
 	}
-	resp, err := http.Get(d.gateway + "/healthz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
-		t.Errorf("the gateway answers %s", resp.Status)
-	}
+	gatewayAnswers(t, d)
 	d.signal(syscall.SIGTERM)
 	d.ended()
 }
@@ -115,13 +120,7 @@ func TestDaemonWithOneSocketOfSystemdTakesTheOtherAddressFromItsConfig(t *testin
 	if d.api != "http://"+at[0] || !strings.HasPrefix(d.gateway, "http://127.0.0.1:") || d.gateway == d.api {
 		t.Errorf("API %s, gateway %s: want %s, and one of the config", d.api, d.gateway, at)
 	}
-	resp, err := http.Get(d.gateway + "/healthz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
-		t.Errorf("the gateway answers %s", resp.Status)
-	}
+	gatewayAnswers(t, d)
 	d.signal(syscall.SIGTERM)
 	d.ended()
 }
